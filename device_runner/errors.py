@@ -1,0 +1,23 @@
+"""Everything the device runner raises on purpose, in one tree."""
+
+from __future__ import annotations
+
+
+class DeviceRunnerError(Exception):
+    """Base of all runner errors; the message says what happened, to what, and what to try."""
+
+
+class PackError(DeviceRunnerError):
+    """A pack stream is damaged, truncated, or not one this version reads."""
+
+
+class RunnerError(DeviceRunnerError):
+    """A runner could not be started, could not load the model, or kept dying."""
+
+
+class RunnerTimeoutError(RunnerError):
+    """A runner made no progress for the time it was allowed."""
+
+
+class RuntimeLibraryError(DeviceRunnerError):
+    """The runtime library a device needs is missing, unreachable, or not the pinned one."""

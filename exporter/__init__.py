@@ -1,0 +1,1 @@
+"""Source model to artifact: loading, conversion, quantization, calibration, manifest."""

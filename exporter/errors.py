@@ -1,0 +1,27 @@
+"""Everything the exporter raises on purpose, in one tree."""
+
+from __future__ import annotations
+
+
+class ExporterError(Exception):
+    """Base of all exporter errors; the message says what happened, to what, and what to try."""
+
+
+class SourceModelError(ExporterError):
+    """The model that was given cannot be read, or lacks a choice only the user can make."""
+
+
+class ConversionError(ExporterError):
+    """The model is readable but cannot be turned into the requested artifact."""
+
+
+class CalibrationError(ExporterError):
+    """The representative dataset is empty, not finite, or does not fit the model."""
+
+
+class ArtifactError(ExporterError):
+    """A .tflite file or its manifest is damaged, or is not what its manifest says."""
+
+
+class WorkerError(ExporterError):
+    """The child process that does the export died or could not be started."""
