@@ -1,0 +1,207 @@
+"""What an export says of itself: every tensor, every version, every hash; and its JSON form."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from exporter.artifact import Artifact, Binding, Quantization, TensorSpec, sha256_file
+from exporter.errors import ArtifactError
+
+SCHEMA_VERSION: Final = 1
+MANIFEST_NAME: Final = "manifest.json"
+
+Precision = Literal["float32", "int8"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How an artifact was compressed.
+
+    ``float32`` changes nothing. ``int8`` is full-integer post-training quantization: int8
+    per-channel weights and int8 activations, inputs and outputs, ranges from the calibration set.
+    """
+
+    precision: Precision
+    quantizer: str = "tensorflow-lite-converter"
+
+    @property
+    def file_name(self) -> str:
+        return f"{'float' if self.precision == 'float32' else self.precision}.tflite"
+
+
+FLOAT32: Final = Recipe("float32")
+INT8: Final = Recipe("int8")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceModel:
+    """The model a team was given, as read in a child process.
+
+    ``files`` maps every file it consists of (the model, external data) to its SHA-256; ``inputs``
+    have static shapes, with the user's choices for dynamic axes filled in.
+    """
+
+    path: Path
+    format: Literal["onnx", "tflite"]
+    sha256: str
+    files: Mapping[str, str]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationInfo:
+    """Where the representative dataset came from; ``sha256`` covers its tensors as used."""
+
+    origin: str
+    samples: int
+    sha256: str
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRecord:
+    """One artifact as the manifest lists it; ``operators`` counts each builtin operator.
+
+    ``float_operators`` counts operators of an int8 artifact that still compute in float32.
+    """
+
+    file: str
+    sha256: str
+    bytes: int
+    recipe: Recipe
+    signature: str | None
+    inputs: tuple[Binding, ...]
+    outputs: tuple[Binding, ...]
+    operators: Mapping[str, int]
+    float_operators: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The record of one export; it stands beside the artifacts as ``manifest.json``."""
+
+    source: str
+    source_format: str
+    source_files: Mapping[str, str]
+    shapes: Mapping[str, tuple[int, ...]]
+    calibration: CalibrationInfo | None
+    artifacts: tuple[ArtifactRecord, ...]
+    versions: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Raises `ArtifactError` when the JSON is not a manifest of this version."""
+        try:
+            if data["schema_version"] != SCHEMA_VERSION:
+                raise ArtifactError(
+                    f"manifest version {data['schema_version']} is not {SCHEMA_VERSION}; "
+                    "export the model again with this devdiff"
+                )
+            calibration = data["calibration"]
+            return cls(
+                source=data["source"],
+                source_format=data["source_format"],
+                source_files=dict(data["source_files"]),
+                shapes={name: tuple(shape) for name, shape in data["shapes"].items()},
+                calibration=CalibrationInfo(**calibration) if calibration else None,
+                artifacts=tuple(record_from_json(record) for record in data["artifacts"]),
+                versions=dict(data["versions"]),
+                notes=tuple(data["notes"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ArtifactError(f"not an export manifest: {error!r}") from error
+
+    def save(self, folder: Path) -> Path:
+        """Write ``manifest.json`` into ``folder``, whole or not at all."""
+        path = folder / MANIFEST_NAME
+        temporary = path.with_suffix(".json.partial")
+        temporary.write_text(json.dumps(self.to_json(), indent=2, sort_keys=True) + "\n")
+        temporary.replace(path)
+        return path
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read ``manifest.json`` of ``folder``. Raises `ArtifactError` when it is damaged."""
+        path = folder / MANIFEST_NAME
+        try:
+            return cls.from_json(json.loads(path.read_text()))
+        except FileNotFoundError as error:
+            raise ArtifactError(f"{path} is missing: {folder} holds no export") from error
+        except ValueError as error:
+            raise ArtifactError(f"{path} is not JSON: {error}") from error
+
+    def artifact(self, folder: Path, precision: Precision) -> Artifact:
+        """The artifact of that precision in ``folder``.
+
+        Raises `ArtifactError` when there is none, or its bytes are not those of the manifest.
+        """
+        for record in self.artifacts:
+            if record.recipe.precision == precision:
+                return bind(record, folder)
+        raise ArtifactError(f"{folder} holds no {precision} artifact")
+
+
+def bind(record: ArtifactRecord, folder: Path) -> Artifact:
+    """The file behind ``record``, with its bytes checked. Raises `ArtifactError`."""
+    path = folder / record.file
+    try:
+        digest = sha256_file(path)
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+    if digest != record.sha256:
+        raise ArtifactError(
+            f"{path} is not the file its manifest names: SHA-256 {digest[:12]}… instead of "
+            f"{record.sha256[:12]}…; to test a changed file, name it as the model"
+        )
+    return Artifact(
+        path=path,
+        sha256=digest,
+        inputs=record.inputs,
+        outputs=record.outputs,
+        signature=record.signature,
+        operators=sum(record.operators.values()),
+    )
+
+
+def spec_from_json(data: Mapping[str, Any]) -> TensorSpec:
+    quantization = data.get("quantization")
+    return TensorSpec(
+        name=data["name"],
+        shape=tuple(data["shape"]),
+        dtype=data["dtype"],
+        quantization=Quantization(**quantization) if quantization else None,
+    )
+
+
+def binding_from_json(data: Mapping[str, Any]) -> Binding:
+    return Binding(
+        source=spec_from_json(data["source"]),
+        artifact=spec_from_json(data["artifact"]),
+        permutation=tuple(data["permutation"]),
+        signature_name=data["signature_name"],
+    )
+
+
+def record_from_json(data: Mapping[str, Any]) -> ArtifactRecord:
+    return ArtifactRecord(
+        file=data["file"],
+        sha256=data["sha256"],
+        bytes=data["bytes"],
+        recipe=Recipe(**data["recipe"]),
+        signature=data["signature"],
+        inputs=tuple(binding_from_json(b) for b in data["inputs"]),
+        outputs=tuple(binding_from_json(b) for b in data["outputs"]),
+        operators=dict(data["operators"]),
+        float_operators=dict(data["float_operators"]),
+    )

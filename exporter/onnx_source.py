@@ -1,0 +1,148 @@
+"""Reading an ONNX model with suspicion. Imported by the child process only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+from exporter.artifact import TensorSpec, sha256_file
+from exporter.errors import SourceModelError
+from exporter.manifest import SourceModel
+
+_INPUT_DTYPES: Final = ("float32", "int32", "int64", "uint8", "int8", "bool")
+
+
+def load(path: Path) -> Any:
+    """The checked `onnx.ModelProto`, external data included.
+
+    Raises `SourceModelError` when it is not ONNX, is damaged, or lacks its external data.
+    """
+    if path.stat().st_size == 0:
+        raise SourceModelError(f"{path} is empty: export or copy it again")
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, ValueError) as error:
+        raise SourceModelError(
+            f"{path} is not an ONNX model, or it is damaged: {_line(error)}"
+        ) from error
+    if not model.HasField("graph") or not model.graph.node:
+        raise SourceModelError(f"{path} holds no ONNX graph: export or copy it again")
+    missing = [name for name in external_files(model) if not (path.parent / name).is_file()]
+    if missing:
+        raise SourceModelError(
+            f"{path} keeps weights in {', '.join(missing)}, which is not beside it: "
+            f"copy it into {path.parent}"
+        )
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+        onnx.checker.check_model(str(path))
+    except (onnx.checker.ValidationError, ValueError, OSError) as error:
+        raise SourceModelError(f"{path} is not a valid ONNX model: {_line(error)}") from error
+    return model
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def external_files(model: Any) -> list[str]:
+    """Names of the files the weights lie in, relative to the model."""
+    found = {
+        ExternalDataInfo(tensor).location
+        for tensor in model.graph.initializer
+        if uses_external_data(tensor)
+    }
+    return sorted(found)
+
+
+def _fixed_shape(name: str, dims: list[int | str], chosen: tuple[int, ...] | None) -> list[int]:
+    """Static dimensions, or a `SourceModelError` that asks for ``--shape``."""
+    shown = f"{name}[{','.join(map(str, dims))}]"
+    if chosen is not None:
+        fits = len(chosen) == len(dims) and all(
+            have == want for have, want in zip(dims, chosen, strict=False) if isinstance(have, int)
+        )
+        if not fits or any(size < 1 for size in chosen):
+            raise SourceModelError(
+                f"--shape {name}:{','.join(map(str, chosen))} does not fit the model's {shown}"
+            )
+        return list(chosen)
+    free = [axis for axis, size in enumerate(dims) if not isinstance(size, int)]
+    if free and free != [0]:
+        example = ",".join(
+            str(s) if isinstance(s, int) else ("1" if a == 0 else "224") for a, s in enumerate(dims)
+        )
+        raise SourceModelError(
+            f"input {shown} has dynamic axes: choose them, for example --shape {name}:{example}"
+        )
+    return [1 if axis in free else int(size) for axis, size in enumerate(dims)]
+
+
+def _dims(value: Any) -> list[int | str]:
+    return [
+        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else dim.dim_param or "?"
+        for dim in value.type.tensor_type.shape.dim
+    ]
+
+
+def _dtype(value: Any) -> str:
+    if not value.type.HasField("tensor_type"):
+        raise SourceModelError(f"{value.name} is not a tensor but {value.type.WhichOneof('value')}")
+    element = value.type.tensor_type.elem_type
+    if element == onnx.TensorProto.STRING:
+        return "string"
+    return str(onnx.helper.tensor_dtype_to_np_dtype(element).name)
+
+
+def graph_inputs(model: Any) -> list[Any]:
+    """The graph's inputs that are not initializers."""
+    initializers = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in initializers]
+
+
+def describe(path: Path, model: Any, shapes: Mapping[str, tuple[int, ...]]) -> SourceModel:
+    """Names, static shapes and dtypes of a loaded model, and the hashes of its files.
+
+    ``shapes`` are the user's choices for dynamic inputs. Raises `SourceModelError` when a choice is
+    missing or does not fit, or an input has a dtype a phone's runtime does not take.
+    """
+    inputs = []
+    known = {value.name for value in graph_inputs(model)}
+    for name in shapes:
+        if name not in known:
+            raise SourceModelError(
+                f"--shape names input {name!r}, the model has {', '.join(sorted(known))}"
+            )
+    for value in graph_inputs(model):
+        dtype = _dtype(value)
+        if dtype not in _INPUT_DTYPES:
+            raise SourceModelError(
+                f"input {value.name!r} is {dtype}; devdiff takes {', '.join(_INPUT_DTYPES)}: "
+                "export the model again with float32 inputs"
+                + (" (keep_io_types=True in a float16 converter)" if dtype == "float16" else "")
+            )
+        shape = _fixed_shape(value.name, _dims(value), shapes.get(value.name))
+        inputs.append(TensorSpec(value.name, tuple(shape), dtype))
+    if not inputs:
+        raise SourceModelError(f"{path} has no inputs: it computes a constant")
+    outputs = tuple(
+        TensorSpec(
+            value.name,
+            tuple(size if isinstance(size, int) else -1 for size in _dims(value)),
+            _dtype(value),
+        )
+        for value in model.graph.output
+    )
+    files = {path.name: sha256_file(path)}
+    files |= {name: sha256_file(path.parent / name) for name in external_files_on_disk(path)}
+    return SourceModel(path, "onnx", files[path.name], files, tuple(inputs), outputs)
+
+
+def external_files_on_disk(path: Path) -> list[str]:
+    """External data files of the model at ``path``, read from its headers alone."""
+    return external_files(onnx.load(path, load_external_data=False))

@@ -1,0 +1,206 @@
+"""What a .tflite file holds, read without running it. Imported by the child process only.
+
+The object API of the generated schema checks every offset against the buffer, and what it cannot
+see (indices, buffer sizes, operators nobody can run) is checked here: the interpreters themselves
+trust the file, and a damaged one takes the process down.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+from ai_edge_litert import schema_py_generated as schema
+
+from exporter.artifact import Binding, Quantization, TensorSpec, sha256_file
+from exporter.errors import ArtifactError
+from exporter.manifest import FLOAT32, INT8, ArtifactRecord
+
+_OPERATOR_NAMES: Final = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+}
+_DTYPES: Final = {
+    code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)
+}
+_ITEM_BYTES: Final = {
+    "float32": 4,
+    "float16": 2,
+    "float64": 8,
+    "int8": 1,
+    "uint8": 1,
+    "int16": 2,
+    "uint16": 2,
+    "int32": 4,
+    "uint32": 4,
+    "int64": 8,
+    "uint64": 8,
+    "bool": 1,
+}
+
+
+def _text(raw: bytes | str | None) -> str:
+    return raw.decode(errors="replace") if isinstance(raw, bytes) else (raw or "")
+
+
+def parse(path: Path) -> Any:
+    """The model as the schema's object tree. Raises `ArtifactError` when it is damaged."""
+    data = path.read_bytes()
+    if not data:
+        raise ArtifactError(f"{path} is empty: export or copy it again")
+    if data[4:8] != b"TFL3":
+        raise ArtifactError(f"{path} is not a .tflite file: it lacks the TFL3 mark at byte 4")
+    try:
+        model = schema.ModelT.InitFromPackedBuf(data, 0)
+    except (struct.error, ValueError, TypeError, IndexError, AttributeError, MemoryError) as error:
+        raise ArtifactError(
+            f"{path} is damaged or truncated ({len(data)} bytes): {error}; export or copy it again"
+        ) from error
+    problem = _first_problem(model, len(data))
+    if problem:
+        raise ArtifactError(f"{path} is damaged: {problem}; export or copy it again")
+    return model
+
+
+def _first_problem(model: Any, file_bytes: int) -> str | None:
+    """What the schema cannot say: dangling indices, buffers that do not fit their tensors."""
+    if model.version != 3:
+        return f"schema version {model.version} instead of 3"
+    if not model.subgraphs:
+        return "it has no graph"
+    buffers = model.buffers or []
+    codes = model.operatorCodes or []
+    for buffer in buffers:
+        if buffer.offset > 1 and buffer.offset + buffer.size > file_bytes:
+            return "a buffer lies behind the end of the file"
+    for graph in model.subgraphs:
+        tensors = graph.tensors or []
+        for name, indices in (("input", graph.inputs), ("output", graph.outputs)):
+            if any(not 0 <= i < len(tensors) for i in _list(indices)):
+                return f"a graph {name} names a tensor that does not exist"
+        for operator in graph.operators or []:
+            if not 0 <= operator.opcodeIndex < len(codes):
+                return "an operator has no operator code"
+            used = (*_list(operator.inputs), *_list(operator.outputs))
+            if any(not -1 <= i < len(tensors) for i in used):
+                return "an operator names a tensor that does not exist"
+        for tensor in tensors:
+            problem = _tensor_problem(tensor, buffers)
+            if problem:
+                return f"tensor {_text(tensor.name)!r}: {problem}"
+    return None
+
+
+def _tensor_problem(tensor: Any, buffers: list[Any]) -> str | None:
+    if not 0 <= tensor.buffer < len(buffers):
+        return "its buffer does not exist"
+    shape = _list(tensor.shape)
+    if any(dim < 0 for dim in shape):
+        return f"its shape is {shape}"
+    data = buffers[tensor.buffer].data
+    item = _ITEM_BYTES.get(_DTYPES.get(tensor.type, ""))
+    if data is None or item is None or tensor.sparsity is not None or len(data) == 0:
+        return None
+    if len(data) != math.prod(shape) * item:
+        return (
+            f"its buffer holds {len(data)} bytes, its shape {shape} needs {math.prod(shape) * item}"
+        )
+    return None
+
+
+def _list(value: Any) -> list[int]:
+    return [] if value is None else [int(item) for item in value]
+
+
+def _operator_name(code: Any) -> str:
+    if code.customCode:
+        return f"custom:{_text(code.customCode)}"
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return str(_OPERATOR_NAMES.get(builtin, f"operator {builtin}"))
+
+
+def _spec(tensor: Any) -> TensorSpec:
+    dtype = _DTYPES.get(tensor.type, f"type {tensor.type}")
+    quantization = None
+    parameters = tensor.quantization
+    if parameters is not None and parameters.scale is not None and len(parameters.scale):
+        if len(parameters.scale) > 1:
+            raise ArtifactError(f"tensor {_text(tensor.name)!r} is quantized per channel")
+        zero_points = _list(parameters.zeroPoint) or [0]
+        quantization = Quantization(float(parameters.scale[0]), zero_points[0])
+    return TensorSpec(_text(tensor.name), tuple(_list(tensor.shape)), dtype, quantization)
+
+
+def _signature(model: Any) -> tuple[str | None, dict[int, str], dict[int, str]]:
+    """The signature on the main graph: its key, and names by tensor index."""
+    for signature in model.signatureDefs or []:
+        if signature.subgraphIndex == 0:
+            return (
+                _text(signature.signatureKey),
+                {int(i.tensorIndex): _text(i.name) for i in signature.inputs or []},
+                {int(o.tensorIndex): _text(o.name) for o in signature.outputs or []},
+            )
+    return None, {}, {}
+
+
+def inspect(path: Path) -> ArtifactRecord:
+    """Everything the manifest records of one .tflite file, bound to itself (no source model).
+
+    Raises `ArtifactError` when the file is damaged or holds operators that only run together with
+    TensorFlow (Flex) or with an app's own code (custom operators).
+    """
+    model = parse(path)
+    graph = model.subgraphs[0]
+    names = [_operator_name(code) for code in model.operatorCodes or []]
+    foreign = sorted({name for name in names if name.startswith("custom:")})
+    if foreign:
+        raise ArtifactError(
+            f"{path} needs operators that no stock runtime has: "
+            f"{', '.join(name.removeprefix('custom:') for name in foreign)}; "
+            "replace them in the source model by builtin ones"
+        )
+    key, input_names, output_names = _signature(model)
+    operators: Counter[str] = Counter()
+    in_float: Counter[str] = Counter()
+    for subgraph in model.subgraphs:
+        for operator in subgraph.operators or []:
+            name = names[operator.opcodeIndex]
+            operators[name] += 1
+            dtypes = {_DTYPES.get(subgraph.tensors[i].type) for i in _list(operator.outputs)}
+            if "float32" in dtypes:
+                in_float[name] += 1
+    inputs = tuple(_identity(graph.tensors[i], input_names.get(i, "")) for i in _list(graph.inputs))
+    outputs = tuple(
+        _identity(graph.tensors[i], output_names.get(i, "")) for i in _list(graph.outputs)
+    )
+    if not inputs or not outputs:
+        raise ArtifactError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs")
+    quantized = any(
+        _DTYPES.get(tensor.type) == "int8"
+        and tensor.quantization is not None
+        and tensor.quantization.scale is not None
+        for tensor in graph.tensors
+    )
+    return ArtifactRecord(
+        file=path.name,
+        sha256=sha256_file(path),
+        bytes=path.stat().st_size,
+        recipe=INT8 if quantized else FLOAT32,
+        signature=key,
+        inputs=inputs,
+        outputs=outputs,
+        operators=dict(sorted(operators.items())),
+        float_operators=dict(sorted(in_float.items())) if quantized else {},
+    )
+
+
+def _identity(tensor: Any, signature_name: str) -> Binding:
+    stored = _spec(tensor)
+    source = TensorSpec(
+        signature_name or stored.name,
+        stored.shape,
+        "float32" if stored.quantization else stored.dtype,
+    )
+    return Binding(source, stored, tuple(range(len(stored.shape))), signature_name)
