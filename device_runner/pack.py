@@ -299,3 +299,37 @@ def read_records(stream: IO[bytes], tensors: Sequence[PackTensor]) -> Iterator[R
             raise PackError(f"pack holds sample {record.index} where {expected} should be")
         expected += 1
         yield record
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where one whole record lies in its file; ``end`` is the offset behind it."""
+
+    index: int
+    done: bool
+    start: int
+    end: int
+
+
+def scan(stream: IO[bytes]) -> Iterator[Extent]:
+    """The whole, undamaged records from here on; stops at the first that is not.
+
+    For streams that may have been cut off: what follows the last extent is worth nothing.
+    """
+    start = stream.tell()
+    while True:
+        head = stream.read(RECORD_HEAD.size)
+        if len(head) < RECORD_HEAD.size:
+            return
+        tag, _, index, _, size = RECORD_HEAD.unpack(head)
+        if tag not in (TAG_SAMPLE, TAG_DONE) or size > MAX_PAYLOAD_BYTES:
+            return
+        payload = stream.read(size)
+        tail = stream.read(RECORD_TAIL.size)
+        if len(payload) < size or len(tail) < RECORD_TAIL.size:
+            return
+        if RECORD_TAIL.unpack(tail)[0] != zlib.crc32(payload, zlib.crc32(head)):
+            return
+        end = start + RECORD_HEAD.size + size + RECORD_TAIL.size
+        yield Extent(index, tag == TAG_DONE, start, end)
+        start = end

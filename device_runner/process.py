@@ -1,0 +1,244 @@
+"""Runs a job in a runner process on this machine, and survives what happens to it.
+
+The process reads samples from a pipe and appends results to a segment file beside the result pack.
+However it ends, the whole records of the segment move into the result pack and the next process
+goes on behind them; a sample that killed its process is recorded as crashed and passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+from device_runner.errors import PackError, RunnerError
+from device_runner.journal import Journal
+from device_runner.pack import (
+    RECORD_HEAD,
+    RECORD_TAIL,
+    Header,
+    encode_done,
+    encode_header,
+    encode_record,
+    read_header,
+)
+from device_runner.runner import Job, Outcome
+
+MAX_CRASHES: Final = 5
+_POLL_S: Final = 0.02
+_PIPE_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How to start a runner process; ``--inputs - --results FILE`` is appended to ``argv``."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How a runner process ended; ``refusal`` is what it said when it could not even begin."""
+
+    death: str = ""
+    refusal: str = ""
+
+
+def run(command: Command, job: Job, progress: Callable[[int], None]) -> Outcome:
+    """Run ``job`` to its end, restarting the process behind samples that kill it.
+
+    Raises `RunnerError` when the model cannot be loaded at all, or after `MAX_CRASHES` crashes.
+    """
+    journal = Journal(job.results)
+    segment = job.results.with_name(job.results.name + ".segment")
+    journal.absorb(segment)
+    resumed = journal.samples
+    crashes = 0
+    while not journal.complete:
+        before = journal.samples
+        ending = _run_process(command, job, before, segment, progress)
+        started = journal.absorb(segment)
+        if ending.refusal:
+            raise RunnerError(ending.refusal)
+        if not ending.death:
+            if journal.samples < job.samples:
+                raise RunnerError(
+                    f"the runner stopped after {journal.samples} of {job.samples} samples and "
+                    f"gave no reason; what it printed is in {job.log}"
+                )
+            journal.finish()
+            break
+        if not started:
+            raise RunnerError(
+                f"the runner {ending.death} while loading {job.model.name}: the model or the "
+                f"runtime is broken; what it printed is in {job.log}"
+            )
+        crashes += 1
+        if crashes > MAX_CRASHES:
+            raise RunnerError(
+                f"the runner {ending.death} at sample {journal.samples}, after it had died on "
+                f"{MAX_CRASHES} other samples: giving up; what it printed is in {job.log}"
+            )
+        journal.add_crash(f"the runner {ending.death}")
+        if journal.samples == job.samples:
+            journal.finish()
+    progress(job.samples)
+    return Outcome(journal.about, resumed)
+
+
+def _run_process(
+    command: Command, job: Job, first: int, segment: Path, progress: Callable[[int], None]
+) -> _Ending:
+    """One runner process over the samples from ``first`` on."""
+    argv = [*command.argv, "--inputs", "-", "--results", str(segment)]
+    with tempfile.TemporaryFile() as said, job.log.open("ab") as log:
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=said,
+                stderr=log,
+                env={**os.environ, **command.env},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise RunnerError(f"cannot start {argv[0]}: {error.strerror}") from error
+        stdin = process.stdin
+        assert stdin is not None
+        feeder = _Feeder(stdin, job, first)
+        try:
+            feeder.start()
+            late = _watch(process, job, segment, first, progress)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            feeder.join()
+        if feeder.error is not None:
+            raise feeder.error
+        if late:
+            return _Ending(death=f"gave no answer for {job.timeout_s:g} s and was stopped")
+        said.seek(0)
+        return _ending(process.returncode, said.read(), job)
+
+
+def _ending(code: int, said: bytes, job: Job) -> _Ending:
+    if code == 0:
+        return _Ending()
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        return _Ending(death=f"was killed by {name}{hint}")
+    with contextlib.suppress(ValueError):
+        about = json.loads(said)
+        if isinstance(about, dict) and about.get("ok") is False:
+            return _Ending(refusal=f"{job.model.name}: {about.get('error', 'no reason given')}")
+    return _Ending(death=f"ended with code {code}")
+
+
+class _Feeder(threading.Thread):
+    """Writes the samples into the runner's pipe while the runner works on earlier ones."""
+
+    def __init__(self, pipe: IO[bytes], job: Job, first: int) -> None:
+        super().__init__(daemon=True)
+        self._pipe = pipe
+        self._job = job
+        self._first = first
+        self.error: BaseException | None = None
+        with contextlib.suppress(OSError, ImportError, AttributeError):
+            import fcntl
+
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+    def run(self) -> None:
+        job = self._job
+        try:
+            self._pipe.write(encode_header(Header({"samples": job.samples}, job.tensors)))
+            for index in range(self._first, job.samples):
+                self._pipe.write(encode_record(index, job.encode(index)))
+            self._pipe.write(encode_done(job.samples - self._first))
+            self._pipe.flush()
+        except BrokenPipeError:
+            pass  # the runner is gone; how it ended tells why
+        except BaseException as error:
+            self.error = error
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                self._pipe.close()
+
+
+def _watch(
+    process: subprocess.Popen[bytes],
+    job: Job,
+    segment: Path,
+    first: int,
+    progress: Callable[[int], None],
+) -> bool:
+    """Wait for the process, reporting progress; returns whether it was too slow to go on."""
+    last, since = 0, time.monotonic()
+    progress(first)
+    with contextlib.closing(_Tail(segment)) as tail:
+        while True:
+            try:
+                process.wait(_POLL_S)
+                return False
+            except subprocess.TimeoutExpired:
+                count = tail.count()
+            if count != last:
+                last, since = count, time.monotonic()
+                progress(first + count)
+            elif time.monotonic() - since > job.timeout_s:
+                return True
+
+
+class _Tail:
+    """Counts the records of a growing pack by their heads alone."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stream: IO[bytes] | None = None
+        self._offset = 0
+        self._count = 0
+
+    def count(self) -> int:
+        if self._stream is None and not self._open():
+            return 0
+        stream = self._stream
+        assert stream is not None
+        size = os.fstat(stream.fileno()).st_size
+        while self._offset + RECORD_HEAD.size <= size:
+            head = os.pread(stream.fileno(), RECORD_HEAD.size, self._offset)
+            end = self._offset + RECORD_HEAD.size + RECORD_HEAD.unpack(head)[4] + RECORD_TAIL.size
+            if end > size:
+                break
+            self._offset = end
+            self._count += 1
+        return self._count
+
+    def _open(self) -> bool:
+        try:
+            stream = self._path.open("rb")
+        except FileNotFoundError:
+            return False
+        try:
+            read_header(stream)
+        except PackError:
+            stream.close()
+            return False
+        self._offset = stream.tell()
+        self._stream = stream
+        return True
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
