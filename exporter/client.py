@@ -100,6 +100,7 @@ class ExportWorker:
             files=data["files"],
             inputs=tuple(spec_from_json(spec) for spec in data["inputs"]),
             outputs=tuple(spec_from_json(spec) for spec in data["outputs"]),
+            index_limits=data["index_limits"],
         )
 
     def inspect(self, path: Path) -> ArtifactRecord:

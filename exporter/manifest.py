@@ -43,7 +43,8 @@ class SourceModel:
     """The model a team was given, as read in a child process.
 
     ``files`` maps every file it consists of (the model, external data) to its SHA-256; ``inputs``
-    have static shapes, with the user's choices for dynamic axes filled in.
+    have static shapes, with the user's choices for dynamic axes filled in. ``index_limits`` gives,
+    for integer inputs that index a table, the number of its rows.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class SourceModel:
     files: Mapping[str, str]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    index_limits: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class CalibrationInfo:
 class ArtifactRecord:
     """One artifact as the manifest lists it; ``operators`` counts each builtin operator.
 
-    ``float_operators`` counts operators of an int8 artifact that still compute in float32.
+    ``float_operators`` counts operators of an int8 artifact that still compute in float32,
+    ``index_limits`` is as in `SourceModel`.
     """
 
     file: str
@@ -80,6 +83,7 @@ class ArtifactRecord:
     outputs: tuple[Binding, ...]
     operators: Mapping[str, int]
     float_operators: Mapping[str, int]
+    index_limits: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,4 +208,5 @@ def record_from_json(data: Mapping[str, Any]) -> ArtifactRecord:
         outputs=tuple(binding_from_json(b) for b in data["outputs"]),
         operators=dict(data["operators"]),
         float_operators=dict(data["float_operators"]),
+        index_limits=dict(data["index_limits"]),
     )

@@ -140,7 +140,23 @@ def describe(path: Path, model: Any, shapes: Mapping[str, tuple[int, ...]]) -> S
     )
     files = {path.name: sha256_file(path)}
     files |= {name: sha256_file(path.parent / name) for name in external_files_on_disk(path)}
-    return SourceModel(path, "onnx", files[path.name], files, tuple(inputs), outputs)
+    limits = _index_limits(model, {spec.name for spec in inputs if "int" in spec.dtype})
+    return SourceModel(path, "onnx", files[path.name], files, tuple(inputs), outputs, limits)
+
+
+def _index_limits(model: Any, integer_inputs: set[str]) -> dict[str, int]:
+    """Rows of the tables that integer inputs index, directly or reshaped or cast."""
+    tables = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    origin = {name: name for name in integer_inputs}
+    limits: dict[str, int] = {}
+    for node in model.graph.node:
+        if node.op_type in ("Cast", "Reshape", "Squeeze", "Unsqueeze") and node.input[0] in origin:
+            origin[node.output[0]] = origin[node.input[0]]
+        if node.op_type == "Gather" and node.input[1] in origin and node.input[0] in tables:
+            axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+            name, rows = origin[node.input[1]], tables[node.input[0]][axis]
+            limits[name] = min(rows, limits.get(name, rows))
+    return limits
 
 
 def external_files_on_disk(path: Path) -> list[str]:

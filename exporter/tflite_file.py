@@ -171,7 +171,7 @@ def inspect(path: Path) -> ArtifactRecord:
             dtypes = {_DTYPES.get(subgraph.tensors[i].type) for i in _list(operator.outputs)}
             if "float32" in dtypes:
                 in_float[name] += 1
-    inputs = tuple(_identity(graph.tensors[i], input_names.get(i, "")) for i in _list(graph.inputs))
+    inputs = {i: _identity(graph.tensors[i], input_names.get(i, "")) for i in _list(graph.inputs)}
     outputs = tuple(
         _identity(graph.tensors[i], output_names.get(i, "")) for i in _list(graph.outputs)
     )
@@ -189,11 +189,30 @@ def inspect(path: Path) -> ArtifactRecord:
         bytes=path.stat().st_size,
         recipe=INT8 if quantized else FLOAT32,
         signature=key,
-        inputs=inputs,
+        inputs=tuple(inputs.values()),
         outputs=outputs,
         operators=dict(sorted(operators.items())),
         float_operators=dict(sorted(in_float.items())) if quantized else {},
+        index_limits=_index_limits(graph, names, {i: b.source.name for i, b in inputs.items()}),
     )
+
+
+def _index_limits(graph: Any, names: list[str], inputs: dict[int, str]) -> dict[str, int]:
+    """Rows of the tables that integer inputs index directly or through a change of type."""
+    origin = dict(inputs)
+    limits: dict[str, int] = {}
+    for operator in graph.operators or []:
+        name, used = names[operator.opcodeIndex], _list(operator.inputs)
+        if name in ("CAST", "RESHAPE") and used[0] in origin:
+            origin[int(operator.outputs[0])] = origin[used[0]]
+        if name in ("GATHER", "EMBEDDING_LOOKUP"):
+            table, indices = (used[0], used[1]) if name == "GATHER" else (used[1], used[0])
+            axis = getattr(operator.builtinOptions, "axis", 0)
+            shape = _list(graph.tensors[table].shape)
+            if indices in origin and -len(shape) <= axis < len(shape):
+                source, rows = origin[indices], shape[axis]
+                limits[source] = min(rows, limits.get(source, rows))
+    return limits
 
 
 def _identity(tensor: Any, signature_name: str) -> Binding:

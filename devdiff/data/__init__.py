@@ -1,0 +1,1 @@
+"""Input sets: where samples come from and how they become tensors."""

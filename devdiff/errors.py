@@ -1,0 +1,19 @@
+"""Everything devdiff raises on purpose, in one tree."""
+
+from __future__ import annotations
+
+
+class DevdiffError(Exception):
+    """Base of all devdiff errors; the message says what happened, to what, and what to try."""
+
+
+class UsageError(DevdiffError):
+    """What was asked cannot be done as asked; the user can change it."""
+
+
+class ComparisonError(DevdiffError):
+    """Two rungs cannot be compared: their outputs or their samples do not match."""
+
+
+class RunDirectoryError(DevdiffError):
+    """A run directory is in use, finished, or of another run."""
