@@ -1,0 +1,165 @@
+"""One directory a run: every step writes into it as it goes, so that nothing measured is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock, Timeout
+
+from devdiff.errors import RunDirectoryError
+
+DEFAULT_ROOT: Final = Path("devdiff-runs")
+REPORT_NAME: Final = "report.json"
+_RUN_NAME: Final = "run.json"
+_LOCK_NAME: Final = ".lock"
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write JSON whole or not at all, also when the machine stops."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
+    try:
+        with os.fdopen(handle, "w") as stream:
+            json.dump(data, stream, indent=2, allow_nan=False)
+            stream.write("\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises `RunDirectoryError` when it is missing or not a JSON object."""
+    try:
+        data = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise RunDirectoryError(f"{path} does not exist") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise RunDirectoryError(f"{path} is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise RunDirectoryError(f"{path} is not a JSON object")
+    return data
+
+
+def fingerprint(request: Mapping[str, Any]) -> str:
+    """Names everything that decides a run's results; equal requests may continue each other."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+
+
+class RunDirectory:
+    """An opened, locked run directory. Make one with `open_run`."""
+
+    def __init__(self, path: Path, resumed: bool) -> None:
+        self.path = path
+        self.resumed = resumed
+        for folder in (self.inputs, self.artifacts, self.rungs, self.logs):
+            folder.mkdir(exist_ok=True)
+
+    @property
+    def inputs(self) -> Path:
+        return self.path / "inputs"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.path / "artifacts"
+
+    @property
+    def rungs(self) -> Path:
+        return self.path / "rungs"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def report(self) -> Path:
+        return self.path / REPORT_NAME
+
+
+@contextlib.contextmanager
+def open_run(
+    path: Path | None, name: str, request: Mapping[str, Any], root: Path = DEFAULT_ROOT
+) -> Iterator[RunDirectory]:
+    """The directory of a run of ``request``, locked as long as the context lasts.
+
+    With ``path`` None, an unfinished run of the same request under ``root`` is continued, else a
+    new directory is made there. A named ``path`` is made or continued; raises `RunDirectoryError`
+    when it holds another or a finished run, anything else, or is in use.
+    """
+    key = fingerprint(request)
+    if path is None:
+        path = _unfinished(root, key) or _fresh(root, name)
+    path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / _LOCK_NAME)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise RunDirectoryError(
+            f"{path} is in use by another devdiff: wait for it, or give another --run-dir"
+        ) from error
+    try:
+        yield RunDirectory(path, _claim(path, key, request))
+    finally:
+        lock.release()
+
+
+def _claim(path: Path, key: str, request: Mapping[str, Any]) -> bool:
+    """Check that the directory is this run's; returns whether it was begun before."""
+    record = path / _RUN_NAME
+    if not record.exists():
+        foreign = [entry.name for entry in path.iterdir() if entry.name != _LOCK_NAME]
+        if foreign:
+            raise RunDirectoryError(
+                f"{path} holds {foreign[0]!r} and is no run directory: give an empty --run-dir"
+            )
+        started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        write_json(record, {"fingerprint": key, "request": request, "started": started})
+        return False
+    if read_json(record).get("fingerprint") != key:
+        raise RunDirectoryError(
+            f"{path} holds a run with other options or files: give another --run-dir"
+        )
+    if (path / REPORT_NAME).exists():
+        raise RunDirectoryError(
+            f"{path} holds this run already, finished: read {path / REPORT_NAME}, or give another "
+            "--run-dir to run again"
+        )
+    return True
+
+
+def _unfinished(root: Path, key: str) -> Path | None:
+    """The newest unfinished run of the same request that nobody is working on."""
+    if not root.is_dir():
+        return None
+    for record in sorted(root.glob(f"*/{_RUN_NAME}"), reverse=True):
+        if (record.parent / REPORT_NAME).exists():
+            continue
+        with contextlib.suppress(RunDirectoryError, Timeout):
+            if read_json(record).get("fingerprint") == key:
+                with FileLock(record.parent / _LOCK_NAME).acquire(blocking=False):
+                    return record.parent
+    return None
+
+
+def _fresh(root: Path, name: str) -> Path:
+    """A new directory named after the model and the time; outside names are made harmless."""
+    safe = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:60] or "model"
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
+    for number in range(1, 1000):
+        candidate = root / (f"{stamp}-{safe}" if number == 1 else f"{stamp}-{safe}-{number}")
+        try:
+            candidate.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return candidate
+    raise RunDirectoryError(f"cannot make a new run directory in {root}")
