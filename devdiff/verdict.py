@@ -1,0 +1,34 @@
+"""The four verdicts, how several become one, and what the process exits with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+
+class Verdict(Enum):
+    """What a check, a step, or a whole run came to."""
+
+    PASS = "pass"  # noqa: S105
+    INCONCLUSIVE = "inconclusive"
+    FAIL = "fail"
+    ERROR = "error"
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass, 1 fail, 3 error, 5 inconclusive."""
+        return _EXIT_CODES[self]
+
+    @property
+    def severity(self) -> int:
+        """Rank in ``pass < inconclusive < fail < error``: what could not run outranks all."""
+        return _SEVERITIES[self]
+
+
+_SEVERITIES = {verdict: rank for rank, verdict in enumerate(Verdict)}
+_EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.ERROR: 3, Verdict.INCONCLUSIVE: 5}
+
+
+def combine(verdicts: Iterable[Verdict]) -> Verdict:
+    """The most severe of ``verdicts``; of none at all, ``error``, since nothing was checked."""
+    return max(verdicts, key=lambda verdict: verdict.severity, default=Verdict.ERROR)
