@@ -1,0 +1,40 @@
+"""Where built and fetched things are kept between runs, and how they get there whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import platformdirs
+
+
+def cache_root() -> Path:
+    """The user's cache directory for devdiff, or what ``DEVDIFF_CACHE_DIR`` names."""
+    named = os.environ.get("DEVDIFF_CACHE_DIR")
+    return Path(named).absolute() if named else Path(platformdirs.user_cache_dir("devdiff"))
+
+
+@contextlib.contextmanager
+def whole_directory(target: Path) -> Iterator[Path]:
+    """A directory to fill, which becomes ``target`` when the block ends without an exception.
+
+    Nobody ever sees ``target`` half filled. When another process has made it in the meantime,
+    theirs stays: what is kept here is named by what it was made of, so both are the same. Raises
+    `OSError` when the directory cannot be made or filled.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name[:32]}-", dir=target.parent))
+    try:
+        partial.chmod(0o755)
+        yield partial
+        try:
+            partial.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

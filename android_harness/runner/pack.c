@@ -1,0 +1,39 @@
+#include "pack.h"
+
+static const struct {
+    uint32_t dtype;
+    uint32_t bytes;
+    const char *name;
+} types[] = {
+    {1, 4, "float32"},  {2, 4, "int32"},    {3, 1, "uint8"},   {4, 8, "int64"},
+    {6, 1, "bool"},     {7, 2, "int16"},    {9, 1, "int8"},    {10, 2, "float16"},
+    {11, 8, "float64"}, {13, 8, "uint64"},  {16, 4, "uint32"}, {17, 2, "uint16"},
+};
+
+size_t pack_element_bytes(uint32_t dtype) {
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (types[i].dtype == dtype) return types[i].bytes;
+    return 0;
+}
+
+const char *pack_dtype_name(uint32_t dtype) {
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (types[i].dtype == dtype) return types[i].name;
+    return "an unsupported type";
+}
+
+bool pack_tensor_bytes(uint32_t dtype, const uint64_t *dims, uint32_t rank, uint64_t *bytes) {
+    uint64_t total = pack_element_bytes(dtype);
+    if (total == 0) return false;
+    for (uint32_t axis = 0; axis < rank; axis++)
+        if (dims[axis] == 0) {
+            *bytes = 0;
+            return true;
+        }
+    for (uint32_t axis = 0; axis < rank; axis++) {
+        if (dims[axis] > PACK_MAX_PAYLOAD_BYTES / total) return false;
+        total *= dims[axis];
+    }
+    *bytes = total;
+    return true;
+}
