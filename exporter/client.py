@@ -90,6 +90,10 @@ class ExportWorker:
         self._events.close()
         self._scratch.cleanup()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def describe(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> SourceModel:
         """Read an ONNX model. Raises `SourceModelError` when it is not usable as it is."""
         data = self._call({"job": "describe", "path": str(path.resolve()), "shapes": dict(shapes)})

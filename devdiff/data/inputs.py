@@ -49,6 +49,9 @@ class InputRequest:
         }
 
 
+SYNTHETIC: Final = InputRequest()
+
+
 def _state(path: Path | None) -> list[Any] | None:
     if path is None:
         return None

@@ -1,0 +1,1 @@
+"""The command: a module a verb; each parses, calls the library, and prints."""

@@ -1,0 +1,45 @@
+"""``devdiff doctor``: what is installed, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Final
+
+NAME: Final = "doctor"
+HELP: Final = "say what is installed, what is missing, and how to get it"
+EXAMPLES: Final = """\
+examples:
+  devdiff doctor
+  devdiff doctor --json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from rich.table import Table
+
+    from devdiff import doctor
+    from devdiff.cli import console
+
+    findings = doctor.examine()
+    if args.json:
+        print(json.dumps([finding.to_json() for finding in findings], indent=2))
+    else:
+        out = console.stdout()
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in ("", "what", "found", "used for"):
+            table.add_column(column, overflow="fold")
+        for finding in findings:
+            mark = "[green]ok[/green]" if finding.ok else "[red]missing[/red]"
+            if not finding.ok and not finding.required:
+                mark = "[yellow]absent[/yellow]"
+            table.add_row(mark, finding.name, finding.found, finding.purpose)
+        out.print(table)
+        for finding in findings:
+            if not finding.ok:
+                out.print(f"{finding.name}: {finding.remedy}", soft_wrap=True)
+    return 3 if any(not f.ok and f.required for f in findings) else 0

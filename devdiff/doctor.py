@@ -1,0 +1,113 @@
+"""What this machine has of what devdiff needs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from device_runner.errors import DeviceRunnerError
+
+_PACKAGES: Final = (
+    ("onnx2tf", "1.29.24", "converting ONNX"),
+    ("tensorflow", "2.19.0", "converting and quantizing"),
+    ("onnx", "1.19.1", "reading source models"),
+    ("onnxsim", None, "folding constants before conversion"),
+    ("onnxruntime", "1.23.0", "the source rung"),
+    ("ai-edge-litert", "2.1.0", "the host rungs"),
+    ("numpy", None, "everything"),
+)
+_OPTIONAL_PACKAGES: Final = (
+    ("tflite-runtime", "2.14.0", "--host-runtime tflite-runtime"),
+    ("torch", None, "remaking the shipped digits model (scripts/train_digits.py)"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing devdiff uses: whether it is there, and what to do when it is not."""
+
+    name: str
+    ok: bool
+    required: bool
+    found: str
+    purpose: str
+    remedy: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine() -> list[Finding]:
+    """Look at everything; takes a few seconds, changes nothing but the caches."""
+    return [
+        _python(),
+        *(_package(*entry, required=True) for entry in _PACKAGES),
+        *(_package(*entry, required=False) for entry in _OPTIONAL_PACKAGES),
+        *_native(),
+        _space(),
+    ]
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    ok = sys.version_info[:2] == (3, 11)
+    remedy = "" if ok else "the pinned packages live together on Python 3.11 only: install it"
+    return Finding("python", ok, True, version, "everything", remedy)
+
+
+def _package(name: str, pinned: str | None, purpose: str, *, required: bool) -> Finding:
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        wanted = f"{name}=={pinned}" if pinned else name
+        return Finding(name, False, required, "not installed", purpose, f"pip install {wanted}")
+    if pinned and version != pinned:
+        return Finding(
+            name,
+            False,
+            required,
+            version,
+            purpose,
+            f"devdiff is tested with {pinned}: pip install {name}=={pinned}",
+        )
+    return Finding(name, True, required, version, purpose)
+
+
+def _native() -> Iterator[Finding]:
+    from device_runner.local import LocalRunner
+
+    try:
+        identity = LocalRunner(None, "xnnpack", 1).identity()
+    except (DeviceRunnerError, OSError, subprocess.SubprocessError) as error:
+        yield Finding(
+            "native runner",
+            False,
+            True,
+            "not usable",
+            "--device local",
+            " ".join(str(error).split()),
+        )
+        return
+    runner, library = identity["runner"], identity["library"]
+    yield Finding("native runner", True, True, f"sha256 {runner['sha256'][:12]}", "--device local")
+    yield Finding(
+        "runtime library",
+        True,
+        True,
+        f"{library['origin']}, sha256 {library['sha256'][:12]}",
+        "--device local",
+    )
+
+
+def _space() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free
+    ok = free > 1 << 30 and os.access(Path.cwd(), os.W_OK)
+    remedy = "" if ok else "free some space here, or give --run-dir on another disk"
+    return Finding("disk", ok, True, f"{free / 1e9:.1f} GB free here", "run directories", remedy)

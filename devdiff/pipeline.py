@@ -1,0 +1,240 @@
+"""One test from model to verdict: what ``devdiff export-and-test`` does, callable from Python."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from devdiff import ladder, subject
+from devdiff.data import inputs as data
+from devdiff.data.inputs import InputRequest, InputSet
+from devdiff.errors import UsageError
+from devdiff.judging import judge_pairs
+from devdiff.ladder import Rung, RungResult
+from devdiff.report import build
+from devdiff.rundir import RunDirectory, open_run, write_json
+from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
+from devdiff.subject import Subject
+from device_runner.host import SOURCE_RUNNER, HostRunner
+from device_runner.local import LocalRunner
+from device_runner.runner import Runner
+from exporter.artifact import sha256_file
+from exporter.client import ExportWorker
+from exporter.errors import SourceModelError
+from exporter.manifest import Manifest, Precision
+
+
+class Events(Protocol):
+    """Who wants to know how far a test is."""
+
+    def phase(self, text: str) -> None:
+        """A new piece of work begins."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Samples done within the current phase."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know now."""
+
+
+class Silent:
+    """Events nobody listens to."""
+
+    def phase(self, text: str) -> None: ...
+
+    def progress(self, done: int, total: int) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TestRequest:
+    """Everything that decides what a test does and allows.
+
+    ``source`` is the source model of a finished .tflite ``model``; ``shapes`` fix dynamic axes.
+    """
+
+    __test__ = False  # not a test class, whatever pytest thinks of the name
+
+    model: Path
+    source: Path | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    data: InputRequest = data.SYNTHETIC
+    running: Running = DEFAULT_RUNNING
+    gates: Gates = DEFAULT_GATES
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Names the test; equal ones may continue each other."""
+        return {
+            "devdiff": importlib.metadata.version("devdiff"),
+            "model": [str(self.model.resolve()), sha256_file(self.model)],
+            "source": (
+                [str(self.source.resolve()), sha256_file(self.source)] if self.source else None
+            ),
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "data": self.data.fingerprint(),
+            "running": self.running.fingerprint(),
+            "gates": self.gates.fingerprint(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TestOutcome:
+    """The finished report (also in ``directory/report.json``) and the exit code it stands for."""
+
+    __test__ = False
+
+    report: Mapping[str, Any]
+    directory: Path
+    exit_code: int
+
+
+def export_and_test(
+    request: TestRequest,
+    run_dir: Path | None = None,
+    events: Events | None = None,
+    command: tuple[str, ...] = (),
+) -> TestOutcome:
+    """Export the model, run it on every rung, compare, judge, and write the report.
+
+    ``run_dir`` None continues an unfinished run of the same request or makes a new directory.
+    Raises the packages' errors for what cannot be tested at all; a rung that could not run is an
+    ``error`` verdict in the report instead.
+    """
+    events = events or Silent()
+    subject.check_paths(request.model, request.source)
+    device = _device(request.running, events)
+    host = [
+        HostRunner.parse(text, request.running.threads) for text in request.running.host_runtimes
+    ]
+    with (
+        open_run(run_dir, request.model.stem, request.fingerprint()) as run,
+        _tidy_after_bad_input(run),
+    ):
+        if run.resumed:
+            events.note(f"continuing the unfinished run in {run.path}")
+        events.phase("reading the model")
+        with ExportWorker(run.logs / "export.log") as worker:
+            read = subject.read(worker, request.model, request.source, request.shapes)
+            precisions: tuple[Precision, ...] = ("float32", "int8")
+            events.phase("preparing inputs")
+            samples = data.prepare(
+                request.data,
+                read.inputs,
+                read.index_limits,
+                run.inputs,
+                calibrate=read.finished is None,
+                progress=events.progress,
+            )
+            for note in samples.notes:
+                events.note(note)
+            manifest = None
+            if read.finished is None:
+                manifest = subject.export(
+                    worker, read, samples, run.artifacts, precisions, events.phase
+                )
+        rungs = _rungs(read, manifest, run, host, device)
+        results = _run(rungs, samples, run, request.running.timeout_s, events)
+        events.phase("comparing")
+        judged = judge_pairs(ladder.pairs(rungs), results, samples, request.gates)
+        report = build.build(request, read, manifest, samples, results, judged, command, run)
+        write_json(run.report, report)
+        return TestOutcome(report, run.path, build.exit_code(report))
+
+
+def _device(running: Running, events: Events) -> Runner | None:
+    """The runner behind ``--device``. Raises `UsageError` for what this version cannot reach."""
+    if running.device == "none":
+        return None
+    if running.device is None:
+        events.note("no --device given: the device rung is the native runner on this machine")
+    elif running.device != "local":
+        raise UsageError(
+            f"--device {running.device}: this version runs the device rung as 'local' (the native "
+            "runner on this machine) or not at all ('none')"
+        )
+    return LocalRunner(running.runtime, running.delegate, running.threads)
+
+
+@contextlib.contextmanager
+def _tidy_after_bad_input(run: RunDirectory) -> Iterator[None]:
+    """A run that ended before it measured anything leaves nothing behind."""
+    try:
+        yield
+    except (UsageError, SourceModelError):
+        if not run.resumed:
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+
+
+def _rungs(
+    read: Subject,
+    manifest: Manifest | None,
+    run: RunDirectory,
+    host: list[HostRunner],
+    device: Runner | None,
+) -> list[Rung]:
+    """The ladder from the source to the device, side rungs last."""
+    found = subject.artifacts(read, manifest, run.artifacts)
+    main: list[Rung] = []
+    side: list[Rung] = []
+    for precision, name in (("float32", "float"), ("int8", "int8")):
+        for known, (artifact, _) in found.items():
+            if known != precision:
+                continue
+            main.append(ladder.artifact_rung(name, artifact, precision, host[0]))
+            side += [
+                ladder.artifact_rung(f"{name}@{runner.name}", artifact, precision, runner)
+                for runner in host[1:]
+            ]
+    if read.source is not None:
+        top = main[0]
+        main.insert(
+            0,
+            ladder.source_rung(
+                read.source.path, read.source.sha256, top.inputs, top.outputs, SOURCE_RUNNER
+            ),
+        )
+    if device is not None:
+        last = main[-1]
+        main.append(
+            Rung(
+                "device",
+                last.model,
+                last.sha256,
+                last.precision,
+                last.inputs,
+                last.outputs,
+                device,
+            )
+        )
+    return main + side
+
+
+def _run(
+    rungs: list[Rung],
+    samples: InputSet,
+    run: RunDirectory,
+    timeout_s: float,
+    events: Events,
+) -> list[RungResult]:
+    results = []
+    for rung in rungs:
+        events.phase(f"running {rung.name} ({rung.runner.name})")
+        result = ladder.run_rung(
+            rung,
+            samples,
+            run.rungs,
+            run.logs / f"{ladder.file_name(rung.name)}.log",
+            timeout_s,
+            lambda done: events.progress(done, len(samples)),
+        )
+        if result.error:
+            events.note(f"{rung.name}: {result.error}")
+        results.append(result)
+    return results

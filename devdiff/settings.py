@@ -1,0 +1,47 @@
+"""What a user may choose about a test, as values."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where a model runs: ``device`` ``local``, ``none`` or None for the default."""
+
+    device: str | None = None
+    host_runtimes: tuple[str, ...] = ("litert",)
+    runtime: Path | None = None
+    delegate: Literal["xnnpack", "none"] = "xnnpack"
+    threads: int = 1
+    timeout_s: float = 120.0
+
+    def fingerprint(self) -> dict[str, Any]:
+        data = dataclasses.asdict(self)
+        return {**data, "runtime": str(self.runtime.resolve()) if self.runtime else None}
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What may differ before a verdict is ``fail``.
+
+    ``atol`` and ``rtol`` are ``VALUE`` or ``OUTPUT:VALUE``, as on the command line.
+    """
+
+    atol: tuple[str, ...] = ()
+    rtol: tuple[str, ...] = ()
+    min_agreement: float = 0.95
+    min_snr_db: float = 10.0
+    max_lsb: int = 1
+    exact: bool = False
+    classifiers: tuple[str, ...] = ()
+
+    def fingerprint(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+DEFAULT_RUNNING: Final = Running()
+DEFAULT_GATES: Final = Gates()

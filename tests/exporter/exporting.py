@@ -1,0 +1,59 @@
+"""Fixtures: a worker for what needs no conversion, and one conversion many tests look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx_zoo
+import pytest
+
+from exporter.client import ExportWorker
+from exporter.manifest import Manifest, SourceModel
+
+
+@pytest.fixture(scope="session")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExportWorker]:
+    log = tmp_path_factory.mktemp("worker") / "log.txt"
+    with ExportWorker(log) as running:
+        yield running
+
+
+@dataclass(frozen=True)
+class Exported:
+    source: SourceModel
+    manifest: Manifest
+    folder: Path
+    calibration: dict[str, Path]
+    log: Path
+
+
+def calibration_files(source: SourceModel, folder: Path, samples: int = 8) -> dict[str, Path]:
+    generator = np.random.default_rng(0)
+    paths = {}
+    for position, spec in enumerate(source.inputs):
+        paths[spec.name] = folder / f"calibration-{position}.npy"
+        shape = (samples, *spec.shape)
+        if "int" in spec.dtype:
+            np.save(paths[spec.name], generator.integers(0, 5, shape).astype(spec.dtype))
+        else:
+            np.save(paths[spec.name], generator.normal(size=shape).astype(spec.dtype))
+    return paths
+
+
+def export(model: Path, folder: Path) -> Exported:
+    folder.mkdir(exist_ok=True)
+    log = folder / "log.txt"
+    with ExportWorker(log) as running:
+        source = running.describe(model, {})
+        calibration = calibration_files(source, folder)
+        manifest = running.export(folder, ("float32", "int8"), calibration, "test", 0)
+    return Exported(source, manifest, folder, calibration, log)
+
+
+@pytest.fixture(scope="session")
+def two_by_two(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    folder = tmp_path_factory.mktemp("two_by_two")
+    return export(onnx_zoo.two_by_two(folder / "awkward model.onnx"), folder / "out")
