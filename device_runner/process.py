@@ -25,6 +25,7 @@ from device_runner.journal import Journal
 from device_runner.pack import (
     RECORD_HEAD,
     RECORD_TAIL,
+    TAG_SAMPLE,
     Header,
     encode_done,
     encode_header,
@@ -218,8 +219,9 @@ class _Tail:
         size = os.fstat(stream.fileno()).st_size
         while self._offset + RECORD_HEAD.size <= size:
             head = os.pread(stream.fileno(), RECORD_HEAD.size, self._offset)
-            end = self._offset + RECORD_HEAD.size + RECORD_HEAD.unpack(head)[4] + RECORD_TAIL.size
-            if end > size:
+            tag, _, _, _, payload = RECORD_HEAD.unpack(head)
+            end = self._offset + RECORD_HEAD.size + payload + RECORD_TAIL.size
+            if tag != TAG_SAMPLE or end > size:
                 break
             self._offset = end
             self._count += 1
