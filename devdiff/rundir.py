@@ -129,12 +129,19 @@ def _claim(path: Path, key: str, request: Mapping[str, Any]) -> bool:
         raise RunDirectoryError(
             f"{path} holds a run with other options or files: give another --run-dir"
         )
-    if (path / REPORT_NAME).exists():
+    if _finished(path):
         raise RunDirectoryError(
             f"{path} holds this run already, finished: read {path / REPORT_NAME}, or give another "
             "--run-dir to run again"
         )
+    (path / REPORT_NAME).unlink(missing_ok=True)
     return True
+
+
+def _finished(path: Path) -> bool:
+    """Whether a run came to a verdict; one that ended in ``error`` may be continued."""
+    report = path / REPORT_NAME
+    return report.exists() and read_json(report).get("verdict") != "error"
 
 
 def _unfinished(root: Path, key: str) -> Path | None:
@@ -142,10 +149,8 @@ def _unfinished(root: Path, key: str) -> Path | None:
     if not root.is_dir():
         return None
     for record in sorted(root.glob(f"*/{_RUN_NAME}"), reverse=True):
-        if (record.parent / REPORT_NAME).exists():
-            continue
         with contextlib.suppress(RunDirectoryError, Timeout):
-            if read_json(record).get("fingerprint") == key:
+            if read_json(record).get("fingerprint") == key and not _finished(record.parent):
                 with FileLock(record.parent / _LOCK_NAME).acquire(blocking=False):
                     return record.parent
     return None
