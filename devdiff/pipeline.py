@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from devdiff import ladder, subject
 from devdiff.data import inputs as data
 from devdiff.data.inputs import InputRequest, InputSet
 from devdiff.errors import UsageError
+from devdiff.events import Events, Silent
 from devdiff.judging import judge_pairs
 from devdiff.ladder import Rung, RungResult
 from devdiff.report import build
@@ -27,29 +28,6 @@ from exporter.artifact import sha256_file
 from exporter.client import ExportWorker
 from exporter.errors import SourceModelError
 from exporter.manifest import Manifest, Precision
-
-
-class Events(Protocol):
-    """Who wants to know how far a test is."""
-
-    def phase(self, text: str) -> None:
-        """A new piece of work begins."""
-
-    def progress(self, done: int, total: int) -> None:
-        """Samples done within the current phase."""
-
-    def note(self, text: str) -> None:
-        """Something the user should know now."""
-
-
-class Silent:
-    """Events nobody listens to."""
-
-    def phase(self, text: str) -> None: ...
-
-    def progress(self, done: int, total: int) -> None: ...
-
-    def note(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

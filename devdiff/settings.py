@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Where a model runs: ``device`` ``local``, ``none`` or None for the default."""
+    """Where a model runs: ``device`` ``local``, ``none`` or None for the default.
+
+    ``runtime`` is the device's runtime library: a path, a pinned one's name, or None.
+    """
 
     device: str | None = None
     host_runtimes: tuple[str, ...] = ("litert",)
-    runtime: Path | None = None
+    runtime: str | None = None
     delegate: Literal["xnnpack", "none"] = "xnnpack"
     threads: int = 1
     timeout_s: float = 120.0
 
     def fingerprint(self) -> dict[str, Any]:
-        data = dataclasses.asdict(self)
-        return {**data, "runtime": str(self.runtime.resolve()) if self.runtime else None}
+        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,14 +99,13 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--runtime",
-        type=Path,
         metavar="LIBRARY",
-        help="runtime library for the device (.so); left out: the pinned libLiteRt.so",
+        help="runtime library for the device: a .so file, 'litert' (the default) or 'litert-lm'",
     )
     group.add_argument(
         "--delegate", choices=["xnnpack", "none"], default="xnnpack", help="on the device"
     )
-    group.add_argument("--threads", type=_positive, default=1, metavar="N", help="default 1")
+    group.add_argument("--threads", type=positive, default=1, metavar="N", help="default 1")
     group.add_argument(
         "--timeout",
         type=float,
@@ -131,6 +130,11 @@ def running(args: argparse.Namespace) -> Running:
 
 def add_gates(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is allowed")
+    add_tolerances(group)
+    _add_other_gates(group)
+
+
+def add_tolerances(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--atol",
         nargs="+",
@@ -145,6 +149,9 @@ def add_gates(parser: argparse.ArgumentParser) -> None:
         metavar="[OUTPUT:]VALUE",
         help="tolerance relative to the output's peak on the reference rung (default 1e-4)",
     )
+
+
+def _add_other_gates(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--min-agreement",
         type=_share,
@@ -196,7 +203,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")

@@ -1,0 +1,57 @@
+"""``devdiff export``: a source model to float32 and int8 .tflite, checked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Final
+
+from devdiff.cli import arguments
+
+NAME: Final = "export"
+HELP: Final = "turn a source model into float32 and int8 .tflite, and check the conversion"
+EXAMPLES: Final = """\
+examples:
+  devdiff export model.onnx --out exported/ --inputs samples.npz
+  devdiff export model.onnx --out exported/ --calibration train-photos/
+  devdiff export model.onnx --out exported/ --shape image:1,3,224,224
+
+Writes float.tflite, int8.tflite and manifest.json into the folder. The float artifact is compared
+with the source model; exit code 1 means that the conversion changed the model.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    arguments.add_model(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for artifacts and manifest"
+    )
+    arguments.add_data(parser)
+    arguments.add_tolerances(parser.add_argument_group("what is allowed"))
+    arguments.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from devdiff.cli import console
+    from devdiff.exporting import ExportRequest, export_model
+    from devdiff.report import terminal
+    from devdiff.settings import Gates
+
+    request = ExportRequest(
+        model=args.model,
+        shapes=arguments.shapes(args.shape),
+        data=arguments.request(args),
+        gates=Gates(atol=tuple(args.atol), rtol=tuple(args.rtol)),
+    )
+    with console.Narrator() as narrator:
+        outcome = export_model(request, args.out, narrator)
+    if args.json:
+        document = {
+            "manifest": outcome.manifest.to_json(),
+            "conversion": outcome.conversion.to_json(),
+        }
+        print(json.dumps(document, indent=2))
+    else:
+        terminal.show_export(outcome.manifest, outcome.folder, outcome.conversion, console.stdout())
+    return outcome.conversion.judgement.verdict.exit_code

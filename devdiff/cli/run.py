@@ -1,0 +1,65 @@
+"""``devdiff run``: one model, one runner, one input set; the outputs are kept for ``diff``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Final
+
+from devdiff.cli import arguments
+
+NAME: Final = "run"
+HELP: Final = "run one model in one place over an input set and keep its outputs"
+EXAMPLES: Final = """\
+examples:
+  devdiff run model.onnx --inputs samples.npz --out outputs/source
+  devdiff run int8.tflite --inputs samples.npz --on litert:builtin --out outputs/builtin
+  devdiff run int8.tflite --inputs samples.npz --on local --out outputs/device
+  devdiff diff outputs/builtin outputs/device
+
+--on: onnxruntime (the default for .onnx), litert (the default for .tflite), tflite-runtime or
+tensorflow, with :xnnpack, :builtin or :reference, or local (the native runner).
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    arguments.add_model(parser)
+    arguments.add_data(parser, calibration=False)
+    parser.add_argument("--on", metavar="RUNNER", help="where to run it (see below)")
+    parser.add_argument(
+        "--runtime", metavar="LIBRARY", help="runtime library for --on local, as in export-and-test"
+    )
+    parser.add_argument(
+        "--delegate", choices=["xnnpack", "none"], default="xnnpack", help="for --on local"
+    )
+    parser.add_argument("--threads", type=arguments.positive, default=1, metavar="N")
+    parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for the outputs"
+    )
+    arguments.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from devdiff.cli import console
+    from devdiff.report import terminal
+    from devdiff.running import RunRequest, run_model
+
+    request = RunRequest(
+        model=args.model,
+        shapes=arguments.shapes(args.shape),
+        data=arguments.request(args),
+        on=args.on,
+        runtime=args.runtime,
+        delegate=args.delegate,
+        threads=args.threads,
+        timeout_s=args.timeout,
+    )
+    with console.Narrator() as narrator:
+        record = run_model(request, args.out, narrator)
+    if args.json:
+        print(json.dumps(record, indent=2))
+    else:
+        terminal.show_run(record, args.out, console.stdout())
+    return 0 if record["rung"]["failed"] == 0 else 3

@@ -1,0 +1,44 @@
+"""The device rung on this machine: the native runner in a process, as it would run on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from device_runner import native, process, runtime
+from device_runner.process import Command
+from device_runner.runner import Job, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRunner:
+    """``--device local``. ``runtime`` is a path, a pinned library's name, or None for the default.
+
+    It runs on this machine's processor: it proves the path to the device and the device's runtime
+    library, and says nothing about a phone's kernels or timings.
+    """
+
+    runtime: str | None = None
+    delegate: Literal["xnnpack", "none"] = "xnnpack"
+    threads: int = 1
+
+    @property
+    def name(self) -> str:
+        return "local"
+
+    def identity(self) -> Mapping[str, Any]:
+        """Runner and runtime library by hash. Raises `DeviceRunnerError` when one is missing."""
+        return {
+            "device": "local",
+            "runner": dict(native.identify()),
+            "library": runtime.find(self.runtime).to_json(),
+            "delegate": self.delegate,
+        }
+
+    def run(self, job: Job, progress: Callable[[int], None]) -> Outcome:
+        library = runtime.find(self.runtime)
+        argv = native.command(
+            job.model.resolve(), library, delegate=self.delegate, threads=self.threads
+        )
+        return process.run(Command(tuple(argv)), job, progress)
