@@ -207,7 +207,7 @@ def read_header(stream: IO[bytes]) -> Header:
         raise PackError("pack header is damaged: its checksum does not match")
     try:
         about = json.loads(sections[0])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PackError(f"pack header is not JSON: {error}") from error
     if not isinstance(about, dict):
         raise PackError("pack header is not a JSON object")
@@ -255,7 +255,7 @@ def decode_payload(tensors: Sequence[PackTensor], payload: bytes) -> tuple[Array
         for dim in shape:
             elements *= dim
         size = elements * dtype.itemsize
-        if size > len(payload) - offset:
+        if size > len(payload) - offset or max(shape, default=0) > MAX_PAYLOAD_BYTES:
             raise PackError(f"sample is too short for tensor {tensor.name!r} of shape {shape}")
         view = np.frombuffer(payload, dtype, count=elements, offset=offset)
         arrays.append(view.reshape(shape))

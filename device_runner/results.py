@@ -32,8 +32,8 @@ from device_runner.pack import (
 )
 from exporter.artifact import Array
 
-# Two of these and the scratch space of a comparison fit a core's second-level cache.
-BLOCK_BYTES: Final = 1 << 18
+# Small enough for a second-level cache, large enough that Python does not count.
+BLOCK_BYTES: Final = 1 << 19
 _FRAME: Final = RECORD_HEAD.size + RECORD_TAIL.size
 _WORD: Final = 8
 

@@ -1,0 +1,317 @@
+"""Two rungs' result packs side by side: streamed, matched by name, compared in real units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+
+from devdiff.compare import jsonform
+from devdiff.compare.classify import Classification, ClassifierAccumulator
+from devdiff.compare.elements import Scratch
+from devdiff.compare.intervals import CONFIDENCE
+from devdiff.compare.metrics import OutputAccumulator, OutputMetrics
+from devdiff.errors import ComparisonError, UsageError
+from device_runner.pack import PackTensor, Status
+from device_runner.results import BLOCK_BYTES, Block, ResultReader
+from exporter.artifact import Array, Binding
+
+FAILURES_KEPT: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RungOutputs:
+    """What one rung left: its name, its result pack, and how its outputs map to the source's."""
+
+    name: str
+    pack: Path
+    outputs: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A sample that a rung could not run, and what it said."""
+
+    rung: str
+    sample: int
+    status: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairComparison:
+    """How the candidate rung differs from the reference rung over one input set.
+
+    ``compared`` of ``samples`` ran on both; the others are counted by rung, and the first
+    `FAILURES_KEPT` of each rung kept. ``outputs`` and ``classifications`` are in the source model's
+    layout and order.
+    """
+
+    reference: str
+    candidate: str
+    samples: int
+    compared: int
+    reference_failed: int
+    candidate_failed: int
+    failures: tuple[Failure, ...]
+    outputs: tuple[OutputMetrics, ...]
+    classifications: tuple[Classification, ...]
+
+    def output(self, name: str) -> OutputMetrics:
+        """The metrics of one output. Raises `KeyError`."""
+        return next((o for o in self.outputs if o.name == name), None) or _missing(name)
+
+    def classification(self, name: str) -> Classification | None:
+        """The agreement on one output, if it was compared as a classifier's."""
+        return next((c for c in self.classifications if c.output == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; infinities are the strings ``"inf"`` and ``"-inf"``."""
+        encoded: dict[str, Any] = jsonform.encode(self)
+        return encoded
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote. Raises `ComparisonError` when it is damaged."""
+        return jsonform.decode(cls, data)
+
+
+def _missing(name: str) -> OutputMetrics:
+    raise KeyError(name)
+
+
+def compare(
+    reference: RungOutputs,
+    candidate: RungOutputs,
+    *,
+    labels: Array | None = None,
+    labelled_output: str | None = None,
+    classifier_outputs: Collection[str] | None = None,
+    confidence: float = CONFIDENCE,
+    progress: Callable[[int], None] | None = None,
+) -> PairComparison:
+    """Compare every output of two rungs, sample by sample, in memory that does not grow.
+
+    ``classifier_outputs`` names the outputs whose highest element is an answer; by default those
+    of shape ``(1, classes)`` with two classes or more. ``labels``, integers ``[samples]``, are the
+    true classes of ``labelled_output``, by default of the only classifier output. ``progress`` is
+    called with the number of samples done.
+
+    Raises `ComparisonError` when the rungs do not have the same outputs or number of samples,
+    `UsageError` when labels or names do not fit, `PackError` when a pack is damaged or cut off.
+    """
+    sides = _Rung(reference), _Rung(candidate)
+    samples = _common_count(*sides)
+    bindings = _common_outputs(reference, candidate)
+    classifiers = _classifiers(bindings, classifier_outputs, confidence)
+    labelled = _labelled_output(bindings, classifiers, labels, labelled_output, samples)
+    scratch = Scratch()
+    accumulators = {
+        name: OutputAccumulator(left, right, scratch) for name, (left, right) in bindings.items()
+    }
+    compared = 0
+    for start, count, blocks in _aligned(*sides):
+        ran = [side.ran(block) for side, block in zip(sides, blocks, strict=True)]
+        if all(ran):
+            compared += count
+            for name, accumulator in accumulators.items():
+                left, right = (s.values(b, name) for s, b in zip(sides, blocks, strict=True))
+                accumulator.add(start, left, right)
+                # A classifier with dynamic shapes may give no classes at all.
+                scored = left.shape == right.shape and math.prod(left.shape[1:]) > 1
+                if name in classifiers and scored:
+                    mine = labels if name == labelled else None
+                    classifiers[name].add(
+                        start,
+                        left.reshape(count, -1),
+                        right.reshape(count, -1),
+                        mine[start : start + count] if mine is not None else None,
+                    )
+        if progress is not None:
+            progress(start + count)
+    return PairComparison(
+        reference=reference.name,
+        candidate=candidate.name,
+        samples=samples,
+        compared=compared,
+        reference_failed=sides[0].failed,
+        candidate_failed=sides[1].failed,
+        failures=(*sides[0].failures, *sides[1].failures),
+        outputs=tuple(accumulator.result() for accumulator in accumulators.values()),
+        classifications=tuple(classifier.result() for classifier in classifiers.values()),
+    )
+
+
+class _Rung:
+    """One side being read."""
+
+    def __init__(self, outputs: RungOutputs) -> None:
+        self.name = outputs.name
+        self.reader = ResultReader(outputs.pack)
+        self.failed = 0
+        self.failures: list[Failure] = []
+        self._places = {
+            binding.source.name: (self._place(binding), binding) for binding in outputs.outputs
+        }
+
+    def _place(self, binding: Binding) -> int:
+        """Where the pack's table has this output: by tensor name, else by signature name."""
+        tensors = self.reader.tensors
+        wanted, signature = binding.artifact, binding.signature_name
+        tests: tuple[Callable[[PackTensor], bool], ...] = (
+            lambda tensor: tensor.name == wanted.name,
+            lambda tensor: bool(signature) and signature in (tensor.signature_name, tensor.name),
+            lambda tensor: tensor.signature_name == wanted.name,
+        )
+        for test in tests:
+            found = [place for place, tensor in enumerate(tensors) if test(tensor)]
+            if len(found) == 1:
+                tensor = tensors[found[0]]
+                if tensor.dtype != wanted.dtype or len(tensor.shape) != len(wanted.shape):
+                    raise ComparisonError(
+                        f"rung {self.name}: output {binding.source.name!r} should be "
+                        f"{wanted.describe()}, but its results hold {tensor.dtype}"
+                        f"{list(tensor.shape)}"
+                    )
+                return found[0]
+        raise ComparisonError(
+            f"rung {self.name}: its results have no output {wanted.name!r}; they have "
+            f"{', '.join(repr(tensor.name) for tensor in tensors)}"
+        )
+
+    def values(self, block: Block, output: str) -> Array:
+        """Stored values of an output, ``[count, *shape]`` in the source's layout."""
+        place, binding = self._places[output]
+        return binding.to_source_layout(block.arrays[place])
+
+    def ran(self, block: Block) -> bool:
+        """Whether the block's samples have outputs; those that failed are counted and noted."""
+        if block.status is Status.OK:
+            return True
+        self.failed += block.count
+        if len(self.failures) < FAILURES_KEPT:
+            status = block.status.name.lower()
+            self.failures.append(Failure(self.name, block.start, status, block.message))
+        return False
+
+
+def _aligned(reference: _Rung, candidate: _Rung) -> Iterator[tuple[int, int, tuple[Block, Block]]]:
+    """Start, count and both sides' blocks of the same samples, whatever blocks each file has."""
+    largest = max(reference.reader.record_bytes, candidate.reader.record_bytes)
+    per_block = max(1, BLOCK_BYTES // largest)
+    left, right = (
+        rung.reader.read_blocks(max_samples=per_block) for rung in (reference, candidate)
+    )
+    first, second = next(left, None), next(right, None)
+    while first is not None and second is not None:
+        start = max(first.start, second.start)
+        end = min(first.start + first.count, second.start + second.count)
+        yield start, end - start, (first.part(start, end - start), second.part(start, end - start))
+        if first.start + first.count == end:
+            first = next(left, None)
+        if second.start + second.count == end:
+            second = next(right, None)
+    # Both iterators must reach their ends: only there are the end records checked.
+    assert first is None
+    assert second is None
+
+
+def _common_count(reference: _Rung, candidate: _Rung) -> int:
+    counts = []
+    for rung in (reference, candidate):
+        if rung.reader.count is None:
+            raise ComparisonError(
+                f"rung {rung.name}: {rung.reader.path} has no end, the run that wrote it did not "
+                "finish: run the same command again to continue it"
+            )
+        counts.append(rung.reader.count)
+    if counts[0] != counts[1]:
+        raise ComparisonError(
+            f"rung {reference.name} has {counts[0]} samples and rung {candidate.name} has "
+            f"{counts[1]}: only runs over the same inputs can be compared"
+        )
+    return counts[0]
+
+
+def _common_outputs(
+    reference: RungOutputs, candidate: RungOutputs
+) -> dict[str, tuple[Binding, Binding]]:
+    left = {binding.source.name: binding for binding in reference.outputs}
+    right = {binding.source.name: binding for binding in candidate.outputs}
+    if left.keys() != right.keys():
+        raise ComparisonError(
+            f"rung {reference.name} has the outputs {', '.join(left)}, rung {candidate.name} has "
+            f"{', '.join(right)}: both must come from one source model"
+        )
+    return {name: (binding, right[name]) for name, binding in left.items()}
+
+
+def _classifiers(
+    bindings: Mapping[str, tuple[Binding, Binding]],
+    chosen: Collection[str] | None,
+    confidence: float,
+) -> dict[str, ClassifierAccumulator]:
+    for name in chosen or ():
+        if name not in bindings:
+            raise UsageError(
+                f"there is no output {name!r} to take classes from; the outputs are "
+                f"{', '.join(bindings)}"
+            )
+    classifiers = {}
+    for name, (left, right) in bindings.items():
+        shape = left.source.shape
+        if chosen is None:
+            scores = left.source.numpy_dtype.kind == "f" or left.artifact.quantization
+            wanted = bool(scores) and len(shape) == 2 and shape[0] == 1 and shape[1] >= 2
+        else:
+            wanted = name in chosen
+            if wanted and (math.prod(shape) < 2 or math.prod(shape) != max(shape)):
+                raise UsageError(
+                    f"output {left.source.describe()} is no list of class scores: it needs one "
+                    "axis of two or more, and all others of one"
+                )
+        if wanted:
+            classifiers[name] = ClassifierAccumulator(
+                name,
+                math.prod(shape),
+                left.artifact.quantization,
+                right.artifact.quantization,
+                confidence,
+            )
+    return classifiers
+
+
+def _labelled_output(
+    bindings: Mapping[str, tuple[Binding, Binding]],
+    classifiers: Collection[str],
+    labels: Array | None,
+    chosen: str | None,
+    samples: int,
+) -> str | None:
+    """The output that ``labels`` speak of, after a check that they can."""
+    if labels is None:
+        return None
+    if chosen is None and len(classifiers) != 1:
+        raise UsageError(
+            "labels need one output with class scores; "
+            + (f"name one of {', '.join(classifiers)}" if classifiers else "this model has none")
+        )
+    output = chosen if chosen is not None else next(iter(classifiers))
+    if output not in classifiers:
+        raise UsageError(f"labels cannot be of output {output!r}: it gives no class scores")
+    if labels.shape != (samples,) or labels.dtype.kind not in "iu":
+        raise UsageError(
+            f"labels must be {samples} integers, one a sample; they are "
+            f"{labels.dtype}{list(labels.shape)}"
+        )
+    classes = bindings[output][0].source.elements
+    if samples and not 0 <= int(np.min(labels)) <= int(np.max(labels)) < classes:
+        raise UsageError(
+            f"labels run from {np.min(labels)} to {np.max(labels)}, but output {output!r} has the "
+            f"classes 0 to {classes - 1}"
+        )
+    return output
