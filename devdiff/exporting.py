@@ -92,11 +92,7 @@ def _check(
     events: Events,
 ) -> JudgedPair:
     """The step *conversion*, judged on a few samples."""
-    few = replace(
-        samples,
-        tested=samples.tested[:CHECKED_SAMPLES],
-        labels=None if samples.labels is None else samples.labels[:CHECKED_SAMPLES],
-    )
+    few = replace(samples, tested=samples.tested[:CHECKED_SAMPLES], labels=None)
     events.phase(f"comparing the float artifact with the source on {len(few)} samples")
     artifact = manifest.artifact(out, "float32")
     assert read.source is not None
@@ -110,5 +106,12 @@ def _check(
         ladder.run_rung(rung, few, work, out / "export.log", 120.0, lambda done: None)
         for rung in rungs
     ]
-    (judged,) = judge_pairs(ladder.pairs(rungs), results, few, request.gates)
+    (judged,) = judge_pairs(
+        ladder.pairs(rungs),
+        results,
+        labels=None,
+        synthetic=few.synthetic,
+        classifiers=(),
+        gates=request.gates,
+    )
     return judged

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -54,27 +54,35 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class RungResult:
-    """What one rung left: its result pack and what really ran. ``error`` is set when it could not
-    run; times are per sample, invocation only."""
+    """What one rung left: its result pack and what really ran.
 
-    rung: Rung
+    ``error`` is set when it could not run; times are per sample, of the invocation only.
+    """
+
+    name: str
+    runner: str
+    precision: str
+    model: str
+    sha256: str
+    outputs: tuple[Binding, ...]
     pack: Path
-    samples: int
-    failed: int
-    about: Mapping[str, Any]
-    identity: Mapping[str, Any]
-    results_sha256: str | None
-    wall_s: float
-    median_ms: float | None
-    p90_ms: float | None
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    samples: int = 0
+    failed: int = 0
+    results_sha256: str | None = None
+    wall_s: float = 0.0
+    median_ms: float | None = None
+    p90_ms: float | None = None
     error: str | None = None
 
     def to_json(self) -> dict[str, Any]:
+        """The record of the report; the pack and the bindings are found by other means."""
         return {
-            "name": self.rung.name,
-            "runner": self.rung.runner.name,
-            "precision": self.rung.precision,
-            "model": {"file": self.rung.model.name, "sha256": self.rung.sha256},
+            "name": self.name,
+            "runner": self.runner,
+            "precision": self.precision,
+            "model": {"file": self.model, "sha256": self.sha256},
             "identity": dict(self.identity),
             "about": dict(self.about),
             "samples": self.samples,
@@ -88,6 +96,28 @@ class RungResult:
             "error": self.error,
         }
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], outputs: tuple[Binding, ...], pack: Path) -> Self:
+        """The result behind a record that `to_json` wrote. Raises `KeyError` when it is not one."""
+        return cls(
+            name=data["name"],
+            runner=data["runner"],
+            precision=data["precision"],
+            model=data["model"]["file"],
+            sha256=data["model"]["sha256"],
+            outputs=outputs,
+            pack=pack,
+            identity=data["identity"],
+            about=data["about"],
+            samples=data["samples"],
+            failed=data["failed"],
+            results_sha256=data["results_sha256"],
+            wall_s=data["time"]["wall_s"],
+            median_ms=data["time"]["median_ms"],
+            p90_ms=data["time"]["p90_ms"],
+            error=data["error"],
+        )
+
 
 def source_rung(
     path: Path, sha256: str, inputs: Sequence[Binding], outputs: Sequence[Binding], runner: Runner
@@ -98,8 +128,8 @@ def source_rung(
         path,
         sha256,
         "float32",
-        tuple(_identity(binding.source) for binding in inputs),
-        tuple(_identity(binding.source) for binding in outputs),
+        tuple(identity(binding.source) for binding in inputs),
+        tuple(identity(binding.source) for binding in outputs),
         runner,
     )
 
@@ -116,7 +146,8 @@ def artifact_rung(name: str, artifact: Artifact, precision: str, runner: Runner)
     )
 
 
-def _identity(spec: TensorSpec) -> Binding:
+def identity(spec: TensorSpec) -> Binding:
+    """A tensor bound to itself."""
     return Binding(spec, spec, tuple(range(len(spec.shape))), "")
 
 
@@ -177,7 +208,15 @@ def run_rung(
         timeout_s=timeout_s,
     )
     started = time.monotonic()
-    empty = RungResult(rung, pack, 0, 0, {}, {}, None, 0.0, None, None)
+    empty = RungResult(
+        rung.name,
+        rung.runner.name,
+        rung.precision,
+        rung.model.name,
+        rung.sha256,
+        rung.outputs,
+        pack,
+    )
     try:
         identity = rung.runner.identity()
         empty = replace(empty, identity=identity)
@@ -222,21 +261,9 @@ def _timing(pack: Path) -> tuple[tuple[float | None, float | None], int]:
 def _finished(record: Path, pack: Path, rung: Rung) -> RungResult | None:
     """The result an earlier process of this run recorded, if its files are what it says."""
     try:
-        data = read_json(record)
-        if data["model"]["sha256"] != rung.sha256 or sha256_file(pack) != data["results_sha256"]:
+        result = RungResult.from_json(read_json(record), rung.outputs, pack)
+        if result.sha256 != rung.sha256 or sha256_file(pack) != result.results_sha256:
             return None
-    except (RunDirectoryError, OSError, KeyError):
+    except (RunDirectoryError, OSError, KeyError, TypeError):
         return None
-    timing = data["time"]
-    return RungResult(
-        rung=rung,
-        pack=pack,
-        samples=data["samples"],
-        failed=data["failed"],
-        about=data["about"],
-        identity=data["identity"],
-        results_sha256=data["results_sha256"],
-        wall_s=timing["wall_s"],
-        median_ms=timing["median_ms"],
-        p90_ms=timing["p90_ms"],
-    )
+    return result

@@ -15,7 +15,7 @@ from devdiff.data import inputs as data
 from devdiff.data.inputs import InputRequest, InputSet
 from devdiff.errors import UsageError
 from devdiff.events import Events, Silent
-from devdiff.judging import judge_pairs
+from devdiff.judging import classifier_outputs, judge_pairs
 from devdiff.ladder import Rung, RungResult
 from devdiff.report import build
 from devdiff.rundir import RunDirectory, open_run, write_json
@@ -109,8 +109,6 @@ def export_and_test(
                 calibrate=read.finished is None,
                 progress=events.progress,
             )
-            for note in samples.notes:
-                events.note(note)
             manifest = None
             if read.finished is None:
                 manifest = subject.export(
@@ -119,10 +117,48 @@ def export_and_test(
         rungs = _rungs(read, manifest, run, host, device)
         results = _run(rungs, samples, run, request.running.timeout_s, events)
         events.phase("comparing")
-        judged = judge_pairs(ladder.pairs(rungs), results, samples, request.gates)
-        report = build.build(request, read, manifest, samples, results, judged, command, run)
+        classifiers = _classifiers(read, manifest, samples, request.gates, events)
+        judged = judge_pairs(
+            ladder.pairs(rungs),
+            results,
+            labels=samples.labels,
+            synthetic=samples.synthetic,
+            classifiers=classifiers,
+            gates=request.gates,
+        )
+        report = build.build(
+            subject=read,
+            manifest=manifest,
+            samples=samples,
+            results=results,
+            judged=judged,
+            command=command,
+            options={
+                "running": request.running.fingerprint(),
+                "gates": request.gates.fingerprint(),
+                "classifiers": list(classifiers),
+            },
+        )
         write_json(run.report, report)
-        return TestOutcome(report, run.path, build.exit_code(report))
+        return TestOutcome(report, run.path, report["exit_code"])
+
+
+def _classifiers(
+    read: Subject, manifest: Manifest | None, samples: InputSet, gates: Gates, events: Events
+) -> tuple[str, ...]:
+    """The outputs that are class scores; says so of those that only look like it."""
+    record = manifest.artifacts[0] if manifest is not None else read.finished
+    assert record is not None
+    labelled = samples.labels is not None
+    found = classifier_outputs(record.outputs, record.produced_by, labelled, gates)
+    for binding in record.outputs:
+        shape = binding.source.shape
+        if not found and len(shape) == 2 and shape[0] == 1 and shape[1] > 1:
+            events.note(
+                f"output {binding.source.describe()} is judged by its numbers; if it holds class "
+                f"scores, give --classifier {binding.source.name} (or --labels)"
+            )
+    return found
 
 
 def _device(running: Running, events: Events) -> Runner | None:

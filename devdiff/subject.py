@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devdiff.data.inputs import InputSet
@@ -61,20 +61,31 @@ def read(
     """
     check_paths(model, source)
     if model.suffix == ".onnx":
-        described = worker.describe(model, shapes)
-        return Subject(
-            model, described.sha256, described, None, described.inputs, described.index_limits
-        )
+        read = worker.describe(model, shapes)
+        return Subject(model, read.sha256, read, None, read.inputs, read.index_limits)
     if shapes and source is None:
         raise UsageError("--shape is for models with dynamic axes; a .tflite has fixed ones")
     finished = worker.inspect(model)
-    described = None
-    if source is not None:
-        described = worker.describe(source, shapes)
+    described = worker.describe(source, shapes) if source is not None else None
+    known = _exported(model.parent, finished.sha256, described)
+    if known is not None:
+        finished = replace(finished, inputs=known.inputs, outputs=known.outputs)
+    elif described is not None:
         finished = match_to_source(finished, described)
     inputs = tuple(binding.source for binding in finished.inputs)
     limits = described.index_limits if described else finished.index_limits
     return Subject(model, finished.sha256, described, finished, inputs, limits)
+
+
+def _exported(folder: Path, sha256: str, source: SourceModel | None) -> ArtifactRecord | None:
+    """What an export's manifest beside the artifact says of this very file and source."""
+    try:
+        manifest = Manifest.load(folder)
+    except ArtifactError:
+        return None
+    if source is not None and source.sha256 not in manifest.source_files.values():
+        return None
+    return next((record for record in manifest.artifacts if record.sha256 == sha256), None)
 
 
 def export(

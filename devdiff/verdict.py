@@ -9,7 +9,7 @@ from enum import Enum
 class Verdict(Enum):
     """What a check, a step, or a whole run came to."""
 
-    PASS = "pass"  # noqa: S105
+    PASS = "pass"
     INCONCLUSIVE = "inconclusive"
     FAIL = "fail"
     ERROR = "error"

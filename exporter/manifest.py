@@ -71,7 +71,8 @@ class ArtifactRecord:
     """One artifact as the manifest lists it; ``operators`` counts each builtin operator.
 
     ``float_operators`` counts operators of an int8 artifact that still compute in float32,
-    ``index_limits`` is as in `SourceModel`.
+    ``index_limits`` is as in `SourceModel`, ``produced_by`` names the operator behind each output
+    (by its tensor's name), looking through quantize, dequantize and reshape.
     """
 
     file: str
@@ -84,6 +85,7 @@ class ArtifactRecord:
     operators: Mapping[str, int]
     float_operators: Mapping[str, int]
     index_limits: Mapping[str, int]
+    produced_by: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,4 +211,5 @@ def record_from_json(data: Mapping[str, Any]) -> ArtifactRecord:
         operators=dict(data["operators"]),
         float_operators=dict(data["float_operators"]),
         index_limits=dict(data["index_limits"]),
+        produced_by=dict(data["produced_by"]),
     )

@@ -194,7 +194,26 @@ def inspect(path: Path) -> ArtifactRecord:
         operators=dict(sorted(operators.items())),
         float_operators=dict(sorted(in_float.items())) if quantized else {},
         index_limits=_index_limits(graph, names, {i: b.source.name for i, b in inputs.items()}),
+        produced_by=_producers(graph, names),
     )
+
+
+def _producers(graph: Any, names: list[str]) -> dict[str, str]:
+    """The operator behind each output, past those that only change its form."""
+    made_by = {i: operator for operator in graph.operators or [] for i in _list(operator.outputs)}
+    found = {}
+    for output in _list(graph.outputs):
+        tensor = output
+        for _ in range(len(made_by)):
+            operator = made_by.get(tensor)
+            if operator is None:
+                break
+            name = names[operator.opcodeIndex]
+            found[_text(graph.tensors[output].name)] = name
+            if name not in ("QUANTIZE", "DEQUANTIZE", "RESHAPE"):
+                break
+            tensor = int(operator.inputs[0])
+    return found
 
 
 def _index_limits(graph: Any, names: list[str], inputs: dict[int, str]) -> dict[str, int]:

@@ -1,0 +1,108 @@
+"""``report.json``: the one source of every other format."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import importlib.resources
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from devdiff.data.inputs import InputSet
+from devdiff.judging import JudgedPair
+from devdiff.ladder import RungResult
+from devdiff.subject import Subject
+from devdiff.verdict import Verdict, combine
+from exporter.manifest import Manifest
+
+SCHEMA_VERSION: Final = 1
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema every ``report.json`` of this version conforms to."""
+    text = importlib.resources.files("devdiff.report").joinpath("schema.json").read_text()
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def verdict(results: Sequence[RungResult], judged: Sequence[JudgedPair]) -> Verdict:
+    """The worst of the steps that count; a rung that could not run is an ``error``."""
+    verdicts = [pair.judgement.verdict for pair in judged if pair.pair.gates]
+    if any(result.error for result in results):
+        verdicts.append(Verdict.ERROR)
+    if not verdicts and judged:
+        verdicts = [pair.judgement.verdict for pair in judged]
+    return combine(verdicts)
+
+
+def build(
+    *,
+    subject: Subject,
+    manifest: Manifest | None,
+    samples: InputSet,
+    results: Sequence[RungResult],
+    judged: Sequence[JudgedPair],
+    command: Sequence[str],
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The report as plain JSON values. A single rung with nothing to compare to is an error."""
+    overall = verdict(results, judged)
+    culprit = attribution(judged)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "devdiff": importlib.metadata.version("devdiff"),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "verdict": overall.value,
+        "exit_code": overall.exit_code,
+        "summary": _summary(overall, results, judged, culprit, len(samples)),
+        "attribution": culprit,
+        "model": {
+            "name": subject.model.name,
+            "sha256": subject.sha256,
+            "files": dict(subject.files),
+        },
+        "inputs": samples.to_json(),
+        "manifest": manifest.to_json() if manifest else None,
+        "rungs": [result.to_json() for result in results],
+        "pairs": [pair.to_json() for pair in judged],
+        "command": list(command),
+        "options": dict(options),
+    }
+
+
+def attribution(judged: Sequence[JudgedPair]) -> dict[str, Any] | None:
+    """The first step up the ladder that failed; None when none did."""
+    for pair in judged:
+        if pair.pair.gates and pair.judgement.verdict is Verdict.FAIL:
+            return {
+                "step": pair.pair.step,
+                "reference": pair.pair.reference,
+                "candidate": pair.pair.candidate,
+            }
+    return None
+
+
+def _summary(
+    overall: Verdict,
+    results: Sequence[RungResult],
+    judged: Sequence[JudgedPair],
+    culprit: Mapping[str, Any] | None,
+    samples: int,
+) -> str:
+    """One sentence for the first line of every format."""
+    broken = [result.name for result in results if result.error]
+    if overall is Verdict.ERROR and broken:
+        return f"rung {', '.join(broken)} could not run: nothing is proven about it"
+    if culprit is not None:
+        return (
+            f"the step {culprit['step']} ({culprit['reference']} → {culprit['candidate']}) changes "
+            "the model beyond what is allowed"
+        )
+    if overall is Verdict.INCONCLUSIVE:
+        steps = [p.pair.step for p in judged if p.judgement.verdict is Verdict.INCONCLUSIVE]
+        return f"{samples} samples cannot decide the step {', '.join(dict.fromkeys(steps))}"
+    if overall is Verdict.ERROR:
+        return "a comparison could not be made: nothing is proven about it"
+    names = " → ".join(result.name for result in results if "@" not in result.name)
+    return f"every step stayed within what is allowed on {samples} samples: {names}"

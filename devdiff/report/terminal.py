@@ -1,0 +1,193 @@
+"""The report for people: the verdict first, then a table of the steps, then what ran."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from devdiff.judging import JudgedPair
+from exporter.manifest import Manifest
+
+_STYLES: Final = {
+    "pass": "bold green",
+    "fail": "bold red",
+    "inconclusive": "bold yellow",
+    "error": "bold magenta",
+}
+
+
+def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
+    """Print a whole report; ``path`` is where its JSON lies."""
+    _headline(report["verdict"], f"{report['model']['name']}: {report['summary']}", out)
+    out.print()
+    _steps(report["pairs"], out)
+    _reasons(report["pairs"], out)
+    out.print()
+    _rungs(report["rungs"], out)
+    out.print()
+    inputs = report["inputs"]
+    out.print(
+        f"inputs: {inputs['samples']} samples of {escape(inputs['origin'])}, "
+        f"sha256 {inputs['sha256'][:12]}; calibration: {escape(inputs['calibration']['origin'])}",
+        soft_wrap=True,
+    )
+    for note in (*inputs["notes"], *((report["manifest"] or {}).get("notes", ()))):
+        out.print(f"note: {escape(note)}", soft_wrap=True)
+    out.print(f"report: {escape(str(path))}", soft_wrap=True)
+
+
+def show_export(manifest: Manifest, folder: Path, conversion: JudgedPair, out: Console) -> None:
+    """Print what an export made and how its conversion was judged."""
+    pair = conversion.to_json()
+    verdict = pair["judgement"]["verdict"]
+    said = {"pass": "converted, and the float artifact answers like the source"}
+    _headline(verdict, said.get(verdict, "the conversion is not to be trusted"), out)
+    out.print()
+    _steps([pair], out)
+    _reasons([pair], out)
+    out.print()
+    table = _table("artifact", "size", "operators", "in float", "sha256")
+    for record in manifest.artifacts:
+        table.add_row(
+            escape(str(folder / record.file)),
+            f"{record.bytes / 1e6:.2f} MB",
+            str(sum(record.operators.values())),
+            str(sum(record.float_operators.values()))
+            if record.recipe.precision != "float32"
+            else "",
+            record.sha256[:12],
+        )
+    out.print(table)
+    for note in manifest.notes:
+        out.print(f"note: {escape(note)}", soft_wrap=True)
+
+
+def show_run(record: Mapping[str, Any], folder: Path, out: Console) -> None:
+    """Print what a single run did."""
+    _rungs([record["rung"]], out)
+    out.print(f"outputs: {escape(str(folder))}", soft_wrap=True)
+
+
+def show_pair(judged: JudgedPair, out: Console) -> None:
+    """Print one comparison."""
+    pair = judged.to_json()
+    reasons = pair["judgement"]["reasons"]
+    _headline(pair["judgement"]["verdict"], f"{pair['reference']} → {pair['candidate']}", out)
+    out.print()
+    _steps([pair], out)
+    if reasons:
+        _reasons([pair], out)
+
+
+def _headline(verdict: str, text: str, out: Console) -> None:
+    out.print(f"[{_STYLES[verdict]}]{verdict.upper()}[/]  {escape(text)}", soft_wrap=True)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _steps(pairs: Any, out: Console) -> None:
+    """A row for each output of each step."""
+    table = _table(
+        "step", "rungs", "output", "max error", "SNR dB", "top-1 agreement", "differing", "verdict"
+    )
+    for pair in pairs:
+        verdict = pair["judgement"]["verdict"]
+        shown = f"[{_STYLES[verdict]}]{verdict}[/]" if pair["gates"] else f"({verdict})"
+        head = (pair["step"], f"{pair['reference']} → {pair['candidate']}")
+        comparison = pair["comparison"]
+        if comparison is None:
+            table.add_row(*head, "", "", "", "", "", shown)
+            continue
+        agreement = {c["output"]: c["top_1"] for c in comparison["classifications"]}
+        for output in comparison["outputs"]:
+            table.add_row(
+                *head,
+                escape(output["name"]),
+                _error(output),
+                _decibels(output["snr_db"]),
+                _proportion(agreement.get(output["name"])),
+                _differing(output),
+                shown,
+            )
+            head, shown = ("", ""), ""
+    out.print(table)
+
+
+def _error(output: Mapping[str, Any]) -> str:
+    """The largest error: in steps where both sides share them, in real units otherwise."""
+    if output["lsb"] is not None and output["max_lsb"] is not None:
+        return f"{output['max_lsb']:g} LSB"
+    value = output["max_abs_error"]
+    return "-" if value is None else f"{float(value):.3g}"
+
+
+def _differing(output: Mapping[str, Any]) -> str:
+    return f"{output['differing_elements']} of {output['samples'] * math.prod(output['shape'])}"
+
+
+def _decibels(value: Any) -> str:
+    if value is None:
+        return "-"
+    return "∞" if math.isinf(float(value)) else f"{float(value):.1f}"
+
+
+def _proportion(value: Mapping[str, Any] | None) -> str:
+    if value is None or not value["trials"]:
+        return "-"
+    low, high = 100 * value["low"], 100 * value["high"]
+    return f"{value['successes']}/{value['trials']} ({low:.1f}–{high:.1f} %)"
+
+
+def _reasons(pairs: Any, out: Console) -> None:
+    for pair in pairs:
+        verdict = pair["judgement"]["verdict"]
+        if verdict == "pass" or not pair["judgement"]["reasons"]:
+            continue
+        mark = f"[{_STYLES[verdict]}]{verdict}[/]" if pair["gates"] else f"({verdict})"
+        for reason in pair["judgement"]["reasons"]:
+            out.print(f"{mark} {pair['step']}: {escape(reason)}", soft_wrap=True)
+
+
+def _rungs(rungs: Any, out: Console) -> None:
+    table = _table("rung", "runner", "what ran", "model sha256", "samples", "ms/sample")
+    for rung in rungs:
+        about = rung["about"]
+        samples = str(rung["samples"])
+        if rung["failed"]:
+            samples += f" ({rung['failed']} failed)"
+        median = rung["time"]["median_ms"]
+        table.add_row(
+            rung["name"],
+            rung["runner"],
+            escape(rung["error"] or _ran(about, rung["identity"])),
+            rung["model"]["sha256"][:12],
+            samples,
+            "-" if median is None else f"{median:.3g}",
+        )
+    out.print(table)
+
+
+def _ran(about: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
+    """Runtime, version, delegate and threads, in the runner's own words."""
+    library = identity.get("library") or {}
+    version = about.get("runtime_version") or library.get("version") or "version unknown"
+    parts = [f"{about.get('runtime') or library.get('origin') or about.get('api')} {version}"]
+    if library:
+        parts = [f"{library['origin']} ({about.get('api')} API)"]
+    delegate, taken = about.get("delegate"), about.get("nodes_delegated")
+    if delegate is not None:
+        nodes = f" {taken}/{about.get('nodes_total')} nodes" if taken is not None else ""
+        parts.append(f"no delegate{nodes}" if delegate == "none" else f"{delegate.upper()}{nodes}")
+    parts.append(f"{about.get('threads')} thread" + ("s" if about.get("threads") != 1 else ""))
+    return ", ".join(parts)
