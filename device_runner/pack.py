@@ -251,11 +251,13 @@ def decode_payload(tensors: Sequence[PackTensor], payload: bytes) -> tuple[Array
         shape = struct.unpack_from(f"<{rank}Q", payload, offset)
         offset += 8 * rank
         dtype = np.dtype(tensor.dtype)
-        elements = 1
+        # An axis of length 0 makes a tensor empty, but not its other axes reasonable.
+        extent = dtype.itemsize
         for dim in shape:
-            elements *= dim
+            extent *= max(dim, 1)
+        elements = 0 if 0 in shape else extent // dtype.itemsize
         size = elements * dtype.itemsize
-        if size > len(payload) - offset or max(shape, default=0) > MAX_PAYLOAD_BYTES:
+        if size > len(payload) - offset or extent > MAX_PAYLOAD_BYTES:
             raise PackError(f"sample is too short for tensor {tensor.name!r} of shape {shape}")
         view = np.frombuffer(payload, dtype, count=elements, offset=offset)
         arrays.append(view.reshape(shape))

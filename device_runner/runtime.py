@@ -183,7 +183,7 @@ def guess_api(path: Path) -> Api:
 def _intact(pinned: PinnedRuntime) -> bool:
     try:
         return sha256_file(pinned.path) == pinned.sha256
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

@@ -268,7 +268,7 @@ static bool version_at_least(const char *version, long major, long minor) {
     return first > major || (first == major && second >= minor);
 }
 
-static bool add_xnnpack(tfl_options *options, int threads, struct failure *failure) {
+static bool xnnpack_usable(struct failure *failure) {
     if (api.xnnpack_create == NULL || api.xnnpack_options_default == NULL)
         return fail(failure, STAGE_RUNTIME,
                     "XNNPACK was asked for, but the runtime library does not export it; choose "
@@ -278,6 +278,10 @@ static bool add_xnnpack(tfl_options *options, int threads, struct failure *failu
                     "the XNNPACK delegate of TensorFlow Lite %s is older than %d.%d and cannot be "
                     "set up; choose another library or --delegate none",
                     api.version(), FIRST_XNNPACK_MAJOR, FIRST_XNNPACK_MINOR);
+    return true;
+}
+
+static bool add_xnnpack(tfl_options *options, int threads, struct failure *failure) {
     struct xnnpack_options xnnpack = api.xnnpack_options_default();
     xnnpack.num_threads = threads;
     void *delegate = api.xnnpack_create(&xnnpack);
@@ -299,6 +303,7 @@ bool tflite_open(struct backend *backend, void *library, const struct request *r
     backend->output_shape = output_shape;
     backend->read_output = read_output;
 
+    if (request->delegate == DELEGATE_XNNPACK && !xnnpack_usable(failure)) return false;
     tfl_model *model = api.model_from_file_reporting != NULL
                            ? api.model_from_file_reporting(request->model, report, NULL)
                            : api.model_from_file(request->model);

@@ -25,15 +25,16 @@ const char *pack_dtype_name(uint32_t dtype) {
 bool pack_tensor_bytes(uint32_t dtype, const uint64_t *dims, uint32_t rank, uint64_t *bytes) {
     uint64_t total = pack_element_bytes(dtype);
     if (total == 0) return false;
-    for (uint32_t axis = 0; axis < rank; axis++)
-        if (dims[axis] == 0) {
-            *bytes = 0;
-            return true;
-        }
+    /* An axis of length 0 makes a tensor empty but not its other axes reasonable. */
+    bool empty = false;
     for (uint32_t axis = 0; axis < rank; axis++) {
-        if (dims[axis] > PACK_MAX_PAYLOAD_BYTES / total) return false;
-        total *= dims[axis];
+        if (dims[axis] == 0)
+            empty = true;
+        else if (dims[axis] > PACK_MAX_PAYLOAD_BYTES / total)
+            return false;
+        else
+            total *= dims[axis];
     }
-    *bytes = total;
+    *bytes = empty ? 0 : total;
     return true;
 }

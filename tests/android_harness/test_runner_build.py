@@ -1,0 +1,124 @@
+"""Building the native runner: once, whole, the same everywhere, with more than one toolchain."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from android_harness import build
+from android_harness.cache import whole_directory
+from android_harness.errors import BuildError
+from exporter.artifact import sha256_file
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("DEVDIFF_CACHE_DIR", str(cache))
+    return cache
+
+
+def test_an_unknown_platform_names_the_known_ones() -> None:
+    with pytest.raises(BuildError, match=r"no native runner for 'amiga'.*linux-x86_64"):
+        build.runner_path("amiga")
+
+
+def test_a_built_runner_is_found_again(bench: object) -> None:
+    first = build.runner_path()
+    before = first.stat().st_mtime_ns
+    assert build.runner_path() == first
+    assert first.stat().st_mtime_ns == before
+
+
+def test_the_runner_asks_for_no_newer_glibc_than_promised() -> None:
+    versions = re.findall(rb"GLIBC_2\.(\d+)", build.runner_path().read_bytes())
+    assert versions and max(int(version) for version in versions) <= 28
+
+
+def test_a_runner_shipped_with_the_package_is_preferred(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = build.build_key("linux-x86_64")
+    shipped = tmp_path / "linux-x86_64" / key / build.EXECUTABLE
+    shipped.parent.mkdir(parents=True)
+    shipped.write_bytes(b"shipped")
+    monkeypatch.setattr(build, "PREBUILT", tmp_path)
+    assert build.runner_path() == shipped
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("DEVDIFF_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(BuildError, match="DEVDIFF_CACHE_DIR"):
+        build.runner_path()
+
+
+def test_nothing_is_left_of_a_directory_that_was_not_finished(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), whole_directory(tmp_path / "thing") as directory:
+        (directory / "half").write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_finished_directory_stays(tmp_path: Path) -> None:
+    target = tmp_path / "thing"
+    with whole_directory(target) as late:
+        (late / "who").write_text("late")
+        with whole_directory(target) as early:
+            (early / "who").write_text("early")
+    assert (target / "who").read_text() == "early"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_compiler_error_is_shown(tmp_path: Path) -> None:
+    source = tmp_path / "wrong.c"
+    source.write_text("int main(void) { return nothing; }\n")
+    triple = build.TARGETS["linux-x86_64"].triple
+    with pytest.raises(BuildError, match=r"(?s)failed with code 1.*nothing"):
+        build.compile_program((source,), tmp_path / "wrong", triple, ("-O1",))
+
+
+@pytest.mark.slow
+def test_two_processes_at_once_build_the_same_runner_and_one_reuses_it(empty_cache: Path) -> None:
+    code = "from android_harness.build import runner_path; print(runner_path())"
+    command = [sys.executable, "-c", code]
+    racing = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = {process.communicate(timeout=300)[0].strip() for process in racing}
+    assert [process.returncode for process in racing] == [0, 0]
+    (path,) = said
+    assert Path(path).is_relative_to(empty_cache)
+    names = [entry.name for entry in (empty_cache / "runners").iterdir()]
+    assert sorted(names) == [Path(path).parent.name, Path(path).parent.name + ".lock"]
+
+
+@pytest.mark.slow
+def test_the_same_sources_give_the_same_file_wherever_they_lie(
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = sha256_file(build.runner_path())
+    elsewhere = tmp_path / "another place"
+    shutil.copytree(build.SOURCES, elsewhere)
+    monkeypatch.setattr(build, "SOURCES", elsewhere)
+    monkeypatch.setenv("DEVDIFF_CACHE_DIR", str(tmp_path / "second"))
+    assert sha256_file(build.runner_path()) == built
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed")
+def test_cmake_builds_the_same_sources(tmp_path: Path) -> None:
+    configure = ["cmake", "-S", str(build.SOURCES.parent), "-B", str(tmp_path)]
+    for command in (configure, ["cmake", "--build", str(tmp_path)]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    about = subprocess.run(
+        [tmp_path / "devdiff-runner", "--about"], capture_output=True, check=True
+    )
+    assert json.loads(about.stdout)["ok"] is True
