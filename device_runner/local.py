@@ -29,9 +29,10 @@ class LocalRunner:
 
     def identity(self) -> Mapping[str, Any]:
         """Runner and runtime library by hash. Raises `DeviceRunnerError` when one is missing."""
+        runner = native.identify()
         return {
             "device": "local",
-            "runner": dict(native.identify()),
+            "runner": {"path": runner["path"], "sha256": runner["sha256"]},
             "library": runtime.find(self.runtime).to_json(),
             "delegate": self.delegate,
         }

@@ -19,11 +19,11 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-_PIPE_WIDTH: Final = 120
+_PIPE_WIDTH: Final = 160
 
 
 def stdout() -> Console:
-    """The console for results: colour and width of a terminal, or plain text 120 wide."""
+    """The console for results: colour and width of a terminal, or plain text 160 wide."""
     return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
 
 

@@ -65,7 +65,8 @@ class InputSet:
 
     ``arrays`` maps input names to memory maps [rows, *shape]; ``tested`` and ``calibration`` are
     row numbers that never overlap. ``labels`` are class indices of the tested rows. ``sha256``
-    covers the tested tensors. ``synthetic`` inputs speak of numerics only.
+    covers the tested tensors. ``synthetic`` inputs speak of numerics only. ``names`` are the files
+    of the rows, where each has its own.
     """
 
     arrays: Mapping[str, Array]
@@ -80,6 +81,7 @@ class InputSet:
     notes: tuple[str, ...]
     preprocess: Mapping[str, Any]
     seed: int
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tested)
@@ -88,6 +90,15 @@ class InputSet:
         """Tested sample ``index``: input name to array of the input's shape."""
         row = int(self.tested[index])
         return {name: array[row] for name, array in self.arrays.items()}
+
+    def describe(self, index: int) -> dict[str, Any]:
+        """Row, file name and label of tested sample ``index``, for people."""
+        row = int(self.tested[index])
+        return {
+            "row": row,
+            "name": self.names[row] if self.names else None,
+            "label": int(self.labels[index]) if self.labels is not None else None,
+        }
 
     def to_json(self) -> dict[str, Any]:
         """What the report says of the inputs."""
@@ -154,6 +165,7 @@ def _load(folder: Path, inputs: tuple[TensorSpec, ...]) -> InputSet:
         notes=tuple(data["notes"]),
         preprocess=data["preprocess"],
         seed=data["seed"],
+        names=tuple(data["names"]),
     )
 
 
@@ -176,6 +188,7 @@ class _Builder:
         self._calibrate = calibrate
         self._progress = progress
         self._notes: list[str] = []
+        self._names: list[str] = []
         self._preprocess = request.preprocess
 
     def build(self) -> dict[str, Any]:
@@ -208,6 +221,7 @@ class _Builder:
             "notes": self._notes,
             "preprocess": self._preprocess.to_json(),
             "seed": request.seed,
+            "names": self._names,
         }
 
     def _split(self, rows: int) -> tuple[Array, str, int]:
@@ -258,6 +272,8 @@ class _Builder:
         if not path.exists():
             raise UsageError(f"{path} does not exist")
         sources, labels = self._sources(path)
+        if not prefix and path.is_dir():
+            self._names = [p.relative_to(path).as_posix() for p in readers.image_paths(path)]
         counts = {name: rows.count for name, rows in sources.items()}
         if len(set(counts.values())) > 1:
             raise UsageError(f"{path}: arrays differ in their number of samples: {counts}")

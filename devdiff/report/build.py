@@ -63,12 +63,26 @@ def build(
             "files": dict(subject.files),
         },
         "inputs": samples.to_json(),
+        "samples": _mentioned(samples, judged),
         "manifest": manifest.to_json() if manifest else None,
         "rungs": [result.to_json() for result in results],
         "pairs": [pair.to_json() for pair in judged],
         "command": list(command),
         "options": dict(options),
     }
+
+
+def _mentioned(samples: InputSet, judged: Sequence[JudgedPair]) -> dict[str, Any]:
+    """Which row of the user's data each sample is that the comparisons name."""
+    named: set[int] = set()
+    for pair in judged:
+        if pair.comparison is None:
+            continue
+        named |= {failure.sample for failure in pair.comparison.failures}
+        named |= {worst.sample for output in pair.comparison.outputs for worst in output.worst}
+        for answers in pair.comparison.classifications:
+            named |= {flip.sample for flip in answers.kept_flips}
+    return {str(index): samples.describe(index) for index in sorted(named)}
 
 
 def attribution(judged: Sequence[JudgedPair]) -> dict[str, Any] | None:

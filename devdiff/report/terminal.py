@@ -14,6 +14,7 @@ from rich.table import Table
 from devdiff.judging import JudgedPair
 from exporter.manifest import Manifest
 
+_FLIPS_SHOWN: Final = 3
 _STYLES: Final = {
     "pass": "bold green",
     "fail": "bold red",
@@ -28,8 +29,9 @@ def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
     out.print()
     _steps(report["pairs"], out)
     _reasons(report["pairs"], out)
+    _flips(report, out)
     out.print()
-    _rungs(report["rungs"], out)
+    _rungs(report["rungs"], out, accuracies(report["pairs"]))
     out.print()
     inputs = report["inputs"]
     out.print(
@@ -159,8 +161,46 @@ def _reasons(pairs: Any, out: Console) -> None:
             out.print(f"{mark} {pair['step']}: {escape(reason)}", soft_wrap=True)
 
 
-def _rungs(rungs: Any, out: Console) -> None:
-    table = _table("rung", "runner", "what ran", "model sha256", "samples", "ms/sample")
+def _flips(report: Mapping[str, Any], out: Console) -> None:
+    """The gravest changed answers of each step, with the row of the data they came from."""
+    for pair in report["pairs"]:
+        comparison = pair["comparison"]
+        if comparison is None or not pair["gates"]:
+            continue
+        for answers in comparison["classifications"]:
+            for flip in answers["kept_flips"][:_FLIPS_SHOWN]:
+                sample = report["samples"][str(flip["sample"])]
+                label = "" if sample["label"] is None else f", true class {sample['label']}"
+                out.print(
+                    f"flip  {pair['step']}: {sample['name'] or 'row ' + str(sample['row'])} "
+                    f"{flip['reference_class']} → {flip['candidate_class']}{label}"
+                    + (" (exact tie)" if flip["tie"] else ""),
+                    soft_wrap=True,
+                    markup=False,
+                )
+
+
+def accuracies(pairs: Any) -> dict[str, str]:
+    """Accuracy of each rung on the labelled output, with its interval."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        for answers in (pair["comparison"] or {}).get("classifications", ()):
+            if answers["accuracy"] is not None:
+                for side in ("reference", "candidate"):
+                    found.setdefault(pair[side], _share(answers["accuracy"][side]))
+    return found
+
+
+def _share(value: Mapping[str, Any]) -> str:
+    if not value["trials"]:
+        return "-"
+    rate = 100 * value["successes"] / value["trials"]
+    return f"{rate:.2f} % ({100 * value['low']:.1f}–{100 * value['high']:.1f})"
+
+
+def _rungs(rungs: Any, out: Console, accuracy: Mapping[str, str] | None = None) -> None:
+    columns = ["rung", "what ran", "model sha256", "samples", "ms/sample"]
+    table = _table(*columns, *(["accuracy"] if accuracy else []))
     for rung in rungs:
         about = rung["about"]
         samples = str(rung["samples"])
@@ -169,11 +209,11 @@ def _rungs(rungs: Any, out: Console) -> None:
         median = rung["time"]["median_ms"]
         table.add_row(
             rung["name"],
-            rung["runner"],
             escape(rung["error"] or _ran(about, rung["identity"])),
             rung["model"]["sha256"][:12],
             samples,
             "-" if median is None else f"{median:.3g}",
+            *([accuracy.get(rung["name"], "-")] if accuracy else []),
         )
     out.print(table)
 
