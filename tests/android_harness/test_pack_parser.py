@@ -214,6 +214,18 @@ def test_a_shape_whose_size_overflows_is_refused(
     assert_agreed(trapping, pack)
 
 
+def test_checksums_agree_at_every_length(trapping: Path) -> None:
+    """Long runs of bytes are folded, the rest goes through a table; both ends must meet."""
+    generator = np.random.default_rng(3)
+    sizes = [*range(300), 4093, 4096, 100_003]
+    arrays = [generator.integers(0, 256, size).astype(np.uint8) for size in sizes]
+    parts = [encode_record(index, [array]) for index, array in enumerate(arrays)]
+    header = encode_header(Header({}, (PackTensor("x", "uint8", (1,)),)))
+    pack = header + b"".join(parts) + encode_done(len(parts))
+    assert refused_here(pack) == ""
+    assert_agreed(trapping, pack)
+
+
 def test_claims_cost_no_memory(trapping: Path) -> None:
     """A record that claims two gigabytes and ends at once is refused under a small limit."""
     pack = encode_header(Header({}, ())) + RECORD_HEAD.pack(0x4C504D53, 0, 0, 0, 1 << 31)
