@@ -13,7 +13,7 @@ from devdiff.data import inputs as data
 from devdiff.data.inputs import InputRequest, InputSet
 from devdiff.errors import UsageError
 from devdiff.events import Events, Silent
-from devdiff.judging import JudgedPair, judge_pairs
+from devdiff.judging import JudgedPair, check_names, judge_pairs
 from devdiff.settings import DEFAULT_GATES, Gates
 from device_runner.host import SOURCE_RUNNER, HostRunner
 from exporter.client import ExportWorker
@@ -50,7 +50,7 @@ def export_model(request: ExportRequest, out: Path, events: Events | None = None
     is replaced. Raises the packages' errors when the model or the data cannot be used.
     """
     events = events or Silent()
-    subject.check_paths(request.model, None)
+    subject.check_paths(request.model)
     if request.model.suffix != ".onnx":
         raise UsageError(f"{request.model} is finished already: give a source model (.onnx)")
     out.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,8 @@ def export_model(request: ExportRequest, out: Path, events: Events | None = None
         log.unlink(missing_ok=True)
         events.phase("reading the model")
         with ExportWorker(log) as worker:
-            read = subject.read(worker, request.model, None, request.shapes)
+            read = subject.read(worker, request.model, shapes=request.shapes)
+            check_names(read.output_names, request.gates)
             events.phase("preparing inputs")
             samples = data.prepare(
                 request.data,

@@ -122,6 +122,16 @@ def labelled_output(classifiers: Collection[str], labels: Array | None) -> str |
     return next(iter(classifiers), None) if labels is not None else None
 
 
+def check_names(outputs: Sequence[str], gates: Gates) -> None:
+    """A look at options that name outputs, before hours are spent. Raises `UsageError`."""
+    Tolerances.parse(gates.atol, gates.rtol, outputs)
+    for name in gates.classifiers:
+        if name not in outputs:
+            raise UsageError(
+                f"--classifier {name}: there is no such output; there are {', '.join(outputs)}"
+            )
+
+
 def classifier_outputs(
     outputs: Sequence[Binding], produced_by: Mapping[str, str], labelled: bool, gates: Gates
 ) -> tuple[str, ...]:
@@ -131,12 +141,7 @@ def classifier_outputs(
     shape (1, classes). ``produced_by`` maps artifact tensor names to operators. Raises `UsageError`
     when there are labels and nothing they could speak of.
     """
-    names = [binding.source.name for binding in outputs]
-    for name in gates.classifiers:
-        if name not in names:
-            raise UsageError(
-                f"--classifier {name}: there is no such output; there are {', '.join(names)}"
-            )
+    check_names([binding.source.name for binding in outputs], gates)
     if gates.classifiers:
         return gates.classifiers
     scores = [

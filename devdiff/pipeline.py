@@ -15,7 +15,7 @@ from devdiff.data import inputs as data
 from devdiff.data.inputs import InputRequest, InputSet
 from devdiff.errors import UsageError
 from devdiff.events import Events, Silent
-from devdiff.judging import classifier_outputs, judge_pairs
+from devdiff.judging import check_names, classifier_outputs, judge_pairs
 from devdiff.ladder import Rung, RungResult
 from devdiff.report import build
 from devdiff.rundir import RunDirectory, open_run, write_json
@@ -26,7 +26,7 @@ from device_runner.local import LocalRunner
 from device_runner.runner import Runner
 from exporter.artifact import sha256_file
 from exporter.client import ExportWorker
-from exporter.errors import SourceModelError
+from exporter.errors import ArtifactError, SourceModelError
 from exporter.manifest import Manifest, Precision
 
 
@@ -34,13 +34,15 @@ from exporter.manifest import Manifest, Precision
 class TestRequest:
     """Everything that decides what a test does and allows.
 
-    ``source`` is the source model of a finished .tflite ``model``; ``shapes`` fix dynamic axes.
+    ``source`` and ``floating`` are the source model and the float32 artifact of a finished int8
+    ``model``; ``shapes`` fix dynamic axes.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
 
     model: Path
     source: Path | None = None
+    floating: Path | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     data: InputRequest = data.SYNTHETIC
     running: Running = DEFAULT_RUNNING
@@ -50,10 +52,10 @@ class TestRequest:
         """Names the test; equal ones may continue each other."""
         return {
             "devdiff": importlib.metadata.version("devdiff"),
-            "model": [str(self.model.resolve()), sha256_file(self.model)],
-            "source": (
-                [str(self.source.resolve()), sha256_file(self.source)] if self.source else None
-            ),
+            "files": [
+                [str(path.resolve()), sha256_file(path)] if path else None
+                for path in (self.model, self.source, self.floating)
+            ],
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
             "data": self.data.fingerprint(),
             "running": self.running.fingerprint(),
@@ -85,7 +87,7 @@ def export_and_test(
     ``error`` verdict in the report instead.
     """
     events = events or Silent()
-    subject.check_paths(request.model, request.source)
+    subject.check_paths(request.model, request.source, request.floating)
     device = _device(request.running, events)
     host = [
         HostRunner.parse(text, request.running.threads) for text in request.running.host_runtimes
@@ -98,7 +100,10 @@ def export_and_test(
             events.note(f"continuing the unfinished run in {run.path}")
         events.phase("reading the model")
         with ExportWorker(run.logs / "export.log") as worker:
-            read = subject.read(worker, request.model, request.source, request.shapes)
+            read = subject.read(
+                worker, request.model, request.source, request.floating, request.shapes
+            )
+            check_names(read.output_names, request.gates)
             precisions: tuple[Precision, ...] = ("float32", "int8")
             events.phase("preparing inputs")
             samples = data.prepare(
@@ -106,11 +111,11 @@ def export_and_test(
                 read.inputs,
                 read.index_limits,
                 run.inputs,
-                calibrate=read.finished is None,
+                calibrate=not read.finished,
                 progress=events.progress,
             )
             manifest = None
-            if read.finished is None:
+            if not read.finished:
                 manifest = subject.export(
                     worker, read, samples, run.artifacts, precisions, events.phase
                 )
@@ -147,8 +152,7 @@ def _classifiers(
     read: Subject, manifest: Manifest | None, samples: InputSet, gates: Gates, events: Events
 ) -> tuple[str, ...]:
     """The outputs that are class scores; says so of those that only look like it."""
-    record = manifest.artifacts[0] if manifest is not None else read.finished
-    assert record is not None
+    record = manifest.artifacts[0] if manifest is not None else read.finished[-1].record
     labelled = samples.labels is not None
     found = classifier_outputs(record.outputs, record.produced_by, labelled, gates)
     for binding in record.outputs:
@@ -177,10 +181,10 @@ def _device(running: Running, events: Events) -> Runner | None:
 
 @contextlib.contextmanager
 def _tidy_after_bad_input(run: RunDirectory) -> Iterator[None]:
-    """A run that ended before it measured anything leaves nothing behind."""
+    """A run that was refused before it began leaves nothing behind."""
     try:
         yield
-    except (UsageError, SourceModelError):
+    except (UsageError, SourceModelError, ArtifactError):
         if not run.resumed:
             shutil.rmtree(run.path, ignore_errors=True)
         raise

@@ -53,7 +53,7 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
     packages' errors for bad models or data.
     """
     events = events or Silent()
-    subject.check_paths(request.model, None)
+    subject.check_paths(request.model)
     runner = _runner(request)
     if out.exists() and any(out.iterdir()) and not (out / _RECORD).exists():
         raise UsageError(f"{out} holds something else already: give an empty folder as --out")
@@ -64,7 +64,7 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
     try:
         events.phase("reading the model")
         with ExportWorker(log) as worker:
-            read = subject.read(worker, request.model, None, request.shapes)
+            read = subject.read(worker, request.model, shapes=request.shapes)
         events.phase("preparing inputs")
         samples = data.prepare(
             request.data,
@@ -97,7 +97,7 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
         "rung": result.to_json(),
         "inputs": samples.to_json(),
         "outputs": [asdict(binding) for binding in rung.outputs],
-        "produced_by": dict(read.finished.produced_by) if read.finished else {},
+        "produced_by": dict(read.finished[0].record.produced_by) if read.finished else {},
     }
     write_json(out / _RECORD, record)
     return record
@@ -117,7 +117,7 @@ def _runner(request: RunRequest) -> Runner:
 
 
 def _rung(read: subject.Subject, runner: Runner) -> Rung:
-    if read.finished is not None:
+    if read.finished:
         ((artifact, record),) = subject.artifacts(read, None, read.model.parent).values()
         return ladder.artifact_rung("outputs", artifact, record.recipe.precision, runner)
     assert read.source is not None

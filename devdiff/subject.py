@@ -16,65 +16,101 @@ from exporter.match import match_to_source
 
 
 @dataclass(frozen=True, slots=True)
+class Finished:
+    """A .tflite file somebody else made."""
+
+    path: Path
+    record: ArtifactRecord
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """A model as named by the user, read but not yet converted.
 
-    ``source`` is the source model (None for a .tflite alone), ``finished`` the .tflite that was
-    given. ``inputs`` are in the source's names and layout.
+    ``source`` is the source model (None for a .tflite alone), ``finished`` the .tflite files that
+    were given, a float32 one before its int8 one. ``inputs`` are in the source's names and layout.
     """
 
     model: Path
     sha256: str
     source: SourceModel | None
-    finished: ArtifactRecord | None
+    finished: tuple[Finished, ...]
     inputs: tuple[TensorSpec, ...]
     index_limits: Mapping[str, int]
 
     @property
+    def output_names(self) -> tuple[str, ...]:
+        if self.source is not None:
+            return tuple(spec.name for spec in self.source.outputs)
+        return tuple(binding.source.name for binding in self.finished[-1].record.outputs)
+
+    @property
     def files(self) -> Mapping[str, str]:
         """Every file under test, with its SHA-256."""
-        files: dict[str, str] = {self.model.name: self.sha256}
+        files: dict[str, str] = {}
+        for given in self.finished:
+            files[given.path.name] = given.record.sha256
         if self.source is not None:
             files |= self.source.files
         return files
 
 
-def check_paths(model: Path, source: Path | None) -> None:
+def check_paths(model: Path, source: Path | None = None, floating: Path | None = None) -> None:
     """A first look that needs no framework. Raises `UsageError`."""
-    for path in filter(None, (model, source)):
+    for path in filter(None, (model, source, floating)):
         if not path.exists():
             raise UsageError(f"{path} does not exist")
         if not path.is_file():
             raise UsageError(f"{path} is not a file: name an .onnx or a .tflite")
     if model.suffix not in (".onnx", ".tflite"):
         raise UsageError(f"{model}: devdiff takes .onnx and .tflite models, not {model.suffix!r}")
-    if source is not None and (model.suffix != ".tflite" or source.suffix != ".onnx"):
+    finished = model.suffix == ".tflite"
+    if source is not None and (not finished or source.suffix != ".onnx"):
         raise UsageError("--source names the .onnx that a finished .tflite MODEL was made from")
+    if floating is not None and (not finished or floating.suffix != ".tflite"):
+        raise UsageError("--float names the float32 .tflite that an int8 .tflite MODEL belongs to")
 
 
 def read(
-    worker: ExportWorker, model: Path, source: Path | None, shapes: Mapping[str, tuple[int, ...]]
+    worker: ExportWorker,
+    model: Path,
+    source: Path | None = None,
+    floating: Path | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Subject:
-    """Read the model, and the source model beside a .tflite, in the worker.
+    """Read the model, and what is named beside a .tflite, in the worker.
 
-    Raises `SourceModelError` or `ArtifactError` when a file is damaged, or the two do not match.
+    Raises `SourceModelError` or `ArtifactError` when a file is damaged, or they do not match.
     """
-    check_paths(model, source)
+    shapes = shapes or {}
+    check_paths(model, source, floating)
     if model.suffix == ".onnx":
         read = worker.describe(model, shapes)
-        return Subject(model, read.sha256, read, None, read.inputs, read.index_limits)
+        return Subject(model, read.sha256, read, (), read.inputs, read.index_limits)
     if shapes and source is None:
         raise UsageError("--shape is for models with dynamic axes; a .tflite has fixed ones")
-    finished = worker.inspect(model)
     described = worker.describe(source, shapes) if source is not None else None
-    known = _exported(model.parent, finished.sha256, described)
+    given = [path for path in (floating, model) if path is not None]
+    finished = tuple(Finished(path, _read_finished(worker, path, described)) for path in given)
+    precisions = [one.record.recipe.precision for one in finished]
+    if floating is not None and precisions != ["float32", "int8"]:
+        raise UsageError(
+            f"--float {floating.name} is {precisions[0]} and {model.name} is {precisions[1]}: "
+            "they must be float32 and int8"
+        )
+    last = finished[-1].record
+    inputs = tuple(binding.source for binding in last.inputs)
+    limits = described.index_limits if described else last.index_limits
+    return Subject(model, last.sha256, described, finished, inputs, limits)
+
+
+def _read_finished(worker: ExportWorker, path: Path, source: SourceModel | None) -> ArtifactRecord:
+    """A .tflite bound to its source: by the manifest beside it, else by names and shapes."""
+    record = worker.inspect(path)
+    known = _exported(path.parent, record.sha256, source)
     if known is not None:
-        finished = replace(finished, inputs=known.inputs, outputs=known.outputs)
-    elif described is not None:
-        finished = match_to_source(finished, described)
-    inputs = tuple(binding.source for binding in finished.inputs)
-    limits = described.index_limits if described else finished.index_limits
-    return Subject(model, finished.sha256, described, finished, inputs, limits)
+        return replace(record, inputs=known.inputs, outputs=known.outputs)
+    return record if source is None else match_to_source(record, source)
 
 
 def _exported(folder: Path, sha256: str, source: SourceModel | None) -> ArtifactRecord | None:
@@ -121,6 +157,7 @@ def artifacts(
         return {
             record.recipe.precision: (bind(record, folder), record) for record in manifest.artifacts
         }
-    finished = subject.finished
-    assert finished is not None
-    return {finished.recipe.precision: (bind(finished, subject.model.parent), finished)}
+    return {
+        one.record.recipe.precision: (bind(one.record, one.path.parent), one.record)
+        for one in subject.finished
+    }

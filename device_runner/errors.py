@@ -11,6 +11,10 @@ class PackError(DeviceRunnerError):
     """A pack stream is damaged, truncated, or not one this version reads."""
 
 
+class RunnerChoiceError(DeviceRunnerError):
+    """A runtime, kernels or device was asked for that does not exist."""
+
+
 class RunnerError(DeviceRunnerError):
     """A runner could not be started, could not load the model, or kept dying."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
 from device_runner import process
-from device_runner.errors import RunnerError
+from device_runner.errors import RunnerChoiceError, RunnerError
 from device_runner.process import Command
 from device_runner.runner import Job, Outcome
 
@@ -46,12 +46,12 @@ class HostRunner:
     def parse(cls, text: str, threads: int = 1) -> Self:
         """``RUNTIME`` or ``RUNTIME:KERNELS``, as ``--host-runtime`` takes it.
 
-        Raises `RunnerError` when there is no such runtime or kernels.
+        Raises `RunnerChoiceError` when there is no such runtime or kernels.
         """
         runtime, _, kernels = text.partition(":")
         known = [name for name in DISTRIBUTIONS if name != "onnxruntime"]
         if runtime not in known or kernels not in ("", *KERNELS):
-            raise RunnerError(
+            raise RunnerChoiceError(
                 f"no host runtime {text!r}: give {', '.join(known)}, with :xnnpack (the default), "
                 ":builtin or :reference behind it"
             )

@@ -31,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ONNX",
         help="the source model a finished .tflite MODEL was made from",
     )
+    parser.add_argument(
+        "--float",
+        dest="floating",
+        type=Path,
+        metavar="TFLITE",
+        help="the float32 .tflite beside an int8 .tflite MODEL, for a rung of its own",
+    )
     arguments.add_data(parser)
     arguments.add_running(parser)
     arguments.add_gates(parser)
@@ -46,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     request = TestRequest(
         model=args.model,
         source=args.source,
+        floating=args.floating,
         shapes=arguments.shapes(args.shape),
         data=arguments.request(args),
         running=arguments.running(args),

@@ -17,12 +17,13 @@ INTERRUPTED = 130
 def exit_code(error: BaseException) -> int | None:
     """The exit code of an error devdiff raises on purpose; None for a fault of its own."""
     from devdiff.errors import DevdiffError
-    from device_runner.errors import DeviceRunnerError
+    from device_runner.errors import DeviceRunnerError, RunnerChoiceError
     from exporter.errors import ExporterError, WorkerError
 
     table: tuple[tuple[type[BaseException], int], ...] = (
         (WorkerError, INFRASTRUCTURE),
         (ExporterError, USAGE),
+        (RunnerChoiceError, USAGE),
         (DeviceRunnerError, INFRASTRUCTURE),
         (DevdiffError, USAGE),
     )
@@ -39,9 +40,13 @@ def message(error: BaseException) -> str:
     if not isinstance(error, OSError) or error.errno is None:
         return str(error)
     where = f"{error.filename}: " if error.filename else ""
-    reason = f"{where}{error.strerror or error}"
+    reason = f"{where}{os.strerror(error.errno)}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{reason}; free some space and run the same command again: it continues"
+        full = where or "the disk with the run directory is full: "
+        return (
+            f"{full}{os.strerror(error.errno)}; free some space and run the same command again: "
+            "it continues"
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{reason}; give a place you may write to (--run-dir, --out), or mend the rights"
     return reason

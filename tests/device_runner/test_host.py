@@ -9,7 +9,7 @@ import onnx_zoo
 import pytest
 from exporting import Exported
 
-from device_runner.errors import RunnerError
+from device_runner.errors import RunnerChoiceError, RunnerError
 from device_runner.host import SOURCE_RUNNER, HostRunner
 from device_runner.pack import PackTensor, Record, read_header, read_records
 from device_runner.runner import Job, Outcome
@@ -119,5 +119,5 @@ def test_a_damaged_model_is_refused_or_kills_only_its_process(
 
 @pytest.mark.parametrize("text", ["pytorch", "litert:gpu", "onnxruntime", ""])
 def test_unknown_runtimes_are_listed(text: str) -> None:
-    with pytest.raises(RunnerError, match="give litert, tflite-runtime, tensorflow"):
+    with pytest.raises(RunnerChoiceError, match="give litert, tflite-runtime, tensorflow"):
         HostRunner.parse(text)
