@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import runner_cases
 
-from android_harness.build import runner_path
+from android_harness.build import TARGETS, compile_program, runner_path
 from android_harness.cache import cache_root, whole_directory
 from device_runner import runtime
 from device_runner.pack import (
@@ -133,6 +133,15 @@ class Bench:
         )
         stderr = done.stderr.decode(errors="replace")
         return Ran(done.returncode, lines, header, records, complete, stderr)
+
+
+def shared_library(folder: Path, source: str) -> Path:
+    """A small library of the test's own making."""
+    (folder / "library.c").write_text(source)
+    target = folder / "library.so"
+    triple = TARGETS["linux-x86_64"].triple
+    compile_program((folder / "library.c",), target, triple, ("-shared", "-fPIC", "-O1"))
+    return target
 
 
 def _zoo_directory() -> Path:

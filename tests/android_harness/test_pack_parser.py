@@ -6,7 +6,6 @@ an overflow or a misaligned access is a signal here and not a surprise elsewhere
 
 from __future__ import annotations
 
-import io
 import json
 import random
 import struct
@@ -18,81 +17,24 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pack_judges import assert_agreed, refused_here, resealed, trapping_programs
 
-from android_harness.build import (
-    COMMON_FLAGS,
-    SOURCES,
-    TARGETS,
-    build_key,
-    compile_program,
-    source_files,
-)
-from android_harness.cache import cache_root, whole_directory
-from device_runner.errors import PackError
 from device_runner.pack import (
     DTYPE_CODES,
     MAGIC,
     RECORD_HEAD,
-    RECORD_TAIL,
     Header,
     PackTensor,
     Status,
     encode_done,
     encode_header,
     encode_record,
-    read_header,
-    read_record,
 )
-
-TRAPS = ("-fsanitize=undefined", "-fsanitize-trap=undefined")
 
 
 @pytest.fixture(scope="session")
 def trapping() -> Path:
-    """The runner and the fuzzing entry, compiled to trap on undefined behaviour."""
-    target = cache_root() / "test-runners" / build_key("linux-x86_64")
-    if not target.is_dir():
-        platform = TARGETS["linux-x86_64"]
-        flags = (*(flag for flag in COMMON_FLAGS if flag != "-s"), *TRAPS, *platform.libraries)
-        parser = [path for path in source_files() if path.stem not in ("main", "run")]
-        fuzz = (*parser, SOURCES / "fuzz_pack.c")
-        with whole_directory(target) as directory:
-            compile_program(source_files(), directory / "runner", platform.triple, flags)
-            compile_program(
-                fuzz, directory / "fuzz", platform.triple, (*flags, "-DFUZZ_STANDALONE")
-            )
-    return target
-
-
-def refused_here(pack: bytes) -> str:
-    """Why this stream is no input pack by device_runner.pack's reading; empty when it is one."""
-    stream = io.BytesIO(pack)
-    count, last = 0, -1
-    try:
-        tensors = read_header(stream).tensors
-        while True:
-            record = read_record(stream, tensors)
-            if isinstance(record, int):
-                return "" if record == count else "wrong count"
-            if record.status is not Status.OK:
-                return "a failed sample"
-            if record.index <= last:
-                return "not in rising order"
-            count, last = count + 1, record.index
-    except PackError as error:
-        return str(error)
-
-
-def assert_agreed(trapping: Path, pack: bytes) -> None:
-    done = subprocess.run(
-        [trapping / "runner", "--check-inputs", "-"], input=pack, capture_output=True, check=False
-    )
-    reason = refused_here(pack)
-    assert done.returncode == (5 if reason else 0), (reason, done.stdout)
-    if reason:
-        answer = json.loads(done.stdout)
-        assert answer["ok"] is False and answer["stage"] == "inputs" and answer["error"]
-    subprocess.run([trapping / "fuzz"], input=pack, check=True)
+    return trapping_programs()
 
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -113,32 +55,7 @@ def packs(draw: st.DrawFn) -> bytes:
     return b"".join([*parts, encode_done(count)])
 
 
-def resealed(pack: bytes, generator: random.Random) -> bytes:
-    """The pack with a few words changed in one part whose checksum is then made right again, so
-    that the damage reaches the parser behind the checksum."""
-    about = struct.unpack_from("<Q", pack, 8)[0]
-    table = 16 + about + -about % 8
-    end = table + 8 + struct.unpack_from("<Q", pack, table)[0]
-    end += -(end - table) % 8
-    parts = [(len(MAGIC), table + 8, end)]
-    at = end + RECORD_TAIL.size
-    while at < len(pack):
-        size = RECORD_HEAD.size + RECORD_HEAD.unpack_from(pack, at)[4]
-        parts.append((at, at, at + size))
-        at += size + RECORD_TAIL.size
-    start, changeable, stop = generator.choice(parts)
-    changed = bytearray(pack)
-    for _ in range(generator.randint(1, 3)):
-        where = generator.randrange(changeable, max(stop - 3, changeable + 1), 4)
-        word = generator.choice(
-            [0, 1, 2, 7, 8, 9, 255, 256, 257, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x4C504D53]
-        )
-        changed[where : where + 4] = word.to_bytes(4, "little")
-    changed[stop : stop + 4] = zlib.crc32(changed[start:stop]).to_bytes(4, "little")
-    return bytes(changed)
-
-
-# The same examples every time; scripts/fuzz_runner looks for new ones.
+# The same examples every time; scripts/fuzz_runner.py looks for new ones.
 checked = settings(
     max_examples=60,
     deadline=None,

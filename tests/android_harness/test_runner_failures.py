@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import runner_cases
-from native_running import Bench, Ran, input_pack, model_pack, read_results
+from native_running import Bench, Ran, input_pack, model_pack, read_results, shared_library
 
-from android_harness.build import SOURCES, TARGETS, compile_program
+from android_harness.build import SOURCES
 from device_runner.pack import (
     Header,
     PackTensor,
@@ -35,14 +35,6 @@ def assert_failed(ran: Ran, code: int, stage: str, *words: str) -> None:
     for word in words:
         assert word in ran.error
     assert "\n" not in ran.error
-
-
-def shared_library(folder: Path, source: str) -> Path:
-    (folder / "library.c").write_text(source)
-    target = folder / "library.so"
-    triple = TARGETS["linux-x86_64"].triple
-    compile_program((folder / "library.c",), target, triple, ("-shared", "-fPIC", "-O1"))
-    return target
 
 
 @pytest.mark.parametrize(
