@@ -93,7 +93,8 @@ def test_with_and_without_xnnpack_really_differ(bench: Bench, litert: Path, tmp_
         bench.run(litert, "classifier_int8", model_pack("classifier_int8"), tmp_path, delegate=name)
         for name in ("xnnpack", "none")
     )
-    assert (with_it.about["nodes_delegated"], without.about["nodes_delegated"]) == (5, 0)
+    # XNNPACK leaves the int8 softmax to the built-in kernels.
+    assert (with_it.about["nodes_delegated"], without.about["nodes_delegated"]) == (4, 0)
     assert with_it.about["nodes_total"] == without.about["nodes_total"] == 5
     pairs = zip(with_it.records, without.records, strict=True)
     assert any((one.arrays[0] != other.arrays[0]).any() for one, other in pairs)
