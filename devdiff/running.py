@@ -100,6 +100,7 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
         "produced_by": dict(read.finished[0].record.produced_by) if read.finished else {},
     }
     write_json(out / _RECORD, record)
+    (out / "outputs.json").unlink()  # the rung's own record, which run.json holds too
     return record
 
 

@@ -13,10 +13,12 @@ import importlib.metadata
 import json
 import os
 import platform
+import queue
 import sys
+import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -26,6 +28,7 @@ from device_runner.errors import PackError
 from device_runner.pack import (
     Header,
     PackTensor,
+    Record,
     Status,
     encode_done,
     encode_header,
@@ -251,13 +254,33 @@ def cpu() -> dict[str, Any]:
     return about
 
 
+def _ahead(source: IO[bytes], tensors: Sequence[PackTensor]) -> Iterator[Record]:
+    """The samples of a pack, each read and checked while the one before it is being run."""
+    waiting: queue.Queue[Record | int | PackError] = queue.Queue(maxsize=1)
+
+    def read() -> None:
+        found: Record | int | PackError | None = None
+        while found is None or isinstance(found, Record):
+            try:
+                found = read_record(source, tensors)
+            except PackError as error:
+                found = error
+            waiting.put(found)
+
+    threading.Thread(target=read, daemon=True).start()
+    while isinstance(record := waiting.get(), Record):
+        yield record
+    if isinstance(record, PackError):
+        raise record
+
+
 def _serve(engine: Engine, source: IO[bytes], results: IO[bytes], about: dict[str, Any]) -> None:
     header = read_header(source)
     engine.bind(header.tensors)
     results.write(encode_header(Header(about, engine.outputs())))
     results.flush()
     done = 0
-    while not isinstance(record := read_record(source, header.tensors), int):
+    for record in _ahead(source, header.tensors):
         try:
             nanoseconds, arrays = engine.invoke(record.arrays)
             line = encode_record(record.index, arrays, nanoseconds=nanoseconds)

@@ -38,6 +38,8 @@ import numpy as np
 from device_runner.errors import PackError
 from exporter.artifact import Array, TensorSpec
 
+Buffer = bytes | memoryview
+
 MAGIC: Final = b"DDPACK01"
 TAG_SAMPLE: Final = int.from_bytes(b"SMPL", "little")
 TAG_DONE: Final = int.from_bytes(b"DONE", "little")
@@ -148,6 +150,33 @@ def encode_header(header: Header) -> bytes:
     return MAGIC + body + RECORD_TAIL.pack(zlib.crc32(body), 0)
 
 
+def record_parts(
+    index: int,
+    arrays: Sequence[Array] = (),
+    *,
+    status: Status = Status.OK,
+    nanoseconds: int = 0,
+    message: str = "",
+) -> list[Buffer]:
+    """One sample's bytes in pieces, so that large arrays go to a pipe without being copied.
+
+    ``arrays`` stand in the table's order; ``message`` is for a failed sample.
+    """
+    payload: list[Buffer] = []
+    size = 0
+    if status is Status.OK:
+        for array in arrays:
+            data = np.ascontiguousarray(array)
+            payload.append(struct.pack(f"<{array.ndim}Q", *array.shape))
+            payload.append(data.reshape(-1).view(np.uint8).data)
+            payload.append(_padding(data.nbytes))
+            size += 8 * array.ndim + data.nbytes + len(_padding(data.nbytes))
+    else:
+        payload.append(_padded(message.encode()[:4096]))
+        size = len(payload[0])
+    return _sealed(RECORD_HEAD.pack(TAG_SAMPLE, status, index, nanoseconds, size), payload)
+
+
 def encode_record(
     index: int,
     arrays: Sequence[Array] = (),
@@ -157,24 +186,21 @@ def encode_record(
     message: str = "",
 ) -> bytes:
     """One sample's bytes; ``arrays`` in the table's order, or ``message`` for a failed one."""
-    if status is Status.OK:
-        parts: list[bytes] = []
-        for array in arrays:
-            parts.append(struct.pack(f"<{array.ndim}Q", *array.shape))
-            parts.append(_padded(np.ascontiguousarray(array).tobytes()))
-        payload = b"".join(parts)
-    else:
-        payload = _padded(message.encode()[:4096])
-    return _seal(RECORD_HEAD.pack(TAG_SAMPLE, status, index, nanoseconds, len(payload)) + payload)
+    return b"".join(
+        record_parts(index, arrays, status=status, nanoseconds=nanoseconds, message=message)
+    )
 
 
 def encode_done(samples: int) -> bytes:
     """The record that ends a stream of ``samples`` samples."""
-    return _seal(RECORD_HEAD.pack(TAG_DONE, 0, samples, 0, 0))
+    return b"".join(_sealed(RECORD_HEAD.pack(TAG_DONE, 0, samples, 0, 0), []))
 
 
-def _seal(record: bytes) -> bytes:
-    return record + RECORD_TAIL.pack(zlib.crc32(record), 0)
+def _sealed(head: bytes, payload: Sequence[Buffer]) -> list[Buffer]:
+    crc = zlib.crc32(head)
+    for part in payload:
+        crc = zlib.crc32(part, crc)
+    return [head, *payload, RECORD_TAIL.pack(crc, 0)]
 
 
 def _read_exactly(stream: IO[bytes], size: int, what: str) -> bytes:

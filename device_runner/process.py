@@ -29,8 +29,8 @@ from device_runner.pack import (
     Header,
     encode_done,
     encode_header,
-    encode_record,
     read_header,
+    record_parts,
 )
 from device_runner.runner import Job, Outcome
 
@@ -140,8 +140,9 @@ def _ending(code: int, said: bytes, job: Job) -> _Ending:
         name = signal.Signals(-code).name
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         return _Ending(death=f"was killed by {name}{hint}")
-    with contextlib.suppress(ValueError):
-        about = json.loads(said)
+    # The last line: a runner that failed after a good start has said both.
+    with contextlib.suppress(ValueError, IndexError):
+        about = json.loads(said.splitlines()[-1])
         if isinstance(about, dict) and about.get("ok") is False:
             return _Ending(refusal=f"{job.model.name}: {about.get('error', 'no reason given')}")
     return _Ending(death=f"ended with code {code}")
@@ -166,7 +167,7 @@ class _Feeder(threading.Thread):
         try:
             self._pipe.write(encode_header(Header({"samples": job.samples}, job.tensors)))
             for index in range(self._first, job.samples):
-                self._pipe.write(encode_record(index, job.encode(index)))
+                self._pipe.writelines(record_parts(index, job.encode(index)))
             self._pipe.write(encode_done(job.samples - self._first))
             self._pipe.flush()
         except BrokenPipeError:

@@ -1,0 +1,80 @@
+"""What the documents tell a newcomer to type works, and what they point to is there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from devdiff.cli.main import parser
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")])
+
+
+def commands(document: Path) -> list[str]:
+    """The lines of a document's shell blocks."""
+    blocks = re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+@pytest.mark.slow
+def test_the_readmes_first_command_installs_and_tests_the_shipped_model() -> None:
+    first = commands(ROOT / "README.md")[0]
+    assert first.startswith("scripts/setup && .venv/bin/devdiff export-and-test ")
+    done = subprocess.run(
+        ["bash", "-c", first], cwd=ROOT, capture_output=True, text=True, timeout=500, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "PASS  digits.onnx" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_readmes_other_commands_run_as_written(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "examples/digits/digits.onnx", tmp_path / "model.onnx")
+    with np.load(ROOT / "examples/digits/heldout.npz") as arrays:
+        images = arrays["image"].astype(np.float32) / 255
+        np.savez(tmp_path / "samples.npz", image=images, labels=arrays["labels"])
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    others = commands(ROOT / "README.md")[2:]
+    assert others
+    for command in others:
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stderr)
+
+
+def test_the_readmes_second_command_is_what_the_gate_runs() -> None:
+    second = commands(ROOT / "README.md")[1]
+    assert second == "scripts/test --all"
+    assert second in (ROOT / ".ci/run").read_text().splitlines()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_and_commands_exist(document: Path) -> None:
+    text = document.read_text()
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if not target.startswith("https://"):
+            assert (document.parent / target).exists(), target
+    verbs = parser()
+    for line in commands(document):
+        for part in line.split("&&"):
+            words = part.split()
+            if words and words[0] in ("devdiff", ".venv/bin/devdiff"):
+                verbs.parse_args([word for word in words[1:] if word not in ("…", "\\")])
+            elif words and words[0].startswith("scripts/"):
+                assert (ROOT / words[0]).exists(), words[0]
