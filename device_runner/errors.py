@@ -25,3 +25,27 @@ class RunnerTimeoutError(RunnerError):
 
 class RuntimeLibraryError(DeviceRunnerError):
     """The runtime library a device needs is missing, unreachable, or not the pinned one."""
+
+
+class DeviceError(DeviceRunnerError):
+    """Something about a device or the way to it; the message names the serial."""
+
+
+class DeviceChoiceError(RunnerChoiceError):
+    """No device, several, or none of that name: the user has to say which."""
+
+
+class DeviceLostError(DeviceError):
+    """The device went away, or the connection to it broke."""
+
+
+class TransportTimeoutError(DeviceLostError):
+    """The device does not answer in time."""
+
+
+class DeviceAuthError(DeviceError):
+    """The device does not accept this computer's key yet."""
+
+
+class TransferError(DeviceError):
+    """A file did not arrive as it was sent: storage full, or cut short."""
