@@ -17,6 +17,7 @@ from device_runner.pack import (
     read_header,
     scan,
 )
+from device_runner.results import last_good
 
 
 class Journal:
@@ -40,23 +41,12 @@ class Journal:
         return self._header.about if self._header else {}
 
     def _recover(self) -> None:
+        good = last_good(self.path)
+        self.samples, self.complete = good.samples, good.complete
         with self.path.open("r+b") as stream:
-            try:
+            if good.end:
                 self._header = read_header(stream)
-            except PackError:
-                stream.truncate(0)
-                return
-            end = stream.tell()
-            for extent in scan(stream):
-                if extent.index != self.samples:
-                    break
-                end = extent.end
-                if extent.done:
-                    self.complete = True
-                    break
-                self.samples += 1
-            if end < os.fstat(stream.fileno()).st_size:
-                stream.truncate(end)
+            stream.truncate(good.end)
 
     def absorb(self, segment: Path) -> bool:
         """Move the whole records of a runner's own file to the end of this one.

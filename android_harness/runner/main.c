@@ -2,11 +2,12 @@
  *
  *   devdiff-runner --about
  *   devdiff-runner --check-inputs FILE|-
- *   devdiff-runner --runtime LIB --model FILE --inputs FILE|- --results FILE
- *                  [--delegate none|xnnpack] [--threads N]
+ *   devdiff-runner --runtime LIB --model FILE --inputs FILE|- --results FILE|-
+ *                  [--delegate none|xnnpack] [--threads N] [--first INDEX]
  *
  * Standard output carries exactly one line of JSON, but for a run that fails after its model was
- * prepared: then a second line says why. Exit codes are those of enum stage.
+ * prepared: then a second line says why. With --results - it carries the result pack instead, and
+ * standard error the JSON. Exit codes are those of enum stage.
  */
 #include "about.h"
 #include "crc32.h"
@@ -21,6 +22,15 @@ static bool parse_threads(const char *text, int *threads, struct failure *failur
         return fail(failure, STAGE_USAGE, "--threads takes a number from 1 to %d, not '%s'",
                     MAX_THREADS, text);
     *threads = (int)value;
+    return true;
+}
+
+static bool parse_first(const char *text, uint64_t *first, struct failure *failure) {
+    char *end;
+    long value = strtol(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || value < 0)
+        return fail(failure, STAGE_USAGE, "--first takes a sample's index, not '%s'", text);
+    *first = (uint64_t)value;
     return true;
 }
 
@@ -46,14 +56,16 @@ static bool parse(int count, char **words, struct run_options *options, const ch
                             : strcmp(word, "--results") == 0      ? &options->results
                             : strcmp(word, "--check-inputs") == 0 ? check
                                                                   : NULL;
-        bool other = strcmp(word, "--delegate") == 0 || strcmp(word, "--threads") == 0;
+        bool other = strcmp(word, "--delegate") == 0 || strcmp(word, "--threads") == 0 ||
+                     strcmp(word, "--first") == 0;
         if (text == NULL && !other)
             return fail(failure, STAGE_USAGE, "unknown option '%s'", word);
         if (value == NULL) return fail(failure, STAGE_USAGE, "%s needs a value", word);
         if (text != NULL)
             *text = value;
-        else if (word[2] == 'd' ? !parse_delegate(value, &options->request.delegate, failure)
-                                : !parse_threads(value, &options->request.threads, failure))
+        else if (word[2] == 'd'   ? !parse_delegate(value, &options->request.delegate, failure)
+                 : word[2] == 't' ? !parse_threads(value, &options->request.threads, failure)
+                                  : !parse_first(value, &options->first, failure))
             return false;
     }
     if (*check != NULL) return true;
@@ -68,11 +80,12 @@ static bool parse(int count, char **words, struct run_options *options, const ch
     return true;
 }
 
-static int report(int answer, const struct failure *failure) {
+static int report(const struct run_options *options, const struct failure *failure) {
     static char line[ABOUT_BYTES];
     struct failure ignored;
+    bool taken = options->results != NULL && strcmp(options->results, "-") == 0;
     about_failure(line, sizeof line, failure);
-    (void)run_answer(answer, line, &ignored);
+    (void)run_answer(taken ? STDERR_FILENO : options->answer, line, &ignored);
     return (int)failure->stage;
 }
 
@@ -89,9 +102,9 @@ int main(int count, char **words) {
         about_self(line, sizeof line);
         return run_answer(options.answer, line, &failure) ? 0 : (int)failure.stage;
     }
-    if (!parse(count, words, &options, &check, &failure)) return report(options.answer, &failure);
+    if (!parse(count, words, &options, &check, &failure)) return report(&options, &failure);
     bool done = check != NULL ? run_check(check, &failure) : run_model(&options, &failure);
-    int code = done ? 0 : report(options.answer, &failure);
+    int code = done ? 0 : report(&options, &failure);
     /* Without running a library's destructors: the results are in the file, and threads of some
      * runtimes do not survive an orderly exit. */
     _exit(code);

@@ -8,6 +8,12 @@ static void put_u32(unsigned char *to, uint32_t value) { memcpy(to, &value, size
 
 static void put_u64(unsigned char *to, uint64_t value) { memcpy(to, &value, sizeof value); }
 
+void pack_writer_attach(struct pack_writer *writer, int descriptor) {
+    memset(writer, 0, sizeof *writer);
+    writer->path = "standard output";
+    writer->descriptor = descriptor;
+}
+
 bool pack_writer_open(struct pack_writer *writer, const char *path, struct failure *failure) {
     memset(writer, 0, sizeof *writer);
     writer->path = path;

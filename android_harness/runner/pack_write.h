@@ -13,6 +13,9 @@ struct pack_writer {
     size_t capacity, used;
 };
 
+/* Writes to a descriptor that is open already. */
+void pack_writer_attach(struct pack_writer *writer, int descriptor);
+
 /* Creates or empties the file at `path`. */
 bool pack_writer_open(struct pack_writer *writer, const char *path, struct failure *failure);
 

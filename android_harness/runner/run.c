@@ -125,25 +125,33 @@ static bool run_sample(uint64_t index, struct failure *failure) {
 bool run_model(const struct run_options *options, struct failure *failure) {
     static char about[ABOUT_BYTES];
     pid_t parent = getppid();
-    if (!pack_writer_open(&writer, options->results, failure)) return false;
+    int answer = options->answer;
+    if (strcmp(options->results, "-") == 0) {
+        pack_writer_attach(&writer, answer);
+        answer = STDERR_FILENO;
+    } else if (!pack_writer_open(&writer, options->results, failure)) {
+        return false;
+    }
     if (!open_backend(options, failure)) return false;
     if (!open_inputs(options->inputs, failure)) return false;
     if (!match_inputs(&backend, reader.tensors, reader.tensor_count, order, failure)) return false;
     about_run(about, sizeof about, &backend, &options->request);
     if (!pack_write_header(&writer, about, backend.outputs, backend.output_count, failure))
         return false;
-    if (!run_answer(options->answer, about, failure)) return false;
-    uint64_t index;
+    if (!run_answer(answer, about, failure)) return false;
+    uint64_t index, run = 0;
     for (;;) {
         switch (pack_read_sample(&reader, &index, values, failure)) {
-        case PACK_END: return pack_write_done(&writer, reader.samples, failure);
+        case PACK_END: return pack_write_done(&writer, run, failure);
         case PACK_DAMAGED: return false;
         case PACK_SAMPLE: break;
         }
+        if (index < options->first) continue;
         /* With inputs from a file nothing else would tell that nobody waits for the results. */
         if (getppid() != parent)
             return fail(failure, STAGE_RESULTS, "the process that started the run is gone");
         if (!run_sample(index, failure)) return false;
+        run++;
     }
 }
 

@@ -7,7 +7,8 @@
 struct run_options {
     const char *library;
     const char *inputs; /* a path, or "-" for standard input */
-    const char *results;
+    const char *results; /* a path, or "-" for the answer's descriptor; the answer goes to stderr */
+    uint64_t first;      /* samples with a lower index are read and not run */
     struct request request;
     int answer; /* descriptor for the one JSON line */
 };
