@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
+from device_runner.attempts import Ending, Policy, run_to_end
 from device_runner.errors import PackError, RunnerError
-from device_runner.journal import Journal
 from device_runner.pack import (
     RECORD_HEAD,
     RECORD_TAIL,
@@ -34,7 +34,6 @@ from device_runner.pack import (
 )
 from device_runner.runner import Job, Outcome
 
-MAX_CRASHES: Final = 5
 _POLL_S: Final = 0.02
 _PIPE_BYTES: Final = 1 << 20
 
@@ -47,59 +46,23 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """How a runner process ended; ``refusal`` is what it said when it could not even begin."""
-
-    death: str = ""
-    refusal: str = ""
-
-
 def run(command: Command, job: Job, progress: Callable[[int], None]) -> Outcome:
     """Run ``job`` to its end, restarting the process behind samples that kill it.
 
-    Raises `RunnerError` when the model cannot be loaded at all, or after `MAX_CRASHES` crashes.
+    Raises `RunnerError` when the model cannot be loaded at all, or too many samples kill it.
     """
-    journal = Journal(job.results)
-    segment = job.results.with_name(job.results.name + ".segment")
-    journal.absorb(segment)
-    resumed = journal.samples
-    crashes = 0
-    while not journal.complete:
-        before = journal.samples
-        ending = _run_process(command, job, before, segment, progress)
-        started = journal.absorb(segment)
-        if ending.refusal:
-            raise RunnerError(ending.refusal)
-        if not ending.death:
-            if journal.samples < job.samples:
-                raise RunnerError(
-                    f"the runner stopped after {journal.samples} of {job.samples} samples and "
-                    f"gave no reason; what it printed is in {job.log}"
-                )
-            journal.finish()
-            break
-        if not started:
-            raise RunnerError(
-                f"the runner {ending.death} while loading {job.model.name}: the model or the "
-                f"runtime is broken; what it printed is in {job.log}"
-            )
-        crashes += 1
-        if crashes > MAX_CRASHES:
-            raise RunnerError(
-                f"the runner {ending.death} at sample {journal.samples}, after it had died on "
-                f"{MAX_CRASHES} other samples: giving up; what it printed is in {job.log}"
-            )
-        journal.add_crash(f"the runner {ending.death}")
-        if journal.samples == job.samples:
-            journal.finish()
+
+    def attempt(first: int, segment: Path) -> Ending:
+        return _run_process(command, job, first, segment, progress)
+
+    outcome = run_to_end(job, Policy(), attempt)
     progress(job.samples)
-    return Outcome(journal.about, resumed)
+    return outcome
 
 
 def _run_process(
     command: Command, job: Job, first: int, segment: Path, progress: Callable[[int], None]
-) -> _Ending:
+) -> Ending:
     """One runner process over the samples from ``first`` on."""
     argv = [*command.argv, "--inputs", "-", "--results", str(segment)]
     with tempfile.TemporaryFile() as said, job.log.open("ab") as log:
@@ -128,24 +91,24 @@ def _run_process(
         if feeder.error is not None:
             raise feeder.error
         if late:
-            return _Ending(death=f"gave no answer for {job.timeout_s:g} s and was stopped")
+            return Ending(death=f"gave no answer for {job.timeout_s:g} s and was stopped")
         said.seek(0)
         return _ending(process.returncode, said.read(), job)
 
 
-def _ending(code: int, said: bytes, job: Job) -> _Ending:
+def _ending(code: int, said: bytes, job: Job) -> Ending:
     if code == 0:
-        return _Ending()
+        return Ending()
     if code < 0:
         name = signal.Signals(-code).name
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        return _Ending(death=f"was killed by {name}{hint}")
+        return Ending(death=f"was killed by {name}{hint}")
     # The last line: a runner that failed after a good start has said both.
     with contextlib.suppress(ValueError, IndexError):
         about = json.loads(said.splitlines()[-1])
         if isinstance(about, dict) and about.get("ok") is False:
-            return _Ending(refusal=f"{job.model.name}: {about.get('error', 'no reason given')}")
-    return _Ending(death=f"ended with code {code}")
+            return Ending(refusal=f"{job.model.name}: {about.get('error', 'no reason given')}")
+    return Ending(death=f"ended with code {code}")
 
 
 class _Feeder(threading.Thread):
