@@ -14,13 +14,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from devdiff.compare.histogram import MagnitudeHistogram
+from devdiff.compare.histogram import FLOAT32_MAX, MagnitudeHistogram
 from exporter.artifact import Array, Quantization
 
 PIECE: Final = 1 << 16
 # BLAS shares longer products among threads, and then waits for them on a busy machine.
 _DOT: Final = 1 << 13
-_FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 
 
 class Scratch:
@@ -70,7 +69,7 @@ class Extremes:
     @property
     def peak(self) -> float | None:
         """The largest finite magnitude; None when nothing finite was seen."""
-        return max(-self.low, self.high) if self.low <= self.high else None
+        return max(abs(self.low), abs(self.high)) if self.low <= self.high else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +128,7 @@ class ElementSums:
         self.max_error = max(self.max_error, float(peaks.max()))
         magnitudes = errors.reshape(-1)
         if magnitudes.dtype != np.float32:
-            magnitudes = np.minimum(magnitudes, _FLOAT32_MAX).astype(np.float32)
+            magnitudes = np.minimum(magnitudes, FLOAT32_MAX).astype(np.float32)
         self.histogram.add(magnitudes, self._scratch.bins[:count])
         # Magnitudes have no sign bit, and counting integers is the faster of the two.
         bits = errors.reshape(-1).view(np.int32 if errors.dtype == np.float32 else np.int64)

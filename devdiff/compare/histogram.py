@@ -3,7 +3,8 @@
 The bins are read off the number itself: a float32's exponent and the first seven bits of its
 mantissa, so that every power of two is split into 128 bins of equal width. A percentile is the
 middle of the bin that holds the exact order statistic, hence within `RESOLUTION` of it: 1/256 of
-its value, from 1.2e-38 (below which float32 itself loses precision) to the largest float32.
+its value, from 1.2e-38 (below which float32 itself loses precision) to the largest float32. What
+is larger counts as that.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 RESOLUTION: Final = 2.0**-8
+FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _DROPPED_BITS: Final = 16
 _BINS: Final = 1 << (31 - _DROPPED_BITS)
 
@@ -44,5 +46,5 @@ class MagnitudeHistogram:
         rank = max(1, -(-self.total * permille // 1000))
         place = int(np.searchsorted(np.cumsum(self._counts), rank))
         edges = np.array([place, place + 1], np.uint32) << _DROPPED_BITS
-        low, high = (float(edge) for edge in edges.view(np.float32))
+        low, high = (min(float(edge), FLOAT32_MAX) for edge in edges.view(np.float32))
         return low + (high - low) / 2 if place else 0.0
