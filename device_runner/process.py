@@ -21,18 +21,15 @@ from pathlib import Path
 from typing import IO, Final
 
 from device_runner.attempts import Ending, Policy, run_to_end
-from device_runner.errors import PackError, RunnerError
+from device_runner.errors import RunnerError
 from device_runner.pack import (
-    RECORD_HEAD,
-    RECORD_TAIL,
-    TAG_SAMPLE,
     Header,
     encode_done,
     encode_header,
-    read_header,
     record_parts,
 )
 from device_runner.runner import Job, Outcome
+from device_runner.tail import RecordCounter
 
 _POLL_S: Final = 0.02
 _PIPE_BYTES: Final = 1 << 20
@@ -152,7 +149,7 @@ def _watch(
     """Wait for the process, reporting progress; returns whether it was too slow to go on."""
     last, since = 0, time.monotonic()
     progress(first)
-    with contextlib.closing(_Tail(segment)) as tail:
+    with contextlib.closing(RecordCounter(segment)) as tail:
         while True:
             try:
                 process.wait(_POLL_S)
@@ -164,47 +161,3 @@ def _watch(
                 progress(first + count)
             elif time.monotonic() - since > job.timeout_s:
                 return True
-
-
-class _Tail:
-    """Counts the records of a growing pack by their heads alone."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stream: IO[bytes] | None = None
-        self._offset = 0
-        self._count = 0
-
-    def count(self) -> int:
-        if self._stream is None and not self._open():
-            return 0
-        stream = self._stream
-        assert stream is not None
-        size = os.fstat(stream.fileno()).st_size
-        while self._offset + RECORD_HEAD.size <= size:
-            head = os.pread(stream.fileno(), RECORD_HEAD.size, self._offset)
-            tag, _, _, _, payload = RECORD_HEAD.unpack(head)
-            end = self._offset + RECORD_HEAD.size + payload + RECORD_TAIL.size
-            if tag != TAG_SAMPLE or end > size:
-                break
-            self._offset = end
-            self._count += 1
-        return self._count
-
-    def _open(self) -> bool:
-        try:
-            stream = self._path.open("rb")
-        except FileNotFoundError:
-            return False
-        try:
-            read_header(stream)
-        except PackError:
-            stream.close()
-            return False
-        self._offset = stream.tell()
-        self._stream = stream
-        return True
-
-    def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()

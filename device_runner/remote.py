@@ -1,0 +1,381 @@
+"""The device rung on a phone: the native runner over ADB, resumed as often as the phone allows."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import re
+import shlex
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from filelock import FileLock
+
+from android_harness.build import runner_path
+from android_harness.cache import cache_root
+from android_harness.errors import HarnessError
+from device_runner import devices, runtime
+from device_runner.attempts import Ending, Policy, run_to_end
+from device_runner.errors import DeviceError, DeviceLostError, RunnerError, TransportTimeoutError
+from device_runner.pack import Header, encode_done, encode_header, record_parts
+from device_runner.runner import Job, Outcome
+from device_runner.store import DEFAULT_BUDGET, DeviceStore, Stored
+from device_runner.tail import RecordCounter
+from device_runner.transport.base import Transport
+from exporter.artifact import sha256_file
+
+CHUNK_BYTES: Final = 64 << 20
+_WAITS_S: Final = (0.0, 1.0, 4.0)
+_TRAILER: Final = re.compile(rb"\nDEVDIFF-EXIT (\d+)\n\Z")
+_TRAILER_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteOptions:
+    """How to run on a device.
+
+    ``runtime`` is a runtime library's path or name, None for the pinned one. ``keep_going`` passes
+    over samples that kill the runner. ``chunk_bytes`` bounds what lies on the device at once.
+    """
+
+    runtime: str | None = None
+    delegate: Literal["none", "xnnpack", "gpu", "nnapi"] = "xnnpack"
+    threads: int = 1
+    keep_going: bool = False
+    budget: int = DEFAULT_BUDGET
+    chunk_bytes: int = CHUNK_BYTES
+
+
+class RemoteRunner:
+    """``--device SERIAL``. Holds the phone, locked, from the first use to `close`.
+
+    ``note`` is told what the user should know while it happens.
+    """
+
+    def __init__(
+        self,
+        address: devices.DeviceAddress,
+        options: RemoteOptions,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._address = address
+        self._options = options
+        self._note = note
+        self._open = ExitStack()
+        self._transport: Transport | None = None
+        self._store: DeviceStore | None = None
+        self._run = ""
+        self._locked = False
+        self.sent = 0
+
+    @property
+    def name(self) -> str:
+        return self._address.serial
+
+    def close(self) -> None:
+        """Remove the run folder, let the device go."""
+        if self._store is not None:
+            with suppress(DeviceError):
+                self._store.close(self._run)
+        self._disconnect()
+        self._open.close()
+        self._locked = False
+
+    def identity(self) -> Mapping[str, Any]:
+        """The device, the runner and the runtime library, by hash."""
+        facts = self._facts()
+        runner, library = self._runner(facts), self._library(facts)
+        return {
+            "device": facts.to_json(),
+            "runner": {"path": str(runner), "sha256": sha256_file(runner), "abi": facts.runner_abi},
+            "library": library.to_json(),
+            "delegate": self._options.delegate,
+        }
+
+    def _facts(self) -> devices.DeviceFacts:
+        return devices.describe(self._connected()[0])
+
+    @staticmethod
+    def _runner(facts: devices.DeviceFacts) -> Path:
+        try:
+            return runner_path(facts.runner_abi)
+        except HarnessError as error:
+            raise RunnerError(f"{facts.serial}: {error}") from error
+
+    def _library(self, facts: devices.DeviceFacts) -> runtime.RuntimeLibrary:
+        return runtime.for_device(facts.runner_abi, self._options.runtime)
+
+    def run(self, job: Job, progress: Callable[[int], None]) -> Outcome:
+        """Run ``job`` on the device; a lost phone is waited for, a dying runner tried again."""
+        facts = self._facts()
+        needed = [
+            Stored.of(self._runner(facts), 0o755),
+            Stored.of(self._library(facts).path),
+            Stored.of(job.model),
+        ]
+        before = devices.conditions(self._connected()[0])
+        with (
+            tempfile.TemporaryDirectory(prefix="devdiff-chunks-") as folder,
+            ThreadPoolExecutor(1) as ahead,
+        ):
+            chunks = _Chunks(job, Path(folder), self._options.chunk_bytes)
+            sender = _Ahead(self._address, self._options.budget, chunks, ahead)
+
+            def attempt(first: int, segment: Path) -> Ending:
+                return self._attempt(job, first, segment, needed, chunks, sender, progress)
+
+            policy = Policy(
+                crashes_a_sample=2, keep_going=self._options.keep_going, losses=len(_WAITS_S)
+            )
+            outcome = run_to_end(job, policy, attempt)
+        progress(job.samples)
+        after = devices.conditions(self._connected()[0])
+        about = {
+            **outcome.about,
+            "conditions": {"before": before, "after": after},
+            "sent_bytes": self.sent + sender.sent,
+        }
+        return replace(outcome, about=about)
+
+    def _attempt(
+        self,
+        job: Job,
+        first: int,
+        segment: Path,
+        needed: list[Stored],
+        chunks: _Chunks,
+        sender: _Ahead,
+        progress: Callable[[int], None],
+    ) -> Ending:
+        """One runner process over what is left of one chunk."""
+        number = chunks.of(first)
+        try:
+            transport, store = self._connected()
+            sender.wait(number, store)
+            chunk = chunks.make(number)
+            before = store.sent
+            store.ensure([*needed, chunk])
+            self.sent += store.sent - before
+            sender.begin(number + 1)
+            command = self._command(needed, chunk, first)
+            _receive(transport, command, segment, job.timeout_s, first, progress)
+            return self._ending(transport, segment, job)
+        except TransportTimeoutError as error:
+            return self._after_silence(error, job)
+        except DeviceLostError as error:
+            self._disconnect()
+            return Ending(death=str(error), lost=True)
+
+    def _command(self, needed: list[Stored], chunk: Stored, first: int) -> str:
+        runner, library, model = needed
+        options = self._options
+        argv = [runner.remote, "--runtime", library.remote, "--model", model.remote]
+        argv += ["--inputs", chunk.remote, "--results", "-", "--first", str(first)]
+        argv += ["--delegate", options.delegate, "--threads", str(options.threads)]
+        return (
+            f"cd {shlex.quote(self._run)} && "
+            f'sh -c \'echo $$ > pid; exec "$0" "$@"\' {shlex.join(argv)} 2>err; '
+            "printf '\\nDEVDIFF-EXIT %d\\n' $?"
+        )
+
+    def _ending(self, transport: Transport, segment: Path, job: Job) -> Ending:
+        """How the runner ended, by the shell's last word behind its results."""
+        code = _cut_trailer(segment)
+        if code is None:
+            raise DeviceLostError(f"{self.name}: the connection ended in the middle of the results")
+        if code == 0:
+            return Ending()
+        said = transport.shell(f"tail -c 4000 {shlex.quote(self._run)}/err").stdout
+        with job.log.open("ab") as log:
+            log.write(said)
+        if code > 128:
+            number = code - 128
+            name = next((s.name for s in signal.Signals if s == number), f"signal {number}")
+            hint = " (out of memory?)" if number == signal.SIGKILL else ""
+            return Ending(death=f"was killed by {name}{hint}")
+        for line in reversed(said.splitlines()):
+            with suppress(ValueError):
+                about = json.loads(line)
+                if isinstance(about, dict) and about.get("ok") is False:
+                    return Ending(refusal=f"{self.name}: {about.get('error')}")
+        return Ending(death=f"ended with code {code}")
+
+    def _after_silence(self, error: TransportTimeoutError, job: Job) -> Ending:
+        """Find out whether the runner hangs or the whole phone does, and stop the runner."""
+        self._disconnect()
+        try:
+            transport, _ = self._connected(sweep=False)
+            transport.shell(f'kill -9 "$(cat {shlex.quote(self._run)}/pid)"')
+        except DeviceError:
+            self._disconnect()
+            return Ending(death=str(error), lost=True)
+        return Ending(death=f"gave no answer for {job.timeout_s:g} s and was stopped")
+
+    def _connected(self, sweep: bool = True) -> tuple[Transport, DeviceStore]:
+        """The transport and the store, connected anew when they were lost.
+
+        Waits for a phone that went away. ``sweep`` False keeps the run folder of before.
+        """
+        if self._transport is not None and self._store is not None:
+            return self._transport, self._store
+        self._lock()
+        last: DeviceError | None = None
+        for wait in _WAITS_S:
+            time.sleep(wait)
+            try:
+                transport = devices.connect(self._address)
+                transport.__enter__()
+                self._transport = transport
+                self._store = DeviceStore(transport, self._options.budget)
+                if sweep or not self._run:
+                    self._run = self._store.open(_host())
+                return transport, self._store
+            except DeviceLostError as error:
+                self._disconnect()
+                last = error
+        assert last is not None
+        raise last
+
+    def _lock(self) -> None:
+        """One run at a time on a phone; another one waits here."""
+        if self._locked:
+            return
+        folder = cache_root() / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        name = hashlib.sha256(self._address.serial.encode()).hexdigest()[:16]
+        lock = FileLock(folder / f"{name}.lock")
+        with suppress(TimeoutError):
+            lock.acquire(blocking=False)
+        if not lock.is_locked:
+            self._note(f"{self.name} is in use by another devdiff: waiting for it")
+            lock.acquire()
+        self._open.callback(lock.release)
+        self._locked = True
+
+    def _disconnect(self) -> None:
+        transport, self._transport, self._store = self._transport, None, None
+        if transport is not None:
+            with suppress(DeviceError):
+                transport.__exit__(None, None, None)
+
+
+def _host() -> str:
+    """A name for this user of this computer, harmless in a path."""
+    text = f"{socket.gethostname()}/{getpass.getuser()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _receive(
+    transport: Transport,
+    command: str,
+    segment: Path,
+    idle_s: float,
+    first: int,
+    progress: Callable[[int], None],
+) -> None:
+    """Write what the command prints into ``segment`` as it comes."""
+    counter = RecordCounter(segment)
+    try:
+        with segment.open("wb") as out:
+            for data in transport.stream(command, idle_s=idle_s):
+                out.write(data)
+                out.flush()
+                progress(first + counter.count())
+    finally:
+        counter.close()
+
+
+def _cut_trailer(segment: Path) -> int | None:
+    """Take the shell's exit line off the end of the results; None when it is not there."""
+    with segment.open("r+b") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(max(0, size - _TRAILER_BYTES))
+        match = _TRAILER.search(stream.read())
+        if match is None:
+            return None
+        stream.truncate(size - len(match[0]))
+        return int(match[1])
+
+
+class _Chunks:
+    """The job's samples as input packs of bounded size, made when they are needed."""
+
+    def __init__(self, job: Job, folder: Path, limit: int) -> None:
+        self._job = job
+        self._folder = folder
+        record = sum(len(part) for part in record_parts(0, job.encode(0))) if job.samples else 1
+        self._length = max(1, limit // record)
+        self._made: dict[int, Stored] = {}
+
+    @property
+    def count(self) -> int:
+        return -(-self._job.samples // self._length)
+
+    def of(self, sample: int) -> int:
+        return sample // self._length
+
+    def make(self, number: int) -> Stored:
+        """The chunk as a file; only it and its neighbour are kept on disk."""
+        if number not in self._made:
+            path = self._folder / f"{number}.pack"
+            first = number * self._length
+            last = min(first + self._length, self._job.samples)
+            with path.open("wb") as out:
+                out.write(encode_header(Header({}, self._job.tensors)))
+                for index in range(first, last):
+                    out.writelines(record_parts(index, self._job.encode(index)))
+                out.write(encode_done(last - first))
+            self._made[number] = Stored.of(path)
+            for old in [other for other in self._made if other < number - 1]:
+                self._made.pop(old).path.unlink()
+        return self._made[number]
+
+
+class _Ahead:
+    """Sends the next chunk over a connection of its own while this one runs."""
+
+    def __init__(
+        self,
+        address: devices.DeviceAddress,
+        budget: int,
+        chunks: _Chunks,
+        executor: ThreadPoolExecutor,
+    ) -> None:
+        self._address = address
+        self._budget = budget
+        self._chunks = chunks
+        self._executor = executor
+        self._number = -1
+        self._future: Future[tuple[Stored, int]] | None = None
+        self.sent = 0
+
+    def begin(self, number: int) -> None:
+        if number < self._chunks.count and number != self._number:
+            self._number = number
+            self._future = self._executor.submit(self._send, number)
+
+    def _send(self, number: int) -> tuple[Stored, int]:
+        chunk = self._chunks.make(number)
+        with devices.connect(self._address) as transport:
+            store = DeviceStore(transport, self._budget)
+            store.ensure([chunk])
+        return chunk, store.sent
+
+    def wait(self, number: int, store: DeviceStore) -> None:
+        """Wait for the chunk if it is on its way; what went wrong is tried again in the open."""
+        if self._future is None or number != self._number:
+            return
+        with suppress(DeviceError):
+            chunk, sent = self._future.result()
+            store.adopt(chunk)
+            self.sent += sent
+        self._future = None
