@@ -131,6 +131,12 @@ def _prepare(model: Any, source: SourceModel) -> tuple[Any, tuple[str, ...]]:
         dims = value.type.tensor_type.shape.dim
         for dim, size in zip(dims, shapes[value.name], strict=True):
             dim.dim_value = size
+    # Exporters leave stale shapes behind (dimensions of -1 among them), which would stand against
+    # those that follow from the inputs.
+    del model.graph.value_info[:]
+    for value in model.graph.output:
+        for dim in value.type.tensor_type.shape.dim:
+            dim.Clear()
     try:
         simplified, sound = onnxsim.simplify(model, overwrite_input_shapes=shapes)
     except Exception as error:
