@@ -49,3 +49,7 @@ class DeviceAuthError(DeviceError):
 
 class TransferError(DeviceError):
     """A file did not arrive as it was sent: storage full, or cut short."""
+
+
+class VirtualPhoneError(DeviceRunnerError):
+    """A virtual phone could not be built, started, reached or stopped."""
