@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from devdiff.compare import (
@@ -97,7 +97,23 @@ def _judge_pair(
         )
     except ComparisonError as error:
         return JudgedPair(pair, None, Judgement(Verdict.ERROR, (str(error),), {}))
-    return JudgedPair(pair, comparison, judge(comparison, expected))
+    judgement = judge(comparison, expected)
+    hint = _other_runtime(pair, reference, candidate)
+    if hint and judgement.verdict is Verdict.FAIL:
+        judgement = replace(judgement, reasons=(*judgement.reasons, hint))
+    return JudgedPair(pair, comparison, judgement)
+
+
+def _other_runtime(pair: Pair, reference: RungResult, candidate: RungResult) -> str | None:
+    """The first thing to rule out when one file answers differently in two places."""
+    versions = [result.runtime_version for result in (reference, candidate)]
+    if pair.step != "deployment" or None in versions or versions[0] == versions[1]:
+        return None
+    return (
+        f"Rung {reference.name} ran runtime version {versions[0]} and rung {candidate.name} "
+        f"{versions[1]}: kernels change between versions, so run both with the one the app ships "
+        "(--runtime) to see what is left."
+    )
 
 
 def _outputs(result: RungResult) -> RungOutputs:

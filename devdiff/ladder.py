@@ -76,6 +76,13 @@ class RungResult:
     p90_ms: float | None = None
     error: str | None = None
 
+    @property
+    def runtime_version(self) -> str | None:
+        """The runtime's version: by its own word, else by the package it came in."""
+        library: Mapping[str, Any] = self.identity.get("library") or {}
+        version = self.about.get("runtime_version") or library.get("version")
+        return str(version) if version else None
+
     def to_json(self) -> dict[str, Any]:
         """The record of the report; the pack and the bindings are found by other means."""
         return {

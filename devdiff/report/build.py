@@ -114,7 +114,11 @@ def _summary(
             "the model beyond what is allowed"
         )
     if overall is Verdict.INCONCLUSIVE:
-        steps = [p.pair.step for p in judged if p.judgement.verdict is Verdict.INCONCLUSIVE]
+        steps = [
+            p.pair.step
+            for p in judged
+            if p.pair.gates and p.judgement.verdict is Verdict.INCONCLUSIVE
+        ]
         return f"{samples} samples cannot decide the step {', '.join(dict.fromkeys(steps))}"
     if overall is Verdict.ERROR:
         return "a comparison could not be made: nothing is proven about it"

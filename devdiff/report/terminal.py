@@ -154,9 +154,9 @@ def _proportion(value: Mapping[str, Any] | None) -> str:
 def _reasons(pairs: Any, out: Console) -> None:
     for pair in pairs:
         verdict = pair["judgement"]["verdict"]
-        if verdict == "pass" or not pair["judgement"]["reasons"]:
+        if verdict == "pass" or not pair["gates"]:
             continue
-        mark = f"[{_STYLES[verdict]}]{verdict}[/]" if pair["gates"] else f"({verdict})"
+        mark = f"[{_STYLES[verdict]}]{verdict}[/]"
         for reason in pair["judgement"]["reasons"]:
             out.print(f"{mark} {pair['step']}: {escape(reason)}", soft_wrap=True)
 
