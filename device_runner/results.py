@@ -117,7 +117,7 @@ class ResultReader:
     ) -> Iterator[Block]:
         """All samples in order, in blocks of at most ``max_bytes`` (but at least one sample).
 
-        The checksum of every record is verified: it costs about a tenth of a comparison. Raises
+        The checksum of every record is verified: it costs about a fifth of a comparison. Raises
         `PackError` where a record is damaged or missing, or where the pack ends too early.
         """
         expected = 0
