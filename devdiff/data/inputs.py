@@ -8,17 +8,16 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 
 from devdiff.data import readers, synthetic
+from devdiff.data.npy_writer import NpyWriter
 from devdiff.data.preprocess import NO_PREPROCESS, Preprocess
 from devdiff.data.readers import ArrayRows, Rows
 from devdiff.errors import UsageError
 from exporter.artifact import Array, TensorSpec
-
-_npy: Final[Any] = np.lib.format  # NumPy leaves these functions unannotated
 
 MAX_CALIBRATION: Final = 200
 SYNTHETIC_TESTED: Final = 100
@@ -245,7 +244,7 @@ class _Builder:
         chosen, tested = np.sort(order[:size]), np.sort(order[size:])
         for position in range(len(self._inputs)):
             array = np.load(self._folder / f"{position}.npy", mmap_mode="r", allow_pickle=False)
-            with _NpyWriter(self._folder / f"calibration-{position}.npy") as out:
+            with NpyWriter(self._folder / f"calibration-{position}.npy") as out:
                 for row in chosen:
                     out.add(array[row : row + 1])
         self._notes.append(
@@ -257,7 +256,7 @@ class _Builder:
     def _write_synthetic(self, count: int, prefix: str, seed: int) -> tuple[int, str]:
         stream = synthetic.sample_stream(self._inputs, self._limits, seed)
         outs = [
-            _NpyWriter(self._folder / f"{prefix}{position}.npy")
+            NpyWriter(self._folder / f"{prefix}{position}.npy")
             for position in range(len(self._inputs))
         ]
         for sample in itertools.islice(stream, count):
@@ -282,7 +281,7 @@ class _Builder:
             raise UsageError(f"{path} holds zero samples: there is nothing to test with")
         for position, spec in enumerate(self._inputs):
             rows = sources[spec.name]
-            with _NpyWriter(self._folder / f"{prefix}{position}.npy") as out:
+            with NpyWriter(self._folder / f"{prefix}{position}.npy") as out:
                 done = 0
                 for chunk in rows.chunks():
                     out.add(self._fit(chunk, spec, path))
@@ -370,54 +369,3 @@ def _fits(value: Array, wanted: np.dtype[Any]) -> bool:
         info = np.iinfo(wanted)
         return bool(value.size == 0 or (value.min() >= info.min and value.max() <= info.max))
     return wanted.kind == "b" and value.dtype.kind == "b"
-
-
-class _NpyWriter:
-    """Appends to a .npy file without holding it; the length is filled in at the end.
-
-    Not `numpy.lib.format.open_memmap`: a full disk under a memory map is a bus error, not an
-    exception.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stream = path.open("wb")
-        self._rows = 0
-        self._shape: tuple[int, ...] = ()
-        self._dtype: np.dtype[Any] | None = None
-        self._header_bytes = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def add(self, values: Array) -> None:
-        if self._dtype is None:
-            self._dtype, self._shape = values.dtype, values.shape[1:]
-            self._header()
-            self._header_bytes = self._stream.tell()
-        self._stream.write(np.ascontiguousarray(values).data)
-        self._rows += len(values)
-
-    def _header(self) -> None:
-        assert self._dtype is not None
-        # NumPy pads the header so that a longer shape still fits, up to 10**20 rows.
-        _npy.write_array_header_1_0(
-            self._stream,
-            {
-                "descr": _npy.dtype_to_descr(self._dtype),
-                "fortran_order": False,
-                "shape": (self._rows, *self._shape),
-            },
-        )
-
-    def close(self) -> None:
-        if self._stream.closed:
-            return
-        if self._dtype is not None:
-            self._stream.seek(0)
-            self._header()
-            assert self._stream.tell() == self._header_bytes
-        self._stream.close()
