@@ -146,7 +146,7 @@ class ClassifierAccumulator:
         self._ties += int(np.count_nonzero(tie))
         self._in_top_k += _among_best(scores[0], answers[1], TOP_K)
         real = [_real(s, q) for s, q in zip(scores, self._quantizations, strict=True)]
-        gaps = real[0][rows, answers[0]] - real[0][rows, answers[1]]
+        gaps = _apart(real[0][rows, answers[0]], real[0][rows, answers[1]])
         gravest = np.lexsort((samples, -gaps, tie))[:FLIPS_KEPT]
         margins = [_margins(side[gravest]) for side in real]
         self._kept += [
@@ -215,8 +215,14 @@ def _among_best(scores: Array, classes: Indices, k: int) -> int:
 
 def _margins(scores: Array) -> Array:
     second, best = np.partition(scores, -2, axis=1)[:, -2:].T
-    margins: Array = best - second
-    return margins
+    return _apart(best, second)
+
+
+def _apart(higher: Array, lower: Array) -> Array:
+    """The distance between scores; none between equal ones, be they infinite."""
+    with np.errstate(invalid="ignore"):
+        distance = higher - lower
+    return np.where(higher == lower, 0.0, distance)
 
 
 def _real(scores: Array, quantization: Quantization | None) -> Array:
