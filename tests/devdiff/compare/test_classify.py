@@ -157,6 +157,15 @@ def test_all_flips_are_counted_and_the_gravest_kept() -> None:
     assert all(gaps[flip.sample] == flip.gap for flip in got.kept_flips)
 
 
+def test_no_tie_pushes_out_a_flip_that_is_none() -> None:
+    a = np.tile(float32(0, 9), (100, 1))
+    b = np.tile(float32(1, 1), (100, 1))  # ties on the candidate, across a wide gap
+    a[70], b[70] = float32(0, 1), float32(1, 0)
+    got = classify(a, b, blocks=1)
+    assert (got.flips, got.ties) == (100, 99)
+    assert (got.kept_flips[0].sample, got.kept_flips[0].tie) == (70, False)
+
+
 def test_top_k_is_only_given_where_it_can_fail() -> None:
     assert classify(np.zeros((1, 5), np.float32), np.zeros((1, 5), np.float32)).top_k is None
     assert classify(np.zeros((1, 6), np.float32), np.zeros((1, 6), np.float32)).top_k is not None
