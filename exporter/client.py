@@ -62,7 +62,8 @@ class ExportWorker:
                     stderr=log,
                     pass_fds=(write_end,),
                     cwd=self._scratch.name,
-                    env={**os.environ, **_ENVIRONMENT},
+                    # TensorFlow leaves generated source files in the temporary directory.
+                    env={**os.environ, **_ENVIRONMENT, "TMPDIR": self._scratch.name},
                     start_new_session=True,
                     text=True,
                 )

@@ -213,10 +213,13 @@ def main() -> None:
     np.random.seed(0)
     _no_network()
     jobs: queue.Queue[str] = queue.Queue()
+    scratch = Path.cwd()
 
     def read() -> None:
         for line in sys.stdin:
             jobs.put(line)
+        # The parent is gone, or done with us; if it was killed, nobody else clears up.
+        shutil.rmtree(scratch, ignore_errors=True)
         os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +107,43 @@ def test_frameworks_print_into_the_log_and_leave_nothing_else(
     }
     printed = capfd.readouterr()
     assert printed.out == ""
+
+
+@pytest.mark.slow
+def test_an_export_leaves_nothing_in_the_temporary_directory(
+    two_by_two: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    export(two_by_two.source.path, tmp_path / "out")
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_killed_parent_leaves_neither_process_nor_files(tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    code = (
+        "import os, pathlib, signal\n"
+        "from exporter.client import ExportWorker\n"
+        f"with ExportWorker(pathlib.Path({str(tmp_path / 'log')!r})) as worker:\n"
+        "    print(worker.pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for _ in range(200):
+        if not Path(f"/proc/{done.stdout.strip()}").exists() and not list(temporary.iterdir()):
+            break
+        time.sleep(0.05)
+    assert not Path(f"/proc/{done.stdout.strip()}").exists()
+    assert list(temporary.iterdir()) == []
 
 
 def test_changed_artifact_is_refused(two_by_two: Exported, tmp_path: Path) -> None:
