@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from devdiff.compare.elements import (
     PIECE,
@@ -65,7 +66,9 @@ class OutputMetrics:
     ``snr_db`` is ``10 log10(sum(reference²) / sum(error²))``, infinite when nothing differs.
     ``cosine`` is None when either side is all zero. ``lsb`` is there when both sides are quantized
     with one scale; ``max_lsb`` is the largest error in steps of the candidate, whenever that is
-    quantized.
+    quantized. ``flat_positions``, there when the candidate is quantized, counts the elements of the
+    output that vary from sample to sample on the reference and never on the candidate: one scale
+    for values of very different size leaves the small ones a single step.
     """
 
     name: str
@@ -90,6 +93,7 @@ class OutputMetrics:
     candidate: Side
     lsb: LsbHistogram | None
     max_lsb: float | None
+    flat_positions: int | None
     worst: tuple[WorstSample, ...]
     shape_mismatch: ShapeMismatch | None
 
@@ -110,6 +114,9 @@ class OutputAccumulator:
             assert quantizations[0] is not None
             assert quantizations[1] is not None
             self._lsb = LsbCounter(quantizations[0], quantizations[1])
+        self._variation: tuple[_Variation, _Variation] | None = None
+        if candidate.artifact.quantization is not None:
+            self._variation = (_Variation(), _Variation())
         self._samples = 0
         self._differing_samples = 0
         self._last_differing = -1
@@ -129,6 +136,9 @@ class OutputAccumulator:
         elements = math.prod(shape)
         if elements == 0:
             return
+        if self._variation is not None:
+            self._variation[0].add(reference)
+            self._variation[1].add(candidate)
         left, right = reference.reshape(count, elements), candidate.reshape(count, elements)
         rows, columns = max(1, PIECE // elements), min(elements, PIECE)
         for row in range(0, count, rows):
@@ -207,9 +217,18 @@ class OutputAccumulator:
             candidate=self._side(1, sums.candidate),
             lsb=lsb,
             max_lsb=max_lsb,
+            flat_positions=self._flat_positions(),
             worst=self._worst.ranked(),
             shape_mismatch=self._mismatch,
         )
+
+    def _flat_positions(self) -> int | None:
+        if self._variation is None:
+            return None
+        reference, candidate = (side.varies for side in self._variation)
+        if reference is None or candidate is None or reference.shape != candidate.shape:
+            return None
+        return int(np.count_nonzero(reference & ~candidate))
 
     def _side(self, which: int, extremes: Extremes) -> Side:
         tensor = self._bindings[which].artifact
@@ -257,6 +276,22 @@ class _Constancy:
         if values.dtype.kind == "f":
             same |= (values != values) & (self._first != self._first)
         return bool(same.all())
+
+
+class _Variation:
+    """Which elements of an output vary from sample to sample, by their stored values."""
+
+    def __init__(self) -> None:
+        self._first: Array | None = None
+        self.varies: npt.NDArray[np.bool_] | None = None
+
+    def add(self, values: Array) -> None:
+        if self._first is None or self.varies is None:
+            self._first = values[:1].copy()
+            self.varies = np.zeros(values.shape[1:], np.bool_)
+        elif values.shape[1:] != self.varies.shape:
+            return
+        self.varies |= (values != self._first).any(axis=0)
 
 
 def _snr_db(sums: ElementSums) -> float | None:

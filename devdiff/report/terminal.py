@@ -15,6 +15,7 @@ from devdiff.judging import JudgedPair
 from exporter.manifest import Manifest
 
 _FLIPS_SHOWN: Final = 3
+_FLAT_SHARE: Final = 0.1
 _STYLES: Final = {
     "pass": "bold green",
     "fail": "bold red",
@@ -30,6 +31,7 @@ def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
     _steps(report["pairs"], out)
     _reasons(report["pairs"], out)
     _flips(report, out)
+    _flat(report["pairs"], out)
     out.print()
     _rungs(report["rungs"], out, accuracies(report["pairs"]))
     out.print()
@@ -159,6 +161,25 @@ def _reasons(pairs: Any, out: Console) -> None:
         mark = f"[{_STYLES[verdict]}]{verdict}[/]"
         for reason in pair["judgement"]["reasons"]:
             out.print(f"{mark} {pair['step']}: {escape(reason)}", soft_wrap=True)
+
+
+def _flat(pairs: Any, out: Console) -> None:
+    """What a ratio over all elements hides: values that int8 leaves a single step."""
+    for pair in pairs:
+        comparison = pair["comparison"]
+        if comparison is None or pair["step"] not in ("compression", "conversion+compression"):
+            continue
+        scores = {answers["output"] for answers in comparison["classifications"]}
+        for output in comparison["outputs"]:
+            flat, total = output["flat_positions"] or 0, math.prod(output["shape"])
+            if output["name"] not in scores and flat >= _FLAT_SHARE * total:
+                out.print(
+                    f"note: {flat} of {total} elements of {output['name']} vary on "
+                    f"{pair['reference']} and never on {pair['candidate']}: one scale of "
+                    f"{output['candidate']['scale']:.3g} is too coarse for them",
+                    soft_wrap=True,
+                    markup=False,
+                )
 
 
 def _flips(report: Mapping[str, Any], out: Console) -> None:

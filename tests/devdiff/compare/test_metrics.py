@@ -283,3 +283,31 @@ def test_layouts_are_undone_before_comparing(
     assert got.differing_elements == 1
     assert [(w.sample, w.element) for w in got.worst] == [(17, (0, 2, 1, 3))]
     check(got, a, b)
+
+
+@given(
+    small=st.floats(1e-3, 0.4),
+    samples=st.integers(2, 300),
+    columns=st.integers(1, 40),
+)
+@settings(max_examples=30, deadline=None)
+def test_values_too_small_for_their_scale_are_counted_as_flat(
+    small: float, samples: int, columns: int
+) -> None:
+    random = np.random.default_rng(0)
+    large = random.uniform(-100, 100, (samples, columns)).astype(np.float32)
+    large[0], large[1] = -100, 100
+    little = (small * random.uniform(-1, 1, (samples, columns))).astype(np.float32)
+    little[0], little[1] = -small, small
+    reference = np.concatenate([large, little], axis=1)
+    scale = Quantization(1.0, 0)
+    candidate = scale.quantize(reference, np.dtype(np.int8))
+    got = metrics(reference, candidate, quantization=(None, scale))
+    assert got.snr_db is not None
+    assert got.snr_db > 20
+    assert got.flat_positions == columns
+
+
+def test_flat_elements_are_counted_for_quantized_candidates_alone() -> None:
+    values = np.arange(6, dtype=np.float32).reshape(3, 2)
+    assert metrics(values, np.zeros_like(values)).flat_positions is None
