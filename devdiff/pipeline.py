@@ -90,7 +90,8 @@ def export_and_test(
     subject.check_paths(request.model, request.source, request.floating)
     device = _device(request.running, events)
     host = [
-        HostRunner.parse(text, request.running.threads) for text in request.running.host_runtimes
+        HostRunner.parse(text, request.running.threads)
+        for text in dict.fromkeys(request.running.host_runtimes)
     ]
     with (
         open_run(run_dir, request.model.stem, request.fingerprint()) as run,

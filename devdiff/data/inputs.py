@@ -132,12 +132,16 @@ def prepare(
     """
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / _RECORD
-    if not record.exists():
-        builder = _Builder(request, inputs, limits, folder, calibrate, progress)
-        data = builder.build()
-        temporary = record.with_suffix(".partial")
-        temporary.write_text(json.dumps(data, indent=2))
-        temporary.replace(record)
+    if record.exists():
+        fixed = _load(folder, inputs)
+        if _hash(folder, inputs, fixed.tested) != fixed.sha256:
+            raise UsageError(f"{folder} was changed since its run began: start a new run")
+        return fixed
+    builder = _Builder(request, inputs, limits, folder, calibrate, progress)
+    data = builder.build()
+    temporary = record.with_suffix(".partial")
+    temporary.write_text(json.dumps(data, indent=2))
+    temporary.replace(record)
     return _load(folder, inputs)
 
 
@@ -216,7 +220,7 @@ class _Builder:
             "synthetic": request.inputs is None,
             "calibration_origin": calibration,
             "calibration_samples": calibrated,
-            "sha256": self._hash(tested),
+            "sha256": _hash(self._folder, self._inputs, tested),
             "notes": self._notes,
             "preprocess": self._preprocess.to_json(),
             "seed": request.seed,
@@ -351,14 +355,16 @@ class _Builder:
             self._notes.append(f"{note} (--preprocess scale=1/255 if the model expects 0..1)")
         return value.astype(wanted)
 
-    def _hash(self, tested: Array) -> str:
-        digest = hashlib.sha256()
-        for position, spec in enumerate(self._inputs):
-            array = np.load(self._folder / f"{position}.npy", mmap_mode="r", allow_pickle=False)
-            digest.update(f"{spec.name}:{spec.dtype}:{list(spec.shape)}:{len(tested)};".encode())
-            for row in tested:
-                digest.update(np.ascontiguousarray(array[row]).data)
-        return digest.hexdigest()
+
+def _hash(folder: Path, inputs: tuple[TensorSpec, ...], tested: Array) -> str:
+    """SHA-256 over the tested tensors, their names, types and shapes."""
+    digest = hashlib.sha256()
+    for position, spec in enumerate(inputs):
+        array = np.load(folder / f"{position}.npy", mmap_mode="r", allow_pickle=False)
+        digest.update(f"{spec.name}:{spec.dtype}:{list(spec.shape)}:{len(tested)};".encode())
+        for row in tested:
+            digest.update(np.ascontiguousarray(array[row]).data)
+    return digest.hexdigest()
 
 
 def _fits(value: Array, wanted: np.dtype[Any]) -> bool:

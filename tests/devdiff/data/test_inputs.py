@@ -95,6 +95,17 @@ def test_a_second_preparation_takes_what_is_there(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first.tested, second.tested)
 
 
+def test_a_set_that_was_changed_behind_its_hash_is_refused(tmp_path: Path) -> None:
+    path = digits(tmp_path)
+    make(tmp_path, InputRequest(path))
+    fixed = tmp_path / "inputs/0.npy"
+    data = bytearray(fixed.read_bytes())
+    data[-1] ^= 1
+    fixed.write_bytes(data)
+    with pytest.raises(UsageError, match="was changed since its run began"):
+        make(tmp_path, InputRequest(path))
+
+
 def test_hash_covers_values_and_choice(tmp_path: Path) -> None:
     path = digits(tmp_path)
     hashes = set()
