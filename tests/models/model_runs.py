@@ -1,0 +1,68 @@
+"""Testing a catalogue model end to end, the way a user does, and what came of it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from model_catalogue import CatalogueModel, by_name
+
+_TIMEOUT_S: Final = 580
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRun:
+    """One ``devdiff export-and-test``: ``report`` is what ``--json`` printed, time in seconds."""
+
+    exit_code: int
+    seconds: float
+    report: Mapping[str, Any]
+    errors: str
+
+    def pair(self, step: str) -> Mapping[str, Any]:
+        """The pair of neighbouring rungs that differ by ``step``. Raises `KeyError` without one."""
+        for pair in self.report.get("pairs", ()):
+            if pair["step"] == step and pair["gates"]:
+                found: Mapping[str, Any] = pair
+                return found
+        raise KeyError(f"the run never compared the step {step}: {self.report.get('error')}")
+
+    def outputs(self, step: str) -> list[Mapping[str, Any]]:
+        """What was measured of each output at ``step``; empty when a rung could not run."""
+        comparison = self.pair(step)["comparison"]
+        return [] if comparison is None else list(comparison["outputs"])
+
+    def verdict(self, step: str) -> str:
+        """What was said of ``step``."""
+        return str(self.pair(step)["judgement"]["verdict"])
+
+
+@functools.cache
+def run(name: str) -> ModelRun:
+    """Export and test the catalogue's model of that name on its seeded inputs, once a process."""
+    model: CatalogueModel = by_name(name)
+    with tempfile.TemporaryDirectory(prefix="devdiff-conformance-") as scratch:
+        folder = Path(scratch)
+        path = model.fetch(folder)
+        inputs = model.write_inputs(folder / "inputs.npz", model.samples)
+        command = [sys.executable, "-m", "devdiff", "export-and-test", str(path)]
+        command += ["--inputs", str(inputs), "--run-dir", str(folder / "run"), "--json"]
+        command += model.shape_arguments()
+        start = time.perf_counter()
+        process = subprocess.run(
+            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, cwd=folder
+        )
+        seconds = time.perf_counter() - start
+    try:
+        report = json.loads(process.stdout)
+    except ValueError:
+        raise AssertionError(f"{name}: no report but\n{process.stdout}{process.stderr}") from None
+    return ModelRun(process.returncode, seconds, report, process.stderr)
