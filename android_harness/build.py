@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ from filelock import FileLock
 
 from android_harness.cache import cache_root, whole_directory
 from android_harness.errors import BuildError
+from android_harness.stubs import LIBRARIES, assembly
 
 SOURCES: Final = Path(__file__).parent / "runner"
+BIONIC: Final = Path(__file__).parent / "bionic"
 PREBUILT: Final = Path(__file__).parent / "prebuilt"
 EXECUTABLE: Final = "devdiff-runner"
 
@@ -41,17 +44,51 @@ COMMON_FLAGS: Final = (
 )
 
 
+# Android's own start code, headers and link stubs in place of any toolchain's. Its linker refuses
+# programs that are not position-independent and warns of much else, so nothing is left to
+# defaults: one page of memory may have 16 KiB, 32-bit Android 6 reads only the older hash table.
+_BIONIC_FLAGS: Final = (
+    "-DDEVDIFF_OWN_LIBC_H",
+    "-ffreestanding",
+    "-nostdlib",
+    "-nostdlibinc",
+    "-fno-sanitize=undefined",
+    "-fno-stack-protector",
+    "-fno-unwind-tables",
+    "-fno-asynchronous-unwind-tables",
+    "-fPIE",
+    "-pie",
+    "-Wl,-z,max-page-size=16384",
+    "-Wl,-z,common-page-size=16384",
+    "-Wl,-z,now",
+    "-Wl,-z,relro",
+    "-Wl,-z,noexecstack",
+    "-Wl,--hash-style=both",
+    "-Wl,--build-id=none",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the compiler is told for one platform."""
+    """What the compiler is told for one platform; ``bionic`` for Android."""
 
     triple: str
     flags: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    bionic: bool = False
+
+
+def _android(triple: str, linker: str, *flags: str) -> Target:
+    interpreter = f"-Wl,--dynamic-linker=/system/bin/{linker}"
+    return Target(triple, (*_BIONIC_FLAGS, interpreter, *flags), bionic=True)
 
 
 # An old glibc's symbols run on every distribution since 2018; runtime libraries ask for as much.
 TARGETS: Final[Mapping[str, Target]] = {
+    "android-arm64-v8a": _android("aarch64-linux-android", "linker64"),
+    "android-armeabi-v7a": _android("arm-linux-androideabi", "linker", "-mcpu=generic+v7a"),
+    "android-x86_64": _android("x86_64-linux-android", "linker64"),
+    "linux-aarch64": Target("aarch64-linux-gnu.2.28", libraries=("-ldl",)),
     "linux-x86_64": Target("x86_64-linux-gnu.2.28", libraries=("-ldl",)),
 }
 
@@ -76,9 +113,13 @@ def build_key(abi: str) -> str:
     """A hash of everything a build depends on. Raises `BuildError` for an unknown platform."""
     target = _target(abi)
     digest = hashlib.sha256()
-    arguments = (*COMMON_FLAGS, target.triple, *target.flags, *target.libraries)
+    arguments = [*COMMON_FLAGS, target.triple, *target.flags, *target.libraries]
+    files = [*source_files(), *SOURCES.glob("*.h")]
+    if target.bionic:
+        arguments += [assembly(library) for library in LIBRARIES]
+        files += [*BIONIC.glob("*.[ch]")]
     digest.update("\0".join((zig_version(), *arguments)).encode())
-    for path in sorted((*source_files(), *SOURCES.glob("*.h"))):
+    for path in sorted(files):
         digest.update(b"\0" + path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:32]
 
@@ -113,12 +154,15 @@ def runner_path(abi: str = "linux-x86_64") -> Path:
 def compile_program(
     sources: tuple[Path, ...], output: Path, triple: str, flags: tuple[str, ...]
 ) -> None:
-    """Compiles C files into one program with the packaged compiler. Raises `BuildError`."""
+    """Compiles C files into one program with the packaged compiler.
+
+    The compiler runs in the first file's folder. Raises `BuildError`.
+    """
     environment = dict(os.environ)
     for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"):
         environment[name] = str(cache_root() / "zig")
     # Names relative to the sources keep the same text in every build's messages.
-    names = [path.name for path in sources]
+    names = [os.path.relpath(path, sources[0].parent) for path in sources]
     command = [sys.executable, "-m", "ziglang", "cc", "-target", triple, *names, *flags]
     try:
         done = subprocess.run(
@@ -152,5 +196,20 @@ def _target(abi: str) -> Target:
 
 def _compile(target: Target, output: Path) -> None:
     flags = (*COMMON_FLAGS, *target.flags, *target.libraries)
-    compile_program(source_files(), output, target.triple, flags)
+    if not target.bionic:
+        compile_program(source_files(), output, target.triple, flags)
+    else:
+        with tempfile.TemporaryDirectory(prefix="devdiff-stubs-") as folder:
+            stubs = [_stub(target, library, Path(folder)) for library in LIBRARIES]
+            sources = (*source_files(), *sorted(BIONIC.glob("*.c")))
+            compile_program(sources, output, target.triple, (*flags, *map(str, stubs)))
     output.chmod(0o755)
+
+
+def _stub(target: Target, library: str, folder: Path) -> Path:
+    """A library to link against in place of the device's of this name."""
+    source = folder / f"{library}.s"
+    source.write_text(assembly(library))
+    flags = ("-nostdlib", "-shared", f"-Wl,-soname,{library}", "-Wl,--build-id=none")
+    compile_program((source,), folder / library, target.triple, flags)
+    return folder / library

@@ -9,7 +9,8 @@ static void begin(struct text *text, char *line, size_t capacity, bool ok) {
 }
 
 static void machine(struct text *text) {
-    text_format(text, ",\"arch\":\"%s\",\"cpu_features\":", PLATFORM_ARCH);
+    text_format(text, ",\"os\":\"%s\",\"arch\":\"%s\",\"cpu_features\":", PLATFORM_OS,
+                PLATFORM_ARCH);
     cpu_features_json(text);
     text_format(text, ",\"pointer_bits\":%d}", (int)(8 * sizeof(void *)));
 }
@@ -27,8 +28,10 @@ void about_run(char *line, size_t capacity, const struct backend *backend,
     begin(&text, line, capacity, true);
     text_format(&text, ",\"api\":\"%s\",\"runtime_version\":", backend->api);
     text_json_string(&text, backend->version);
-    text_format(&text, ",\"delegate\":\"%s\",\"nodes_total\":",
-                request->delegate == DELEGATE_XNNPACK ? "xnnpack" : "none");
+    text_format(&text, ",\"delegate\":\"%s\",\"delegate_library\":",
+                delegate_option(request->delegate));
+    text_json_string(&text, backend->delegate_library);
+    text_format(&text, ",\"nodes_total\":");
     text_json_count(&text, backend->nodes_total);
     text_format(&text, ",\"nodes_delegated\":");
     text_json_count(&text, backend->nodes_delegated);

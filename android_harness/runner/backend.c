@@ -2,19 +2,54 @@
 
 #include "observer.h"
 
+const char *delegate_option(enum delegate delegate) {
+    switch (delegate) {
+    case DELEGATE_NONE: return "none";
+    case DELEGATE_XNNPACK: return "xnnpack";
+    case DELEGATE_GPU: return "gpu";
+    case DELEGATE_NNAPI: return "nnapi";
+    }
+    return "unknown";
+}
+
+const char *delegate_name(enum delegate delegate) {
+    switch (delegate) {
+    case DELEGATE_NONE: return "no delegate";
+    case DELEGATE_XNNPACK: return "XNNPACK";
+    case DELEGATE_GPU: return "the GPU delegate";
+    case DELEGATE_NNAPI: return "the NNAPI delegate";
+    }
+    return "an unknown delegate";
+}
+
 bool backend_observed(struct backend *backend, const struct observer *observer,
                       enum delegate delegate, struct failure *failure) {
     backend->nodes_total = observer->seen ? observer->nodes_total : -1;
     backend->nodes_delegated = observer->seen ? observer->nodes_delegated : -1;
-    if (!observer->seen) return true;
+    if (!observer->seen) {
+        if (!delegate_must_apply(delegate)) return true;
+        return fail(failure, STAGE_RUNTIME,
+                    "%s was asked for, but this runtime library does not show whether it runs "
+                    "anything; choose another library or --delegate xnnpack",
+                    delegate_name(delegate));
+    }
+    long wanted = delegate == DELEGATE_NONE      ? 0
+                  : delegate == DELEGATE_XNNPACK ? observer->xnnpack_nodes
+                                                 : observer->delegate_nodes - observer->xnnpack_nodes;
     if (delegate == DELEGATE_NONE && observer->delegate_nodes > 0)
         return fail(failure, STAGE_RUNTIME,
                     "the runtime library applies a delegate of its own (it took %ld of %ld nodes) "
                     "and cannot run without one",
                     observer->nodes_delegated, observer->nodes_total);
-    if (delegate == DELEGATE_XNNPACK && observer->delegate_nodes > observer->xnnpack_nodes)
+    if (delegate_must_apply(delegate) && wanted == 0)
         return fail(failure, STAGE_RUNTIME,
-                    "the runtime library applies another delegate beside XNNPACK");
+                    "%s was asked for, but took none of the model's %ld nodes; choose --delegate "
+                    "xnnpack or none for this model on this device",
+                    delegate_name(delegate), observer->nodes_total);
+    if (observer->delegate_nodes > wanted)
+        return fail(failure, STAGE_RUNTIME,
+                    "the runtime library applies another delegate beside %s",
+                    delegate_name(delegate));
     return true;
 }
 

@@ -6,11 +6,13 @@
 #include "failure.h"
 #include "pack.h"
 
-enum delegate { DELEGATE_NONE, DELEGATE_XNNPACK };
+enum delegate { DELEGATE_NONE, DELEGATE_XNNPACK, DELEGATE_GPU, DELEGATE_NNAPI };
 
 struct request {
+    const char *library; /* absolute path of the runtime library */
     const char *model;
     enum delegate delegate;
+    const char *delegate_library; /* absolute path, or NULL: look for the delegate */
     int threads;
 };
 
@@ -19,6 +21,7 @@ struct backend {
     const char *version; /* NULL when the library does not tell */
     long nodes_total;    /* -1 when the runtime could not be observed */
     long nodes_delegated;
+    const char *delegate_library; /* path; NULL when it is the runtime library itself */
     uint32_t input_count, output_count;
     struct pack_tensor inputs[PACK_MAX_TENSORS], outputs[PACK_MAX_TENSORS];
     /* For each tensor the axes (bit k for axis k) whose length the model leaves open. */
@@ -53,6 +56,16 @@ bool litert_open(struct backend *backend, void *library, const struct request *r
 
 /* Helpers shared by the implementations. */
 struct observer;
+
+/* As the user writes it, and as a sentence has it. */
+const char *delegate_option(enum delegate delegate);
+const char *delegate_name(enum delegate delegate);
+
+/* Whether every model has to have something for it: what was asked for by name of a piece of
+ * hardware, and did not run there, is an error and not a slower run. */
+static inline bool delegate_must_apply(enum delegate delegate) {
+    return delegate == DELEGATE_GPU || delegate == DELEGATE_NNAPI;
+}
 
 /* Takes over the counts; fails when they contradict the request. */
 bool backend_observed(struct backend *backend, const struct observer *observer,

@@ -30,21 +30,46 @@ static bool failed(struct failure *failure, enum stage stage, const char *what, 
 
 static void keep(void *payload) { (void)payload; }
 
-/* Whether the library was built with its CPU accelerator, which is XNNPACK. */
-static bool has_cpu_accelerator(void) {
+/* Whether the library has an accelerator for this hardware; `unknown` when it does not tell. */
+static bool has_accelerator(int hardware, bool unknown) {
     if (lrt.accelerator_count == NULL || lrt.accelerator_at == NULL ||
         lrt.accelerator_hardware == NULL)
-        return true;
+        return unknown;
     size_t count = 0;
-    if (lrt.accelerator_count(environment, &count) != 0) return true;
+    if (lrt.accelerator_count(environment, &count) != 0) return unknown;
     for (size_t i = 0; i < count; i++) {
         lrt_accelerator accelerator;
         int supported = 0;
         if (lrt.accelerator_at(environment, i, &accelerator) == 0 &&
-            lrt.accelerator_hardware(accelerator, &supported) == 0 && (supported & LRT_HARDWARE_CPU))
+            lrt.accelerator_hardware(accelerator, &supported) == 0 && (supported & hardware))
             return true;
     }
     return false;
+}
+
+/* Which hardware the delegate means; 0 with the failure filled in when it is not there. */
+static int choose_hardware(enum delegate delegate, struct failure *failure) {
+    switch (delegate) {
+    case DELEGATE_NONE: return LRT_HARDWARE_CPU;
+    case DELEGATE_XNNPACK: /* is LiteRT's accelerator for the CPU */
+        if (has_accelerator(LRT_HARDWARE_CPU, true)) return LRT_HARDWARE_CPU;
+        fail(failure, STAGE_RUNTIME,
+             "XNNPACK was asked for, but the runtime library was built without it; choose another "
+             "library or --delegate none");
+        return 0;
+    case DELEGATE_GPU:
+        if (has_accelerator(LRT_HARDWARE_GPU, false)) return LRT_HARDWARE_GPU;
+        fail(failure, STAGE_RUNTIME,
+             "the GPU delegate was asked for, but LiteRT finds no GPU accelerator in or beside the "
+             "runtime library; choose another library or --delegate xnnpack");
+        return 0;
+    case DELEGATE_NNAPI: break;
+    }
+    fail(failure, STAGE_RUNTIME,
+         "%s was asked for, which LiteRT does not have; choose a library with the TensorFlow Lite "
+         "API or --delegate xnnpack",
+         delegate_name(delegate));
+    return 0;
 }
 
 /* --- Buffers ---------------------------------------------------------------------------------- */
@@ -302,23 +327,23 @@ bool litert_open(struct backend *backend, void *library, const struct request *r
 
     int status = lrt.environment_create(0, NULL, &environment);
     if (status != 0) return failed(failure, STAGE_RUNTIME, "LiteRT cannot be set up", status);
-    if (request->delegate == DELEGATE_XNNPACK && !has_cpu_accelerator())
-        return fail(failure, STAGE_RUNTIME,
-                    "XNNPACK was asked for, but the runtime library was built without it; choose "
-                    "another library or --delegate none");
+    int hardware = choose_hardware(request->delegate, failure);
+    if (hardware == 0) return false;
     lrt_model model;
     if (!load_model(request->model, &model, failure)) return false;
     lrt_options options;
     status = lrt.options_create(&options);
-    if (status == 0) status = lrt.options_set_hardware(options, LRT_HARDWARE_CPU);
+    if (status == 0) status = lrt.options_set_hardware(options, hardware);
     if (status != 0) return failed(failure, STAGE_RUNTIME, "options cannot be set", status);
     if (!cpu_options(options, request, failure)) return false;
     static struct observer observer;
     litert_probe(environment, model, options, &observer);
     status = lrt.compile(environment, model, options, &compiled);
     if (status != 0)
-        return fail(failure, STAGE_MODEL, "the runtime cannot prepare %s: LiteRT says '%s' "
-                    "(status %d)", request->model, lrt_status_text(status), status);
+        return fail(failure, delegate_must_apply(request->delegate) ? STAGE_RUNTIME : STAGE_MODEL,
+                    "the runtime cannot prepare %s with %s: LiteRT says '%s' (status %d)",
+                    request->model, delegate_name(request->delegate), lrt_status_text(status),
+                    status);
     if (!backend_observed(backend, &observer, request->delegate, failure)) return false;
     lrt_signature signature;
     if (!choose_signature(model, &signature, failure) ||

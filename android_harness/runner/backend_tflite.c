@@ -1,6 +1,7 @@
 /* The TensorFlow Lite C API (c_api.h, promised to be stable), as libtensorflowlite_c.so, the JNI
  * library and some larger libraries export it. */
 #include "backend.h"
+#include "delegate.h"
 #include "observer.h"
 
 typedef struct tfl_model tfl_model;
@@ -14,16 +15,6 @@ struct int_array {
     int size;
     int data[];
 };
-
-/* The real structure has grown with the versions, but begins with num_threads. It is returned by
- * value through memory of the caller, which therefore must only be large enough; that holds once
- * it no longer fits registers (FIRST_XNNPACK_VERSION). */
-struct xnnpack_options {
-    int32_t num_threads;
-    int32_t rest[255];
-};
-#define FIRST_XNNPACK_MAJOR 2
-#define FIRST_XNNPACK_MINOR 13
 
 static struct {
     /* Required. */
@@ -52,8 +43,6 @@ static struct {
     tfl_model *(*model_from_file_reporting)(const char *path, tfl_report report, void *user);
     int (*modify_graph)(tfl_interpreter *interpreter, void *delegate);
     const struct int_array *(*dims_signature)(const tfl_tensor *tensor);
-    struct xnnpack_options (*xnnpack_options_default)(void);
-    void *(*xnnpack_create)(const struct xnnpack_options *options);
     int32_t (*signature_count)(const tfl_interpreter *interpreter);
     const char *(*signature_key)(const tfl_interpreter *interpreter, int32_t index);
     tfl_signature *(*signature_runner)(const tfl_interpreter *interpreter, const char *key);
@@ -94,8 +83,6 @@ static const struct {
     {"TfLiteModelCreateFromFileWithErrorReporter", &api.model_from_file_reporting, false},
     {"TfLiteInterpreterModifyGraphWithDelegate", &api.modify_graph, false},
     {"TfLiteTensorGetDimsSignature", &api.dims_signature, false},
-    {"TfLiteXNNPackDelegateOptionsDefault", &api.xnnpack_options_default, false},
-    {"TfLiteXNNPackDelegateCreate", &api.xnnpack_create, false},
     {"TfLiteInterpreterGetSignatureCount", &api.signature_count, false},
     {"TfLiteInterpreterGetSignatureKey", &api.signature_key, false},
     {"TfLiteInterpreterGetSignatureRunner", &api.signature_runner, false},
@@ -261,39 +248,17 @@ static void find_signature_names(struct backend *backend) {
     }
 }
 
-static bool version_at_least(const char *version, long major, long minor) {
-    char *end;
-    long first = strtol(version, &end, 10);
-    long second = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
-    return first > major || (first == major && second >= minor);
-}
-
-static bool xnnpack_usable(struct failure *failure) {
-    if (api.xnnpack_create == NULL || api.xnnpack_options_default == NULL)
+/* What keeps the model from being prepared is the delegate's doing where it must apply. */
+static bool unprepared(const struct request *request, struct failure *failure) {
+    if (delegate_must_apply(request->delegate))
         return fail(failure, STAGE_RUNTIME,
-                    "XNNPACK was asked for, but the runtime library does not export it; choose "
-                    "another library or --delegate none");
-    if (!version_at_least(api.version(), FIRST_XNNPACK_MAJOR, FIRST_XNNPACK_MINOR))
-        return fail(failure, STAGE_RUNTIME,
-                    "the XNNPACK delegate of TensorFlow Lite %s is older than %d.%d and cannot be "
-                    "set up; choose another library or --delegate none",
-                    api.version(), FIRST_XNNPACK_MAJOR, FIRST_XNNPACK_MINOR);
-    return true;
-}
-
-static bool add_xnnpack(tfl_options *options, int threads, struct failure *failure) {
-    struct xnnpack_options xnnpack = api.xnnpack_options_default();
-    xnnpack.num_threads = threads;
-    void *delegate = api.xnnpack_create(&xnnpack);
-    if (delegate == NULL)
-        return fail(failure, STAGE_RUNTIME, "the XNNPACK delegate cannot be created%s", because());
-    api.options_add_delegate(options, delegate);
-    return true;
+                    "%s was asked for, but %s cannot be prepared with it%s",
+                    delegate_name(request->delegate), request->model, because());
+    return fail(failure, STAGE_MODEL, "the runtime cannot prepare %s%s", request->model, because());
 }
 
 bool tflite_open(struct backend *backend, void *library, const struct request *request,
                  struct failure *failure) {
-    (void)library;
     backend->api = "tflite";
     backend->version = api.version();
     backend->resize_input = resize_input;
@@ -303,7 +268,9 @@ bool tflite_open(struct backend *backend, void *library, const struct request *r
     backend->output_shape = output_shape;
     backend->read_output = read_output;
 
-    if (request->delegate == DELEGATE_XNNPACK && !xnnpack_usable(failure)) return false;
+    struct delegate_maker maker;
+    if (!delegate_find(&maker, library, request, backend->version, failure)) return false;
+    backend->delegate_library = maker.path;
     tfl_model *model = api.model_from_file_reporting != NULL
                            ? api.model_from_file_reporting(request->model, report, NULL)
                            : api.model_from_file(request->model);
@@ -313,13 +280,16 @@ bool tflite_open(struct backend *backend, void *library, const struct request *r
     tfl_options *options = api.options_create();
     api.options_set_threads(options, request->threads);
     api.options_set_reporter(options, report, NULL);
-    if (request->delegate == DELEGATE_XNNPACK && !add_xnnpack(options, request->threads, failure))
-        return false;
+    if (request->delegate != DELEGATE_NONE) {
+        void *delegate = delegate_make(&maker, request);
+        if (delegate == NULL)
+            return fail(failure, STAGE_RUNTIME,
+                        "%s was asked for, but cannot be created on this device%s",
+                        delegate_name(request->delegate), because());
+        api.options_add_delegate(options, delegate);
+    }
     interpreter = api.interpreter_create(model, options);
-    if (interpreter == NULL)
-        return fail(failure, STAGE_MODEL, "the runtime cannot prepare %s%s", request->model,
-                    because());
-    if (!allocate(backend, failure)) return false;
+    if (interpreter == NULL || api.allocate(interpreter) != 0) return unprepared(request, failure);
     observer_setup(&observer);
     /* Delegates that a library applies by itself arrive with the first allocation, so this is
      * the earliest moment at which all are there. */

@@ -35,7 +35,7 @@ static const char *feature_line(const char *info, size_t *size) {
 void cpu_features_json(struct text *text) {
     static char info[16384];
     size_t have = 0;
-    int file = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
+    int file = file_open("/proc/cpuinfo", O_RDONLY);
     if (file >= 0) {
         ssize_t got;
         while (have < sizeof info - 1 &&

@@ -5,6 +5,7 @@
 #include "backend.h"
 
 #define LRT_HARDWARE_CPU 1 /* kLiteRtHwAcceleratorCpu */
+#define LRT_HARDWARE_GPU 2 /* kLiteRtHwAcceleratorGpu */
 
 typedef struct lrt_environment *lrt_environment;
 typedef struct lrt_model *lrt_model;

@@ -3,7 +3,8 @@
  *   devdiff-runner --about
  *   devdiff-runner --check-inputs FILE|-
  *   devdiff-runner --runtime LIB --model FILE --inputs FILE|- --results FILE|-
- *                  [--delegate none|xnnpack] [--threads N] [--first INDEX]
+ *                  [--delegate none|xnnpack|gpu|nnapi] [--delegate-library LIB]
+ *                  [--threads N] [--first INDEX]
  *
  * Standard output carries exactly one line of JSON, but for a run that fails after its model was
  * prepared: then a second line says why. With --results - it carries the result pack instead, and
@@ -27,57 +28,74 @@ static bool parse_threads(const char *text, int *threads, struct failure *failur
 
 static bool parse_first(const char *text, uint64_t *first, struct failure *failure) {
     char *end;
-    long value = strtol(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || value < 0)
+    unsigned long long value = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != '\0' || value > INT64_MAX)
         return fail(failure, STAGE_USAGE, "--first takes a sample's index, not '%s'", text);
-    *first = (uint64_t)value;
+    *first = value;
     return true;
 }
 
 static bool parse_delegate(const char *text, enum delegate *delegate, struct failure *failure) {
-    if (strcmp(text, "none") == 0)
-        *delegate = DELEGATE_NONE;
-    else if (strcmp(text, "xnnpack") == 0)
-        *delegate = DELEGATE_XNNPACK;
-    else
-        return fail(failure, STAGE_USAGE, "--delegate takes none or xnnpack, not '%s'", text);
+    for (enum delegate each = DELEGATE_NONE; each <= DELEGATE_NNAPI; each++)
+        if (strcmp(text, delegate_option(each)) == 0) {
+            *delegate = each;
+            return true;
+        }
+    return fail(failure, STAGE_USAGE, "--delegate takes none, xnnpack, gpu or nnapi, not '%s'",
+                text);
+}
+
+static bool parse_word(const char *word, const char *value, struct run_options *options,
+                       const char **check, struct failure *failure) {
+    struct request *request = &options->request;
+    const struct {
+        const char *word;
+        const char **value;
+    } texts[] = {
+        {"--runtime", &request->library},
+        {"--model", &request->model},
+        {"--inputs", &options->inputs},
+        {"--results", &options->results},
+        {"--delegate-library", &request->delegate_library},
+        {"--check-inputs", check},
+    };
+    bool delegate = strcmp(word, "--delegate") == 0, threads = strcmp(word, "--threads") == 0,
+         first = strcmp(word, "--first") == 0;
+    const char **text = NULL;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (strcmp(word, texts[i].word) == 0) text = texts[i].value;
+    if (text == NULL && !delegate && !threads && !first)
+        return fail(failure, STAGE_USAGE, "unknown option '%s'", word);
+    if (value == NULL) return fail(failure, STAGE_USAGE, "%s needs a value", word);
+    if (delegate) return parse_delegate(value, &request->delegate, failure);
+    if (threads) return parse_threads(value, &request->threads, failure);
+    if (first) return parse_first(value, &options->first, failure);
+    *text = value;
     return true;
+}
+
+/* A bare name would be searched for along the linker's path. */
+static bool absolute(const char *word, const char *path, struct failure *failure) {
+    if (path[0] == '/') return true;
+    return fail(failure, STAGE_USAGE, "%s needs an absolute path, not '%s'", word, path);
 }
 
 static bool parse(int count, char **words, struct run_options *options, const char **check,
                   struct failure *failure) {
-    options->request.delegate = DELEGATE_NONE;
-    options->request.threads = 1;
-    for (int i = 1; i < count; i += 2) {
-        const char *word = words[i], *value = i + 1 < count ? words[i + 1] : NULL;
-        const char **text = strcmp(word, "--runtime") == 0        ? &options->library
-                            : strcmp(word, "--model") == 0        ? &options->request.model
-                            : strcmp(word, "--inputs") == 0       ? &options->inputs
-                            : strcmp(word, "--results") == 0      ? &options->results
-                            : strcmp(word, "--check-inputs") == 0 ? check
-                                                                  : NULL;
-        bool other = strcmp(word, "--delegate") == 0 || strcmp(word, "--threads") == 0 ||
-                     strcmp(word, "--first") == 0;
-        if (text == NULL && !other)
-            return fail(failure, STAGE_USAGE, "unknown option '%s'", word);
-        if (value == NULL) return fail(failure, STAGE_USAGE, "%s needs a value", word);
-        if (text != NULL)
-            *text = value;
-        else if (word[2] == 'd'   ? !parse_delegate(value, &options->request.delegate, failure)
-                 : word[2] == 't' ? !parse_threads(value, &options->request.threads, failure)
-                                  : !parse_first(value, &options->first, failure))
+    struct request *request = &options->request;
+    request->delegate = DELEGATE_NONE;
+    request->threads = 1;
+    for (int i = 1; i < count; i += 2)
+        if (!parse_word(words[i], i + 1 < count ? words[i + 1] : NULL, options, check, failure))
             return false;
-    }
     if (*check != NULL) return true;
-    if (options->library == NULL || options->request.model == NULL || options->inputs == NULL ||
+    if (request->library == NULL || request->model == NULL || options->inputs == NULL ||
         options->results == NULL)
         return fail(failure, STAGE_USAGE,
                     "--runtime, --model, --inputs and --results are needed");
-    /* A bare name would be searched for along the linker's path. */
-    if (options->library[0] != '/')
-        return fail(failure, STAGE_USAGE, "--runtime needs an absolute path, not '%s'",
-                    options->library);
-    return true;
+    return absolute("--runtime", request->library, failure) &&
+           (request->delegate_library == NULL ||
+            absolute("--delegate-library", request->delegate_library, failure));
 }
 
 static int report(const struct run_options *options, const struct failure *failure) {

@@ -107,10 +107,14 @@ static bool check_table(struct walk *walk, uint64_t at, const struct shape *shap
 }
 
 bool model_check(const char *path, struct failure *failure) {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = file_open(path, O_RDONLY);
     if (file < 0)
         return fail(failure, STAGE_MODEL, "cannot open the model %s: %s", path, strerror(errno));
-    off_t size = lseek(file, 0, SEEK_END);
+    int64_t size = file_size(file);
+    if (size > 0 && (uint64_t)size > SIZE_MAX / 2) {
+        close(file);
+        return fail(failure, STAGE_MODEL, "the model %s is too large for this machine", path);
+    }
     if (size < 8) {
         close(file);
         return fail(failure, STAGE_MODEL, "the model %s is %s", path,

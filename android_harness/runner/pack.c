@@ -28,12 +28,15 @@ bool pack_tensor_bytes(uint32_t dtype, const uint64_t *dims, uint32_t rank, uint
     /* An axis of length 0 makes a tensor empty but not its other axes reasonable. */
     bool empty = false;
     for (uint32_t axis = 0; axis < rank; axis++) {
-        if (dims[axis] == 0)
+        if (dims[axis] == 0) {
             empty = true;
-        else if (dims[axis] > PACK_MAX_PAYLOAD_BYTES / total)
-            return false;
-        else
-            total *= dims[axis];
+            continue;
+        }
+        /* Both factors fit 32 bits. Multiplied and not divided: 64-bit division is a function of
+         * the compiler's own library on 32-bit ARM, which is not linked. */
+        if (dims[axis] > PACK_MAX_PAYLOAD_BYTES) return false;
+        total *= dims[axis];
+        if (total > PACK_MAX_PAYLOAD_BYTES) return false;
     }
     *bytes = empty ? 0 : total;
     return true;

@@ -17,7 +17,7 @@ void pack_writer_attach(struct pack_writer *writer, int descriptor) {
 bool pack_writer_open(struct pack_writer *writer, const char *path, struct failure *failure) {
     memset(writer, 0, sizeof *writer);
     writer->path = path;
-    writer->descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    writer->descriptor = file_open(path, O_WRONLY | O_CREAT | O_TRUNC);
     if (writer->descriptor >= 0) return true;
     return fail(failure, STAGE_RESULTS, "cannot write results to %s: %s", path, strerror(errno));
 }
@@ -61,7 +61,7 @@ static bool flush(struct pack_writer *writer, struct failure *failure) {
         if (put <= 0) {
             int reason = put == 0 ? ENOSPC : errno;
             /* Half a record is of no use to the reader; only a regular file can be cut back. */
-            int cut = ftruncate(writer->descriptor, (off_t)writer->whole);
+            int cut = file_cut(writer->descriptor, writer->whole);
             (void)cut;
             return fail(failure, STAGE_RESULTS, "cannot write results to %s: %s", writer->path,
                         strerror(reason));

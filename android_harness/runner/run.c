@@ -37,7 +37,7 @@ bool run_answer(int descriptor, const char *line, struct failure *failure) {
 }
 
 static bool open_inputs(const char *path, struct failure *failure) {
-    input_descriptor = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    input_descriptor = strcmp(path, "-") == 0 ? STDIN_FILENO : file_open(path, O_RDONLY);
     if (input_descriptor < 0)
         return fail(failure, STAGE_INPUTS, "cannot open the input pack %s: %s", path,
                     strerror(errno));
@@ -48,10 +48,10 @@ static bool open_inputs(const char *path, struct failure *failure) {
 
 static bool open_backend(const struct run_options *options, struct failure *failure) {
     /* The dynamic linker's own text is long for a file that is simply not there. */
-    if (access(options->library, R_OK) != 0)
+    if (access(options->request.library, R_OK) != 0)
         return fail(failure, STAGE_RUNTIME, "cannot open the runtime library %s: %s",
-                    options->library, strerror(errno));
-    void *library = dlopen(options->library, RTLD_NOW | RTLD_LOCAL);
+                    options->request.library, strerror(errno));
+    void *library = dlopen(options->request.library, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL)
         return fail(failure, STAGE_RUNTIME, "cannot load the runtime library: %s", dlerror());
     if (!model_check(options->request.model, failure)) return false;
@@ -61,7 +61,7 @@ static bool open_backend(const struct run_options *options, struct failure *fail
         return litert_open(&backend, library, &options->request, failure);
     return fail(failure, STAGE_RUNTIME,
                 "%s has neither the TensorFlow Lite C API nor a LiteRT C API this runner knows",
-                options->library);
+                options->request.library);
 }
 
 /* Brings the sample into the model. A failure here is the sample's, not the run's. */

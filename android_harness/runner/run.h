@@ -5,7 +5,6 @@
 #include "backend.h"
 
 struct run_options {
-    const char *library;
     const char *inputs; /* a path, or "-" for standard input */
     const char *results; /* a path, or "-" for the answer's descriptor; the answer goes to stderr */
     uint64_t first;      /* samples with a lower index are read and not run */

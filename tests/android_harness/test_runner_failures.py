@@ -45,7 +45,7 @@ def assert_failed(ran: Ran, code: int, stage: str, *words: str) -> None:
         (["--nonsense", "1"], "unknown option '--nonsense'"),
         (["--threads", "0"], "from 1 to"),
         (["--threads", "two"], "not 'two'"),
-        (["--delegate", "gpu"], "none or xnnpack"),
+        (["--delegate", "tpu"], "none, xnnpack, gpu or nnapi"),
         (
             ["--runtime", "libLiteRt.so", "--model", "m", "--inputs", "-", "--results", "r"],
             "absolute path",
