@@ -177,7 +177,10 @@ class Source:
 
 # Debian's releases by name, which no other distribution uses for its own.
 _DEBIAN: Final = frozenset(
-    "stretch buster bullseye bookworm trixie forky duke sid unstable testing oldstable".split()
+    (
+        *("stretch", "buster", "bullseye", "bookworm", "trixie", "forky", "duke"),
+        *("sid", "unstable", "testing", "oldstable"),
+    )
 )
 
 

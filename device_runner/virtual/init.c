@@ -33,7 +33,7 @@
 
 enum {
     SHELL_UID = 2000, /* Android's user "shell", whom adbd works for */
-    CLOCK_SLACK_S = 2,
+    CLOCK_SLACK_S = 1,
     STARTING_TICK_MS = 10,
     TICK_MS = 200,
     RESTART_PAUSE_MS = 100,
@@ -179,7 +179,8 @@ static void follow_clock(int chip) {
         .tm_mon = read.tm_mon,
         .tm_year = read.tm_year,
     };
-    struct timespec right = {.tv_sec = timegm(&fields)};
+    /* The chip counts whole seconds; the middle of one is the best guess. */
+    struct timespec right = {.tv_sec = timegm(&fields), .tv_nsec = 500000000L};
     struct timespec ours;
     clock_gettime(CLOCK_REALTIME, &ours);
     if (labs(right.tv_sec - ours.tv_sec) > CLOCK_SLACK_S)

@@ -112,9 +112,7 @@ def applets(busybox: bytes) -> tuple[str, ...]:
     return names
 
 
-def _matching(
-    members: Mapping[str, Member], kind: re.Pattern[str]
-) -> Iterable[tuple[str, Member]]:
+def _matching(members: Mapping[str, Member], kind: re.Pattern[str]) -> Iterable[tuple[str, Member]]:
     return sorted((name, member) for name, member in members.items() if kind.fullmatch(name))
 
 

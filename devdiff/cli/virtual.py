@@ -1,0 +1,192 @@
+"""``devdiff virtual``: phones made of an emulated ARM64 machine and a real adb daemon."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from devdiff.cli import arguments
+
+if TYPE_CHECKING:
+    from device_runner.virtual.phone import VirtualPhone
+
+NAME: Final = "virtual"
+HELP: Final = "start, list and stop virtual ARM64 phones that adb sees as emulators"
+EXAMPLES: Final = """\
+examples:
+  devdiff virtual start
+  devdiff virtual start --cpu cortex-a53 --count 2
+  devdiff virtual list
+  devdiff virtual stop emulator-5554
+  devdiff virtual stop --all
+
+A virtual phone is Linux with glibc on an emulated ARM64 CPU, with Android's adb daemon. It is not
+Android: no SELinux, no logcat, no NNAPI, no GPU. Its timings say nothing about phones. It listens
+on this machine's loopback only, and needs qemu-system-aarch64 (apt-get install qemu-system-arm).
+"""
+_LIST_SECONDS: Final = 2.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    start = actions.add_parser("start", help="start one phone, or several")
+    start.add_argument(
+        "--cpu",
+        default="cortex-a76",
+        metavar="CPU",
+        help="cortex-a53, cortex-a72, cortex-a76 (the default), neoverse-n1, max (all that can be "
+        "emulated; its SME computes wrongly in places) or max,sme=off",
+    )
+    start.add_argument(
+        "--memory", type=arguments.positive, default=1024, metavar="MIB", help="default: 1024"
+    )
+    start.add_argument(
+        "--storage",
+        type=arguments.positive,
+        default=512,
+        metavar="MIB",
+        help="size of /data/local/tmp, which lies in the memory; default: 512",
+    )
+    start.add_argument(
+        "--count", type=arguments.positive, default=1, metavar="N", help="how many; default: 1"
+    )
+    start.add_argument("--name", default="", help="another name for it, for you to tell them apart")
+    start.add_argument(
+        "--key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="ADBKEY.pub",
+        help="let in only who has this key (can be repeated); without, everybody on this machine",
+    )
+    start.add_argument(
+        "--cold", action="store_true", help="boot it, even where a stored boot could be continued"
+    )
+    start.add_argument(
+        "--mirror",
+        metavar="ADDRESS",
+        help="Debian archive to build the image from, the first time; default: that of this "
+        "machine's apt",
+    )
+    arguments.add_json(start)
+    listing = actions.add_parser("list", help="show what runs")
+    arguments.add_json(listing)
+    stop = actions.add_parser("stop", help="stop one phone, or all")
+    stop.add_argument("serial", nargs="*", metavar="SERIAL", help="its serial or its name")
+    stop.add_argument("--all", action="store_true", help="stop all of your virtual phones")
+
+
+def run(args: argparse.Namespace) -> int:
+    actions = {"start": _start, "list": _list, "stop": _stop}
+    return actions[args.action](args)
+
+
+def _start(args: argparse.Namespace) -> int:
+    from devdiff.cli import console
+    from device_runner.virtual import phone
+
+    started: list[VirtualPhone] = []
+    try:
+        with console.Narrator() as narrator:
+            for number in range(args.count):
+                name = args.name if args.count == 1 else args.name and f"{args.name}-{number + 1}"
+                narrator.phase(f"starting a virtual phone ({args.cpu})")
+                started.append(
+                    phone.start(
+                        args.cpu,
+                        memory_mib=args.memory,
+                        storage_mib=args.storage,
+                        name=name,
+                        keys=args.key,
+                        snapshot=not args.cold,
+                        owned=False,
+                        mirror=args.mirror,
+                        say=narrator.phase,
+                    )
+                )
+                phone.announce(started[-1])
+            narrator.note(phone.WHAT_IT_IS)
+    except BaseException:
+        # All or none: nobody would know the serials of those that came up.
+        for one in started:
+            one.stop()
+        raise
+    if args.json:
+        print(json.dumps([_to_json(one, "ready") for one in started], indent=2))
+    else:
+        for one in started:
+            print(one.serial)
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from devdiff.cli import console
+    from device_runner.virtual import phone
+
+    phones = phone.running()
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        states = list(pool.map(lambda one: one.answer(_LIST_SECONDS).value, phones))
+    if args.json:
+        told = [_to_json(one, state) for one, state in zip(phones, states, strict=True)]
+        print(json.dumps(told, indent=2))
+        return 0
+    out = console.stdout()
+    if not phones:
+        out.print("no virtual phones; devdiff virtual start makes one")
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("serial", "name", "cpu", "memory", "storage", "up", "state"):
+        table.add_column(column)
+    for one, state in zip(phones, states, strict=True):
+        record = one.record
+        sizes = (f"{record.memory_mib} MiB", f"{record.storage_mib} MiB")
+        up = f"{max(0.0, time.time() - record.started_at) / 60:.0f} min"
+        table.add_row(one.serial, escape(record.name), record.cpu, *sizes, up, state)
+    out.print(table)
+    out.print(f"{phone.WHAT_IT_IS}.", soft_wrap=True)
+    return 0
+
+
+def _stop(args: argparse.Namespace) -> int:
+    from device_runner.errors import RunnerChoiceError
+    from device_runner.virtual import phone
+
+    if args.all == bool(args.serial):
+        raise RunnerChoiceError(
+            "say which virtual phone to stop, or --all; devdiff virtual list shows them"
+        )
+    phones = phone.running() if args.all else [phone.find(serial) for serial in args.serial]
+    for one in phones:
+        one.stop()
+        print(f"stopped {one.serial}")
+    return 0
+
+
+def _to_json(one: VirtualPhone, state: str) -> dict[str, Any]:
+    from device_runner.virtual import phone
+
+    record = one.record
+    return {
+        "serial": one.serial,
+        "name": record.name,
+        "address": f"127.0.0.1:{one.port}",
+        "cpu": record.cpu,
+        "memory_mib": record.memory_mib,
+        "storage_mib": record.storage_mib,
+        "enforces_keys": record.enforces_keys,
+        "from_snapshot": record.restored,
+        "started_at": record.started_at,
+        "pid": record.process.pid if record.process else None,
+        "qemu": record.qemu,
+        "image": record.image,
+        "log": str(one.log),
+        "state": state,
+        "is": phone.WHAT_IT_IS,
+    }
