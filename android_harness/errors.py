@@ -9,3 +9,7 @@ class HarnessError(Exception):
 
 class BuildError(HarnessError):
     """The native runner could not be built, or there is no build for the platform asked for."""
+
+
+class ElfError(HarnessError):
+    """A file that should be a program or library is none, or is damaged."""

@@ -1,4 +1,4 @@
-"""What the runner may use of Android's libraries, and libraries to link against that have just that.
+"""What the runner may use of Android's libraries, and stand-ins for them that have just that.
 
 Without the NDK there is nothing to link against. The linker only needs to see that a name exists
 and in which file; so an empty library of each file's name, with the names that are declared here,

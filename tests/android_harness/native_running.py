@@ -170,13 +170,13 @@ def bench() -> Bench:
 @pytest.fixture(scope="session")
 def litert() -> Path:
     """The pinned library with the LiteRT API."""
-    return runtime.fetch(runtime.LITERT).path
+    return runtime.find("litert").path
 
 
 @pytest.fixture(scope="session")
 def tflite() -> Path:
     """The pinned library with the TensorFlow Lite API: 47 MB to fetch, so for slow tests."""
-    return runtime.fetch(runtime.LITERT_LM).path
+    return runtime.find("litert-lm").path
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 
 from device_runner import runtime
 from device_runner.errors import RuntimeLibraryError
-from device_runner.runtime import PinnedRuntime
+from device_runner.wheels import PinnedRuntime
 from exporter.artifact import sha256_file
 
 LIBRARY = b"\x7fELF, says this file, and \0LiteRtCreateCompiledModel\0 too"
@@ -53,6 +53,7 @@ def pinned(index: Path) -> PinnedRuntime:
     wheel = make_wheel(index, LIBRARY)
     return PinnedRuntime(
         name="tiny",
+        abi="linux-x86_64",
         requirement="tiny-runtime",
         version="1.0",
         platform="manylinux_2_27_x86_64",
@@ -138,7 +139,7 @@ def test_a_cache_that_cannot_be_written_is_named(
 def test_processes_that_fetch_at_once_end_with_one_library(
     pinned: PinnedRuntime, tmp_path: Path
 ) -> None:
-    code = f"from device_runner.runtime import *; print(fetch({pinned!r}).path)"
+    code = f"from device_runner.wheels import *; print(fetch_library({pinned!r}))"
     command = [sys.executable, "-c", code]
     racing = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     said = {process.communicate(timeout=120)[0].strip() for process in racing}
