@@ -33,7 +33,6 @@ _LIBC: Final = {
     "ftruncate64": 21,
     "getppid": 21,
     "lseek64": 21,
-    "malloc": 21,
     "memcmp": 21,
     "memcpy": 21,
     "memmove": 21,

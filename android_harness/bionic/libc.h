@@ -87,7 +87,6 @@ int snprintf(char *to, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 int vsnprintf(char *to, size_t size, const char *format, va_list arguments)
     __attribute__((format(printf, 3, 0)));
-void *malloc(size_t size);
 void *calloc(size_t count, size_t size);
 void *realloc(void *block, size_t size);
 void free(void *block);

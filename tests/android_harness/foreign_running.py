@@ -111,8 +111,8 @@ def android_stand_in(abi: str, folder: Path) -> Machine:
     """Something that starts an Android build; ``folder`` is for its C library and root."""
     if abi == "android-x86_64":
         _build_stand_in("x86_64-linux-gnu.2.28", folder)
-        words = ("/lib64/ld-linux-x86-64.so.2", "--library-path", str(folder))
-        return Machine(abi, words, runner_path(abi))
+        loader = ("/lib64/ld-linux-x86-64.so.2", "--library-path", str(folder))
+        return Machine(abi, loader, runner_path(abi))
     place = _unpacked()
     if abi == "android-arm64-v8a":
         emulator, cpu, linker = "qemu-aarch64-static", "max,sme=off", "ld-linux-aarch64.so.1"
@@ -123,9 +123,10 @@ def android_stand_in(abi: str, folder: Path) -> Machine:
         libraries, triple = place / "arm-linux-gnueabi", "arm-linux-gnueabi.2.28"
     _build_stand_in(triple, folder)
     root = _root(libraries, cpu or "cortex-a53", folder / "root")
-    chosen = ("-cpu", cpu) if cpu else ()
-    words = (str(place / emulator), *chosen, "-L", str(root), str(libraries / linker))
-    words += ("--library-path", f"{folder}:{libraries}")
+    words = (
+        *(str(place / emulator), *(("-cpu", cpu) if cpu else ()), "-L", str(root)),
+        *(str(libraries / linker), "--library-path", f"{folder}:{libraries}"),
+    )
     return Machine(abi, words, runner_path(abi))
 
 
