@@ -35,6 +35,10 @@ class DeviceChoiceError(RunnerChoiceError):
     """No device, several, or none of that name: the user has to say which."""
 
 
+class NoDeviceError(DeviceChoiceError):
+    """No device is attached at all."""
+
+
 class DeviceLostError(DeviceError):
     """The device went away, or the connection to it broke."""
 
