@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cpu",
         default="cortex-a76",
         metavar="CPU",
-        help="cortex-a53, cortex-a72, cortex-a76 (the default), neoverse-n1, max (all that can be "
-        "emulated; its SME computes wrongly in places) or max,sme=off",
+        help="cortex-a53, cortex-a72, cortex-a76 (the default), neoverse-n1, max (every feature "
+        "that can be emulated) or max,sme=off (without the one that is emulated wrongly)",
     )
     start.add_argument(
         "--memory", type=arguments.positive, default=1024, metavar="MIB", help="default: 1024"

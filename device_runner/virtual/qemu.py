@@ -27,8 +27,8 @@ GUEST_PORT: Final = 5555
 DEFAULT_CPU: Final = "cortex-a76"
 
 # What can be chosen, and what QEMU is told. "max" has every feature QEMU can emulate; pointer
-# authentication by the book would make it many times slower. QEMU's SME is wrong in places, so a
-# phone with it is a phone with wrong kernels.
+# authentication by the book would make it many times slower. QEMU's SME is wrong in places;
+# Debian's kernel hides it from programs today, "sme=off" keeps it away whatever the kernel does.
 CPUS: Final[Mapping[str, str]] = {
     "cortex-a53": "cortex-a53",
     "cortex-a72": "cortex-a72",
