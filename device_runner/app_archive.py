@@ -7,8 +7,10 @@ swell too much.
 
 from __future__ import annotations
 
+import errno
 import json
 import lzma
+import re
 import shutil
 import stat
 import tempfile
@@ -76,7 +78,10 @@ def library_from_archive(archive: Path, abi: str) -> tuple[Path, str]:
                 shutil.rmtree(directory, ignore_errors=True)
                 with whole_directory(directory) as partial:
                     kept = _unpack(archive, folder, partial)
-    except _DAMAGE as error:
+    except (*_DAMAGE, OSError) as error:
+        # An entry said to lie before the archive's beginning ends as an invalid argument to seek.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise RuntimeLibraryError(
             f"{archive.name} is a damaged or unusual archive: {error or type(error).__name__}; "
             "build or download the app again, or name the library itself"
@@ -167,12 +172,8 @@ def _places(archive: _Archive, folder: str, name: str) -> list[str]:
     """The entries that are this library for this ABI."""
     plain = (f"lib/{folder}/{name}", f"jni/{folder}/{name}", f"base/lib/{folder}/{name}")
     found = [place for place in plain if place in archive.entries]
-    module = [
-        place
-        for place in archive.entries
-        if place.endswith(f"/lib/{folder}/{name}") and place.count("/") == 3
-    ]
-    return found + sorted(set(module) - set(found))
+    module = re.compile(rf"[A-Za-z]\w*/lib/{re.escape(folder)}/{re.escape(name)}")
+    return found + sorted(filter(module.fullmatch, archive.entries.keys() - set(found)))
 
 
 def _inner(outer: _Archive, opened: ExitStack) -> list[_Archive]:

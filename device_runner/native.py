@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import platform
 import subprocess
 from pathlib import Path
 from typing import Any, Final
@@ -12,11 +11,11 @@ from typing import Any, Final
 from android_harness.build import runner_path
 from android_harness.errors import HarnessError
 from device_runner.errors import RunnerError
-from device_runner.runtime import RuntimeLibrary
+from device_runner.runtime import RuntimeLibrary, delegate_library, local_abi
 from exporter.artifact import sha256_file
 
 PROTOCOL: Final = 1
-LOCAL_ABI: Final = "linux-x86_64"
+_MACHINES: Final = ("linux-x86_64", "linux-aarch64")
 
 
 def command(
@@ -28,13 +27,19 @@ def command(
     inputs: str | None = None,
     results: Path | None = None,
 ) -> list[str]:
-    """The argv that runs ``model`` on this machine; ``delegate`` is ``xnnpack`` or ``none``.
+    """The argv that runs ``model`` on this machine.
+
+    ``delegate`` is ``none``, ``xnnpack``, ``gpu`` or ``nnapi``; a file beside the library that
+    holds it is named, too.
 
     Without ``inputs`` (a path, or ``-`` for standard input) and ``results`` the caller adds
     ``--inputs`` and ``--results`` itself. Raises `RunnerError` when the runner cannot be built.
     """
     argv = [str(_runner()), "--runtime", str(library.path.absolute()), "--model", str(model)]
     argv += ["--delegate", delegate, "--threads", str(threads)]
+    beside = delegate_library(library, delegate)
+    if beside is not None:
+        argv += ["--delegate-library", str(beside)]
     if inputs is not None:
         argv += ["--inputs", inputs]
     if results is not None:
@@ -72,13 +77,13 @@ def identify() -> dict[str, Any]:
 
 
 def _runner() -> Path:
-    machine = f"{platform.system()} {platform.machine()}"
-    if machine != "Linux x86_64":
+    abi = local_abi()
+    if abi not in _MACHINES:
         raise RunnerError(
-            f"the native runner is built for x86-64 Linux, this machine is {machine}; leave the "
-            "device rung out here"
+            f"the native runner is built for {' and '.join(_MACHINES)}, this machine is {abi}; "
+            "leave the device rung out here"
         )
     try:
-        return runner_path(LOCAL_ABI)
+        return runner_path(abi)
     except HarnessError as error:
         raise RunnerError(str(error)) from error

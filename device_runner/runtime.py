@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,8 +21,6 @@ from device_runner.app_archive import is_archive, library_from_archive
 from device_runner.errors import RuntimeLibraryError
 from device_runner.wheels import PINNED_NAMES, Api, PinnedRuntime, fetch_library, pinned_for
 from exporter.artifact import sha256_file
-
-LOCAL_ABI: Final = "linux-x86_64"
 
 # One function that only an implementation of the API exports, in the order of preference.
 _API_SYMBOLS: Final[Mapping[bytes, Api]] = {
@@ -62,9 +61,14 @@ class RuntimeLibrary:
         return {**asdict(self), "path": str(self.path), "notes": list(self.notes)}
 
 
+def local_abi() -> str:
+    """This machine's name among the runner's platforms, or what it would be called there."""
+    return f"{platform.system().lower()}-{platform.machine()}"
+
+
 def find(choice: str | os.PathLike[str] | None = None) -> RuntimeLibrary:
     """The library for this machine; see `for_device`."""
-    return for_device(LOCAL_ABI, choice)
+    return for_device(local_abi(), choice)
 
 
 def for_device(abi: str, choice: str | os.PathLike[str] | None = None) -> RuntimeLibrary:
@@ -100,11 +104,12 @@ def for_device(abi: str, choice: str | os.PathLike[str] | None = None) -> Runtim
     return from_file(Path(name), abi)
 
 
-def from_file(path: Path, abi: str = LOCAL_ABI) -> RuntimeLibrary:
-    """A library, or an app's archive that holds one, by its path.
+def from_file(path: Path, abi: str | None = None) -> RuntimeLibrary:
+    """A library, or an app's archive that holds one, by its path; for this machine without ``abi``.
 
     Raises `RuntimeLibraryError` when it is neither, or not for ``abi``.
     """
+    abi = abi or local_abi()
     try:
         absolute = path.resolve(strict=True)
         origin = "named by its path"
