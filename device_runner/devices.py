@@ -22,6 +22,7 @@ from device_runner.facts import DeviceFacts, describe
 from device_runner.transport.base import Transport
 
 __all__ = [
+    "NONE_ATTACHED",
     "Attached",
     "DeviceAddress",
     "DeviceFacts",
@@ -29,6 +30,7 @@ __all__ = [
     "conditions",
     "connect",
     "describe",
+    "require_usable",
     "resolve",
 ]
 
@@ -41,9 +43,9 @@ _HOST_PORT: Final = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^:\s/]+)):(?P<port>\d+)"
 )
 _TLS: Final = "adb-tls-connect"
-_HINT: Final = (
-    "attach a phone and allow USB debugging on it, start an emulator, or start a virtual phone: "
-    "devdiff virtual start"
+NONE_ATTACHED: Final = (
+    "no device is attached: attach a phone and allow USB debugging on it, start an emulator, or "
+    "start a virtual phone: devdiff virtual start"
 )
 
 
@@ -107,7 +109,7 @@ def resolve(text: str | None, environment: Mapping[str, str] = os.environ) -> De
     held = next((device for device in listed if device.serial == text), None)
     if held is not None and not (held.state == "offline" and _EMULATOR.fullmatch(text)):
         found = _through(server, held, why)
-        _require_usable(found)
+        require_usable(found)
         return found.address
     if emulator := _EMULATOR.fullmatch(text):
         port = int(emulator[1]) + 1
@@ -251,13 +253,13 @@ def _only(found: list[Attached]) -> DeviceAddress:
     """The one device that is there; stale entries of the adb server do not count beside it."""
     present = [one for one in found if one.state != "offline"] or found
     if not present:
-        raise NoDeviceError(f"no device is attached: {_HINT}")
+        raise NoDeviceError(NONE_ATTACHED)
     if len(present) > 1:
         raise DeviceChoiceError(
             f"{len(present)} devices are attached: {_list(present)}; name one with --device or "
             "ANDROID_SERIAL"
         )
-    _require_usable(present[0])
+    require_usable(present[0])
     address = present[0].address
     reason = f"the only device attached; {address.reason}"
     return DeviceAddress(address.serial, address.way, address.host, address.port, reason)
@@ -267,7 +269,7 @@ def _list(found: list[Attached]) -> str:
     return ", ".join(one.told() for one in found)
 
 
-def _require_usable(one: Attached) -> None:
+def require_usable(one: Attached) -> None:
     """Raises the error for a device that is in no state to be used."""
     serial, state = one.address.serial, one.state
     if one.usable:

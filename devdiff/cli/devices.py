@@ -1,0 +1,72 @@
+"""``devdiff devices``: what is attached, and what can be run there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from devdiff.cli import arguments
+
+if TYPE_CHECKING:
+    from device_runner.survey import Surveyed
+
+NAME: Final = "devices"
+HELP: Final = "list the devices that are attached, and what can be run on them"
+EXAMPLES: Final = """\
+examples:
+  devdiff devices
+  devdiff devices --json
+
+A serial from this list is what --device and ANDROID_SERIAL take. Devices are found through the adb
+server if one runs, and emulators on this machine also without; no server is started or stopped.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    arguments.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from device_runner.devices import NONE_ATTACHED
+    from device_runner.survey import survey
+
+    found = survey()
+    if args.json:
+        print(json.dumps([one.to_json() for one in found], indent=2))
+    elif found:
+        _print(found)
+    else:
+        print(NONE_ATTACHED)
+    return 0
+
+
+def _print(found: list[Surveyed]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from devdiff.cli import console
+
+    out = console.stdout()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("serial", "state", "what", "CPU", "free", "runs"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        facts = one.facts
+        state = "ready" if facts else one.attached.state
+        row = [one.attached.address.serial, state, "", "", "", ""]
+        if facts:
+            row[2] = facts.title() + (", emulated" if facts.emulator else "")
+            row[3] = "; ".join(filter(None, (facts.soc, _cores(facts.cores))))
+            row[4] = "?" if facts.free_bytes is None else f"{facts.free_bytes / 1e9:.1f} GB"
+            row[5] = one.runs() or "nothing"
+        table.add_row(*map(escape, row))
+    out.print(table)
+    for one in found:
+        text = one.problem or one.attached.address.told()
+        out.print(escape(text), soft_wrap=True)
+
+
+def _cores(cores: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} × {kind}" for kind, count in cores.items())
