@@ -17,12 +17,12 @@ from devdiff.errors import UsageError
 from devdiff.events import Events, Silent
 from devdiff.judging import check_names, classifier_outputs, judge_pairs
 from devdiff.ladder import Rung, RungResult
+from devdiff.places import check_device, open_device
 from devdiff.report import build
 from devdiff.rundir import RunDirectory, open_run, write_json
 from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
 from devdiff.subject import Subject
 from device_runner.host import SOURCE_RUNNER, HostRunner
-from device_runner.local import LocalRunner
 from device_runner.runner import Runner
 from exporter.artifact import sha256_file
 from exporter.client import ExportWorker
@@ -88,11 +88,11 @@ def export_and_test(
     """
     events = events or Silent()
     subject.check_paths(request.model, request.source, request.floating)
-    device = _device(request.running, events)
     host = [
         HostRunner.parse(text, request.running.threads)
         for text in dict.fromkeys(request.running.host_runtimes)
     ]
+    check_device(request.running)
     with (
         open_run(run_dir, request.model.stem, request.fingerprint()) as run,
         _tidy_after_bad_input(run),
@@ -120,8 +120,9 @@ def export_and_test(
                 manifest = subject.export(
                     worker, read, samples, run.artifacts, precisions, events.phase
                 )
-        rungs = _rungs(read, manifest, run, host, device)
-        results = _run(rungs, samples, run, request.running.timeout_s, events)
+        with open_device(request.running, events) as device:
+            rungs = _rungs(read, manifest, run, host, device)
+            results = _run(rungs, samples, run, request.running.timeout_s, events)
         events.phase("comparing")
         classifiers = _classifiers(read, manifest, samples, request.gates, events)
         judged = judge_pairs(
@@ -164,20 +165,6 @@ def _classifiers(
                 f"scores, give --classifier {binding.source.name} (or --labels)"
             )
     return found
-
-
-def _device(running: Running, events: Events) -> Runner | None:
-    """The runner behind ``--device``. Raises `UsageError` for what this version cannot reach."""
-    if running.device == "none":
-        return None
-    if running.device is None:
-        events.note("no --device given: the device rung is the native runner on this machine")
-    elif running.device != "local":
-        raise UsageError(
-            f"--device {running.device}: this version runs the device rung as 'local' (the native "
-            "runner on this machine) or not at all ('none')"
-        )
-    return LocalRunner(running.runtime, running.delegate, running.threads)
 
 
 @contextlib.contextmanager

@@ -9,16 +9,18 @@ from typing import Any, Final, Literal
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Where a model runs: ``device`` ``local``, ``none`` or None for the default.
+    """Where a model runs: ``device`` as `devdiff.places.open_device` takes it.
 
     ``runtime`` is the device's runtime library: a path, a pinned one's name, or None.
+    ``keep_going`` passes over samples that kill the runner on a phone.
     """
 
     device: str | None = None
     host_runtimes: tuple[str, ...] = ("litert",)
     runtime: str | None = None
-    delegate: Literal["xnnpack", "none"] = "xnnpack"
+    delegate: Literal["xnnpack", "none", "gpu", "nnapi"] = "xnnpack"
     threads: int = 1
+    keep_going: bool = False
     timeout_s: float = 120.0
 
     def fingerprint(self) -> dict[str, Any]:

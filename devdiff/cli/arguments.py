@@ -86,8 +86,9 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--device",
         metavar="DEVICE",
-        help="'local': the native runner as a process on this machine (the default); "
-        "'none': host rungs only",
+        help="an adb serial (emulator-5554), host:port, virtual[:CPU] (an emulated ARM64 phone), "
+        "local (the native runner on this machine) or none; left out: ANDROID_SERIAL, else the "
+        "only device attached, else local",
     )
     group.add_argument(
         "--host-runtime",
@@ -100,10 +101,19 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--runtime",
         metavar="LIBRARY",
-        help="runtime library for the device: a .so file, 'litert' (the default) or 'litert-lm'",
+        help="runtime library for the device: a .so, an app (.apk, .aab, .aar) that carries one, "
+        "'litert' or 'litert-lm'; left out: a pinned one for the device",
     )
     group.add_argument(
-        "--delegate", choices=["xnnpack", "none"], default="xnnpack", help="on the device"
+        "--delegate",
+        choices=["xnnpack", "none", "gpu", "nnapi"],
+        default="xnnpack",
+        help="on the device; one that does not apply is an error",
+    )
+    group.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="pass over samples that kill the runner on a phone (they still count as errors)",
     )
     group.add_argument("--threads", type=positive, default=1, metavar="N", help="default 1")
     group.add_argument(
@@ -124,6 +134,7 @@ def running(args: argparse.Namespace) -> Running:
         runtime=args.runtime,
         delegate=args.delegate,
         threads=args.threads,
+        keep_going=args.keep_going,
         timeout_s=args.timeout,
     )
 

@@ -34,6 +34,14 @@ def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
     _flat(report["pairs"], out)
     out.print()
     _rungs(report["rungs"], out, accuracies(report["pairs"]))
+    for rung in report["rungs"]:
+        device = rung["identity"].get("device")
+        if isinstance(device, dict) and device["virtual"]:
+            out.print(
+                f"note: {device['serial']} is Linux with glibc on an emulated ARM64 CPU, not "
+                "Android; its timings say nothing about phones",
+                soft_wrap=True,
+            )
     out.print()
     inputs = report["inputs"]
     out.print(
@@ -242,10 +250,13 @@ def _rungs(rungs: Any, out: Console, accuracy: Mapping[str, str] | None = None) 
 def _ran(about: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
     """Runtime, version, delegate and threads, in the runner's own words."""
     library = identity.get("library") or {}
+    device = identity.get("device")
     version = about.get("runtime_version") or library.get("version") or "version unknown"
     parts = [f"{about.get('runtime') or library.get('origin') or about.get('api')} {version}"]
     if library:
         parts = [f"{library['origin']} ({about.get('api')} API)"]
+    if isinstance(device, dict):
+        parts.insert(0, f"{device['serial']} ({device['model']})")
     delegate, taken = about.get("delegate"), about.get("nodes_delegated")
     if delegate is not None:
         nodes = f" {taken}/{about.get('nodes_total')} nodes" if taken is not None else ""

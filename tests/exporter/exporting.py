@@ -10,6 +10,7 @@ import numpy as np
 import onnx_zoo
 import pytest
 
+from exporter.artifact import Array
 from exporter.client import ExportWorker
 from exporter.manifest import Manifest, SourceModel
 
@@ -51,6 +52,19 @@ def export(model: Path, folder: Path) -> Exported:
         calibration = calibration_files(source, folder)
         manifest = running.export(folder, ("float32", "int8"), calibration, "test", 0)
     return Exported(source, manifest, folder, calibration, log)
+
+
+def export_digits(folder: Path) -> tuple[Exported, Array]:
+    """The shipped model exported, and its held-out images [N, 1, 1, 28, 28] in 0..1."""
+    examples = Path(__file__).parents[2] / "examples/digits"
+    with np.load(examples / "heldout.npz") as arrays:
+        images = (arrays["image"][:, np.newaxis] / 255).astype(np.float32)
+    np.save(folder / "calibration.npy", images[:100])
+    with ExportWorker(folder / "log.txt") as running:
+        source = running.describe(examples / "digits.onnx", {})
+        calibration = {"image": folder / "calibration.npy"}
+        manifest = running.export(folder, ("float32", "int8"), calibration, "test", 0)
+    return Exported(source, manifest, folder, calibration, folder / "log.txt"), images
 
 
 @pytest.fixture(scope="session")

@@ -20,11 +20,18 @@ def devdiff(
     env: dict[str, str] | None = None,
     before: Callable[[], None] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``devdiff`` in ``cwd``; ``before`` runs in the child before it starts."""
+    """Run ``devdiff`` in ``cwd``; ``before`` runs in the child before it starts.
+
+    The device rung stays on this machine unless a device is named: what else is attached to the
+    machine the tests run on is not theirs to use.
+    """
+    env = env or {}
+    if arguments[:1] == ("export-and-test",) and "--device" not in arguments:
+        arguments = (*arguments, *(() if "ANDROID_SERIAL" in env else ("--device", "local")))
     return subprocess.run(
         [sys.executable, "-m", "devdiff", *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, **env},
         preexec_fn=before,
         capture_output=True,
         text=True,

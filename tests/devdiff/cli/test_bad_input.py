@@ -109,7 +109,9 @@ def test_nan_in_the_calibration_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--device", "emulator-5554"), "this version runs the device rung as 'local'"),
+        (("--device", "phone"), "there is no device 'phone'"),
+        (("--device", "virtual:z80"), "there are virtual cortex-a53"),
+        (("--device", "local", "--delegate", "gpu"), "--delegate gpu is for phones"),
         (("--host-runtime", "pytorch"), "give litert, tflite-runtime, tensorflow"),
         (("--preprocess", "scale=big"), "--preprocess"),
         (("--source", "m.onnx"), "--source"),
@@ -118,6 +120,12 @@ def test_nan_in_the_calibration_set(tmp_path: Path) -> None:
 def test_options_that_mean_nothing(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
     (tmp_path / "m.onnx").touch()
     assert message in refused("export-and-test", DIGITS, *options, cwd=tmp_path)
+
+
+def test_a_device_that_does_not_answer_is_told_before_the_work(tmp_path: Path) -> None:
+    seen = refused("export-and-test", DIGITS, "--device", "127.0.0.1:9", cwd=tmp_path, code=3)
+    assert "127.0.0.1:9" in seen
+    assert not list(tmp_path.glob("devdiff-runs/*"))
 
 
 def test_json_tells_of_errors_too(tmp_path: Path) -> None:
