@@ -46,7 +46,7 @@ class Deb:
 class PrivateApt:
     """apt with a configuration, a state and a source of its own, all inside ``directory``."""
 
-    def __init__(self, directory: Path, mirror: str) -> None:
+    def __init__(self, directory: Path, mirror: str, architecture: str = ARCHITECTURE) -> None:
         """Prepare ``directory``, which is filled from ``mirror``, the address of an archive.
 
         Raises `VirtualPhoneError` when apt or Debian's keyring is missing.
@@ -60,7 +60,7 @@ class PrivateApt:
         source = f"deb [signed-by={_keyring()}] {mirror} {SUITE} main\n"
         (directory / "sources.list").write_text(source)
         self._config = directory / "apt.conf"
-        self._config.write_text(_configuration(directory))
+        self._config.write_text(_configuration(directory, architecture))
 
     def update(self) -> None:
         """Fetch and verify the list of packages. Raises `VirtualPhoneError` with apt's reasons."""
@@ -251,7 +251,7 @@ def _keyring() -> Path:
     )
 
 
-def _configuration(directory: Path) -> str:
+def _configuration(directory: Path, architecture: str) -> str:
     """The text of an apt.conf that keeps apt inside ``directory``.
 
     apt reads this file first and then those of ``Dir::Etc::parts``, so the machine's are shut out
@@ -270,8 +270,8 @@ def _configuration(directory: Path) -> str:
         "Dir::State::status": directory / "state" / "status",
         "Dir::Cache": directory,
         "Dir::Cache::archives": directory / "archives",
-        "APT::Architecture": ARCHITECTURE,
-        "APT::Architectures": ARCHITECTURE,
+        "APT::Architecture": architecture,
+        "APT::Architectures": architecture,
         "APT::Get::AllowUnauthenticated": "false",
         "APT::Update::Error-Mode": "any",
         # The user apt would become for downloads cannot enter a home directory.
