@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import runner_cases
 
+from android_harness import build
 from android_harness.build import TARGETS, compile_program, runner_path
 from android_harness.cache import cache_root, whole_directory
 from device_runner import runtime
@@ -160,6 +161,12 @@ def _zoo_directory() -> Path:
                 env=CHILD_ENVIRONMENT,
             )
     return target
+
+
+@pytest.fixture
+def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hides what scripts/build_runners may have put into this checkout."""
+    monkeypatch.setattr(build, "PREBUILT", tmp_path / "nothing shipped")
 
 
 @pytest.fixture(scope="session")

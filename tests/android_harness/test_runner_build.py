@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from android_harness import build
+from android_harness import build, elf
 from android_harness.cache import whole_directory
 from android_harness.errors import BuildError
 from exporter.artifact import sha256_file
 
 
 @pytest.fixture
-def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_shipped: None) -> Path:
     cache = tmp_path / "cache"
     monkeypatch.setenv("DEVDIFF_CACHE_DIR", str(cache))
     return cache
@@ -53,7 +54,7 @@ def test_a_runner_shipped_with_the_package_is_preferred(
 
 
 def test_a_cache_that_cannot_be_written_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_shipped: None
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("DEVDIFF_CACHE_DIR", str(tmp_path / "file"))
@@ -88,7 +89,10 @@ def test_a_compiler_error_is_shown(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_at_once_build_the_same_runner_and_one_reuses_it(empty_cache: Path) -> None:
-    code = "from android_harness.build import runner_path; print(runner_path())"
+    code = (
+        "from android_harness import build; from pathlib import Path; "
+        f"build.PREBUILT = Path({str(build.PREBUILT)!r}); print(build.runner_path())"
+    )
     command = [sys.executable, "-c", code]
     racing = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = {process.communicate(timeout=300)[0].strip() for process in racing}
@@ -100,15 +104,33 @@ def test_two_processes_at_once_build_the_same_runner_and_one_reuses_it(empty_cac
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("abi", build.TARGETS)
 def test_the_same_sources_give_the_same_file_wherever_they_lie(
-    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abi: str
 ) -> None:
-    built = sha256_file(build.runner_path())
+    built = sha256_file(build.runner_path(abi))
     elsewhere = tmp_path / "another place"
-    shutil.copytree(build.SOURCES, elsewhere)
-    monkeypatch.setattr(build, "SOURCES", elsewhere)
+    shutil.copytree(build.SOURCES, elsewhere / "runner")
+    shutil.copytree(build.BIONIC, elsewhere / "bionic")
+    monkeypatch.setattr(build, "SOURCES", elsewhere / "runner")
+    monkeypatch.setattr(build, "BIONIC", elsewhere / "bionic")
     monkeypatch.setenv("DEVDIFF_CACHE_DIR", str(tmp_path / "second"))
-    assert sha256_file(build.runner_path()) == built
+    assert sha256_file(build.runner_path(abi)) == built
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed")
+def test_cmake_builds_for_another_machine(tmp_path: Path) -> None:
+    """As it does with the NDK: a cross compiler, and nothing else said."""
+    compiler = f"{sys.executable} -m ziglang cc -target aarch64-linux-gnu"
+    configure = ["cmake", "-S", str(build.SOURCES.parent), "-B", str(tmp_path)]
+    configure += ["-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64"]
+    for command in (configure, ["cmake", "--build", str(tmp_path)]):
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, "CC": compiler}
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert elf.read(tmp_path / "devdiff-runner").machine == "aarch64"
 
 
 @pytest.mark.slow

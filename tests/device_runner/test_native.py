@@ -57,7 +57,7 @@ def test_the_runner_is_identified_by_hash_and_its_own_words(bench: Bench) -> Non
 
 
 def test_a_runner_that_cannot_be_built_is_a_runner_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_shipped: None
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("DEVDIFF_CACHE_DIR", str(tmp_path / "file"))

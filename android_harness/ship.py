@@ -1,0 +1,59 @@
+"""Puts the runners of every platform into the package, so that a wheel built from it has them.
+
+Run it as ``python -m android_harness.ship``. An installed devdiff then needs no compiler.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from android_harness import build
+from android_harness.cache import whole_directory
+from android_harness.errors import BuildError, HarnessError
+
+
+def ship_runners() -> Iterator[Path]:
+    """The shipped runner of each platform, one after the other, built where it is not there.
+
+    What earlier versions of the sources left is removed. Raises `BuildError`.
+    """
+    try:
+        for found in build.PREBUILT.glob("*"):
+            if found.name not in build.TARGETS:
+                shutil.rmtree(found)
+        for abi in build.TARGETS:
+            yield _ship(abi)
+    except OSError as error:
+        raise BuildError(f"cannot keep the runners in {build.PREBUILT}: {error}") from error
+
+
+def _ship(abi: str) -> Path:
+    target = build.PREBUILT / abi / build.build_key(abi)
+    if not target.is_dir():
+        built = build.runner_path(abi)
+        with whole_directory(target) as directory:
+            shutil.copy2(built, directory)
+    for found in target.parent.iterdir():
+        if found != target:
+            shutil.rmtree(found)
+    return target / build.EXECUTABLE
+
+
+def main() -> int:
+    try:
+        for path in ship_runners():
+            data = path.read_bytes()
+            abi = path.parent.parent.name
+            print(f"{abi:20} {len(data):6} bytes  sha256 {hashlib.sha256(data).hexdigest()}")
+    except HarnessError as error:
+        print(f"build_runners: {error}", file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
