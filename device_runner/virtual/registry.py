@@ -133,13 +133,9 @@ def runtime_root() -> Path:
     Raises `VirtualPhoneError` when it cannot be made, or belongs to somebody else.
     """
     named = os.environ.get("DEVDIFF_RUNTIME_DIR")
-    session = os.environ.get("XDG_RUNTIME_DIR")
-    if named:
-        root = Path(named).absolute()
-    elif session and os.access(session, os.W_OK):
-        root = Path(session) / "devdiff"
-    else:
-        root = Path(tempfile.gettempdir()) / f"devdiff-{os.getuid()}"
+    # Not the user's runtime directory: that one goes when the user logs out, and phones stay.
+    usual = Path(tempfile.gettempdir()) / f"devdiff-{os.getuid()}"
+    root = Path(named).absolute() if named else usual
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = root.lstat()
