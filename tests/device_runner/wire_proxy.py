@@ -1,0 +1,156 @@
+"""A TCP proxy in front of an adb daemon that spoils what passes, in ways a test chooses."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_HEAD = struct.Struct("<4s5I")
+
+
+class Message(NamedTuple):
+    """A packet of the ADB protocol."""
+
+    command: bytes
+    first: int
+    second: int
+    data: bytes
+
+
+Edit = Callable[[Message], Message]
+
+
+@dataclass
+class Spoil:
+    """What happens to one direction of every connection.
+
+    ``edit`` changes packets. ``after`` counts bytes; behind them the connection is ``cut`` or, if
+    not, silent for ever. ``slow`` reads little, in odd amounts, and with pauses.
+    """
+
+    edit: Edit | None = None
+    after: int | None = None
+    cut: bool = False
+    slow: bool = False
+
+
+class Proxy:
+    """Listens on ``port`` of the loopback; ``up`` is the way to the device, ``down`` back."""
+
+    def __init__(self, target: int, up: Spoil | None = None, down: Spoil | None = None) -> None:
+        self._target = target
+        self._up = up or Spoil()
+        self._down = down or Spoil()
+        self._listener = socket.socket()
+        if self._up.slow:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen()
+        self.port: int = self._listener.getsockname()[1]
+        self.spoiled = threading.Event()
+        self._sockets: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def serial(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        self._listener.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """End all connections now."""
+        for one in self._sockets:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._target))
+                for one in (near, far):
+                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._sockets += [near, far]
+                for source, sink, spoil in ((near, far, self._up), (far, near, self._down)):
+                    threading.Thread(
+                        target=self._pump, args=(source, sink, spoil), daemon=True
+                    ).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, spoil: Spoil) -> None:
+        passed = 0
+        try:
+            for data in _edited(source, spoil.edit) if spoil.edit else _raw(source, spoil.slow):
+                left = None if spoil.after is None else spoil.after - passed
+                if left is None or len(data) <= left:
+                    sink.sendall(data)
+                    passed += len(data)
+                    continue
+                sink.sendall(data[:left])
+                self.spoiled.set()
+                if spoil.cut:
+                    break
+                # Nothing is read any more either, so that buffers fill as they do in life.
+                threading.Event().wait()
+        except OSError:
+            pass
+        for one in (source, sink):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+def _raw(source: socket.socket, slow: bool) -> Iterator[bytes]:
+    amount = 1
+    while True:
+        if slow:
+            # From one byte to some thousand, never the same twice in a row.
+            amount = amount * 7 % 4093
+            if amount % 5 == 0:
+                time.sleep(0.001)
+        data = source.recv(amount if slow else 1 << 16)
+        if not data:
+            return
+        yield data
+
+
+def _edited(source: socket.socket, edit: Edit) -> Iterator[bytes]:
+    stream = source.makefile("rb")
+    while len(head := stream.read(_HEAD.size)) == _HEAD.size:
+        command, first, second, length, total, magic = _HEAD.unpack(head)
+        old = Message(command, first, second, stream.read(length))
+        new = edit(old)
+        if new.data != old.data and total:
+            total = sum(new.data) & 0xFFFFFFFF
+        yield _HEAD.pack(*new[:3], len(new.data), total, magic) + new.data
+
+
+def older(*, knows_exec: bool = True) -> tuple[Spoil, Spoil]:
+    """Both ways, changed so that today's daemon behaves as one of Android 6 did.
+
+    Old version of the protocol with sums, packets of 4 KiB, no features; ``shell`` is a terminal.
+    """
+
+    def up(message: Message) -> Message:
+        if message.command == b"CNXN":
+            return message._replace(first=0x01000000, second=4096)
+        if message.command == b"OPEN" and message.data.startswith(b"shell:"):
+            return message._replace(data=b"shell,pty:" + message.data[len(b"shell:") :])
+        if message.command == b"OPEN" and message.data.startswith(b"exec:") and not knows_exec:
+            return message._replace(data=b"unheard-of:")
+        return message
+
+    def down(message: Message) -> Message:
+        if message.command == b"CNXN":
+            return message._replace(first=0x01000000, data=b"device::ro.product.name=old;\0")
+        return message
+
+    return Spoil(edit=up), Spoil(edit=down)
