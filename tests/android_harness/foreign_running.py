@@ -46,6 +46,22 @@ void __libc_init(long *raw, void (*onexit)(void), int (*program)(int, char **, c
     exit(program((int)raw[0], words, words + raw[0] + 1));
 }
 """
+# Phones whose policy forbids what most allow: new processes, or looking into /proc.
+_DENIALS = {
+    "": "",
+    "fork": "int fork(void) { *__errno() = 13; return -1; }",
+    "proc": """
+int openat(int folder, const char *path, int flags, ...);
+int open(const char *path, int flags, int mode) {
+    const char *proc = "/proc/";
+    int i = 0;
+    while (proc[i] != 0 && path[i] == proc[i]) i++;
+    if (proc[i] != 0) return openat(-100, path, flags, mode);
+    *__errno() = 13;
+    return -1;
+}
+""",
+}
 
 
 @dataclass(frozen=True)
@@ -107,10 +123,13 @@ def linux_aarch64(cpu: str, folder: Path) -> Machine:
     return Machine("linux-aarch64", words, runner_path("linux-aarch64"))
 
 
-def android_stand_in(abi: str, folder: Path) -> Machine:
-    """Something that starts an Android build; ``folder`` is for its C library and root."""
+def android_stand_in(abi: str, folder: Path, *, denied: str = "") -> Machine:
+    """Something that starts an Android build; ``folder`` is for its C library and root.
+
+    ``denied`` is ``fork`` or ``proc``: what the phone's policy forbids.
+    """
     if abi == "android-x86_64":
-        _build_stand_in("x86_64-linux-gnu.2.28", folder)
+        _build_stand_in("x86_64-linux-gnu.2.28", folder, denied)
         loader = ("/lib64/ld-linux-x86-64.so.2", "--library-path", str(folder))
         return Machine(abi, loader, runner_path(abi))
     place = _unpacked()
@@ -121,7 +140,7 @@ def android_stand_in(abi: str, folder: Path) -> Machine:
         # Android's 32-bit ARM passes floats in integer registers, as Debian's armel does.
         emulator, cpu, linker = "qemu-arm-static", "", "ld-linux.so.3"
         libraries, triple = place / "arm-linux-gnueabi", "arm-linux-gnueabi.2.28"
-    _build_stand_in(triple, folder)
+    _build_stand_in(triple, folder, denied)
     root = _root(libraries, cpu or "cortex-a53", folder / "root")
     words = (
         *(str(place / emulator), *(("-cpu", cpu) if cpu else ()), "-L", str(root)),
@@ -130,9 +149,10 @@ def android_stand_in(abi: str, folder: Path) -> Machine:
     return Machine(abi, words, runner_path(abi))
 
 
-def _build_stand_in(triple: str, folder: Path) -> None:
+def _build_stand_in(triple: str, folder: Path, denied: str) -> None:
     common = ("-shared", "-fPIC", "-O1", "-s", "-ldl")
-    for name, source in (("libc.so", _LIBC), ("libdl.so", "int nothing;\n")):
+    libc = _LIBC + _DENIALS[denied]
+    for name, source in (("libc.so", libc), ("libdl.so", "int nothing;\n")):
         path = folder / f"{name}.c"
         path.write_text(source)
         flags = (*common, f"-Wl,-soname,{name}", "-Wl,--no-as-needed")

@@ -135,6 +135,26 @@ def test_the_android_build_for_x86_64_computes_what_the_linux_build_does(
 
 
 @pytest.mark.slow
+def test_a_phone_that_forbids_new_processes_still_computes(
+    bench: Bench, litert: Path, tmp_path: Path
+) -> None:
+    """What the second process would have counted is unknown then, and said to be."""
+    machine = android_stand_in("android-x86_64", tmp_path, denied="fork")
+    path, pack = bench.models / "classifier_int8.tflite", model_pack("classifier_int8")
+    found = run(machine, litert, path, pack, tmp_path, "--delegate", "xnnpack")
+    assert found.about["nodes_delegated"] is found.about["nodes_total"] is None
+    assert_close(found, bench.run(litert, "classifier_int8", pack, tmp_path))
+
+
+@pytest.mark.slow
+def test_a_phone_that_hides_its_processor_is_no_obstacle(tmp_path: Path) -> None:
+    machine = android_stand_in("android-x86_64", tmp_path, denied="proc")
+    argv = [*machine.words, str(machine.runner), "--about"]
+    about = json.loads(subprocess.run(argv, capture_output=True, timeout=60, check=True).stdout)
+    assert about["ok"] is True and about["cpu_features"] == []
+
+
+@pytest.mark.slow
 def test_the_android_build_for_arm64_computes_what_the_linux_build_does(
     bench: Bench, tmp_path: Path
 ) -> None:
