@@ -51,22 +51,19 @@ def server_address(environment: Mapping[str, str]) -> tuple[str, int]:
 def _connection(address: tuple[str, int], timeout_s: float) -> AdbConnection:
     """A connection to the server that is there. Raises `OSError` when there is none."""
     from adbutils._adb import AdbConnection
-    from adbutils.errors import AdbError
 
     class Connection(AdbConnection):  # type: ignore[misc]
         # The original starts a server of its own when it finds none.
         def _safe_connect(self) -> socket.socket:
-            connection = self._create_socket()
-            assert isinstance(connection, socket.socket)
+            connection = socket.create_connection(address, timeout_s)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connection
 
     try:
-        connection = Connection(*address)
-    except AdbError as error:
-        raise ConnectionError(f"no adb server at {address[0]}:{address[1]}: {error}") from error
-    connection.conn.settimeout(timeout_s)
-    connection.conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
+        return Connection(*address)
+    except OSError as error:
+        reason = error.strerror or error
+        raise type(error)(f"no adb server at {address[0]}:{address[1]}: {reason}") from error
 
 
 @contextlib.contextmanager
