@@ -29,6 +29,12 @@ _OPTIONAL_PACKAGES: Final = (
 )
 
 
+_PROGRAMS: Final = (
+    ("qemu-system-aarch64", "--device virtual", "apt-get install qemu-system-arm"),
+    ("adb", "phones held by an adb server (others are reached without it)", "apt-get install adb"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing devdiff uses: whether it is there, and what to do when it is not."""
@@ -51,6 +57,7 @@ def examine() -> list[Finding]:
         *(_package(*entry, required=True) for entry in _PACKAGES),
         *(_package(*entry, required=False) for entry in _OPTIONAL_PACKAGES),
         *_native(),
+        *(_program(*entry) for entry in _PROGRAMS),
         _space(),
     ]
 
@@ -104,6 +111,11 @@ def _native() -> Iterator[Finding]:
         f"{library['origin']}, sha256 {library['sha256'][:12]}",
         "--device local",
     )
+
+
+def _program(name: str, purpose: str, remedy: str) -> Finding:
+    found = shutil.which(name)
+    return Finding(name, found is not None, False, found or "not installed", purpose, remedy)
 
 
 def _space() -> Finding:

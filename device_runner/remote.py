@@ -114,6 +114,12 @@ class RemoteRunner:
     def _library(self, facts: devices.DeviceFacts) -> runtime.RuntimeLibrary:
         return runtime.for_device(facts.runner_abi, self._options.runtime)
 
+    def _delegate_library(self, facts: devices.DeviceFacts) -> Path | None:
+        """The library of a delegate that lies beside the runtime; in the store nothing does."""
+        if self._options.delegate not in ("gpu", "nnapi"):
+            return None
+        return runtime.delegate_library(self._library(facts), self._options.delegate)
+
     def run(self, job: Job, progress: Callable[[int], None]) -> Outcome:
         """Run ``job`` on the device; a lost phone is waited for, a dying runner tried again."""
         facts = self._facts()
@@ -122,6 +128,9 @@ class RemoteRunner:
             Stored.of(self._library(facts).path),
             Stored.of(job.model),
         ]
+        delegate = self._delegate_library(facts)
+        if delegate is not None:
+            needed.append(Stored.of(delegate))
         before = devices.conditions(self._connected()[0])
         with (
             tempfile.TemporaryDirectory(prefix="devdiff-chunks-") as folder,
@@ -176,11 +185,13 @@ class RemoteRunner:
             return Ending(death=str(error), lost=True)
 
     def _command(self, needed: list[Stored], chunk: Stored, first: int) -> str:
-        runner, library, model = needed
+        runner, library, model, *delegate = needed
         options = self._options
         argv = [runner.remote, "--runtime", library.remote, "--model", model.remote]
         argv += ["--inputs", chunk.remote, "--results", "-", "--first", str(first)]
         argv += ["--delegate", options.delegate, "--threads", str(options.threads)]
+        for beside in delegate:
+            argv += ["--delegate-library", beside.remote]
         return (
             f"cd {shlex.quote(self._run)} && "
             f'sh -c \'echo $$ > pid; exec "$0" "$@"\' {shlex.join(argv)} 2>err; '
