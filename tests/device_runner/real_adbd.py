@@ -32,6 +32,10 @@ from device_runner.virtual.probe import Answer, probe
 INSTALLED = Path("/usr/lib/android-sdk/platform-tools/adbd")
 _PLATFORMS = {"x86_64": ("amd64", "x86_64-linux-gnu"), "aarch64": ("arm64", "aarch64-linux-gnu")}
 _START_S = 20
+_TOOLS = (
+    *("sh", "cat", "chmod", "mv", "rm", "mkdir", "ls", "wc", "tail", "printf", "echo", "stat"),
+    *("df", "sleep", "head", "yes", "touch"),
+)
 _DIE_WITH_PARENT = 1
 
 # The daemon listens on every address and lets everybody in; on a developer's machine it must not.
@@ -126,13 +130,18 @@ def adbd_command() -> list[str]:
     return [*map(str, (loader, "--preload", shim, "--library-path", paths, program))]
 
 
+def names(folder: Path) -> list[str]:
+    """What lies in a folder, sorted."""
+    return sorted(path.name for path in folder.iterdir())
+
+
 def free_port() -> int:
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         return int(trial.getsockname()[1])
 
 
-def odd_port(*, even_before: bool = True) -> int:
+def odd_port() -> int:
     """A free port that is odd, as an emulator's daemon has, in the range adb servers look at."""
     for port in range(5585, 5555, -2):
         with socket.socket() as one, socket.socket() as other:
@@ -192,9 +201,7 @@ class Adbd:
 def tools_without(folder: Path, missing: Sequence[str]) -> str:
     """A PATH on which all of the machine's ordinary tools are, but for the missing ones."""
     folder.mkdir()
-    for (
-        name
-    ) in "sh cat chmod mv rm mkdir ls wc tail printf echo stat df sleep head yes touch".split():
+    for name in _TOOLS:
         found = shutil.which(name, path="/usr/bin:/bin")
         if found and name not in missing:
             (folder / name).symlink_to(found)

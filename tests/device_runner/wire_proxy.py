@@ -125,11 +125,12 @@ def _raw(source: socket.socket, slow: bool) -> Iterator[bytes]:
 def _edited(source: socket.socket, edit: Edit) -> Iterator[bytes]:
     stream = source.makefile("rb")
     while len(head := stream.read(_HEAD.size)) == _HEAD.size:
-        command, first, second, length, total, magic = _HEAD.unpack(head)
+        command, first, second, length, total, _ = _HEAD.unpack(head)
         old = Message(command, first, second, stream.read(length))
         new = edit(old)
         if new.data != old.data and total:
             total = sum(new.data) & 0xFFFFFFFF
+        magic = int.from_bytes(new.command, "little") ^ 0xFFFFFFFF
         yield _HEAD.pack(*new[:3], len(new.data), total, magic) + new.data
 
 

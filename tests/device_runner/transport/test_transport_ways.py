@@ -5,10 +5,12 @@ The daemon is Android's own. What an old one cannot do is taken from it on the w
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from phone_fixtures import AdbServer
-from real_adbd import Adbd, tools_without
+from real_adbd import Adbd, names, tools_without
 from wire_proxy import Message, Proxy, Spoil, older
 
 from device_runner.errors import DeviceError, DeviceLostError, TransferError
@@ -181,7 +183,7 @@ def test_files_arrive_as_they_were_sent(
     assert (there / "deep/er/file").stat().st_mode & 0o777 == 0o755
     assert told == sorted(told)
     assert (told or [0])[-1] == size
-    assert os.listdir(there / "deep/er") == ["file"]
+    assert names(there / "deep/er") == ["file"]
     device.pull(f"{there}/deep/er/file", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == content
     assert device.size(f"{there}/deep/er/file") == size
@@ -207,7 +209,7 @@ NAMES = (
 def test_names_are_only_names(device: Transport, there: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / "here").write_bytes(b"content")
     device.push(tmp_path / "here", f"{there}/{name}")
-    assert os.listdir(there) == [name]
+    assert names(there) == [name]
     assert device.size(f"{there}/{name}") == 7
     assert device.shell(f"cat {shlex.quote(f'{there}/{name}')}").stdout == b"content"
     device.pull(f"{there}/{name}", tmp_path / "back")
@@ -252,7 +254,7 @@ def test_what_cannot_be_fetched_leaves_nothing_and_harms_nothing(
         with pytest.raises(TransferError, match="there is no file"):
             device.pull(f"{there}/{name}", here / "kept")
         assert device.shell("echo well").stdout == b"well\n"
-    assert os.listdir(here) == ["kept"]
+    assert names(here) == ["kept"]
     assert (here / "kept").read_bytes() == b"old"
 
 
@@ -266,8 +268,8 @@ def test_what_cannot_be_written_leaves_nothing_and_harms_nothing(
         with pytest.raises(TransferError, match=reason):
             device.push(tmp_path / "here", f"{there}/{name}")
         assert device.shell("echo well").stdout == b"well\n"
-    assert sorted(os.listdir(there)) == ["file", "folder"]
-    assert os.listdir(there / "folder") == []
+    assert names(there) == ["file", "folder"]
+    assert names(there / "folder") == []
     with pytest.raises(TransferError, match="no path that adb can carry"):
         device.push(tmp_path / "here", f"{there}/{'x' * 2000}")
     with pytest.raises(FileNotFoundError):
@@ -287,11 +289,11 @@ def test_a_caller_who_gives_up_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         device.push(tmp_path / "here", f"{there}/file", progress=give_up)
     assert device.shell("echo well").stdout == b"well\n"
-    assert os.listdir(there) == []
+    assert names(there) == []
 
 
 def test_a_command_too_long_for_adb_is_refused_before_it_is_sent(device: Transport) -> None:
-    with pytest.raises(DeviceError, match="cannot be sent|more than this device takes"):
+    with pytest.raises(DeviceError, match=r"cannot be sent|more than this device takes"):
         device.shell("true " + "x" * 70_000)
     with pytest.raises(DeviceError, match="NUL"):
         device.shell("echo a\0b")
@@ -333,31 +335,32 @@ def test_without_any_tool_to_hash_damage_is_still_seen(
 ) -> None:
     daemon = poor("sha256sum", "busybox", "toybox")
     (tmp_path / "here").write_bytes(os.urandom(1 << 20))
-    with spoiled_content(daemon.port, up=True) as port, directly(port) as device:
-        with pytest.raises(TransferError, match="arrived damaged and was removed"):
-            device.push(tmp_path / "here", f"{there}/file")
-    assert os.listdir(there) == []
+    with (
+        spoiled_content(daemon.port, up=True) as port,
+        directly(port) as device,
+        pytest.raises(TransferError, match="arrived damaged and was removed"),
+    ):
+        device.push(tmp_path / "here", f"{there}/file")
+    assert names(there) == []
 
 
-class spoiled_content:  # noqa: N801 - used as a function
+@contextlib.contextmanager
+def spoiled_content(port: int, *, up: bool) -> Iterator[int]:
     """A port behind which one bit of every large packet is turned."""
 
-    def __init__(self, port: int, *, up: bool) -> None:
-        def turn(message: Message) -> Message:
-            if message.command != b"WRTE" or len(message.data) < 50_000:
-                return message
-            data = bytearray(message.data)
-            data[40_000] ^= 1
-            return message._replace(data=bytes(data))
+    def turn(message: Message) -> Message:
+        if message.command != b"WRTE" or len(message.data) < 50_000:
+            return message
+        data = bytearray(message.data)
+        data[40_000] ^= 1
+        return message._replace(data=bytes(data))
 
-        spoil = Spoil(edit=turn)
-        self._proxy = Proxy(port, up=spoil) if up else Proxy(port, down=spoil)
-
-    def __enter__(self) -> int:
-        return self._proxy.port
-
-    def __exit__(self, *_: object) -> None:
-        self._proxy.close()
+    spoil = Spoil(edit=turn)
+    proxy = Proxy(port, up=spoil) if up else Proxy(port, down=spoil)
+    try:
+        yield proxy.port
+    finally:
+        proxy.close()
 
 
 def test_a_damaged_push_is_seen_and_removed(adbd: Adbd, there: Path, tmp_path: Path) -> None:
@@ -367,7 +370,7 @@ def test_a_damaged_push_is_seen_and_removed(adbd: Adbd, there: Path, tmp_path: P
         with pytest.raises(TransferError, match="arrived damaged and was removed"):
             device.push(tmp_path / "here", f"{there}/file")
         assert device.shell("echo well").stdout == b"well\n"
-    assert os.listdir(there) == ["file"]
+    assert names(there) == ["file"]
     assert (there / "file").read_bytes() == b"what was there before"
 
 
@@ -376,10 +379,13 @@ def test_a_damaged_pull_is_seen_and_removed(adbd: Adbd, there: Path, tmp_path: P
     (there / "file").write_bytes(content)
     here = tmp_path / "here"
     here.mkdir()
-    with spoiled_content(adbd.port, up=False) as port, directly(port) as device:
-        with pytest.raises(TransferError, match=hashlib.sha256(content).hexdigest()):
-            device.pull(f"{there}/file", here / "file")
-    assert os.listdir(here) == []
+    with (
+        spoiled_content(adbd.port, up=False) as port,
+        directly(port) as device,
+        pytest.raises(TransferError, match=hashlib.sha256(content).hexdigest()),
+    ):
+        device.pull(f"{there}/file", here / "file")
+    assert names(here) == []
 
 
 def test_old_daemons_check_the_sums_and_so_do_we(adbd: Adbd, there: Path, tmp_path: Path) -> None:
@@ -397,11 +403,11 @@ def test_old_daemons_check_the_sums_and_so_do_we(adbd: Adbd, there: Path, tmp_pa
 
 
 def test_nothing_is_left_open(adbd: Adbd, tmp_path: Path) -> None:
-    before = os.listdir("/proc/self/fd")
+    before = names(Path("/proc/self/fd"))
     for _ in range(3):
         with directly(adbd.port) as device:
             device.shell("true")
-    assert len(os.listdir("/proc/self/fd")) <= len(before)
+    assert len(names(Path("/proc/self/fd"))) <= len(before)
 
 
 def test_more_than_a_thousand_open_files_are_no_matter(adbd: Adbd, tmp_path: Path) -> None:
@@ -416,7 +422,7 @@ with DirectTransport("x", SocketWire("127.0.0.1", {adbd.port})) as device:
     sys.stdout.write(device.shell("echo well").stdout.decode())
 """
     done = subprocess.run(
-        [os.sys.executable, "-c", script],  # type: ignore[attr-defined]
+        [sys.executable, "-c", script],
         capture_output=True,
         text=True,
         timeout=60,
