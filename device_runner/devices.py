@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
@@ -30,6 +30,7 @@ __all__ = [
     "conditions",
     "connect",
     "describe",
+    "only",
     "require_usable",
     "resolve",
 ]
@@ -104,7 +105,7 @@ def resolve(text: str | None, environment: Mapping[str, str] = os.environ) -> De
     if text is None and environment.get("ANDROID_SERIAL"):
         text, why = environment["ANDROID_SERIAL"], "named by ANDROID_SERIAL; "
     if text is None:
-        return _only(attached(environment))
+        return only(attached(environment))
     server, listed = _listed(environment)
     held = next((device for device in listed if device.serial == text), None)
     if held is not None and not (held.state == "offline" and _EMULATOR.fullmatch(text)):
@@ -249,8 +250,11 @@ def _distinct(found: list[Attached]) -> list[Attached]:
     return [one for one in found if not set(_names(one.address.serial)[1:]) & own]
 
 
-def _only(found: list[Attached]) -> DeviceAddress:
-    """The one device that is there; stale entries of the adb server do not count beside it."""
+def only(found: Sequence[Attached]) -> DeviceAddress:
+    """The one device that is there; stale entries of the adb server do not count beside it.
+
+    Raises `NoDeviceError`, `DeviceChoiceError`, and what `require_usable` raises.
+    """
     present = [one for one in found if one.state != "offline"] or found
     if not present:
         raise NoDeviceError(NONE_ATTACHED)
@@ -265,7 +269,7 @@ def _only(found: list[Attached]) -> DeviceAddress:
     return DeviceAddress(address.serial, address.way, address.host, address.port, reason)
 
 
-def _list(found: list[Attached]) -> str:
+def _list(found: Sequence[Attached]) -> str:
     return ", ".join(one.told() for one in found)
 
 
