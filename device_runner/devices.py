@@ -108,7 +108,9 @@ def resolve(text: str | None, environment: Mapping[str, str] = os.environ) -> De
         return only(attached(environment))
     server, listed = _listed(environment)
     held = next((device for device in listed if device.serial == text), None)
-    if held is not None and not (held.state == "offline" and _EMULATOR.fullmatch(text)):
+    # What the server lost may have come back at its address without the server's knowing.
+    lost = held is not None and held.state == "offline" and (":" in text or "emulator-" in text)
+    if held is not None and not lost:
         found = _through(server, held, why)
         require_usable(found)
         return found.address
@@ -126,7 +128,7 @@ def resolve(text: str | None, environment: Mapping[str, str] = os.environ) -> De
     elif ":" in text:
         if (match := _HOST_PORT.fullmatch(text)) and 0 < int(match["port"]) < 65536:
             host, port = match["six"] or match["host"], int(match["port"])
-            return DeviceAddress(text, "tcp", host, port, f"{why}{_without(server, None)}")
+            return DeviceAddress(text, "tcp", host, port, f"{why}{_without(server, held)}")
     elif server is None and text in _usb_serials():
         return DeviceAddress(text, "usb", reason=f"{why}no adb server runs")
     raise DeviceChoiceError(
@@ -141,15 +143,13 @@ def attached(environment: Mapping[str, str] = os.environ) -> list[Attached]:
     server, listed = _listed(environment)
     found = [_through(server, device) for device in listed]
     held = {serial for device in listed if device.usable for serial in _names(device.serial)}
-    emulators = [port for port in _EMULATOR_PORTS if f"emulator-{port - 1}" not in held]
-    for port, state in zip(emulators, _probed(emulators), strict=True):
-        if state is None:
-            continue
+    ports = [port for port in _EMULATOR_PORTS if f"emulator-{port - 1}" not in held]
+    for port in _answering(ports):
         serial = f"emulator-{port - 1}"
         stale = next((device for device in listed if device.serial == serial), None)
         address = DeviceAddress(serial, "tcp", _LOOPBACK, port, _without(server, stale))
         found = [one for one in found if one.address.serial != serial]
-        found.append(Attached(address, state))
+        found.append(Attached(address, "device"))
     if server is None:
         found += [
             Attached(DeviceAddress(serial, "usb", reason="no adb server runs"), trouble or "device")
@@ -162,13 +162,14 @@ def connect(
     address: DeviceAddress,
     *,
     timeout_s: float = 30.0,
+    allow_s: float = 60.0,
     note: Callable[[str], None] = lambda text: None,
     environment: Mapping[str, str] = os.environ,
 ) -> Transport:
     """A transport to the device, to be entered; nothing is connected yet.
 
-    ``timeout_s`` is the longest silence to bear; ``note`` is told what the user has to do, should
-    the phone ask whether to allow this computer.
+    ``timeout_s`` is the longest silence to bear. Should the phone ask whether to allow this
+    computer, ``note`` is told so, and the user has ``allow_s`` seconds.
     """
     if address.way == "server":
         from device_runner.transport.server import ServerTransport
@@ -184,6 +185,7 @@ def connect(
         address.serial,
         UsbWire(address.serial) if usb else SocketWire(address.host, address.port),
         timeout_s=timeout_s,
+        allow_s=allow_s,
         note=note,
         environment=environment,
     )
@@ -217,15 +219,17 @@ def _without(server: tuple[str, int] | None, held: ListedDevice | None) -> str:
     return f"{where} holds it as {held.state}" if held else f"{where} does not hold it"
 
 
-def _probed(ports: list[int]) -> list[str | None]:
-    """The state of the adb daemon on each loopback port; None where there is none."""
+def _answering(ports: Sequence[int]) -> list[int]:
+    """The loopback ports on which an adb daemon answers; whether it takes our key shows later."""
     from device_runner.virtual.probe import Answer, probe
 
-    states = {Answer.READY: "device", Answer.LOCKED: "unauthorized", Answer.SILENT: None}
     if not ports:
         return []
     with ThreadPoolExecutor(len(ports)) as pool:
-        return [states[answer] for answer in pool.map(lambda port: probe(port, _PROBE_S), ports)]
+        answers = pool.map(lambda port: probe(port, _PROBE_S), ports)
+        return [
+            port for port, answer in zip(ports, answers, strict=True) if answer is not Answer.SILENT
+        ]
 
 
 def _usb_serials() -> dict[str, str]:

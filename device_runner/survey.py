@@ -14,6 +14,7 @@ from device_runner.facts import DeviceFacts, describe
 
 # Somebody is waiting for a list, so one device that hangs must not hold it up for long.
 _PATIENCE_S: Final = 10.0
+_ALLOW_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,10 @@ def survey(environment: Mapping[str, str] = os.environ) -> list[Surveyed]:
 def _examined(one: Attached, environment: Mapping[str, str]) -> Surveyed:
     try:
         require_usable(one)
-        with connect(one.address, timeout_s=_PATIENCE_S, environment=environment) as transport:
+        transport = connect(
+            one.address, timeout_s=_PATIENCE_S, allow_s=_ALLOW_S, environment=environment
+        )
+        with transport:
             return Surveyed(one, describe(transport))
     except DeviceError as error:
         return Surveyed(one, None, str(error))

@@ -15,7 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from phone_fixtures import AdbServer
 from real_adbd import Adbd, free_port, names, odd_port
-from wire_proxy import Proxy, older
+from wire_proxy import Message, Proxy, Spoil, older
 
 from device_runner import conditions as device_conditions
 from device_runner import facts as device_facts
@@ -38,6 +38,7 @@ from device_runner.errors import (
     DeviceLostError,
     NoDeviceError,
 )
+from device_runner.transport.keys import make_key
 from device_runner.transport.server import server_address
 from device_runner.virtual.phone import VirtualPhone
 
@@ -507,16 +508,19 @@ def test_the_command_lists_what_is_attached(emulator: Adbd, tmp_path: Path) -> N
 def test_the_command_lists_a_device_that_cannot_be_used(
     adbd: Adbd, adb_server: AdbServer, tmp_path: Path
 ) -> None:
-    proxy = Proxy(adbd.port)
+    def ask(message: Message) -> Message:
+        if message.command == b"CNXN":
+            return message._replace(command=b"AUTH", first=1, second=0, data=bytes(20))
+        return message
+
+    proxy = Proxy(adbd.port, down=Spoil(edit=ask))
     try:
-        adb_server.run("connect", proxy.serial)
-        adb_server.run("-s", proxy.serial, "wait-for-device")
-        proxy.close()
-        wait_for(lambda: f"{proxy.serial}\toffline" in adb_server.run("devices"))
+        adb_server.run("connect", proxy.serial, code=None)
+        wait_for(lambda: f"{proxy.serial}\t" in adb_server.run("devices"))
         done = devdiff("devices", cwd=tmp_path, env=environment(adb_server))
         assert done.returncode == 0, done.stderr
-        assert f"{proxy.serial}: the adb server holds it as offline" in done.stdout
-        with pytest.raises(DeviceLostError, match="holds it as offline"):
+        assert f"{proxy.serial}: the device does not allow this computer yet" in done.stdout
+        with pytest.raises(DeviceAuthError, match="unlock it"):
             resolve(proxy.serial, environment(adb_server))
     finally:
         proxy.close()
@@ -537,3 +541,19 @@ def test_a_virtual_phone_is_described(start_phone: Callable[..., VirtualPhone]) 
     assert facts.free_bytes is not None
     assert 400 << 20 < facts.free_bytes < 600 << 20
     assert "asimddp" not in facts.cpu_features
+
+
+@pytest.mark.slow
+def test_a_phone_that_wants_a_key_is_listed_and_opens_to_it(
+    start_phone: Callable[..., VirtualPhone], tmp_path: Path
+) -> None:
+    make_key(tmp_path / "good/.android/adbkey")
+    phone = start_phone(keys=[tmp_path / "good/.android/adbkey.pub"])
+    for name, state in (("good", "ready"), ("other", "device")):
+        env = {"ANDROID_ADB_SERVER_PORT": str(free_port()), "HOME": str(tmp_path / name)}
+        (tmp_path / name).mkdir(exist_ok=True)
+        done = devdiff("devices", cwd=tmp_path, env=env)
+        lines = [line for line in done.stdout.splitlines() if line.startswith(phone.serial)]
+        assert state in lines[0].split(), done.stdout
+    assert "does not allow this computer's key" in lines[1]
+    assert str(tmp_path / "other/.android/adbkey.pub") in lines[1]
