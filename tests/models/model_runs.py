@@ -55,7 +55,8 @@ def run(name: str) -> ModelRun:
         inputs = model.write_inputs(folder / "inputs.npz", model.samples)
         command = [sys.executable, "-m", "devdiff", "export-and-test", str(path)]
         command += ["--inputs", str(inputs), "--run-dir", str(folder / "run"), "--json"]
-        command += model.shape_arguments()
+        # Whatever phone is attached to the machine the tests run on is not theirs to use.
+        command += ["--device", "local", *model.shape_arguments()]
         start = time.perf_counter()
         process = subprocess.run(
             command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, cwd=folder

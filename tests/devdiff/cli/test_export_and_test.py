@@ -185,7 +185,8 @@ def test_few_samples_are_inconclusive(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_run_continues_with_the_same_command(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "devdiff", "export-and-test", str(DIGITS), *DATA, "--json"]
+    command = [sys.executable, "-m", "devdiff", "export-and-test", str(DIGITS), *DATA]
+    command += ["--device", "local", "--json"]
     marks = ["artifacts/manifest.json", "rungs/source.json", "rungs/float.json"]
     for mark in marks:
         process = subprocess.Popen(
@@ -213,7 +214,16 @@ def test_a_killed_run_continues_with_the_same_command(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_interrupting_says_how_to_go_on_and_leaves_no_process(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "devdiff", "export-and-test", str(DIGITS), *DATA],
+        [
+            sys.executable,
+            "-m",
+            "devdiff",
+            "export-and-test",
+            str(DIGITS),
+            *DATA,
+            "--device",
+            "local",
+        ],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
