@@ -243,7 +243,7 @@ class RemoteRunner:
         for wait in _WAITS_S:
             time.sleep(wait)
             try:
-                transport = devices.connect(self._address)
+                transport = devices.connect(self._address, note=self._note)
                 transport.__enter__()
                 self._transport = transport
                 self._store = DeviceStore(transport, self._options.budget)

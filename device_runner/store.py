@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from device_runner.errors import DeviceError, TransferError
+from device_runner.facts import free_bytes
 from device_runner.transport.base import Transport
 from exporter.artifact import sha256_file
 
@@ -136,14 +137,10 @@ class DeviceStore:
 
     def free(self) -> int:
         """Bytes free on the device's storage."""
-        done = self._transport.shell(f"df -k {ROOT}")
-        lines = done.stdout.decode(errors="replace").split("\n")
-        try:
-            return int(lines[1].split()[3]) << 10
-        except (IndexError, ValueError) as error:
-            raise DeviceError(
-                f"{self._transport.serial}: df says {lines!r}, which names no free space"
-            ) from error
+        found = free_bytes(self._transport, ROOT)
+        if found is None:
+            raise DeviceError(f"{self._transport.serial}: df names no free space for {ROOT}")
+        return found
 
     def _make_room(self, needed: int) -> None:
         """Remove what was used longest ago until ``needed`` bytes fit the budget and the disk."""

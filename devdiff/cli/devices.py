@@ -47,6 +47,7 @@ def _print(found: list[Surveyed]) -> None:
     from rich.table import Table
 
     from devdiff.cli import console
+    from device_runner.virtual.phone import WHAT_IT_IS
 
     out = console.stdout()
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -66,6 +67,8 @@ def _print(found: list[Surveyed]) -> None:
     for one in found:
         text = one.problem or one.attached.address.told()
         out.print(escape(text), soft_wrap=True)
+        if one.facts and one.facts.virtual:
+            out.print(escape(f"{one.attached.address.serial} is {WHAT_IT_IS}"), soft_wrap=True)
 
 
 def _cores(cores: Mapping[str, int]) -> str:

@@ -40,7 +40,7 @@ from device_runner.errors import (
 )
 from device_runner.transport.keys import make_key
 from device_runner.transport.server import server_address
-from device_runner.virtual.phone import VirtualPhone
+from device_runner.virtual.phone import WHAT_IT_IS, VirtualPhone
 
 LIST = """\
 * daemon not running; starting now at tcp:5037
@@ -555,5 +555,7 @@ def test_a_phone_that_wants_a_key_is_listed_and_opens_to_it(
         done = devdiff("devices", cwd=tmp_path, env=env)
         lines = [line for line in done.stdout.splitlines() if line.startswith(phone.serial)]
         assert state in lines[0].split(), done.stdout
+        if name == "good":
+            assert f"{phone.serial} is {WHAT_IT_IS}" in lines
     assert "does not allow this computer's key" in lines[1]
     assert str(tmp_path / "other/.android/adbkey.pub") in lines[1]
