@@ -19,10 +19,6 @@ class RunnerError(DeviceRunnerError):
     """A runner could not be started, could not load the model, or kept dying."""
 
 
-class RunnerTimeoutError(RunnerError):
-    """A runner made no progress for the time it was allowed."""
-
-
 class RuntimeLibraryError(DeviceRunnerError):
     """The runtime library a device needs is missing, unreachable, or not the pinned one."""
 
