@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Final, Self
 
@@ -16,6 +17,10 @@ from device_runner.transport.wire import SocketWire, Wire
 
 _CONNECT_S: Final = 10.0
 _ALLOW_S: Final = 60.0
+# adbd names a connection by its file descriptor and drops a new one whose number an ended one still
+# holds: one closed without a word is worth another try.
+_TRIES: Final = 4
+_BETWEEN_TRIES_S: Final = 0.1
 
 
 class DirectTransport(ServiceTransport):
@@ -55,9 +60,17 @@ class DirectTransport(ServiceTransport):
         return cls(serial, UsbWire(serial), **options)  # type: ignore[arg-type]
 
     def _connect(self) -> None:
-        link = Link(self._wire, self._serial)
-        self._link = link
-        link.connect(Keys(self._environment), self._connect_s, self._allow_s, self._ask)
+        keys = Keys(self._environment)
+        for left in reversed(range(_TRIES)):
+            link = Link(self._wire, self._serial)
+            self._link = link
+            try:
+                link.connect(keys, self._connect_s, self._allow_s, self._ask)
+                return
+            except DeviceLostError:
+                if not (link.dropped and left):
+                    raise
+                time.sleep(_BETWEEN_TRIES_S)
 
     def _ask(self) -> None:
         self._note(

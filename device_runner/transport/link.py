@@ -26,7 +26,7 @@ from device_runner.errors import (
 )
 from device_runner.transport.channel import Deadline, ServiceUnknownError, gone, unreachable
 from device_runner.transport.keys import Keys, public_file
-from device_runner.transport.wire import Wire, WireClosedError
+from device_runner.transport.wire import Wire, WireClosedError, WireDroppedError
 
 # From this protocol version on nobody looks at the sums any more.
 _UNSUMMED: Final = 0x01000001
@@ -83,6 +83,9 @@ class Link:
         self._channels: dict[int, LinkChannel] = {}
         self._last_id = 0
         self._broken = ""
+        self._heard = False
+        self.dropped = False
+        """Whether the daemon closed the connection before its first word."""
 
     def connect(
         self, keys: Keys, timeout_s: float, allow_s: float, asks: Callable[[], None]
@@ -183,6 +186,7 @@ class Link:
 
     def read(self, deadline: Deadline) -> Packet:
         packet: Packet = self._guarded(lambda: self._read(deadline))
+        self._heard = True
         if packet.command == b"STLS":
             self.close()
             raise DeviceError(
@@ -214,6 +218,7 @@ class Link:
             return act()
         except WireClosedError as error:
             self._broken = str(error)
+            self.dropped = isinstance(error, WireDroppedError) and not self._heard
             self._wire.close()
             raise gone(self.serial, error) from error
         except BaseException as error:

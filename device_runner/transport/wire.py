@@ -19,6 +19,10 @@ class WireClosedError(Exception):
     """The other end is gone. Never leaves this package."""
 
 
+class WireDroppedError(WireClosedError):
+    """The other end closed the connection."""
+
+
 class Wire(Protocol):
     """Carries packets; every silence in reading and writing is bounded by the deadline."""
 
@@ -54,10 +58,12 @@ class SocketWire(TcpTransport):  # type: ignore[misc]
             except BlockingIOError:
                 self._wait(select.POLLIN, deadline)
                 continue
+            except ConnectionResetError as error:
+                raise WireDroppedError("closed by the other end") from error
             except OSError as error:
                 raise WireClosedError(error.strerror or str(error)) from error
             if got == 0:
-                raise WireClosedError("closed by the other end")
+                raise WireDroppedError("closed by the other end")
             done += got
             deadline.moved()
         return bytes(data)

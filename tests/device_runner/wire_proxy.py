@@ -41,10 +41,16 @@ class Spoil:
 
 
 class Proxy:
-    """Listens on ``port`` of the loopback; ``up`` is the way to the device, ``down`` back."""
+    """Listens on ``port`` of the loopback; ``up`` is the way to the device, ``down`` back.
 
-    def __init__(self, target: int, up: Spoil | None = None, down: Spoil | None = None) -> None:
+    The first ``dropped`` connections are closed as soon as something was said on them.
+    """
+
+    def __init__(
+        self, target: int, up: Spoil | None = None, down: Spoil | None = None, dropped: int = 0
+    ) -> None:
         self._target = target
+        self._dropped = dropped
         self._up = up or Spoil()
         self._down = down or Spoil()
         self._listener = socket.socket()
@@ -76,6 +82,11 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
+                if self._dropped:
+                    self._dropped -= 1
+                    near.recv(1)
+                    near.close()
+                    continue
                 far = socket.create_connection(("127.0.0.1", self._target))
                 for one in (near, far):
                     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

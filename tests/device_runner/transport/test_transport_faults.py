@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from adb_shell.adb_device import AdbDevice
@@ -45,7 +46,7 @@ def proxied(adbd: Adbd) -> Iterator[Callable[..., Proxy]]:
     """Proxies in front of the daemon, closed in the end."""
     with contextlib.ExitStack() as stack:
 
-        def make(**options: Spoil) -> Proxy:
+        def make(**options: Any) -> Proxy:
             proxy = Proxy(adbd.port, **options)
             stack.callback(proxy.close)
             return proxy
@@ -236,6 +237,18 @@ def test_the_same_transport_connects_again_after_a_loss(
             proxy.cut()
             with pytest.raises(DeviceLostError):
                 device.push(data, f"{tmp_path}/there")
+
+
+def test_a_connection_dropped_before_its_first_word_is_tried_again(
+    proxied: Callable[..., Proxy],
+) -> None:
+    with directly(proxied(dropped=3).port) as device:
+        assert device.shell("echo well").stdout == b"well\n"
+    with (
+        pytest.raises(DeviceLostError, match="closed by the other end"),
+        directly(proxied(dropped=100).port),
+    ):
+        pass
 
 
 @pytest.fixture

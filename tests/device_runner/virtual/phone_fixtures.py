@@ -18,12 +18,30 @@ from device_runner.virtual import phone
 from device_runner.virtual.phone import VirtualPhone
 
 
+def adb_shell_device(port: int, timeout_s: float = 20, **connecting: Any) -> Any:
+    """A stock adb-shell device, connected: a client of the daemon that is not ours.
+
+    adbd now and then drops a connection that follows on the end of another. adb-shell takes that
+    for a silence; it is tried again.
+    """
+    from adb_shell.adb_device import AdbDeviceTcp
+    from adb_shell.exceptions import AdbTimeoutError
+
+    device = AdbDeviceTcp("127.0.0.1", port, default_transport_timeout_s=timeout_s)
+    for left in reversed(range(4)):
+        try:
+            device.connect(**{"auth_timeout_s": 5, "read_timeout_s": 3} | connecting)
+            return device
+        except Exception as error:
+            device.close()
+            if not (left and isinstance(error, AdbTimeoutError)):
+                raise
+    raise AssertionError
+
+
 def shell(one: VirtualPhone, script: str, timeout_s: float = 20) -> str:
     """What a command prints on a phone, through a connection of its own."""
-    from adb_shell.adb_device import AdbDeviceTcp
-
-    device = AdbDeviceTcp("127.0.0.1", one.port, default_transport_timeout_s=timeout_s)
-    device.connect(auth_timeout_s=5)
+    device = adb_shell_device(one.port, timeout_s)
     try:
         said = device.shell(script, read_timeout_s=timeout_s, transport_timeout_s=timeout_s)
         assert isinstance(said, str)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from adb_shell.adb_device import AdbDeviceTcp
 from adb_shell.auth.keygen import keygen
 from adb_shell.auth.sign_pythonrsa import PythonRSASigner
 from adb_shell.exceptions import DeviceAuthError
-from phone_fixtures import AdbServer
+from phone_fixtures import AdbServer, adb_shell_device
 
 from device_runner.errors import VirtualPhoneError
 from device_runner.virtual import phone
@@ -31,9 +30,8 @@ def enter(port: int, key: Path | None) -> str:
     if key is not None:
         public = key.with_suffix(".pub").read_text()
         signers = [PythonRSASigner(public, key.read_text())]
-    device = AdbDeviceTcp("127.0.0.1", port, default_transport_timeout_s=5)
+    device = adb_shell_device(port, 5, rsa_keys=signers, auth_timeout_s=1)
     try:
-        device.connect(rsa_keys=signers, auth_timeout_s=1)
         said = device.shell("echo inside")
         assert isinstance(said, str)
         return said

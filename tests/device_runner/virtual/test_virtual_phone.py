@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from adb_shell.exceptions import AdbTimeoutError, TcpTimeoutException
-from phone_fixtures import AdbServer, shell
+from phone_fixtures import AdbServer, adb_shell_device, shell
 
 from device_runner.errors import RunnerChoiceError, VirtualPhoneError
 from device_runner.virtual import phone
@@ -82,14 +82,11 @@ def test_adb_lists_it_and_works_with_it(
 
 
 def test_adb_shell_pushes_and_pulls(start_phone: Start, tmp_path: Path) -> None:
-    from adb_shell.adb_device import AdbDeviceTcp
-
     one = start_phone("cortex-a53")
     content = np.random.default_rng(4).bytes(3 * MB)
     (tmp_path / "sent").write_bytes(content)
     far = "/data/local/tmp/sent"
-    device = AdbDeviceTcp("127.0.0.1", one.port, default_transport_timeout_s=20)
-    assert device.connect()
+    device = adb_shell_device(one.port)
     try:
         device.push(str(tmp_path / "sent"), far)
         assert device.shell(f"sha256sum {far}").split()[0] == hashlib.sha256(content).hexdigest()
