@@ -22,7 +22,8 @@ from exporter.manifest import FLOAT32, INT8, ArtifactRecord
 _OPERATOR_NAMES: Final = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
 }
-_DTYPES: Final = {
+# Tensor types as NumPy spells them.
+DTYPES: Final = {
     code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)
 }
 _ITEM_BYTES: Final = {
@@ -41,7 +42,8 @@ _ITEM_BYTES: Final = {
 }
 
 
-def _text(raw: bytes | str | None) -> str:
+def text(raw: bytes | str | None) -> str:
+    """A name as the schema holds it: bytes, or nothing at all."""
     return raw.decode(errors="replace") if isinstance(raw, bytes) else (raw or "")
 
 
@@ -78,29 +80,29 @@ def _first_problem(model: Any, file_bytes: int) -> str | None:
     for graph in model.subgraphs:
         tensors = graph.tensors or []
         for name, indices in (("input", graph.inputs), ("output", graph.outputs)):
-            if any(not 0 <= i < len(tensors) for i in _list(indices)):
+            if any(not 0 <= i < len(tensors) for i in integers(indices)):
                 return f"a graph {name} names a tensor that does not exist"
         for operator in graph.operators or []:
             if not 0 <= operator.opcodeIndex < len(codes):
                 return "an operator has no operator code"
-            used = (*_list(operator.inputs), *_list(operator.outputs))
+            used = (*integers(operator.inputs), *integers(operator.outputs))
             if any(not -1 <= i < len(tensors) for i in used):
                 return "an operator names a tensor that does not exist"
         for tensor in tensors:
             problem = _tensor_problem(tensor, buffers)
             if problem:
-                return f"tensor {_text(tensor.name)!r}: {problem}"
+                return f"tensor {text(tensor.name)!r}: {problem}"
     return None
 
 
 def _tensor_problem(tensor: Any, buffers: list[Any]) -> str | None:
     if not 0 <= tensor.buffer < len(buffers):
         return "its buffer does not exist"
-    shape = _list(tensor.shape)
+    shape = integers(tensor.shape)
     if any(dim < 0 for dim in shape):
         return f"its shape is {shape}"
     data = buffers[tensor.buffer].data
-    item = _ITEM_BYTES.get(_DTYPES.get(tensor.type, ""))
+    item = _ITEM_BYTES.get(DTYPES.get(tensor.type, ""))
     if data is None or item is None or tensor.sparsity is not None or len(data) == 0:
         return None
     if len(data) != math.prod(shape) * item:
@@ -110,27 +112,29 @@ def _tensor_problem(tensor: Any, buffers: list[Any]) -> str | None:
     return None
 
 
-def _list(value: Any) -> list[int]:
+def integers(value: Any) -> list[int]:
+    """A vector of the schema (an array, a list, or None when absent)."""
     return [] if value is None else [int(item) for item in value]
 
 
-def _operator_name(code: Any) -> str:
+def operator_name(code: Any) -> str:
+    """The name of an operator code, ``custom:NAME`` when no stock runtime has it."""
     if code.customCode:
-        return f"custom:{_text(code.customCode)}"
+        return f"custom:{text(code.customCode)}"
     builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
     return str(_OPERATOR_NAMES.get(builtin, f"operator {builtin}"))
 
 
 def _spec(tensor: Any) -> TensorSpec:
-    dtype = _DTYPES.get(tensor.type, f"type {tensor.type}")
+    dtype = DTYPES.get(tensor.type, f"type {tensor.type}")
     quantization = None
     parameters = tensor.quantization
     if parameters is not None and parameters.scale is not None and len(parameters.scale):
         if len(parameters.scale) > 1:
-            raise ArtifactError(f"tensor {_text(tensor.name)!r} is quantized per channel")
-        zero_points = _list(parameters.zeroPoint) or [0]
+            raise ArtifactError(f"tensor {text(tensor.name)!r} is quantized per channel")
+        zero_points = integers(parameters.zeroPoint) or [0]
         quantization = Quantization(float(parameters.scale[0]), zero_points[0])
-    return TensorSpec(_text(tensor.name), tuple(_list(tensor.shape)), dtype, quantization)
+    return TensorSpec(text(tensor.name), tuple(integers(tensor.shape)), dtype, quantization)
 
 
 def _signature(model: Any) -> tuple[str | None, dict[int, str], dict[int, str]]:
@@ -138,9 +142,9 @@ def _signature(model: Any) -> tuple[str | None, dict[int, str], dict[int, str]]:
     for signature in model.signatureDefs or []:
         if signature.subgraphIndex == 0:
             return (
-                _text(signature.signatureKey),
-                {int(i.tensorIndex): _text(i.name) for i in signature.inputs or []},
-                {int(o.tensorIndex): _text(o.name) for o in signature.outputs or []},
+                text(signature.signatureKey),
+                {int(i.tensorIndex): text(i.name) for i in signature.inputs or []},
+                {int(o.tensorIndex): text(o.name) for o in signature.outputs or []},
             )
     return None, {}, {}
 
@@ -153,7 +157,7 @@ def inspect(path: Path) -> ArtifactRecord:
     """
     model = parse(path)
     graph = model.subgraphs[0]
-    names = [_operator_name(code) for code in model.operatorCodes or []]
+    names = [operator_name(code) for code in model.operatorCodes or []]
     foreign = sorted({name for name in names if name.startswith("custom:")})
     if foreign:
         raise ArtifactError(
@@ -168,17 +172,19 @@ def inspect(path: Path) -> ArtifactRecord:
         for operator in subgraph.operators or []:
             name = names[operator.opcodeIndex]
             operators[name] += 1
-            dtypes = {_DTYPES.get(subgraph.tensors[i].type) for i in _list(operator.outputs)}
+            dtypes = {DTYPES.get(subgraph.tensors[i].type) for i in integers(operator.outputs)}
             if "float32" in dtypes:
                 in_float[name] += 1
-    inputs = {i: _identity(graph.tensors[i], input_names.get(i, "")) for i in _list(graph.inputs)}
+    inputs = {
+        i: _identity(graph.tensors[i], input_names.get(i, "")) for i in integers(graph.inputs)
+    }
     outputs = tuple(
-        _identity(graph.tensors[i], output_names.get(i, "")) for i in _list(graph.outputs)
+        _identity(graph.tensors[i], output_names.get(i, "")) for i in integers(graph.outputs)
     )
     if not inputs or not outputs:
         raise ArtifactError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs")
     quantized = any(
-        _DTYPES.get(tensor.type) == "int8"
+        DTYPES.get(tensor.type) == "int8"
         and tensor.quantization is not None
         and tensor.quantization.scale is not None
         for tensor in graph.tensors
@@ -200,16 +206,18 @@ def inspect(path: Path) -> ArtifactRecord:
 
 def _producers(graph: Any, names: list[str]) -> dict[str, str]:
     """The operator behind each output, past those that only change its form."""
-    made_by = {i: operator for operator in graph.operators or [] for i in _list(operator.outputs)}
+    made_by = {
+        i: operator for operator in graph.operators or [] for i in integers(operator.outputs)
+    }
     found = {}
-    for output in _list(graph.outputs):
+    for output in integers(graph.outputs):
         tensor = output
         for _ in range(len(made_by)):
             operator = made_by.get(tensor)
             if operator is None:
                 break
             name = names[operator.opcodeIndex]
-            found[_text(graph.tensors[output].name)] = name
+            found[text(graph.tensors[output].name)] = name
             if name not in ("QUANTIZE", "DEQUANTIZE", "RESHAPE"):
                 break
             tensor = int(operator.inputs[0])
@@ -221,13 +229,13 @@ def _index_limits(graph: Any, names: list[str], inputs: dict[int, str]) -> dict[
     origin = dict(inputs)
     limits: dict[str, int] = {}
     for operator in graph.operators or []:
-        name, used = names[operator.opcodeIndex], _list(operator.inputs)
+        name, used = names[operator.opcodeIndex], integers(operator.inputs)
         if name in ("CAST", "RESHAPE") and used[0] in origin:
             origin[int(operator.outputs[0])] = origin[used[0]]
         if name in ("GATHER", "EMBEDDING_LOOKUP"):
             table, indices = (used[0], used[1]) if name == "GATHER" else (used[1], used[0])
             axis = getattr(operator.builtinOptions, "axis", 0)
-            shape = _list(graph.tensors[table].shape)
+            shape = integers(graph.tensors[table].shape)
             if indices in origin and -len(shape) <= axis < len(shape):
                 source, rows = origin[indices], shape[axis]
                 limits[source] = min(rows, limits.get(source, rows))
