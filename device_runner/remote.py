@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from filelock import FileLock
 
@@ -37,6 +37,7 @@ CHUNK_BYTES: Final = 64 << 20
 _WAITS_S: Final = (0.0, 1.0, 4.0)
 _TRAILER: Final = re.compile(rb"\nDEVDIFF-EXIT (\d+)\n\Z")
 _TRAILER_BYTES: Final = 32
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,19 @@ class RemoteRunner:
         }
 
     def _facts(self) -> devices.DeviceFacts:
-        return devices.describe(self._connected()[0])
+        return self._ask(devices.describe)
+
+    def _ask(self, question: Callable[[Transport], _Answer]) -> _Answer:
+        """The device's answer, asked for again when the connection breaks meanwhile."""
+        for left in reversed(range(len(_WAITS_S))):
+            transport, _ = self._connected()
+            try:
+                return question(transport)
+            except DeviceLostError:
+                self._disconnect()
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
 
     @staticmethod
     def _runner(facts: devices.DeviceFacts) -> Path:
@@ -131,13 +144,13 @@ class RemoteRunner:
         delegate = self._delegate_library(facts)
         if delegate is not None:
             needed.append(Stored.of(delegate))
-        before = devices.conditions(self._connected()[0])
+        before = self._ask(devices.conditions)
         with (
             tempfile.TemporaryDirectory(prefix="devdiff-chunks-") as folder,
             ThreadPoolExecutor(1) as ahead,
         ):
             chunks = _Chunks(job, Path(folder), self._options.chunk_bytes)
-            sender = _Ahead(self._address, self._options.budget, chunks, ahead)
+            sender = _Ahead(self._address, self._options.budget, needed[0], chunks, ahead)
 
             def attempt(first: int, segment: Path) -> Ending:
                 return self._attempt(job, first, segment, needed, chunks, sender, progress)
@@ -147,7 +160,9 @@ class RemoteRunner:
             )
             outcome = run_to_end(job, policy, attempt)
         progress(job.samples)
-        after = devices.conditions(self._connected()[0])
+        after: Mapping[str, Any] = {}
+        with suppress(DeviceLostError):
+            after = self._ask(devices.conditions)
         about = {
             **outcome.about,
             "conditions": {"before": before, "after": after},
@@ -172,7 +187,7 @@ class RemoteRunner:
             sender.wait(number, store)
             chunk = chunks.make(number)
             before = store.sent
-            store.ensure([*needed, chunk])
+            store.ensure([*needed, chunk], needed[0])
             self.sent += store.sent - before
             sender.begin(number + 1)
             command = self._command(needed, chunk, first)
@@ -358,11 +373,13 @@ class _Ahead:
         self,
         address: devices.DeviceAddress,
         budget: int,
+        hasher: Stored,
         chunks: _Chunks,
         executor: ThreadPoolExecutor,
     ) -> None:
         self._address = address
         self._budget = budget
+        self._hasher = hasher
         self._chunks = chunks
         self._executor = executor
         self._number = -1
@@ -378,7 +395,7 @@ class _Ahead:
         chunk = self._chunks.make(number)
         with devices.connect(self._address) as transport:
             store = DeviceStore(transport, self._budget)
-            store.ensure([chunk])
+            store.ensure([chunk], self._hasher)
         return chunk, store.sent
 
     def wait(self, number: int, store: DeviceStore) -> None:

@@ -18,6 +18,7 @@ from typing import Final
 from device_runner.errors import DeviceError, TransferError
 from device_runner.facts import free_bytes
 from device_runner.transport.base import Transport
+from device_runner.transport.services import HASHERS
 from exporter.artifact import sha256_file
 
 ROOT: Final = "/data/local/tmp/devdiff"
@@ -86,16 +87,23 @@ class DeviceStore:
     def ensure(
         self,
         files: Iterable[Stored],
+        hasher: Stored,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         """Bring every file into the store, sending only what is not there, byte for byte.
 
-        What is there is checked by SHA-256. Raises `TransferError` when there is no room.
+        What is there is checked by SHA-256, on devices that have no tool for it (Android before 8)
+        by ``hasher``, the native runner. Raises `TransferError` when there is no room.
         """
         wanted = list(dict.fromkeys(files))
-        intact = self._intact(wanted)
-        missing = [file for file in wanted if file.sha256 not in intact]
-        self._used += [file.sha256 for file in wanted]
+        self._used = [file.sha256 for file in (hasher, *wanted)]
+        intact = self._intact(wanted, hasher)
+        if hasher in wanted and hasher.sha256 not in intact:
+            self._send([hasher], progress)
+            intact = self._intact(wanted, hasher)
+        self._send([file for file in wanted if file.sha256 not in intact], progress)
+
+    def _send(self, missing: list[Stored], progress: Callable[[int, int], None]) -> None:
         sizes = {file.sha256: file.path.stat().st_size for file in missing}
         total, done = sum(sizes.values()), 0
         if missing:
@@ -110,12 +118,17 @@ class DeviceStore:
         """Take note of a file that came into the store by another connection."""
         self._known.setdefault(file.sha256, file.path.stat().st_size)
 
-    def _intact(self, files: list[Stored]) -> set[str]:
+    def _intact(self, files: list[Stored], hasher: Stored) -> set[str]:
         """Which of these are in the store with the right content; marks them as used."""
         if not files:
             return set()
         names = " ".join(file.remote for file in files)
-        done = self._transport.shell(f"touch {names}; sha256sum {names}", timeout_s=120)
+        tools = " ".join(shlex.quote(tool) for tool in (*HASHERS, f"{hasher.remote} --sha256"))
+        done = self._transport.shell(
+            f"touch -c {names}; for tool in {tools}; do "
+            f"$tool /dev/null >/dev/null 2>&1 && break; done; $tool {names}",
+            timeout_s=120,
+        )
         found = set()
         for line in done.stdout.decode(errors="replace").splitlines():
             digest, _, path = line.partition(" ")

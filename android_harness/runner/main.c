@@ -2,17 +2,20 @@
  *
  *   devdiff-runner --about
  *   devdiff-runner --check-inputs FILE|-
+ *   devdiff-runner --sha256 FILE...
  *   devdiff-runner --runtime LIB --model FILE --inputs FILE|- --results FILE|-
  *                  [--delegate none|xnnpack|gpu|nnapi] [--delegate-library LIB]
  *                  [--threads N] [--first INDEX]
  *
  * Standard output carries exactly one line of JSON, but for a run that fails after its model was
  * prepared: then a second line says why. With --results - it carries the result pack instead, and
- * standard error the JSON. Exit codes are those of enum stage.
+ * standard error the JSON. With --sha256 it carries a line for each file. Exit codes are those of
+ * enum stage.
  */
 #include "about.h"
 #include "crc32.h"
 #include "run.h"
+#include "sha256.h"
 
 #define MAX_THREADS 256
 
@@ -107,6 +110,23 @@ static int report(const struct run_options *options, const struct failure *failu
     return (int)failure->stage;
 }
 
+/* One line a file, as sha256sum prints it; files that cannot be read are passed over. */
+static int print_hashes(int answer, char **paths) {
+    static char line[ABOUT_BYTES];
+    struct failure failure;
+    char digest[SHA256_HEX + 1];
+    int code = 0;
+    for (; *paths != NULL; paths++) {
+        if (sha256_file(*paths, digest) &&
+            (size_t)snprintf(line, sizeof line, "%s  %s", digest, *paths) < sizeof line) {
+            if (!run_answer(answer, line, &failure)) return (int)failure.stage;
+        } else {
+            code = STAGE_INPUTS;
+        }
+    }
+    return code;
+}
+
 int main(int count, char **words) {
     static char line[ABOUT_BYTES];
     struct failure failure;
@@ -120,6 +140,8 @@ int main(int count, char **words) {
         about_self(line, sizeof line);
         return run_answer(options.answer, line, &failure) ? 0 : (int)failure.stage;
     }
+    if (count >= 3 && strcmp(words[1], "--sha256") == 0)
+        return print_hashes(options.answer, words + 2);
     if (!parse(count, words, &options, &check, &failure)) return report(&options, &failure);
     bool done = check != NULL ? run_check(check, &failure) : run_model(&options, &failure);
     int code = done ? 0 : report(&options, &failure);

@@ -25,7 +25,7 @@ DEFAULT_TIMEOUT_S: Final = 30.0
 _LONGEST_COMMAND: Final = 60_000
 # A slow phone's core hashes some 30 MB a second; one that is emulated, half of that.
 _HASHED_A_SECOND: Final = 8 << 20
-_HASHERS: Final = ("sha256sum", "toybox sha256sum", "busybox sha256sum")
+HASHERS: Final = ("sha256sum", "toybox sha256sum", "busybox sha256sum")
 
 
 class ServiceTransport(ABC):
@@ -263,7 +263,7 @@ class ServiceTransport(ABC):
 
 def _hash(quoted: str) -> str:
     """Shell text that sets ``s`` to a file's SHA-256, or to nothing where no tool computes it."""
-    tools = " ".join(shlex.quote(tool) for tool in _HASHERS)
+    tools = " ".join(shlex.quote(tool) for tool in HASHERS)
     return (
         f"s=; for tool in {tools}; do s=$($tool < {quoted} 2>/dev/null) && "
         "[ ${#s} -ge 64 ] && break; s=; done"

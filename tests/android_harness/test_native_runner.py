@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
@@ -240,3 +241,16 @@ def test_inputs_may_come_from_a_file(bench: Bench, litert: Path, tmp_path: Path)
     ran = bench.call(argv, b"", results)
     assert ran.complete and len(ran.records) == 6
     assert ran.about["delegate"] == "none"  # what the runner does when nothing is said
+
+
+@pytest.mark.parametrize("size", [0, 1, 55, 56, 63, 64, 65, 119, 120, 65535, 65536, 65591, 200_003])
+def test_it_hashes_files_where_a_phone_has_no_tool_for_it(
+    bench: Bench, tmp_path: Path, size: int
+) -> None:
+    content = np.random.default_rng(size).bytes(size)
+    (tmp_path / "some file").write_bytes(content)
+    argv = [str(bench.runner), "--sha256", str(tmp_path / "none"), str(tmp_path / "some file")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{hashlib.sha256(content).hexdigest()}  {tmp_path}/some file\n"
+    assert done.returncode == 5
+    assert subprocess.run([*argv[:2], argv[3]], capture_output=True, check=False).returncode == 0

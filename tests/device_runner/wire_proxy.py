@@ -31,12 +31,14 @@ class Spoil:
     """What happens to one direction of every connection.
 
     ``edit`` changes packets. ``after`` counts bytes; behind them the connection is ``cut`` or, if
-    not, silent for ever. ``slow`` reads little, in odd amounts, and with pauses.
+    not, silent for ever; with ``once`` only the first that gets so far. ``slow`` reads little, in
+    odd amounts, and with pauses.
     """
 
     edit: Edit | None = None
     after: int | None = None
     cut: bool = False
+    once: bool = False
     slow: bool = False
 
 
@@ -49,7 +51,7 @@ class Proxy:
     def __init__(
         self, target: int, up: Spoil | None = None, down: Spoil | None = None, dropped: int = 0
     ) -> None:
-        self._target = target
+        self.target = target
         self._dropped = dropped
         self._up = up or Spoil()
         self._down = down or Spoil()
@@ -87,7 +89,11 @@ class Proxy:
                     near.recv(1)
                     near.close()
                     continue
-                far = socket.create_connection(("127.0.0.1", self._target))
+                try:
+                    far = socket.create_connection(("127.0.0.1", self.target))
+                except OSError:
+                    near.close()
+                    continue
                 for one in (near, far):
                     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._sockets += [near, far]
@@ -106,6 +112,8 @@ class Proxy:
                     passed += len(data)
                     continue
                 sink.sendall(data[:left])
+                if spoil.once:
+                    spoil.after = None
                 self.spoiled.set()
                 if spoil.cut:
                     break

@@ -1,0 +1,19 @@
+"""Rounds of bad luck with fixed seeds; scripts/stress_device.py plays many more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from phone_bench import Digits
+from phone_stress import play
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_a_run_with_bad_luck_is_right_or_says_what_happened(
+    phone_place: Path, digits: Digits, seed: int
+) -> None:
+    story, outcome = play(seed, digits)
+    print(f"{seed}: {story}: {outcome}")
