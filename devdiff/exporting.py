@@ -1,4 +1,4 @@
-"""Export alone: both artifacts in a folder, and the float one checked against its source."""
+"""Export alone: the artifacts in a folder, and the float ones checked against their sources."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from devdiff.errors import UsageError
 from devdiff.events import Events, Silent
 from devdiff.judging import JudgedPair, check_names, judge_pairs
 from devdiff.settings import DEFAULT_GATES, Gates
+from devdiff.verdict import Verdict, combine
 from device_runner.host import SOURCE_RUNNER, HostRunner
 from exporter.client import ExportWorker
-from exporter.manifest import MANIFEST_NAME, Manifest, Precision
+from exporter.compression import INT8_ONLY, Compression
+from exporter.manifest import MANIFEST_NAME, Manifest
 
 CHECKED_SAMPLES: Final = 20
 _WORK_NAME: Final = ".devdiff-export"
@@ -25,26 +27,43 @@ _WORK_NAME: Final = ".devdiff-export"
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What to export, and with which representative dataset."""
+    """What to export, how compressed, and with which representative dataset.
+
+    ``full`` leaves the float32 artifact of the unpruned model beside pruned ones.
+    """
 
     model: Path
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     data: InputRequest = data.SYNTHETIC
-    precisions: tuple[Precision, ...] = ("float32", "int8")
+    compression: Compression = INT8_ONLY
+    full: bool = False
     gates: Gates = DEFAULT_GATES
 
 
 @dataclass(frozen=True, slots=True)
 class ExportOutcome:
-    """The manifest (also in the folder) and the judged comparison of source and float artifact."""
+    """The manifest (also in the folder) and the judged conversions.
+
+    ``conversion`` compares the float artifact with what it was made of, the source or the pruned
+    source; ``full_conversion`` the unpruned float artifact with the source, where both were made.
+    """
 
     manifest: Manifest
     folder: Path
     conversion: JudgedPair
+    full_conversion: JudgedPair | None = None
+
+    @property
+    def conversions(self) -> tuple[JudgedPair, ...]:
+        return (self.conversion, *([self.full_conversion] if self.full_conversion else []))
+
+    @property
+    def verdict(self) -> Verdict:
+        return combine(judged.judgement.verdict for judged in self.conversions)
 
 
 def export_model(request: ExportRequest, out: Path, events: Events | None = None) -> ExportOutcome:
-    """Export ``request.model`` into ``out`` and compare the float artifact with the source.
+    """Export ``request.model`` into ``out`` and compare float artifacts with their sources.
 
     The comparison runs on at most `CHECKED_SAMPLES` samples. What ``out`` held of an earlier export
     is replaced. Raises the packages' errors when the model or the data cannot be used.
@@ -71,16 +90,18 @@ def export_model(request: ExportRequest, out: Path, events: Events | None = None
                 read.inputs,
                 read.index_limits,
                 work / "inputs",
-                calibrate=True,
+                calibrate=request.compression.int8,
                 progress=events.progress,
             )
             for note in samples.notes:
                 events.note(note)
-            manifest = subject.export(worker, read, samples, out, request.precisions, events.phase)
-        conversion = _check(read, manifest, samples, out, work, request, events)
+            manifest = subject.export(
+                worker, samples, out, request.compression, events.phase, request.full
+            )
+        conversions = _check(read, manifest, samples, out, work, request, events)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return ExportOutcome(manifest, out, conversion)
+    return ExportOutcome(manifest, out, *conversions)
 
 
 def _check(
@@ -91,28 +112,34 @@ def _check(
     work: Path,
     request: ExportRequest,
     events: Events,
-) -> JudgedPair:
-    """The step *conversion*, judged on a few samples."""
+) -> list[JudgedPair]:
+    """The steps *conversion*, judged on a few samples."""
     few = replace(samples, tested=samples.tested[:CHECKED_SAMPLES], labels=None)
     events.phase(f"comparing the float artifact with the source on {len(few)} samples")
-    artifact = manifest.artifact(out, "float32")
+    pruned = manifest.pruned
+    artifact = manifest.artifact(out, "float32", pruned is not None)
     assert read.source is not None
-    rungs = [
-        ladder.source_rung(
-            read.source.path, read.source.sha256, artifact.inputs, artifact.outputs, SOURCE_RUNNER
-        ),
-        ladder.artifact_rung("float", artifact, "float32", HostRunner()),
-    ]
+    source = ladder.source_rung(
+        read.source.path, read.source.sha256, artifact.inputs, artifact.outputs, SOURCE_RUNNER
+    )
+    pruning = pruned.pruning if pruned else None
+    rungs = [ladder.artifact_rung("float", artifact, "float32", HostRunner(), pruning)]
+    if pruned is None or request.full:
+        rungs.insert(0, source)
+    if pruned is not None:
+        rungs.insert(-1, ladder.pruned_rung(source, manifest.pruned_source(out), pruned))
+        if request.full:
+            full = manifest.full(out)
+            rungs.append(ladder.artifact_rung(ladder.FULL, full, "float32", HostRunner()))
     results = [
         ladder.run_rung(rung, few, work, out / "export.log", 120.0, lambda done: None)
         for rung in rungs
     ]
-    (judged,) = judge_pairs(
-        ladder.pairs(rungs),
+    return judge_pairs(
+        [pair for pair in ladder.pairs(rungs) if pair.step == "conversion"],
         results,
         labels=None,
         synthetic=few.synthetic,
         classifiers=(),
         gates=request.gates,
     )
-    return judged

@@ -128,7 +128,7 @@ def expectation(
     tolerances = Tolerances.parse(gates.atol, gates.rtol, names)
     if step in ("deployment", "runtime"):
         return Deployment(gates.max_lsb, gates.exact, tolerances)
-    if candidate.precision == "float32":
+    if candidate.precision == "float32" and candidate.pruning == reference.pruning:
         return Conversion(tolerances)
     return Compression(gates.min_agreement, gates.min_snr_db, synthetic)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 
@@ -19,15 +19,27 @@ from device_runner.pack import PackTensor
 from device_runner.results import ResultReader
 from device_runner.runner import Job, Runner
 from exporter.artifact import Array, Artifact, Binding, TensorSpec, sha256_file
+from exporter.compression import Pruning
+from exporter.manifest import PrunedSource
 
 Step = Literal[
-    "conversion", "compression", "conversion+compression", "deployment", "runtime", "all"
+    "pruning",
+    "conversion",
+    "compression",
+    "conversion+compression",
+    "deployment",
+    "runtime",
+    "all",
 ]
+FULL: Final = "full"
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One place: a model file, the runner it runs in, and how its tensors map to the source's."""
+    """One place: a model file, the runner it runs in, and how its tensors map to the source's.
+
+    ``precision`` and ``pruning`` (its text form) say what was done to the weights.
+    """
 
     name: str
     model: Path
@@ -36,6 +48,7 @@ class Rung:
     inputs: tuple[Binding, ...]
     outputs: tuple[Binding, ...]
     runner: Runner
+    pruning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,7 @@ class RungResult:
     sha256: str
     outputs: tuple[Binding, ...]
     pack: Path
+    pruning: str | None = None
     identity: Mapping[str, Any] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     samples: int = 0
@@ -89,6 +103,7 @@ class RungResult:
             "name": self.name,
             "runner": self.runner,
             "precision": self.precision,
+            "pruning": self.pruning,
             "model": {"file": self.model, "sha256": self.sha256},
             "identity": dict(self.identity),
             "about": dict(self.about),
@@ -114,6 +129,7 @@ class RungResult:
             sha256=data["model"]["sha256"],
             outputs=outputs,
             pack=pack,
+            pruning=data["pruning"],
             identity=data["identity"],
             about=data["about"],
             samples=data["samples"],
@@ -141,7 +157,20 @@ def source_rung(
     )
 
 
-def artifact_rung(name: str, artifact: Artifact, precision: str, runner: Runner) -> Rung:
+def pruned_rung(source: Rung, path: Path, pruned: PrunedSource) -> Rung:
+    """The source with its weights pruned, run as the source is."""
+    return replace(
+        source, name="pruned", model=path, sha256=pruned.sha256, pruning=str(pruned.pruning)
+    )
+
+
+def artifact_rung(
+    name: str,
+    artifact: Artifact,
+    precision: str,
+    runner: Runner,
+    pruning: Pruning | None = None,
+) -> Rung:
     return Rung(
         name,
         artifact.path,
@@ -150,6 +179,7 @@ def artifact_rung(name: str, artifact: Artifact, precision: str, runner: Runner)
         artifact.inputs,
         artifact.outputs,
         runner,
+        str(pruning) if pruning else None,
     )
 
 
@@ -158,9 +188,14 @@ def identity(spec: TensorSpec) -> Binding:
     return Binding(spec, spec, tuple(range(len(spec.shape))), "")
 
 
+def on_the_way(name: str) -> bool:
+    """Whether a rung lies between the source and the device, and not beside that way."""
+    return "@" not in name and name != FULL
+
+
 def pairs(rungs: Sequence[Rung]) -> tuple[Pair, ...]:
     """The steps of a ladder: neighbours, each side rung against its own, and the whole way."""
-    main = [rung for rung in rungs if "@" not in rung.name]
+    main = [rung for rung in rungs if on_the_way(rung.name)]
     found = [
         Pair(lower.name, upper.name, _step(lower, upper), True)
         for lower, upper in itertools.pairwise(main)
@@ -169,6 +204,8 @@ def pairs(rungs: Sequence[Rung]) -> tuple[Pair, ...]:
         base, at, _ = rung.name.partition("@")
         if at:
             found.append(Pair(base, rung.name, "runtime", False))
+        elif rung.name == FULL:
+            found.append(Pair(main[0].name, rung.name, _step(main[0], rung), True))
     if len(main) > 2:
         found.append(Pair(main[0].name, main[-1].name, "all", False))
     return tuple(found)
@@ -177,8 +214,11 @@ def pairs(rungs: Sequence[Rung]) -> tuple[Pair, ...]:
 def _step(lower: Rung, upper: Rung) -> Step:
     if lower.sha256 == upper.sha256:
         return "deployment"
-    if lower.name == "source":
-        return "conversion" if upper.precision == "float32" else "conversion+compression"
+    if upper.name == "pruned":
+        return "pruning"
+    if lower.name in ("source", "pruned"):
+        same = (lower.precision, lower.pruning) == (upper.precision, upper.pruning)
+        return "conversion" if same else "conversion+compression"
     return "compression"
 
 
@@ -223,6 +263,7 @@ def run_rung(
         rung.sha256,
         rung.outputs,
         pack,
+        rung.pruning,
     )
     try:
         identity = rung.runner.identity()

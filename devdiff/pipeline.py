@@ -6,7 +6,7 @@ import contextlib
 import importlib.metadata
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ from device_runner.host import SOURCE_RUNNER, HostRunner
 from device_runner.runner import Runner
 from exporter.artifact import sha256_file
 from exporter.client import ExportWorker
-from exporter.errors import ArtifactError, SourceModelError
-from exporter.manifest import Manifest, Precision
+from exporter.compression import INT8_ONLY, Compression
+from exporter.errors import ArtifactError, CompressionError, SourceModelError
+from exporter.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class TestRequest:
     """Everything that decides what a test does and allows.
 
     ``source`` and ``floating`` are the source model and the float32 artifact of a finished int8
-    ``model``; ``shapes`` fix dynamic axes.
+    ``model``; ``shapes`` fix dynamic axes. ``compression`` (None: int8) is for a source model;
+    ``full`` adds the rung of its float32 artifact as it is without pruning.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
@@ -44,6 +46,8 @@ class TestRequest:
     source: Path | None = None
     floating: Path | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    compression: Compression | None = None
+    full: bool = False
     data: InputRequest = data.SYNTHETIC
     running: Running = DEFAULT_RUNNING
     gates: Gates = DEFAULT_GATES
@@ -57,6 +61,8 @@ class TestRequest:
                 for path in (self.model, self.source, self.floating)
             ],
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "compression": str(self.compression or INT8_ONLY),
+            "full": self.full,
             "data": self.data.fingerprint(),
             "running": self.running.fingerprint(),
             "gates": self.gates.fingerprint(),
@@ -88,6 +94,7 @@ def export_and_test(
     """
     events = events or Silent()
     subject.check_paths(request.model, request.source, request.floating)
+    compression = subject.check_compression(request.model, request.compression)
     host = [
         HostRunner.parse(text, request.running.threads)
         for text in dict.fromkeys(request.running.host_runtimes)
@@ -105,23 +112,22 @@ def export_and_test(
                 worker, request.model, request.source, request.floating, request.shapes
             )
             check_names(read.output_names, request.gates)
-            precisions: tuple[Precision, ...] = ("float32", "int8")
             events.phase("preparing inputs")
             samples = data.prepare(
                 request.data,
                 read.inputs,
                 read.index_limits,
                 run.inputs,
-                calibrate=not read.finished,
+                calibrate=not read.finished and compression.int8,
                 progress=events.progress,
             )
             manifest = None
             if not read.finished:
                 manifest = subject.export(
-                    worker, read, samples, run.artifacts, precisions, events.phase
+                    worker, samples, run.artifacts, compression, events.phase, request.full
                 )
         with open_device(request.running, events) as device:
-            rungs = _rungs(read, manifest, run, host, device)
+            rungs = _rungs(read, manifest, run, host, device, request.full)
             results = _run(rungs, samples, run, request.running.timeout_s, events)
         events.phase("comparing")
         classifiers = _classifiers(read, manifest, samples, request.gates, events)
@@ -172,7 +178,7 @@ def _tidy_after_bad_input(run: RunDirectory) -> Iterator[None]:
     """A run that was refused before it began leaves nothing behind."""
     try:
         yield
-    except (UsageError, SourceModelError, ArtifactError):
+    except (UsageError, SourceModelError, ArtifactError, CompressionError):
         if not run.resumed:
             shutil.rmtree(run.path, ignore_errors=True)
         raise
@@ -184,41 +190,37 @@ def _rungs(
     run: RunDirectory,
     host: list[HostRunner],
     device: Runner | None,
+    full: bool,
 ) -> list[Rung]:
     """The ladder from the source to the device, side rungs last."""
     found = subject.artifacts(read, manifest, run.artifacts)
     main: list[Rung] = []
     side: list[Rung] = []
     for precision, name in (("float32", "float"), ("int8", "int8")):
-        for known, (artifact, _) in found.items():
+        for known, (artifact, record) in found.items():
             if known != precision:
                 continue
-            main.append(ladder.artifact_rung(name, artifact, precision, host[0]))
+            pruning = record.recipe.pruning
+            main.append(ladder.artifact_rung(name, artifact, precision, host[0], pruning))
             side += [
-                ladder.artifact_rung(f"{name}@{runner.name}", artifact, precision, runner)
+                ladder.artifact_rung(f"{name}@{runner.name}", artifact, precision, runner, pruning)
                 for runner in host[1:]
             ]
+    pruned = manifest.pruned if manifest is not None else None
     if read.source is not None:
-        top = main[0]
-        main.insert(
-            0,
-            ladder.source_rung(
-                read.source.path, read.source.sha256, top.inputs, top.outputs, SOURCE_RUNNER
-            ),
+        source = ladder.source_rung(
+            read.source.path, read.source.sha256, main[0].inputs, main[0].outputs, SOURCE_RUNNER
         )
-    if device is not None:
-        last = main[-1]
-        main.append(
-            Rung(
-                "device",
-                last.model,
-                last.sha256,
-                last.precision,
-                last.inputs,
-                last.outputs,
-                device,
+        main.insert(0, source)
+        if manifest is not None and pruned is not None:
+            main.insert(
+                1, ladder.pruned_rung(source, manifest.pruned_source(run.artifacts), pruned)
             )
-        )
+    if device is not None:
+        main.append(replace(main[-1], name="device", runner=device))
+    if full and manifest is not None and pruned is not None:
+        artifact = manifest.full(run.artifacts)
+        side.append(ladder.artifact_rung(ladder.FULL, artifact, "float32", host[0]))
     return main + side
 
 

@@ -120,7 +120,8 @@ def _runner(request: RunRequest) -> Runner:
 def _rung(read: subject.Subject, runner: Runner) -> Rung:
     if read.finished:
         ((artifact, record),) = subject.artifacts(read, None, read.model.parent).values()
-        return ladder.artifact_rung("outputs", artifact, record.recipe.precision, runner)
+        recipe = record.recipe
+        return ladder.artifact_rung("outputs", artifact, recipe.precision, runner, recipe.pruning)
     assert read.source is not None
     bindings = [ladder.identity(spec) for spec in read.source.outputs]
     inputs = [ladder.identity(spec) for spec in read.source.inputs]
@@ -172,7 +173,7 @@ def _step(results: list[RungResult]) -> Step:
     if first.sha256 == second.sha256:
         return "deployment"
     if first.precision == second.precision == "float32":
-        return "conversion"
+        return "conversion" if first.pruning == second.pruning else "pruning"
     return "compression"
 
 

@@ -10,6 +10,7 @@ from devdiff.data.inputs import InputSet
 from devdiff.errors import UsageError
 from exporter.artifact import Artifact, TensorSpec
 from exporter.client import ExportWorker
+from exporter.compression import INT8_ONLY, Compression
 from exporter.errors import ArtifactError
 from exporter.manifest import ArtifactRecord, Manifest, Precision, SourceModel, bind
 from exporter.match import match_to_source
@@ -109,7 +110,7 @@ def _read_finished(worker: ExportWorker, path: Path, source: SourceModel | None)
     record = worker.inspect(path)
     known = _exported(path.parent, record.sha256, source)
     if known is not None:
-        return replace(record, inputs=known.inputs, outputs=known.outputs)
+        return replace(record, recipe=known.recipe, inputs=known.inputs, outputs=known.outputs)
     return record if source is None else match_to_source(record, source)
 
 
@@ -124,27 +125,50 @@ def _exported(folder: Path, sha256: str, source: SourceModel | None) -> Artifact
     return next((record for record in manifest.artifacts if record.sha256 == sha256), None)
 
 
+def check_compression(model: Path, compression: Compression | None) -> Compression:
+    """What is done to ``model`` when ``compression`` was asked for; None is the usual.
+
+    Raises `UsageError` when one was asked for of a finished file.
+    """
+    if compression is not None and model.suffix == ".tflite":
+        raise UsageError(
+            f"--compress is for source models: {model} is finished, and is tested as it is"
+        )
+    return compression or INT8_ONLY
+
+
 def export(
     worker: ExportWorker,
-    subject: Subject,
     inputs: InputSet,
     folder: Path,
-    precisions: tuple[Precision, ...],
+    compression: Compression,
     progress: Callable[[str], None],
+    full: bool = False,
 ) -> Manifest:
-    """The artifacts in ``folder``: those of an earlier, interrupted run if they are whole."""
+    """The artifacts in ``folder``: those of an earlier, interrupted run if they are whole.
+
+    ``full`` asks for the unpruned float32 artifact beside pruned ones.
+    """
+    precisions: tuple[Precision, ...] = ("float32", "int8") if compression.int8 else ("float32",)
+    pruned = compression.pruning is not None
     try:
         manifest = Manifest.load(folder)
         for precision in precisions:
-            manifest.artifact(folder, precision)
+            manifest.artifact(folder, precision, pruned)
+        if pruned:
+            manifest.pruned_source(folder)
+        if full:
+            manifest.full(folder)
     except ArtifactError:
         return worker.export(
             folder,
             precisions,
-            inputs.calibration_arrays if "int8" in precisions else {},
+            inputs.calibration_arrays if compression.int8 else {},
             inputs.calibration_origin,
             inputs.seed,
             progress,
+            compression.pruning,
+            full,
         )
     return manifest
 
@@ -152,10 +176,13 @@ def export(
 def artifacts(
     subject: Subject, manifest: Manifest | None, folder: Path
 ) -> dict[Precision, tuple[Artifact, ArtifactRecord]]:
-    """Every artifact under test by precision, its bytes checked against its record."""
+    """Every artifact on the ladder by precision, its bytes checked against its record."""
     if manifest is not None:
+        pruning = manifest.pruned.pruning if manifest.pruned else None
         return {
-            record.recipe.precision: (bind(record, folder), record) for record in manifest.artifacts
+            record.recipe.precision: (bind(record, folder), record)
+            for record in manifest.artifacts
+            if record.recipe.pruning == pruning
         }
     return {
         one.record.recipe.precision: (bind(one.record, one.path.parent), one.record)

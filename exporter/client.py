@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from exporter import errors
+from exporter.compression import Pruning
 from exporter.errors import ExporterError, WorkerError
 from exporter.manifest import (
     ArtifactRecord,
@@ -97,6 +99,7 @@ class ExportWorker:
 
     def describe(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> SourceModel:
         """Read an ONNX model. Raises `SourceModelError` when it is not usable as it is."""
+        self._described = path, dict(shapes)
         data = self._call({"job": "describe", "path": str(path.resolve()), "shapes": dict(shapes)})
         return SourceModel(
             path=path,
@@ -120,11 +123,15 @@ class ExportWorker:
         origin: str,
         seed: int | None,
         progress: Progress = lambda phase: None,
+        pruning: Pruning | None = None,
+        full: bool = False,
     ) -> Manifest:
         """Export the model last described into ``folder``; the manifest is written there last.
 
         ``calibration`` maps source input names to .npy files [N, *shape]. ``progress`` is called
-        with each phase. Raises `ConversionError`, `CalibrationError` or `WorkerError`.
+        with each phase. With ``pruning``, all artifacts are made of the pruned model; ``full``
+        leaves the float32 artifact of the unpruned one beside them. Raises `ConversionError`,
+        `CompressionError`, `CalibrationError` or `WorkerError`.
         """
         job = {
             "job": "export",
@@ -135,8 +142,24 @@ class ExportWorker:
                 "origin": origin,
                 "seed": seed,
             },
+            "pruning": asdict(pruning) if pruning else None,
         }
-        return Manifest.from_json(self._call(job, progress))
+        manifest = Manifest.from_json(self._call(job, progress))
+        if not full or pruning is None:
+            return manifest
+        with ExportWorker(self._log_path) as other:
+            other.describe(*self._described)
+            unpruned = other.export(
+                folder,
+                ("float32",),
+                {},
+                origin,
+                seed,
+                lambda phase: progress(f"unpruned model: {phase}"),
+            )
+        whole = replace(manifest, artifacts=(*unpruned.artifacts, *manifest.artifacts))
+        whole.save(folder)
+        return whole
 
     def _call(self, job: Mapping[str, Any], progress: Progress = lambda phase: None) -> Any:
         stdin = self._process.stdin

@@ -15,6 +15,10 @@ class ConversionError(ExporterError):
     """The model is readable but cannot be turned into the requested artifact."""
 
 
+class CompressionError(ExporterError):
+    """A compression that was asked for does not exist, or does nothing to the model."""
+
+
 class CalibrationError(ExporterError):
     """The representative dataset is empty, not finite, or does not fit the model."""
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from exporter.artifact import Artifact, Binding, Quantization, TensorSpec, sha256_file
+from exporter.compression import Pruning
 from exporter.errors import ArtifactError
 
 SCHEMA_VERSION: Final = 1
 MANIFEST_NAME: Final = "manifest.json"
+PRUNED_NAME: Final = "pruned.onnx"
 
 Precision = Literal["float32", "int8"]
 
@@ -24,14 +26,17 @@ class Recipe:
 
     ``float32`` changes nothing. ``int8`` is full-integer post-training quantization: int8
     per-channel weights and int8 activations, inputs and outputs, ranges from the calibration set.
+    ``pruning`` is what was done to the source's weights before either.
     """
 
     precision: Precision
     quantizer: str = "tensorflow-lite-converter"
+    pruning: Pruning | None = None
 
     @property
     def file_name(self) -> str:
-        return f"{'float' if self.precision == 'float32' else self.precision}.tflite"
+        name = "float" if self.precision == "float32" else self.precision
+        return f"{'pruned-' if self.pruning else ''}{name}.tflite"
 
 
 FLOAT32: Final = Recipe("float32")
@@ -89,8 +94,45 @@ class ArtifactRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PrunedLayer:
+    """What pruning left of one weight tensor, by its name in the source model.
+
+    ``operator`` is that of the layer (of the first, when several share the tensor). ``zeros``
+    counts all zeros among ``weights``, also those that were there before. ``channels`` and
+    ``zero_channels`` count output channels, and are None where single weights were pruned.
+    """
+
+    weight: str
+    operator: str
+    weights: int
+    zeros: int
+    channels: int | None = None
+    zero_channels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedSource:
+    """The source model with its weights pruned: an ONNX file beside the artifacts made of it."""
+
+    file: str
+    sha256: str
+    pruning: Pruning
+    layers: tuple[PrunedLayer, ...]
+
+    @property
+    def sparsity(self) -> float:
+        """The share of zeros among the weights of all listed layers."""
+        return sum(one.zeros for one in self.layers) / sum(one.weights for one in self.layers)
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
-    """The record of one export; it stands beside the artifacts as ``manifest.json``."""
+    """The record of one export; it stands beside the artifacts as ``manifest.json``.
+
+    ``artifacts`` stand in the order of the ladder, the one that ships last. Where the export
+    pruned, ``pruned`` tells of the pruned source, and the unpruned float32 artifact stands first
+    if it was asked for.
+    """
 
     source: str
     source_format: str
@@ -100,6 +142,7 @@ class Manifest:
     artifacts: tuple[ArtifactRecord, ...]
     versions: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    pruned: PrunedSource | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:
@@ -124,6 +167,7 @@ class Manifest:
                 artifacts=tuple(record_from_json(record) for record in data["artifacts"]),
                 versions=dict(data["versions"]),
                 notes=tuple(data["notes"]),
+                pruned=_pruned_from_json(data["pruned"]) if data.get("pruned") else None,
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ArtifactError(f"not an export manifest: {error!r}") from error
@@ -147,37 +191,64 @@ class Manifest:
         except ValueError as error:
             raise ArtifactError(f"{path} is not JSON: {error}") from error
 
-    def artifact(self, folder: Path, precision: Precision) -> Artifact:
-        """The artifact of that precision in ``folder``.
+    def artifact(self, folder: Path, precision: Precision, pruned: bool = False) -> Artifact:
+        """The artifact of that precision in ``folder``, of the pruned or the unpruned source.
 
         Raises `ArtifactError` when there is none, or its bytes are not those of the manifest.
         """
         for record in self.artifacts:
-            if record.recipe.precision == precision:
+            recipe = record.recipe
+            if recipe.precision == precision and (recipe.pruning is not None) == pruned:
                 return bind(record, folder)
-        raise ArtifactError(f"{folder} holds no {precision} artifact")
+        kind = "pruned" if pruned else "unpruned"
+        raise ArtifactError(
+            f"{folder} holds no {f'{kind} ' if self.pruned else ''}{precision} artifact"
+        )
+
+    def full(self, folder: Path) -> Artifact:
+        """The artifact nothing was taken from: float32, unpruned. Raises `ArtifactError`."""
+        return self.artifact(folder, "float32")
+
+    def shipped(self, folder: Path) -> Artifact:
+        """The artifact that goes to the phone. Raises `ArtifactError`."""
+        return bind(self.artifacts[-1], folder)
+
+    def pruned_source(self, folder: Path) -> Path:
+        """The pruned ONNX model in ``folder``.
+
+        Raises `ArtifactError` when the export did not prune, or the file is another.
+        """
+        if self.pruned is None:
+            raise ArtifactError(f"{folder} holds no pruned model")
+        path = folder / self.pruned.file
+        _check_bytes(path, self.pruned.sha256)
+        return path
 
 
 def bind(record: ArtifactRecord, folder: Path) -> Artifact:
     """The file behind ``record``, with its bytes checked. Raises `ArtifactError`."""
     path = folder / record.file
-    try:
-        digest = sha256_file(path)
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-    if digest != record.sha256:
-        raise ArtifactError(
-            f"{path} is not the file its manifest names: SHA-256 {digest[:12]}… instead of "
-            f"{record.sha256[:12]}…; to test a changed file, name it as the model"
-        )
+    _check_bytes(path, record.sha256)
     return Artifact(
         path=path,
-        sha256=digest,
+        sha256=record.sha256,
         inputs=record.inputs,
         outputs=record.outputs,
         signature=record.signature,
         operators=sum(record.operators.values()),
     )
+
+
+def _check_bytes(path: Path, sha256: str) -> None:
+    try:
+        digest = sha256_file(path)
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+    if digest != sha256:
+        raise ArtifactError(
+            f"{path} is not the file its manifest names: SHA-256 {digest[:12]}… instead of "
+            f"{sha256[:12]}…; to test a changed file, name it as the model"
+        )
 
 
 def spec_from_json(data: Mapping[str, Any]) -> TensorSpec:
@@ -204,7 +275,7 @@ def record_from_json(data: Mapping[str, Any]) -> ArtifactRecord:
         file=data["file"],
         sha256=data["sha256"],
         bytes=data["bytes"],
-        recipe=Recipe(**data["recipe"]),
+        recipe=_recipe_from_json(data["recipe"]),
         signature=data["signature"],
         inputs=tuple(binding_from_json(b) for b in data["inputs"]),
         outputs=tuple(binding_from_json(b) for b in data["outputs"]),
@@ -212,4 +283,18 @@ def record_from_json(data: Mapping[str, Any]) -> ArtifactRecord:
         float_operators=dict(data["float_operators"]),
         index_limits=dict(data["index_limits"]),
         produced_by=dict(data["produced_by"]),
+    )
+
+
+def _recipe_from_json(data: Mapping[str, Any]) -> Recipe:
+    pruning = data.get("pruning")
+    return Recipe(data["precision"], data["quantizer"], Pruning(**pruning) if pruning else None)
+
+
+def _pruned_from_json(data: Mapping[str, Any]) -> PrunedSource:
+    return PrunedSource(
+        file=data["file"],
+        sha256=data["sha256"],
+        pruning=Pruning(**data["pruning"]),
+        layers=tuple(PrunedLayer(**layer) for layer in data["layers"]),
     )

@@ -25,14 +25,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from exporter.artifact import Array, Binding, TensorSpec
+from exporter.artifact import Array, Binding, TensorSpec, sha256_file
+from exporter.compression import Pruning
 from exporter.errors import CalibrationError, ConversionError, ExporterError
 from exporter.manifest import (
     FLOAT32,
     INT8,
+    PRUNED_NAME,
     ArtifactRecord,
     CalibrationInfo,
     Manifest,
+    PrunedSource,
     Recipe,
     SourceModel,
 )
@@ -80,6 +83,8 @@ class Worker:
         if self._source is None:
             raise ExporterError("export before describe")
         source, folder, scratch = self._source, Path(job["folder"]), Path.cwd()
+        pruning = Pruning(**job["pruning"]) if job["pruning"] else None
+        pruned = self._prune(pruning, folder) if pruning else None
         self.emit(event="phase", phase="loading TensorFlow")
         from exporter import convert, quantize
 
@@ -90,13 +95,14 @@ class Worker:
         outputs = quantize.signature_names([out.source.name for out in converted.outputs])
         saved_model = scratch / "saved_model"
         quantize.save_function(converted, inputs, outputs, saved_model)
-        notes = list(converted.notes)
+        notes = [*(pruned[1] if pruned else ()), *converted.notes]
 
         records = []
         if "float32" in job["precisions"]:
             self.emit(event="phase", phase="writing the float32 artifact")
-            path = _write(folder / FLOAT32.file_name, quantize.to_float32(saved_model))
-            records.append(_record(path, FLOAT32, converted, inputs, outputs))
+            recipe = replace(FLOAT32, pruning=pruning)
+            path = _write(folder / recipe.file_name, quantize.to_float32(saved_model))
+            records.append(_record(path, recipe, converted, inputs, outputs))
         calibration = None
         if "int8" in job["precisions"]:
             arrays = {
@@ -107,8 +113,9 @@ class Worker:
             self.emit(event="phase", phase=f"quantizing to int8 on {calibration.samples} samples")
             data, extra = quantize.to_int8(saved_model, arrays)
             notes += extra
-            path = _write(folder / INT8.file_name, data)
-            records.append(_record(path, INT8, converted, inputs, outputs))
+            recipe = replace(INT8, pruning=pruning)
+            path = _write(folder / recipe.file_name, data)
+            records.append(_record(path, recipe, converted, inputs, outputs))
         shutil.rmtree(saved_model)
 
         manifest = Manifest(
@@ -120,9 +127,19 @@ class Worker:
             artifacts=tuple(records),
             versions=_versions(),
             notes=tuple(notes),
+            pruned=pruned[0] if pruned else None,
         )
         manifest.save(folder)
         return manifest.to_json()
+
+    def _prune(self, pruning: Pruning, folder: Path) -> tuple[PrunedSource, tuple[str, ...]]:
+        """Prune the loaded model and leave it in ``folder``; its record, and notes."""
+        from exporter import prune
+
+        self.emit(event="phase", phase=f"pruning ({pruning})")
+        self._model, layers, notes = prune.prune(self._model, pruning)
+        path = _write(folder / PRUNED_NAME, self._model.SerializeToString())
+        return PrunedSource(path.name, sha256_file(path), pruning, layers), notes
 
 
 def _write(path: Path, data: bytes) -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from devdiff.data.inputs import InputRequest
     from devdiff.settings import Gates, Running
+    from exporter.compression import Compression
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +38,22 @@ def shapes(values: Sequence[str]) -> dict[str, tuple[int, ...]]:
         if not name:
             raise UsageError(f"--shape {value!r}: write INPUT:D0,D1,…, e.g. image:1,3,224,224")
     return found
+
+
+def add_compression(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--compress",
+        metavar="HOW",
+        help="int8 (default), prune:RATE (each layer's smallest weights), channel-prune:RATE (each "
+        "layer's weakest channels), either with +int8 behind (prune:0.5+int8), or none",
+    )
+
+
+def compression(args: argparse.Namespace) -> Compression | None:
+    """``--compress`` as a value, None where it was left out. Raises `CompressionError`."""
+    from exporter.compression import Compression
+
+    return None if args.compress is None else Compression.parse(args.compress)
 
 
 def add_data(parser: argparse.ArgumentParser, calibration: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""``devdiff export``: a source model to float32 and int8 .tflite, checked."""
+"""``devdiff export``: a source model to .tflite, compressed and checked."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import Final
 from devdiff.cli import arguments
 
 NAME: Final = "export"
-HELP: Final = "turn a source model into float32 and int8 .tflite, and check the conversion"
+HELP: Final = "turn a source model into float32 and compressed .tflite, and check the conversion"
 EXAMPLES: Final = """\
 examples:
   devdiff export model.onnx --out exported/ --inputs samples.npz
   devdiff export model.onnx --out exported/ --calibration train-photos/
   devdiff export model.onnx --out exported/ --shape image:1,3,224,224
+  devdiff export model.onnx --out exported/ --inputs samples.npz --compress prune:0.5+int8
 
-Writes float.tflite, int8.tflite and manifest.json into the folder. The float artifact is compared
-with the source model; exit code 1 means that the conversion changed the model.
+Writes float.tflite, int8.tflite and manifest.json into the folder; with pruning pruned.onnx,
+pruned-float.tflite and pruned-int8.tflite. The float artifact is compared with the model it was
+made of; exit code 1 means that the conversion changed the model.
 """
 
 
@@ -26,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_model(parser)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for artifacts and manifest"
+    )
+    arguments.add_compression(parser)
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="with pruning: also leave float.tflite of the unpruned model",
     )
     arguments.add_data(parser)
     arguments.add_tolerances(parser.add_argument_group("what is allowed"))
@@ -37,10 +45,13 @@ def run(args: argparse.Namespace) -> int:
     from devdiff.exporting import ExportRequest, export_model
     from devdiff.report import terminal
     from devdiff.settings import Gates
+    from exporter.compression import INT8_ONLY
 
     request = ExportRequest(
         model=args.model,
         shapes=arguments.shapes(args.shape),
+        compression=arguments.compression(args) or INT8_ONLY,
+        full=args.full,
         data=arguments.request(args),
         gates=Gates(atol=tuple(args.atol), rtol=tuple(args.rtol)),
     )
@@ -51,7 +62,11 @@ def run(args: argparse.Namespace) -> int:
             "manifest": outcome.manifest.to_json(),
             "conversion": outcome.conversion.to_json(),
         }
+        if outcome.full_conversion is not None:
+            document["full_conversion"] = outcome.full_conversion.to_json()
         print(json.dumps(document, indent=2))
     else:
-        terminal.show_export(outcome.manifest, outcome.folder, outcome.conversion, console.stdout())
-    return outcome.conversion.judgement.verdict.exit_code
+        terminal.show_export(
+            outcome.manifest, outcome.folder, outcome.conversions, console.stdout()
+        )
+    return outcome.verdict.exit_code

@@ -15,6 +15,7 @@ EXAMPLES: Final = """\
 examples:
   devdiff export-and-test model.onnx --inputs samples.npz
   devdiff export-and-test model.onnx --inputs photos/ --calibration train-photos/
+  devdiff export-and-test model.onnx --inputs samples.npz --compress prune:0.5+int8
   devdiff export-and-test model.tflite --source model.onnx --inputs samples.npz --exact
   devdiff export-and-test model.onnx --shape image:1,3,224,224 --json > report.json
 
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TFLITE",
         help="the float32 .tflite beside an int8 .tflite MODEL, for a rung of its own",
     )
+    arguments.add_compression(parser)
     arguments.add_data(parser)
     arguments.add_running(parser)
     arguments.add_gates(parser)
@@ -55,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         source=args.source,
         floating=args.floating,
         shapes=arguments.shapes(args.shape),
+        compression=arguments.compression(args),
         data=arguments.request(args),
         running=arguments.running(args),
         gates=arguments.gates(args),

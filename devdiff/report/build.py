@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from devdiff.data.inputs import InputSet
 from devdiff.judging import JudgedPair
-from devdiff.ladder import RungResult
+from devdiff.ladder import RungResult, on_the_way
 from devdiff.subject import Subject
 from devdiff.verdict import Verdict, combine
 from exporter.manifest import Manifest
@@ -122,5 +122,5 @@ def _summary(
         return f"{samples} samples cannot decide the step {', '.join(dict.fromkeys(steps))}"
     if overall is Verdict.ERROR:
         return "a comparison could not be made: nothing is proven about it"
-    names = " → ".join(result.name for result in results if "@" not in result.name)
+    names = " → ".join(result.name for result in results if on_the_way(result.name))
     return f"every step stayed within what is allowed on {samples} samples: {names}"

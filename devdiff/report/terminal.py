@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from devdiff.judging import JudgedPair
-from exporter.manifest import Manifest
+from devdiff.verdict import combine
+from exporter.manifest import Manifest, PrunedSource
 
 _FLIPS_SHOWN: Final = 3
 _FLAT_SHARE: Final = 0.1
@@ -43,6 +44,8 @@ def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
                 soft_wrap=True,
             )
     out.print()
+    if report["manifest"] is not None:
+        _pruned(Manifest.from_json(report["manifest"]).pruned, out)
     inputs = report["inputs"]
     out.print(
         f"inputs: {inputs['samples']} samples of {escape(inputs['origin'])}, "
@@ -54,15 +57,17 @@ def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
     out.print(f"report: {escape(str(path))}", soft_wrap=True)
 
 
-def show_export(manifest: Manifest, folder: Path, conversion: JudgedPair, out: Console) -> None:
-    """Print what an export made and how its conversion was judged."""
-    pair = conversion.to_json()
-    verdict = pair["judgement"]["verdict"]
+def show_export(
+    manifest: Manifest, folder: Path, conversions: Sequence[JudgedPair], out: Console
+) -> None:
+    """Print what an export made and how its conversions were judged."""
+    pairs = [judged.to_json() for judged in conversions]
+    verdict = combine(judged.judgement.verdict for judged in conversions).value
     said = {"pass": "converted, and the float artifact answers like the source"}
     _headline(verdict, said.get(verdict, "the conversion is not to be trusted"), out)
     out.print()
-    _steps([pair], out)
-    _reasons([pair], out)
+    _steps(pairs, out)
+    _reasons(pairs, out)
     out.print()
     table = _table("artifact", "size", "operators", "in float", "sha256")
     for record in manifest.artifacts:
@@ -76,6 +81,7 @@ def show_export(manifest: Manifest, folder: Path, conversion: JudgedPair, out: C
             record.sha256[:12],
         )
     out.print(table)
+    _pruned(manifest.pruned, out)
     for note in manifest.notes:
         out.print(f"note: {escape(note)}", soft_wrap=True)
 
@@ -95,6 +101,21 @@ def show_pair(judged: JudgedPair, out: Console) -> None:
     _steps([pair], out)
     if reasons:
         _reasons([pair], out)
+
+
+def _pruned(pruned: PrunedSource | None, out: Console) -> None:
+    """How much pruning took, in one line."""
+    if pruned is None:
+        return
+    count = sum(layer.weights for layer in pruned.layers)
+    channels = [layer for layer in pruned.layers if layer.channels is not None]
+    gone = sum(layer.zero_channels or 0 for layer in channels)
+    of_channels = f", {gone} of {sum(layer.channels or 0 for layer in channels)} channels"
+    out.print(
+        f"pruned ({pruned.pruning}): {100 * pruned.sparsity:.1f} % of {count} weights are zero"
+        f"{of_channels if channels else ''} in {len(pruned.layers)} layers",
+        soft_wrap=True,
+    )
 
 
 def _headline(verdict: str, text: str, out: Console) -> None:
