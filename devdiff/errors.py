@@ -17,3 +17,7 @@ class ComparisonError(DevdiffError):
 
 class RunDirectoryError(DevdiffError):
     """A run directory is in use, finished, or of another run."""
+
+
+class ScanError(DevdiffError):
+    """What was given cannot be scanned, so that nothing can be said about it."""

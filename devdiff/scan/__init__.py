@@ -1,0 +1,1 @@
+"""Looking for behaviour that only the compressed model has."""
