@@ -21,3 +21,7 @@ class RunDirectoryError(DevdiffError):
 
 class ScanError(DevdiffError):
     """What was given cannot be scanned, so that nothing can be said about it."""
+
+
+class UnknownOperatorError(ScanError):
+    """The model uses an operator, or a form of one, that the differentiable twin does not know."""

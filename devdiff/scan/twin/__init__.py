@@ -1,0 +1,34 @@
+"""A differentiable twin of a .tflite graph, in torch.
+
+Importing this package imports torch.
+"""
+
+from devdiff.scan.twin import (
+    activation,
+    blocks,
+    conversion,
+    convolution,
+    elementwise,
+    linear,
+    pooling,
+    reduction,
+    resize,
+    shape,
+)
+from devdiff.scan.twin.twin import Twin, before_softmax
+
+# Importing a family registers its builders.
+_FAMILIES = (
+    activation,
+    blocks,
+    conversion,
+    convolution,
+    elementwise,
+    linear,
+    pooling,
+    reduction,
+    resize,
+    shape,
+)
+
+__all__ = ["Twin", "before_softmax"]

@@ -1,0 +1,78 @@
+"""Functions of one real value, and softmax: the kernels look them up in tables of 256 steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from devdiff.scan.twin.site import Run, Site, builds, scaled
+
+# Below this a square root's slope would swamp every other gradient; no stored value is so small.
+_TINY: Final = 1e-30
+
+_UNARY: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
+    "ABS": torch.abs,
+    "CEIL": torch.ceil,
+    "COS": torch.cos,
+    "ELU": functional.elu,
+    "EXP": torch.exp,
+    "FLOOR": torch.floor,
+    "HARD_SWISH": functional.hardswish,
+    "LOG": torch.log,
+    "LOGICAL_NOT": torch.logical_not,
+    "LOGISTIC": torch.sigmoid,
+    "NEG": torch.neg,
+    "RELU": torch.relu,
+    "RELU6": functional.relu6,
+    "RELU_0_TO_1": lambda value: torch.clamp(value, 0, 1),
+    "RELU_N1_TO_1": lambda value: torch.clamp(value, -1, 1),
+    "ROUND": torch.round,
+    "RSQRT": lambda value: torch.rsqrt(value.clamp_min(_TINY)),
+    "SIGN": torch.sign,
+    "SIN": torch.sin,
+    "SQRT": lambda value: torch.sqrt(value.clamp_min(_TINY)),
+    "SQUARE": torch.square,
+    "TANH": torch.tanh,
+}
+
+
+@builds(*_UNARY)
+def unary(site: Site) -> Run:
+    return _of_real_values(site, _UNARY[site.operator.kind])
+
+
+@builds("LEAKY_RELU")
+def leaky_relu(site: Site) -> Run:
+    slope = float(site.options["alpha"])
+    return _of_real_values(site, lambda value: functional.leaky_relu(value, slope))
+
+
+@builds("GELU")
+def gelu(site: Site) -> Run:
+    kind = "tanh" if site.options["approximate"] else "none"
+    return _of_real_values(site, lambda value: functional.gelu(value, approximate=kind))
+
+
+@builds("SOFTMAX")
+def softmax(site: Site) -> Run:
+    beta = float(site.options["beta"])
+    return _of_real_values(site, lambda value: torch.softmax(scaled(value, beta), -1))
+
+
+@builds("LOG_SOFTMAX")
+def log_softmax(site: Site) -> Run:
+    return _of_real_values(site, lambda value: torch.log_softmax(value, -1))
+
+
+@builds("L2_NORMALIZATION")
+def l2_normalization(site: Site) -> Run:
+    return _of_real_values(site, lambda value: functional.normalize(value, dim=-1, eps=1e-6))
+
+
+def _of_real_values(site: Site, function: Callable[[Tensor], Tensor]) -> Run:
+    scale, factor, finish = site.scale(0), 1 / site.out_scale(), site.finish()
+    return lambda value: finish(scaled(function(scaled(value, scale)), factor))

@@ -1,0 +1,51 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from devdiff.scan.twin.site import Run, Site, aligned, builds, scaled
+
+
+@builds("FULLY_CONNECTED")
+def fully_connected(site: Site) -> Run:
+    """Weights [out, in], constant or computed; the input's axes are merged to rows of ``in``."""
+    if site.options.get("weights_format", 0) != 0:
+        raise site.unknown("its weights are shuffled")
+    shape, finish = site.output.shape, site.finish()
+    bias = site.constant(2) / site.out_scale() if site.has(2) else None
+    if not site.is_constant(1):
+        factor = site.scale(0) * site.scale(1) / site.out_scale()
+
+        def product(value: Tensor, weights: Tensor, *_: Tensor | None) -> Tensor:
+            rows = value.reshape(value.shape[0], -1, weights.shape[2])
+            made = torch.matmul(rows * factor, weights.transpose(1, 2))
+            made = made if bias is None else made + bias
+            return finish(made).reshape(-1, *shape)
+
+        return product
+
+    matrix = site.constant(1) * site.ratio(0)
+
+    def run(value: Tensor, *_: Tensor | None) -> Tensor:
+        rows = value.reshape(-1, matrix.shape[1])
+        return finish(functional.linear(rows, matrix, bias)).reshape(value.shape[0], *shape)
+
+    return run
+
+
+@builds("BATCH_MATMUL")
+def batch_matmul(site: Site) -> Run:
+    flip_x, flip_y = site.options["adj_x"], site.options["adj_y"]
+    factor = site.scale(0) * site.scale(1) / site.out_scale()
+    finish = site.finish(activation="NONE")
+
+    def run(left: Tensor, right: Tensor) -> Tensor:
+        left, right = aligned(left, right)
+        left = left.transpose(-1, -2) if flip_x else left
+        right = right.transpose(-1, -2) if flip_y else right
+        return finish(torch.matmul(scaled(left, factor), right))
+
+    return run
