@@ -200,15 +200,6 @@ def pair_constants(full: Graph, compressed: Graph) -> tuple[LayerWeights, ...]:
     return tuple(sorted(pairs, key=lambda layer: layer.operator))
 
 
-def quantized_constants(graph: Graph) -> dict[int, int]:
-    """Tensor index to number of elements of every quantized constant but the int32 biases."""
-    return {
-        tensor.index: tensor.data.size
-        for tensor in graph.tensors
-        if tensor.data is not None and tensor.scales is not None and tensor.dtype != "int32"
-    }
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Site:
     """A constant where an operator reads it."""
