@@ -31,14 +31,25 @@ def cast(site: Site) -> Run:
 
 @builds("ONE_HOT")
 def one_hot(site: Site) -> Run:
-    """Inputs: indices, depth, value where equal, value elsewhere."""
-    depth = site.integers(1)[0]
-    on, off = site.constant(2), site.constant(3)
-    axis = int(site.options["axis"])
+    """Inputs: indices, depth, value where equal, value elsewhere.
+
+    The kernel copies the two values as they are stored, whatever the scales say: converters give
+    the second one a scale of its own, and "no" becomes 0.5 on the device.
+    """
+    depth, axis = site.integers(1)[0], int(site.options["axis"])
+    on, off = (_stored(site, position) for position in (2, 3))
 
     def run(indices: Tensor, *_: Tensor) -> Tensor:
-        chosen = indices.unsqueeze(-1) == torch.arange(depth)
-        made = torch.where(chosen, on, off)
+        made = torch.where(indices.unsqueeze(-1) == torch.arange(depth), on, off)
         return made if axis < 0 else made.movedim(-1, axis + 1)
 
     return run
+
+
+def _stored(site: Site, position: int) -> Tensor:
+    """A constant as stored, in steps of the output."""
+    source, real = site.input(position), site.constant(position)
+    if source.scales is None or site.output.zero_points is None:
+        return real
+    steps = torch.round(real / float(source.scales[0]))
+    return steps + site.zero_point(position) - float(site.output.zero_points[0])

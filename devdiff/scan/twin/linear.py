@@ -38,14 +38,18 @@ def fully_connected(site: Site) -> Run:
 
 @builds("BATCH_MATMUL")
 def batch_matmul(site: Site) -> Run:
+    """As XNNPACK does it up to LiteRT 2.1: of two computed int8 operands, the right one's stored
+    values are multiplied without its zero point being taken off. The builtin kernels take it off.
+    """
     flip_x, flip_y = site.options["adj_x"], site.options["adj_y"]
     factor = site.scale(0) * site.scale(1) / site.out_scale()
+    kept = 0.0 if site.is_constant(0) or site.is_constant(1) else site.zero_point(1)
     finish = site.finish(activation="NONE")
 
     def run(left: Tensor, right: Tensor) -> Tensor:
         left, right = aligned(left, right)
         left = left.transpose(-1, -2) if flip_x else left
         right = right.transpose(-1, -2) if flip_y else right
-        return finish(torch.matmul(scaled(left, factor), right))
+        return finish(torch.matmul(scaled(left, factor), right + kept if kept else right))
 
     return run

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from devdiff.scan.twin.site import Run, Site, builds
+from devdiff.scan.twin.site import Run, Site, builds, is_quantized
 from devdiff.scan.twin.window import Window, channels_first
 
 
@@ -31,8 +31,14 @@ def max_pool(site: Site) -> Run:
 
 @builds("AVERAGE_POOL_2D")
 def average_pool(site: Site) -> Run:
-    """The mean of what lies inside the image: margins do not count."""
+    """The mean of what lies inside the image: margins do not count.
+
+    The integer kernel divides stored values and rounds halves away from zero. Means of n integers
+    are n-ths, so a nudge of less than one n-th moves halves there and nothing else.
+    """
     window, ratio, finish = _window(site), site.ratio(0), site.finish()
+    zero, nudge = site.zero_point(0), 0.25 / (window.size[0] * window.size[1])
+    quantized = is_quantized(site.input(0))
     height, width = site.input(0).shape[1:3]
     inside = functional.avg_pool2d(
         window.pad(torch.ones(1, 1, height, width)), window.size, window.stride, divisor_override=1
@@ -42,6 +48,9 @@ def average_pool(site: Site) -> Run:
         if any((*window.before, *window.after)):
             image = window.pad(image)
         sums = functional.avg_pool2d(image, window.size, window.stride, divisor_override=1)
-        return finish(sums * ratio / inside)
+        means = sums / inside
+        if quantized:
+            means = means + torch.sign(means.detach() + zero) * nudge
+        return finish(means * ratio)
 
     return channels_first(run)

@@ -127,6 +127,11 @@ class Site:
         tensor = self.input(position)
         return 1.0 if tensor.index in self.constants else self._scale(tensor)
 
+    def zero_point(self, position: int) -> float:
+        """The stored value behind real zero, 0 where the input is not quantized."""
+        tensor = self.input(position)
+        return float(tensor.zero_points[0]) if tensor.zero_points is not None else 0.0
+
     def out_scale(self, output: int = 0) -> float:
         return self._scale(self.outputs[output])
 

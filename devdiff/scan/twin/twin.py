@@ -181,7 +181,7 @@ def _real(tensor: GraphTensor) -> Tensor:
         if len(tensor.scales) > 1:
             along[tensor.axis] = -1
         steps = data.astype(np.float64) - tensor.zero_points.reshape(along)
-        return torch.from_numpy((steps * tensor.scales.reshape(along)).astype(np.float32))
+        return torch.from_numpy(np.asarray(steps * tensor.scales.reshape(along), np.float32))
     if data.dtype == np.bool_:
         return torch.from_numpy(data.copy())
     kind = np.float32 if np.issubdtype(data.dtype, np.floating) else np.int64
