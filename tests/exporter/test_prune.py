@@ -119,16 +119,34 @@ def test_the_same_weights_go_as_in_pytorch() -> None:
 
 
 def test_of_equal_weights_the_first_go(tmp_path: Path) -> None:
-    w = np.array([[1, -1, 1, -1], [1, 1, -2, 1]], np.float32)
+    w = np.where(np.arange(600).reshape(20, 30) % 2, 1, -1).astype(np.float32)
+    w[0, 7] = -2
     path = save(
         tmp_path / "m.onnx",
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        [value("x", [1, 2])],
-        [value("y", [1, 4])],
+        [value("x", [1, 20])],
+        [value("y", [1, 30])],
         [constant("w", w)],
     )
     model, _, _ = pruned(path, "prune:0.5")
-    assert tensors(model)["w"].tolist() == [[0, 0, 0, 0], [1, 1, -2, 1]]
+    gone = np.flatnonzero(tensors(model)["w"] == 0)
+    assert gone.tolist() == [place for place in range(301) if place != 7]
+
+
+def test_channels_of_a_matrix_that_stands_on_the_left(tmp_path: Path) -> None:
+    path = save(
+        tmp_path / "m.onnx",
+        [
+            helper.make_node("MatMul", ["w", "x"], ["h"]),
+            helper.make_node("Add", ["h", "b"], ["s"]),
+            helper.make_node("MatMul", ["v", "s"], ["y"]),
+        ],
+        [value("x", [1, 6, 3])],
+        [value("y", [1, 2, 3])],
+        [weights("w", 8, 6), weights("b", 8, 1), weights("v", 2, 8)],
+    )
+    model, _, _ = pruned(path, "channel-prune:0.25")
+    assert dead(values(model)["s"]) == weakest(tensors(onnx.load(path))["w"], 2)
 
 
 def test_weights_are_found_behind_identities_transposes_and_constant_nodes(tmp_path: Path) -> None:
