@@ -19,7 +19,7 @@ from devdiff.errors import RunDirectoryError
 
 DEFAULT_ROOT: Final = Path("devdiff-runs")
 REPORT_NAME: Final = "report.json"
-_RUN_NAME: Final = "run.json"
+RUN_NAME: Final = "run.json"
 _LOCK_NAME: Final = ".lock"
 
 
@@ -115,7 +115,7 @@ def open_run(
 
 def _claim(path: Path, key: str, request: Mapping[str, Any]) -> bool:
     """Check that the directory is this run's; returns whether it was begun before."""
-    record = path / _RUN_NAME
+    record = path / RUN_NAME
     if not record.exists():
         foreign = [entry.name for entry in path.iterdir() if entry.name != _LOCK_NAME]
         if foreign:
@@ -148,7 +148,7 @@ def _unfinished(root: Path, key: str) -> Path | None:
     """The newest unfinished run of the same request that nobody is working on."""
     if not root.is_dir():
         return None
-    for record in sorted(root.glob(f"*/{_RUN_NAME}"), reverse=True):
+    for record in sorted(root.glob(f"*/{RUN_NAME}"), reverse=True):
         with contextlib.suppress(RunDirectoryError, Timeout):
             if read_json(record).get("fingerprint") == key and not _finished(record.parent):
                 with FileLock(record.parent / _LOCK_NAME).acquire(blocking=False):

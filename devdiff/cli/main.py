@@ -11,9 +11,19 @@ import sys
 from collections.abc import Sequence
 
 from devdiff import __version__
-from devdiff.cli import devices, diff, doctor, export, export_and_test, failures, run, virtual
+from devdiff.cli import (
+    devices,
+    diff,
+    doctor,
+    export,
+    export_and_test,
+    failures,
+    report,
+    run,
+    virtual,
+)
 
-_VERBS = (export_and_test, export, run, diff, devices, virtual, doctor)
+_VERBS = (export_and_test, export, run, diff, report, devices, virtual, doctor)
 
 _EPILOG = """\
 exit codes: 0 pass · 1 fail · 2 usage or bad input · 3 device or infrastructure ·

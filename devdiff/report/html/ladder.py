@@ -1,0 +1,126 @@
+"""The ladder as a drawing: where everything lies, so that the template only writes it down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from devdiff.report.html.words import largest_error, number, proportion
+
+WIDTH: Final = 340
+_BOX: Final = 46
+_GAP: Final = 62
+_NAME_CHARS: Final = 28
+_RAN_CHARS: Final = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rung; ``y`` is its upper edge."""
+
+    y: int
+    height: int
+    name: str
+    ran: str
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """A step between two boxes, from ``y`` to ``end``; ``rate`` is its headline figure."""
+
+    y: int
+    end: int
+    step: str
+    verdict: str
+    rate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The way from the first rung to the last; side rungs stand in the table only."""
+
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+    height: int
+    description: str
+
+
+def draw(report: Mapping[str, Any]) -> Ladder | None:
+    """None for a report without rungs."""
+    rungs = {rung["name"]: rung for rung in report["rungs"]}
+    if not rungs:
+        return None
+    way, steps = _way(report)
+    boxes, arrows = [], []
+    for place, name in enumerate(way):
+        y = 2 + place * (_BOX + _GAP)
+        rung = rungs.get(name)
+        ran = "" if rung is None else rung["error"] or what_ran(rung)
+        boxes.append(
+            Box(
+                y,
+                _BOX,
+                _short(name, _NAME_CHARS),
+                _short(ran, _RAN_CHARS),
+                rung is None or rung["error"] is not None,
+            )
+        )
+        if place < len(steps):
+            pair = steps[place]
+            arrows.append(
+                Arrow(
+                    y + _BOX,
+                    y + _BOX + _GAP,
+                    pair["step"],
+                    pair["judgement"]["verdict"],
+                    _short(rate(pair), _RAN_CHARS),
+                )
+            )
+    said = ", then ".join(
+        f"{pair['step']} from {pair['reference']} to {pair['candidate']}: "
+        f"{pair['judgement']['verdict']}, {rate(pair)}"
+        for pair in steps
+    )
+    return Ladder(tuple(boxes), tuple(arrows), boxes[-1].y + _BOX + 2, said or way[0])
+
+
+def _way(report: Mapping[str, Any]) -> tuple[list[str], list[Mapping[str, Any]]]:
+    """Rungs and steps from the first on, each step beginning where the last one ended."""
+    way = [report["rungs"][0]["name"]]
+    steps = []
+    for pair in report["pairs"]:
+        if pair["gates"] and pair["reference"] == way[-1] and pair["candidate"] != "full":
+            steps.append(pair)
+            way.append(pair["candidate"])
+    return way, steps
+
+
+def rate(pair: Mapping[str, Any]) -> str:
+    """What says most about a step in a few words: agreement, else the largest error."""
+    comparison = pair["comparison"]
+    if comparison is None:
+        return "not compared"
+    if comparison["classifications"]:
+        return f"{proportion(comparison['classifications'][0]['top_1'])} agree"
+    if len(comparison["outputs"]) != 1:
+        differing = sum(1 for output in comparison["outputs"] if output["differing_elements"])
+        return f"{differing} of {len(comparison['outputs'])} outputs differ"
+    (output,) = comparison["outputs"]
+    return f"error ≤ {largest_error(output)}, SNR {number(output['snr_db'])} dB"
+
+
+def what_ran(rung: Mapping[str, Any]) -> str:
+    """Runtime and version, by its own word or by the package it came in, and the device."""
+    about, identity = rung["about"], rung["identity"]
+    library = identity.get("library") or {}
+    device = identity.get("device")
+    version = about.get("runtime_version") or library.get("version") or "version unknown"
+    runtime = library.get("origin") or f"{about.get('runtime') or about.get('api')} {version}"
+    on = f"{device['serial']} ({device['model']})" if isinstance(device, dict) else None
+    return ", ".join(filter(None, (on, runtime)))
+
+
+def _short(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,140 @@
+"""``report.html``: report.json, and what lies beside it, as one file for people."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.resources
+import os
+import shlex
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from devdiff.report.html import cards, ladder, scan, words
+from devdiff.report.html.beside import Beside
+from devdiff.report.html.plots import Plotter
+
+PAGE_NAME: Final = "report.html"
+PLOTTED_OUTPUTS: Final = 16
+_BISECT_FIGURES: Final = ("sqnr_db", "snr_db")
+
+
+def write(report: Mapping[str, Any], path: Path, folder: Path | None = None) -> None:
+    """Write the page of ``report`` to ``path``, whole or not at all.
+
+    ``folder`` is its run directory; without it there are no pictures, and the page says so.
+    """
+    text = render(report, folder)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
+    """The page of a valid report as text; see `write`."""
+    import jinja2
+
+    beside = Beside(folder, report) if folder is not None else None
+    plotter = Plotter()
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("devdiff.report.html"),
+        autoescape=True,
+        undefined=jinja2.ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "percent": words.percent,
+        "proportion": words.proportion,
+        "largest_error": words.largest_error,
+        "differing": words.differing,
+        "mark": words.mark,
+        "tone": words.tone,
+        "what_ran": ladder.what_ran,
+        "rate": ladder.rate,
+    }
+    style, script = _part("page.css"), _part("page.js")
+    found = report.get("scan")
+    plots, left_out = _plots(report, plotter)
+    return environment.get_template("page.html.j2").render(
+        report=report,
+        style=style,
+        script=script,
+        policy=(
+            f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
+            f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
+        ),
+        ladder=ladder.draw(report),
+        plots=plots,
+        plots_left_out=left_out,
+        gallery=cards.gallery(report, beside),
+        scan=found,
+        scan_view=scan.view(found, beside, plotter) if isinstance(found, Mapping) else None,
+        layers=_layers(report, plotter),
+        classes=_classes(found),
+        command=shlex.join(["devdiff", *report["command"]]),
+    )
+
+
+def _part(name: str) -> Markup:
+    """A static part of the page, which no value of a report reaches."""
+    folder = importlib.resources.files("devdiff.report.html") / "templates"
+    return Markup((folder / name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def _hash(text: str) -> str:
+    """What the page's policy names the only style sheet and the only script by."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _plots(
+    report: Mapping[str, Any], plotter: Plotter
+) -> tuple[dict[tuple[int, int], list[Markup]], int]:
+    """Plots of the outputs that differ, by the places of pair and output; how many are without.
+
+    Steps that count come first.
+    """
+    wanted = [
+        (pair["gates"], place, position, output)
+        for place, pair in enumerate(report["pairs"])
+        for position, output in enumerate((pair["comparison"] or {}).get("outputs", ()))
+        if output["differing_elements"] or output["lsb"]
+    ]
+    wanted.sort(key=lambda one: not one[0])
+    plots = {}
+    for _, place, position, output in wanted[:PLOTTED_OUTPUTS]:
+        drawn = (plotter.errors(output), plotter.steps(output))
+        plots[place, position] = [plot for plot in drawn if plot is not None]
+    return plots, len(wanted) - len(plots)
+
+
+def _classes(found: Any) -> Mapping[int, str]:
+    """Names of the classes, where the scan was given some."""
+    labels = found.get("labels") if isinstance(found, Mapping) else None
+    return dict(enumerate(map(str, labels))) if isinstance(labels, list) else {}
+
+
+def _layers(report: Mapping[str, Any], plotter: Plotter) -> Mapping[str, Any] | None:
+    """The layer profile of a bisection: its rows, and a plot of the figure they share."""
+    found = report.get("bisect")
+    if not isinstance(found, Mapping) or not isinstance(found.get("layers"), list):
+        return None
+    rows = [row for row in found["layers"] if isinstance(row, Mapping)]
+    for figure in _BISECT_FIGURES:
+        values = [row[figure] for row in rows if isinstance(row.get(figure), int | float)]
+        if rows and len(values) == len(rows):
+            plot = plotter.profile(values, figure.replace("_", " "))
+            return {"rows": rows, "plot": plot}
+    return {"rows": rows, "plot": None}

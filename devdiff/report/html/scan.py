@@ -1,0 +1,156 @@
+"""The scan's part of the report as pictures and plots; missing parts stay away."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from markupsafe import Markup
+
+from devdiff.report.html.beside import Beside
+from devdiff.report.html.pictures import Picture, as_image, pixels_between, png
+from devdiff.report.html.plots import Plotter
+from devdiff.scan.trigger import Trigger
+from exporter.artifact import Array
+
+EXAMPLES_SHOWN: Final = 12
+_EXAMPLES: Final = "scan/examples.npz"
+_TRIGGER: Final = "scan/trigger.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One way of looking at the trigger."""
+
+    caption: str
+    picture: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An input before and after, with what the report says both models answered."""
+
+    told: Mapping[str, Any]
+    clean: Picture | None
+    triggered: Picture | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScanView:
+    """What the page shows of a scan beyond its figures."""
+
+    trigger: tuple[Part, ...]
+    examples: tuple[Example, ...]
+    examples_left_out: int
+    placebo: Markup | None
+    notes: tuple[str, ...]
+
+
+def view(scan: Mapping[str, Any], beside: Beside | None, plotter: Plotter) -> ScanView:
+    """Read the scan's arrays from the run directory, if there is one, and draw them."""
+    notes = []
+    told = [one for one in _list(scan, "examples") if isinstance(one, Mapping)]
+    shown = told[:EXAMPLES_SHOWN]
+    arrays: Mapping[str, Array] = {}
+    trigger: tuple[Part, ...] = ()
+    if beside is not None:
+        arrays = beside.arrays(_EXAMPLES)
+        file = _mapping(scan, "trigger").get("file")
+        trigger = _trigger(
+            beside.arrays(file if isinstance(file, str) else _TRIGGER),
+            _mapping(scan, "trigger").get("form"),
+            arrays,
+        )
+    if scan.get("trigger") and not trigger:
+        notes.append(
+            "no picture of the trigger: this page was made from report.json alone"
+            if beside is None
+            else "no picture of the trigger: its arrays are missing, or are no image"
+        )
+    examples = tuple(
+        Example(one, _picture(arrays, "clean", place), _picture(arrays, "triggered", place))
+        for place, one in enumerate(shown)
+    )
+    return ScanView(
+        trigger, examples, len(told) - len(shown), _placebo(scan, plotter), tuple(notes)
+    )
+
+
+def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(data: Mapping[str, Any], key: str) -> list[Any]:
+    value = data.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _bounds(arrays: Mapping[str, Array]) -> tuple[float, float] | None:
+    """The range of the model's input, where the file tells one."""
+    if not all(name in arrays and arrays[name].size == 1 for name in ("low", "high")):
+        return None
+    low, high = float(arrays["low"].reshape(())), float(arrays["high"].reshape(()))
+    return (low, high) if math.isfinite(low) and math.isfinite(high) and low < high else None
+
+
+def _shown(array: Array, low: float, high: float) -> Picture | None:
+    image = as_image(array)
+    return None if image is None else png(pixels_between(low, high).apply(image))
+
+
+def _picture(arrays: Mapping[str, Array], which: str, place: int) -> Picture | None:
+    bounds = _bounds(arrays)
+    if bounds is None or which not in arrays or place >= len(arrays[which]):
+        return None
+    return _shown(arrays[which][place], *bounds)
+
+
+def _trigger(
+    arrays: Mapping[str, Array], form: Any, examples: Mapping[str, Array]
+) -> tuple[Part, ...]:
+    bounds = _bounds(arrays)
+    if bounds is None or not {"mask", "pattern", "shift"} <= set(arrays):
+        return ()
+    low, high = bounds
+    mask, pattern, shift = arrays["mask"], arrays["pattern"], arrays["shift"]
+    try:
+        trigger = Trigger("patch", mask, pattern, shift, low, high)
+        whole = np.broadcast_to(mask, pattern.shape)
+        if form == "additive":
+            reach = max(float(np.abs(shift).max()), 1e-12)
+            wanted = [(f"added, ±{reach:.3g} from black to white", shift, -reach, reach)]
+        else:
+            wanted = [
+                ("mask: white is replaced", whole, 0.0, 1.0),
+                ("pattern, where the mask lets it through", whole * pattern, low, high),
+            ]
+        if len(examples.get("clean", ())):
+            clean = examples["clean"][0]
+            wanted += [
+                ("an input", clean, low, high),
+                ("the input with the trigger", trigger.apply(clean[np.newaxis])[0], low, high),
+            ]
+    except (ValueError, TypeError):
+        return ()
+    parts = ((caption, _shown(array, *between)) for caption, array, *between in wanted)
+    return tuple(Part(caption, picture) for caption, picture in parts if picture is not None)
+
+
+def _placebo(scan: Mapping[str, Any], plotter: Plotter) -> Markup | None:
+    """None unless there are placebos and a measured gap to hold against them."""
+    placebo = _mapping(scan, "placebo")
+    searched, transferred = (_numbers(_list(placebo, key)) for key in ("searched", "transfer"))
+    gap = _mapping(_mapping(scan, "replay"), "gap")
+    if not (searched or transferred) or not gap.get("trials"):
+        return None
+    value = gap.get("successes", 0) / gap["trials"]
+    own = {"value": value, "low": gap.get("low", value), "high": gap.get("high", value)}
+    return plotter.placebo(searched, transferred, own)
+
+
+def _numbers(values: Sequence[Any]) -> list[float]:
+    return [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]

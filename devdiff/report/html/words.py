@@ -1,0 +1,70 @@
+"""Values of the report as a person reads them; missing ones as a dash."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+MISSING: Final = "–"
+MARKS: Final = {
+    "pass": "✓",
+    "no finding": "✓",
+    "fail": "✗",
+    "finding": "✗",
+    "inconclusive": "?",
+    "error": "!",
+}
+
+
+def number(value: Any) -> str:
+    """Three digits of a number; JSON's ``"inf"`` as ∞; anything else as its text."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float) or value in ("inf", "-inf"):
+        figure = float(value)
+        if math.isinf(figure):
+            return "∞" if figure > 0 else "-∞"
+        return f"{figure:.3g}"
+    return str(value) if value or isinstance(value, str) else MISSING
+
+
+def percent(value: Any) -> str:
+    return f"{100 * value:.3g} %" if isinstance(value, int | float) else MISSING
+
+
+def proportion(value: Any) -> str:
+    """``599/600 (99.1–100.0 %)``: the count, and the interval of the rate behind it."""
+    if not isinstance(value, Mapping) or not value.get("trials"):
+        return MISSING
+    text = f"{value.get('successes')}/{value['trials']}"
+    if "low" in value and "high" in value:
+        text += f" ({100 * value['low']:.1f}–{100 * value['high']:.1f} %)"
+    return text
+
+
+def largest_error(output: Mapping[str, Any]) -> str:
+    """In steps where both sides share them, in real units otherwise."""
+    if output["lsb"] is not None and output["max_lsb"] is not None:
+        return f"{number(output['max_lsb'])} LSB"
+    return number(output["max_abs_error"])
+
+
+def differing(output: Mapping[str, Any]) -> str:
+    total = output["samples"] * math.prod(output["shape"])
+    return f"{output['differing_elements']} of {total}"
+
+
+def mark(verdict: Any) -> str:
+    """A sign beside a verdict's word, so that colour is never all there is."""
+    return MARKS.get(str(verdict), "!")
+
+
+def tone(verdict: Any) -> str:
+    """The style of a verdict, safe as a class name."""
+    text = str(verdict)
+    if text.startswith("no finding"):
+        return "pass"
+    return {"finding": "fail"}.get(text, text if text in MARKS else "error")
