@@ -24,20 +24,23 @@ class Ending:
     """How a runner process ended.
 
     ``death`` is empty for a good end. ``refusal`` is what it said when it could not even begin.
-    ``lost`` says that the way to it broke: no sample is to blame, whatever it was doing.
+    ``lost`` says that the way to it broke: no sample is to blame, whatever it was doing. ``killed``
+    says that it did not die by itself.
     """
 
     death: str = ""
     refusal: str = ""
     lost: bool = False
+    killed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How often to try again.
 
-    ``crashes_a_sample`` processes may die on one sample before it is given up; then the run stops,
-    or with ``keep_going`` passes it over, `MAX_CRASHES` samples at most. ``losses`` is how often in
+    ``crashes_a_sample`` processes may die on one sample, or while they load the model, before it is
+    given up; then the run stops, or with ``keep_going`` passes the sample over, `MAX_CRASHES` of
+    them at most. ``losses`` is how often in
     a row the way to the runner may break without a single new sample.
     """
 
@@ -60,7 +63,7 @@ def run_to_end(
     segment = job.results.with_name(job.results.name + ".segment")
     journal.absorb(segment)
     resumed = journal.samples
-    skipped = crashes_here = losses = 0
+    skipped = crashes_here = crashes_loading = losses = 0
     while not journal.complete:
         if journal.samples == job.samples:
             journal.finish()
@@ -80,10 +83,12 @@ def run_to_end(
                     "same command again to continue"
                 )
         elif ending.death and not started:
-            raise RunnerError(
-                f"the runner {ending.death} while loading {job.model.name}: the model or the "
-                f"runtime is broken; {log}"
-            )
+            crashes_loading += 1
+            if crashes_loading >= policy.crashes_a_sample:
+                blame = "" if ending.killed else ": the model or the runtime is broken"
+                raise RunnerError(
+                    f"the runner {ending.death} while loading {job.model.name}{blame}; {log}"
+                )
         elif ending.death:
             crashes_here += 1
             if crashes_here >= policy.crashes_a_sample:

@@ -37,6 +37,8 @@ CHUNK_BYTES: Final = 64 << 20
 _WAITS_S: Final = (0.0, 1.0, 4.0)
 _TRAILER: Final = re.compile(rb"\nDEVDIFF-EXIT (\d+)\n\Z")
 _TRAILER_BYTES: Final = 32
+# Linux 4.13 and later; what Android's own daemon kills for memory is not among them.
+_OOM_KILLS: Final = "grep '^oom_kill ' /proc/vmstat"
 _Answer = TypeVar("_Answer")
 
 
@@ -45,7 +47,8 @@ class RemoteOptions:
     """How to run on a device.
 
     ``runtime`` is a runtime library's path or name, None for the pinned one. ``keep_going`` passes
-    over samples that kill the runner. ``chunk_bytes`` bounds what lies on the device at once.
+    over samples that kill the runner. ``chunk_bytes`` bounds how much input is sent at once,
+    ``silence_s`` how long the device may say nothing while it is connected or sent to.
     """
 
     runtime: str | None = None
@@ -54,6 +57,7 @@ class RemoteOptions:
     keep_going: bool = False
     budget: int = DEFAULT_BUDGET
     chunk_bytes: int = CHUNK_BYTES
+    silence_s: float = 30.0
 
 
 class RemoteRunner:
@@ -150,7 +154,7 @@ class RemoteRunner:
             ThreadPoolExecutor(1) as ahead,
         ):
             chunks = _Chunks(job, Path(folder), self._options.chunk_bytes)
-            sender = _Ahead(self._address, self._options.budget, needed[0], chunks, ahead)
+            sender = _Ahead(self._address, self._options, needed[0], chunks, ahead)
 
             def attempt(first: int, segment: Path) -> Ending:
                 return self._attempt(job, first, segment, needed, chunks, sender, progress)
@@ -191,10 +195,11 @@ class RemoteRunner:
             self.sent += store.sent - before
             sender.begin(number + 1)
             command = self._command(needed, chunk, first)
-            _receive(transport, command, segment, job.timeout_s, first, progress)
+            try:
+                _receive(transport, command, segment, job.timeout_s, first, progress)
+            except TransportTimeoutError as error:
+                return self._after_silence(error, job)
             return self._ending(transport, segment, job)
-        except TransportTimeoutError as error:
-            return self._after_silence(error, job)
         except DeviceLostError as error:
             self._disconnect()
             return Ending(death=str(error), lost=True)
@@ -208,9 +213,9 @@ class RemoteRunner:
         for beside in delegate:
             argv += ["--delegate-library", beside.remote]
         return (
-            f"cd {shlex.quote(self._run)} && "
+            f"cd {shlex.quote(self._run)} && {{ {_OOM_KILLS} > oom; "
             f'sh -c \'echo $$ > pid; exec "$0" "$@"\' {shlex.join(argv)} 2>err; '
-            "printf '\\nDEVDIFF-EXIT %d\\n' $?"
+            "printf '\\nDEVDIFF-EXIT %d\\n' $?; }"
         )
 
     def _ending(self, transport: Transport, segment: Path, job: Job) -> Ending:
@@ -226,14 +231,26 @@ class RemoteRunner:
         if code > 128:
             number = code - 128
             name = next((s.name for s in signal.Signals if s == number), f"signal {number}")
-            hint = " (out of memory?)" if number == signal.SIGKILL else ""
-            return Ending(death=f"was killed by {name}{hint}")
+            if number == signal.SIGKILL:
+                return Ending(death=self._killed(transport), killed=True)
+            return Ending(death=f"was killed by {name}")
         for line in reversed(said.splitlines()):
             with suppress(ValueError):
                 about = json.loads(line)
                 if isinstance(about, dict) and about.get("ok") is False:
                     return Ending(refusal=f"{self.name}: {about.get('error')}")
         return Ending(death=f"ended with code {code}")
+
+    def _killed(self, transport: Transport) -> str:
+        """Who ended the runner by SIGKILL: the kernel counts whom it kills for memory."""
+        count = transport.shell(
+            f"now=$({_OOM_KILLS}); cd {shlex.quote(self._run)} && [ -s oom ] && "
+            '[ "$now" != "$(cat oom)" ] && grep MemTotal /proc/meminfo'
+        )
+        if count.code != 0:
+            return "was killed by SIGKILL (by the system for memory, or by somebody)"
+        total = int(count.stdout.split()[1]) / 1e3
+        return f"was killed by the system, which was out of memory (of {total:.0f} MB)"
 
     def _after_silence(self, error: TransportTimeoutError, job: Job) -> Ending:
         """Find out whether the runner hangs or the whole phone does, and stop the runner."""
@@ -258,7 +275,9 @@ class RemoteRunner:
         for wait in _WAITS_S:
             time.sleep(wait)
             try:
-                transport = devices.connect(self._address, note=self._note)
+                transport = devices.connect(
+                    self._address, timeout_s=self._options.silence_s, note=self._note
+                )
                 transport.__enter__()
                 self._transport = transport
                 self._store = DeviceStore(transport, self._options.budget)
@@ -372,13 +391,13 @@ class _Ahead:
     def __init__(
         self,
         address: devices.DeviceAddress,
-        budget: int,
+        options: RemoteOptions,
         hasher: Stored,
         chunks: _Chunks,
         executor: ThreadPoolExecutor,
     ) -> None:
         self._address = address
-        self._budget = budget
+        self._options = options
         self._hasher = hasher
         self._chunks = chunks
         self._executor = executor
@@ -393,8 +412,8 @@ class _Ahead:
 
     def _send(self, number: int) -> tuple[Stored, int]:
         chunk = self._chunks.make(number)
-        with devices.connect(self._address) as transport:
-            store = DeviceStore(transport, self._budget)
+        with devices.connect(self._address, timeout_s=self._options.silence_s) as transport:
+            store = DeviceStore(transport, self._options.budget)
             store.ensure([chunk], self._hasher)
         return chunk, store.sent
 

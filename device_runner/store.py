@@ -68,7 +68,10 @@ class DeviceStore:
         script = (
             f"umask 077; mkdir -p {ROOT}/store {ROOT}/runs || exit 1; "
             f'for old in {mine}; do [ -d "$old" ] || continue; '
-            '[ -f "$old/pid" ] && kill -9 "$(cat "$old/pid")" 2>/dev/null; rm -rf "$old"; done; '
+            # The number may be another process's by now.
+            'pid=$(cat "$old/pid" 2>/dev/null); '
+            f'grep -q {ROOT}/store "/proc/$pid/cmdline" 2>/dev/null && kill -9 "$pid"; '
+            'rm -rf "$old"; done; '
             f"find {ROOT}/runs -mindepth 1 -maxdepth 1 -mmin +{_STALE_MINUTES} "
             "-exec rm -rf {} + 2>/dev/null; "
             f"rm -f {ROOT}/store/*.partial; "

@@ -91,7 +91,8 @@ class Scene:
     def runner(self) -> RemoteRunner:
         chunk = self.luck.choice([64 << 20, 60_000, 150_000])
         return RemoteRunner(
-            devices.resolve(self.proxy.serial, {}), RemoteOptions(chunk_bytes=chunk)
+            devices.resolve(self.proxy.serial, {}),
+            RemoteOptions(chunk_bytes=chunk, silence_s=TIMEOUT_S),
         )
 
     def faults(self) -> list[Fault]:
