@@ -19,6 +19,7 @@ from devdiff.judging import check_names, classifier_outputs, judge_pairs
 from devdiff.ladder import Rung, RungResult
 from devdiff.places import check_device, open_device
 from devdiff.report import build
+from devdiff.report.html import page
 from devdiff.rundir import RunDirectory, open_run, write_json
 from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
 from devdiff.subject import Subject
@@ -71,13 +72,17 @@ class TestRequest:
 
 @dataclass(frozen=True, slots=True)
 class TestOutcome:
-    """The finished report (also in ``directory/report.json``) and the exit code it stands for."""
+    """The finished report (also in ``directory/report.json``) and the exit code it stands for.
+
+    ``page`` is the report for people; None when it could not be written.
+    """
 
     __test__ = False
 
     report: Mapping[str, Any]
     directory: Path
     exit_code: int
+    page: Path | None = None
 
 
 def export_and_test(
@@ -97,8 +102,13 @@ def export_and_test(
     compression = subject.check_compression(request.model, request.compression)
     host = [
         HostRunner.parse(text, request.running.threads)
-        for text in dict.fromkeys(request.running.host_runtimes)
+        for text in dict.fromkeys(request.running.hosts)
     ]
+    if not request.running.host_runtimes and host[0].kernels != "xnnpack":
+        events.note(
+            f"with --delegate {request.running.delegate} the host runs LiteRT's {host[0].kernels} "
+            "kernels, too; --host-runtime litert compares with XNNPACK's"
+        )
     check_device(request.running)
     with (
         open_run(run_dir, request.model.stem, request.fingerprint()) as run,
@@ -153,7 +163,19 @@ def export_and_test(
             },
         )
         write_json(run.report, report)
-        return TestOutcome(report, run.path, report["exit_code"])
+        written = _write_page(report, run, events)
+        return TestOutcome(report, run.path, report["exit_code"], written)
+
+
+def _write_page(report: Mapping[str, Any], run: RunDirectory, events: Events) -> Path | None:
+    """The page beside the report. The verdict stands without it, so no page is only a note."""
+    path = run.path / page.PAGE_NAME
+    try:
+        page.write(report, path, run.path)
+    except OSError as error:
+        events.note(f"no page: {error}; try devdiff report {run.path} --html FILE")
+        return None
+    return path
 
 
 def _classifiers(

@@ -19,8 +19,9 @@ examples:
   devdiff export-and-test model.tflite --source model.onnx --inputs samples.npz --exact
   devdiff export-and-test model.onnx --shape image:1,3,224,224 --json > report.json
 
-The run directory (devdiff-runs/… unless --run-dir names one) keeps artifacts, results and
-report.json; a run that was interrupted continues when the same command is given again.
+The run directory (devdiff-runs/… unless --run-dir names one) keeps artifacts, results,
+report.json and report.html; a run that was interrupted continues when the same
+command is given again.
 """
 
 
@@ -67,5 +68,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write((outcome.directory / "report.json").read_text())
     else:
-        terminal.show(outcome.report, console.stdout(), outcome.directory / "report.json")
+        out = console.stdout()
+        terminal.show(outcome.report, out, outcome.directory / "report.json")
+        if outcome.page is not None:
+            out.print(f"page: {outcome.page}", markup=False, soft_wrap=True)
     return outcome.exit_code

@@ -99,7 +99,11 @@ class Plotter:
         powers = [10**power for power in range(0, len(str(max(counts))), 2)]
         axes.set_yticks([0, *powers], ["0", *map(str, powers)])
         axes.yaxis.set_minor_locator(_no_ticks())
-        ticks = [place for place in places if place % 4 == 0 or abs(place) > reach]
+        ticks = [
+            place
+            for place in places
+            if place in (-reach - 1, -reach // 2, 0, reach // 2, reach + 1)
+        ]
         names = {-reach - 1: f"<-{reach}", reach + 1: f">{reach}"}
         axes.set_xticks(ticks, [names.get(tick, str(tick)) for tick in ticks])
         axes.set_xlabel("difference in LSB")
@@ -156,7 +160,7 @@ def _figure() -> tuple[Figure, Axes]:
     with matplotlib.rc_context(_SETTINGS):
         figure = Figure(figsize=_SIZE)
         # Fixed margins: fitting them to the labels doubles the time of a plot.
-        return figure, figure.add_axes((0.2, 0.2, 0.77, 0.76))
+        return figure, figure.add_axes((0.2, 0.2, 0.73, 0.76))
 
 
 def _plain_ticks(axis: Axis, low: float, high: float) -> None:

@@ -13,7 +13,6 @@ from markupsafe import Markup
 from devdiff.report.html.beside import Beside
 from devdiff.report.html.pictures import Picture, as_image, pixels_between, png
 from devdiff.report.html.plots import Plotter
-from devdiff.scan.trigger import Trigger
 from exporter.artifact import Array
 
 EXAMPLES_SHOWN: Final = 12
@@ -112,6 +111,8 @@ def _picture(arrays: Mapping[str, Array], which: str, place: int) -> Picture | N
 def _trigger(
     arrays: Mapping[str, Array], form: Any, examples: Mapping[str, Array]
 ) -> tuple[Part, ...]:
+    from devdiff.scan.trigger import Trigger
+
     bounds = _bounds(arrays)
     if bounds is None or not {"mask", "pattern", "shift"} <= set(arrays):
         return ()
