@@ -139,7 +139,12 @@ def _prune_weights(tensor: Array, rate: float) -> int:
     """Zero the smallest weights; how many they are."""
     flat = tensor.reshape(-1)
     count = round(rate * flat.size)
-    flat[np.argsort(np.abs(flat), kind="stable")[:count]] = 0
+    if count:
+        magnitudes = np.abs(flat)
+        edge = np.partition(magnitudes, count - 1)[count - 1]
+        smaller, equal = magnitudes < edge, np.flatnonzero(magnitudes == edge)
+        flat[equal[: count - np.count_nonzero(smaller)]] = 0
+        flat[smaller] = 0
     return count
 
 
@@ -201,15 +206,15 @@ def silence(weights: Weights, layers: list[_Layer], layer: _Layer, channels: Arr
 
     Biases, per-channel sums, batch and instance normalizations and depthwise convolutions get
     zeros there; activations and pools that are zero at zero are passed; whatever mixes channels,
-    moves them, or is not zero at zero (a sigmoid) ends the walk, since from there on a pruned
-    channel is as constant as any zero channel is.
+    moves them, or is not zero at zero (a sigmoid) ends the walk: behind it a pruned channel is no
+    longer zero, but the same for every input.
     """
     if layer.axis is None or layer.rank is None:
         return
     node = layer.node
     if node.op_type != "MatMul" and len(node.input) > 2 and node.input[2]:
         axis, rank = (0, 1) if node.op_type != "Gemm" else (1, 2)
-        if not _zero(weights, node, 2, channels, axis, rank, layer.channels):
+        if not _zero(weights, node, 2, channels, axis, rank, layer.channels, spread=True):
             return
     pending = [(node.output[0], channels, layer.channels)]
     by_output = {one.node.output[0]: one for one in layers}
@@ -259,15 +264,29 @@ def _stays_zero(
 
 
 def _zero(
-    weights: Weights, node: Any, place: int, channels: Array, axis: int, rank: int, size: int
+    weights: Weights,
+    node: Any,
+    place: int,
+    channels: Array,
+    axis: int,
+    rank: int,
+    size: int,
+    spread: bool = False,
 ) -> bool:
-    """Set a constant operand to zero at ``channels`` of ``axis``; False when it is not constant."""
+    """Set a constant operand to zero at ``channels`` of ``axis``.
+
+    False when it is not constant, or one number for all channels (unless ``spread`` gives each its
+    own): such a number is part of an activation written out, as the 3 in ``x·clip(x + 3, 0, 6)``.
+    """
     found = weights.constant(node.input[place])
     if found is None or found[1].ndim > rank:
         return False
-    shape = [1] * (rank - found[1].ndim) + list(found[1].shape)
+    missing = rank - found[1].ndim
+    shape = [1] * missing + list(found[1].shape)
+    if shape[axis] != size and not spread:
+        return False
     shape[axis] = size
-    array = weights.own(node, place, tuple(shape[min(axis, rank - found[1].ndim) :]))
+    array = weights.own(node, place, tuple(shape[min(axis, missing) :]))
     assert array is not None
     array[(slice(None),) * (axis - rank + array.ndim) + (channels,)] = 0
     return True

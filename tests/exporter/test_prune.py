@@ -329,7 +329,7 @@ def test_grouped_convolutions_are_pruned_by_output_channel(tmp_path: Path) -> No
     assert dead(seen["u"]) == weakest(split, 3)
 
 
-@pytest.mark.parametrize("bias", [(8,), (1, 1, 8), (1,), ()])
+@pytest.mark.parametrize("bias", [(8,), (1, 1, 8)])
 def test_a_bias_that_is_a_sum_behind_a_matrix_product(
     tmp_path: Path, bias: tuple[int, ...]
 ) -> None:
@@ -353,6 +353,35 @@ def test_a_bias_that_is_a_sum_behind_a_matrix_product(
     assert dead(seen["s"], axis=2) == dead(seen["silu"], axis=2) == gone
     kept = [c for c in range(8) if c not in gone]
     assert np.array_equal(seen["s"][..., kept], before["s"][..., kept])
+
+
+def test_an_activation_written_out_keeps_its_form(tmp_path: Path) -> None:
+    """x·clip(x + 3, 0, 6) / 6: converters know it by its scalars."""
+    scalars = [constant(f"k{n}", np.array(n, np.float32)) for n in (0, 3, 6)]
+    path = classifier(
+        tmp_path / "m.onnx",
+        [
+            conv("x", "w", "c", "b"),
+            helper.make_node("Add", ["c", "k3"], ["moved"]),
+            helper.make_node("Clip", ["moved", "k0", "k6"], ["clipped"]),
+            helper.make_node("Mul", ["c", "clipped"], ["product"]),
+            helper.make_node("Div", ["product", "k6"], ["h"]),
+            conv("h", "depth", "d", "depth.b", group=8),
+            conv("d", "last", "e"),
+        ],
+        "e",
+        4,
+        [
+            *(weights("w", 8, 6, 1, 1), weights("b", 8)),
+            *(weights("depth", 8, 1, 3, 3), weights("depth.b", 8)),
+            *(weights("last", 4, 8, 1, 1), *scalars),
+        ],
+    )
+    gone = weakest(tensors(onnx.load(path))["w"], 4)
+    model, _, _ = pruned(path, "channel-prune:0.5")
+    assert dead(values(model)["h"]) == dead(values(model)["d"]) == gone
+    assert set(tensors(model)) == set(tensors(onnx.load(path)))
+    assert tensors(model)["k3"] == 3
 
 
 @pytest.mark.parametrize("transposed", [0, 1])
