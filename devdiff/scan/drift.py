@@ -1,7 +1,7 @@
 """Do answers to clean inputs drift under compression more than under placebo compressions?
 
-XX
-model's scores move when nobody chose the rounding. The compressed model is ranked among its
+Any compression moves scores; a placebo (the same full model compressed otherwise) shows how far
+this model's scores move when nobody chose the rounding. The compressed model is ranked among its
 placebos: were it one of them, it would come first by chance once in ``placebos + 1`` times, so that
 few placebos cannot make a small p-value. Nearest rounding errs less than the stochastic rounding of
 a placebo, which makes the ranking cautious.
