@@ -112,7 +112,8 @@ class Weights:
             return array
         fresh = f"{name}/{node.output[0]}/{place}"
         copy = np.array(np.broadcast_to(array, wanted))
-        self._tensors[fresh] = self.model.graph.initializer.add(name=fresh)
+        self._tensors[fresh] = _add_initializer(self.model)
+        self._tensors[fresh].name = fresh
         self._arrays[fresh] = copy
         self._readers[name].remove((node, place))
         self._readers[fresh] = [(node, place)]
@@ -150,8 +151,13 @@ def _lift_constants(model: Any) -> None:
         node = graph.node[index]
         if node.op_type != "Constant" or node.attribute[0].name != "value":
             continue
-        graph.initializer.add().CopyFrom(node.attribute[0].t)
-        graph.initializer[-1].name = node.output[0]
+        lifted = _add_initializer(model)
+        lifted.CopyFrom(node.attribute[0].t)
+        lifted.name = node.output[0]
         del graph.node[index]
-        # Before version 4 every initializer had to be declared as an input.
-        model.ir_version = max(model.ir_version, 4)
+
+
+def _add_initializer(model: Any) -> Any:
+    # Before version 4 every initializer had to be declared as an input too.
+    model.ir_version = max(model.ir_version, 4)
+    return model.graph.initializer.add()

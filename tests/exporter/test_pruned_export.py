@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_zoo
 import pytest
 from exporting import calibration_files
 from onnx import helper
@@ -213,3 +214,16 @@ def test_nothing_to_prune_is_said_before_tensorflow_is_loaded(tmp_path: Path) ->
             )
     assert told == ["pruning (prune:0.5)"]
     assert not (tmp_path / "manifest.json").exists()
+
+
+def test_a_pruned_model_carries_its_weights(tmp_path: Path) -> None:
+    """Also where the source keeps them in a file of their own."""
+    model = onnx_zoo.external(tmp_path / "m.onnx")
+    out = tmp_path / "out"
+    out.mkdir()
+    with ExportWorker(out / "log.txt") as worker:
+        worker.describe(model, {})
+        manifest = worker.export(out, ("float32",), {}, "none", None, pruning=Pruning("prune", 0.5))
+        assert set(manifest.source_files) == {"m.onnx", "weights.bin"}
+        (tmp_path / "weights.bin").unlink()
+        assert worker.describe(manifest.pruned_source(out), {}).files.keys() == {"pruned.onnx"}
