@@ -11,20 +11,31 @@ from typing import Any, Final, Literal
 class Running:
     """Where a model runs: ``device`` as `devdiff.places.open_device` takes it.
 
+    ``host_runtimes`` are named as `HostRunner.parse` takes them; with none, `hosts` chooses.
     ``runtime`` is the device's runtime library: a path, a pinned one's name, or None.
     ``keep_going`` passes over samples that kill the runner on a phone.
     """
 
     device: str | None = None
-    host_runtimes: tuple[str, ...] = ("litert",)
+    host_runtimes: tuple[str, ...] = ()
     runtime: str | None = None
     delegate: Literal["xnnpack", "none", "gpu", "nnapi"] = "xnnpack"
     threads: int = 1
     keep_going: bool = False
     timeout_s: float = 120.0
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The host runtimes, the main one first.
+
+        Left open, it is LiteRT with the kind of kernels the device runs, so that a difference
+        between the two is the device's.
+        """
+        builtin = self.delegate == "none" and self.device != "none"
+        return self.host_runtimes or (("litert:builtin",) if builtin else ("litert",))
+
     def fingerprint(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "host_runtimes": self.hosts}
 
 
 @dataclass(frozen=True, slots=True)

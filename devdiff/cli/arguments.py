@@ -112,8 +112,8 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="RUNTIME[:KERNELS]",
-        help="litert (default), tflite-runtime or tensorflow, with :xnnpack (default), :builtin or "
-        ":reference; given again, the others become side rungs",
+        help="litert (default), tflite-runtime or tensorflow, with :xnnpack (default), :builtin "
+        "(default with --delegate none) or :reference; given again, the others become side rungs",
     )
     group.add_argument(
         "--runtime",
@@ -147,7 +147,7 @@ def running(args: argparse.Namespace) -> Running:
 
     return Running(
         device=args.device,
-        host_runtimes=tuple(args.host_runtime) or ("litert",),
+        host_runtimes=tuple(args.host_runtime),
         runtime=args.runtime,
         delegate=args.delegate,
         threads=args.threads,

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from broken_runtime import ABI, broken_runtime
 from command import DATA, DIGITS, devdiff
+from phone_bench import Digits
 from phone_fixtures import AdbServer
+from wire_proxy import Proxy, Spoil
 
 from devdiff.report.build import schema
+from device_runner import devices, runtime
+from device_runner.store import ROOT, Stored
 from device_runner.virtual.phone import VirtualPhone
 
 pytestmark = pytest.mark.slow
@@ -20,9 +27,11 @@ pytestmark = pytest.mark.slow
 StartPhone = Callable[..., VirtualPhone]
 
 
-def report_on(phone: VirtualPhone, folder: Path, *options: str, **variables: str) -> dict[str, Any]:
+def report_on(
+    phone: VirtualPhone, folder: Path, *options: str, model: Path = DIGITS, **variables: str
+) -> dict[str, Any]:
     device = ("--device", phone.serial)
-    done = devdiff("export-and-test", DIGITS, *DATA, *device, *options, "--json", cwd=folder,
+    done = devdiff("export-and-test", model, *DATA, *device, *options, "--json", cwd=folder,
                    env=variables)  # fmt: skip
     report: dict[str, Any] = json.loads(done.stdout)
     jsonschema.validate(report, schema())
@@ -57,13 +66,84 @@ def test_the_shipped_model_agrees_on_the_phone_in_every_element(
 def test_other_kernels_on_the_phone_are_counted_as_steps_of_deployment(
     start_phone: StartPhone, tmp_path: Path
 ) -> None:
-    report = report_on(start_phone(), tmp_path, "--delegate", "none", "--exact")
+    kernels = ("--delegate", "none", "--host-runtime", "litert")
+    report = report_on(start_phone(), tmp_path, *kernels, "--exact")
     assert report["verdict"] == "fail"
     assert report["attribution"]["step"] == "deployment"
     output = deployment(report)["comparison"]["outputs"][0]
     assert output["differing_elements"] > 0
     assert output["lsb"]["max_lsb"] >= 1
     assert device_rung(report)["about"]["delegate"] == "none"
+
+
+def test_without_a_delegate_the_host_takes_the_same_kind_of_kernels(
+    start_phone: StartPhone, tmp_path: Path
+) -> None:
+    device = ("--device", start_phone().serial)
+    done = devdiff("export-and-test", DIGITS, *DATA, *device, "--delegate", "none", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "the host runs LiteRT's builtin kernels, too" in done.stderr
+    (path,) = tmp_path.glob("devdiff-runs/*/report.json")
+    report = json.loads(path.read_text())
+    hosts = [rung for rung in report["rungs"] if rung["name"] in ("float", "int8")]
+    assert [rung["runner"] for rung in hosts] == ["litert:builtin"] * 2
+    assert report["options"]["running"]["host_runtimes"] == ["litert:builtin"]
+    assert device_rung(report)["about"]["nodes_delegated"] == 0
+    assert deployment(report)["comparison"]["outputs"][0]["lsb"]["max_lsb"] <= 1
+
+
+def test_a_phone_that_dies_while_it_is_sent_to_is_gone_on_with(
+    start_phone: StartPhone, tmp_path: Path
+) -> None:
+    phone = start_phone()
+    # Behind three megabytes nothing more arrives, as if the phone had become very slow.
+    proxy = Proxy(phone.port, up=Spoil(after=3 << 20, once=True))
+
+    def die() -> None:
+        proxy.spoiled.wait()
+        phone.kill()
+
+    death = threading.Thread(target=die)
+    death.start()
+    with contextlib.closing(proxy):
+        command = ("export-and-test", DIGITS, *DATA, "--device", proxy.serial)
+        done = devdiff(*command, cwd=tmp_path)
+        death.join()
+        assert done.returncode == 3, done.stderr
+        assert f"device: {proxy.serial}: the connection to the device is lost" in done.stderr
+        assert "0 of 600 samples are kept: run the same command again to continue" in done.stderr
+        proxy.target = start_phone().port
+        done = devdiff(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "continuing the unfinished run" in done.stderr
+    (path,) = tmp_path.glob("devdiff-runs/*/report.json")
+    report = json.loads(path.read_text())
+    assert report["verdict"] == "pass"
+    assert deployment(report)["comparison"]["outputs"][0]["differing_elements"] == 0
+
+
+def test_a_sample_that_kills_the_runner_is_named_and_passed_over_on_request(
+    start_phone: StartPhone, digits: Digits, tmp_path: Path
+) -> None:
+    phone, bad = start_phone(), 23
+    with devices.connect(devices.resolve(phone.serial, {})) as device:
+        real = Stored.of(runtime.for_device(ABI).path)
+        device.shell(f"mkdir -p {ROOT}/store")
+        device.push(real.path, real.remote)
+    library = broken_runtime(tmp_path, digits.encoded(bad), "crash")
+    options = ("--source", str(DIGITS), "--runtime", str(library))
+    report = report_on(phone, tmp_path, *options, model=digits.artifact.path)
+    assert report["exit_code"] == 3
+    assert f"SIGSEGV at sample {bad} of" in device_rung(report)["error"]
+    assert "--keep-going" in device_rung(report)["error"]
+
+    report = report_on(phone, tmp_path, *options, "--keep-going", model=digits.artifact.path)
+    assert report["verdict"] == "error"
+    assert device_rung(report)["failed"] == 1
+    found = deployment(report)["comparison"]
+    assert [(one["sample"], one["status"]) for one in found["failures"]] == [(bad, "crashed")]
+    assert found["compared"] == found["samples"] - 1
+    assert found["outputs"][0]["differing_elements"] == 0
 
 
 def test_a_running_adb_server_keeps_the_phone_and_serves_it(
