@@ -34,7 +34,7 @@ _UNARY: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
     "RSQRT": lambda value: torch.rsqrt(value.clamp_min(_TINY)),
     "SIGN": torch.sign,
     "SIN": torch.sin,
-    "SQRT": lambda value: torch.sqrt(value.clamp_min(_TINY)),
+    "SQRT": lambda value: torch.where(value > 0, torch.sqrt(value.clamp_min(_TINY)), 0.0),
     "SQUARE": torch.square,
     "TANH": torch.tanh,
 }

@@ -5,13 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from devdiff.scan.twin.site import Run, Site, builds, scaled
+from devdiff.scan.twin.site import Run, Site, builds, is_quantized, scaled
 
 
 @builds("QUANTIZE")
 def quantize(site: Site) -> Run:
-    ratio, finish = site.ratio(0), site.finish(activation="NONE")
-    return lambda value: finish(scaled(value, ratio))
+    """From float32 as it is computed; from another grid by a ratio of eight fractional bits.
+
+    A float NaN becomes the largest stored value, as on x86 (ARM makes it zero).
+    """
+    ratio = site.ratio(0)
+    if is_quantized(site.input(0)):
+        finish = site.finish(activation="NONE", halves_up=True)
+        ratio = round(256 * ratio) / 256
+        return lambda value: finish(value * ratio)
+    finish = site.finish(activation="NONE")
+    return lambda value: finish(torch.nan_to_num(value * ratio, nan=torch.inf))
 
 
 @builds("DEQUANTIZE")

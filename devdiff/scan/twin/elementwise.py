@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from devdiff.scan.twin.site import Run, Site, aligned, builds, scaled
+from devdiff.scan.twin.site import Run, Site, aligned, builds, is_quantized, scaled
 
 
 @builds("ADD", "SUB", "ADD_N")
 def add(site: Site) -> Run:
+    """The integer kernel multiplies stored steps by ratios of 21 bits, adds a half and shifts."""
     sign = -1.0 if site.operator.kind == "SUB" else 1.0
-    ratios = [site.ratio(position) for position in range(len(site.inputs))]
-    finish = site.finish()
+    positions = range(len(site.inputs))
+    ratios = [site.ratio(position) for position in positions]
+    integer = all(is_quantized(site.input(position)) for position in positions)
+    constants: dict[int, Tensor] = {}
+    if integer:
+        ratios = _fixed_point(site)
+        for position in positions:
+            if site.is_constant(position):
+                constants[position] = site.constant_steps(position).unsqueeze(0)
+    finish = site.finish(halves_up=integer)
 
-    def run(*values: Tensor) -> Tensor:
-        first, *others = aligned(*values)
+    def run(*carried: Tensor) -> Tensor:
+        first, *others = aligned(*(constants.get(i, value) for i, value in enumerate(carried)))
         total = scaled(first, ratios[0])
         for value, ratio in zip(others, ratios[1:], strict=True):
             total = torch.add(total, value, alpha=sign * ratio)
         return finish(total)
 
     return run
+
+
+def _fixed_point(site: Site) -> list[float]:
+    """Output steps for a stored step of each input, to 21 bits of the largest ratio."""
+    exact = [site.own_scale(position) / site.out_scale() for position in range(len(site.inputs))]
+    unit = 2.0 ** (math.floor(math.log2(max(exact))) - 20)
+    return [round(ratio / unit) * unit for ratio in exact]
 
 
 @builds("MUL")

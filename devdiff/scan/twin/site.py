@@ -58,7 +58,7 @@ def is_quantized(tensor: GraphTensor) -> bool:
 
 
 def on_grid(
-    tensor: GraphTensor, low: float = -np.inf, high: float = np.inf
+    tensor: GraphTensor, low: float = -np.inf, high: float = np.inf, halves_up: bool = False
 ) -> Callable[[Tensor], Tensor]:
     """Rounds steps of a quantized tensor to what it can hold, within ``[low, high]`` real units."""
     assert tensor.scales is not None
@@ -66,7 +66,7 @@ def on_grid(
     scale, zero_point, grid = float(tensor.scales[0]), int(tensor.zero_points[0]), _grid(tensor)
     least = max(float(grid[0] - zero_point), float(np.round(low / scale)))
     most = min(float(grid[1] - zero_point), float(np.round(high / scale)))
-    return lambda steps: round_to_range(steps, least, most)
+    return lambda steps: round_to_range(steps, least, most, halves_up)
 
 
 def _grid(tensor: GraphTensor) -> tuple[int, int]:
@@ -118,6 +118,12 @@ class Site:
             raise self.unknown(f"{tensor.name!r} is computed, not constant")
         return self.constants[tensor.index]
 
+    def constant_steps(self, position: int) -> Tensor:
+        """A constant, quantized input in its own steps, whole numbers where it lies on its grid."""
+        steps = self.constant(position) / self.own_scale(position)
+        whole = torch.round(steps)
+        return torch.where((steps - whole).abs() < 1e-3, whole, steps)
+
     def integers(self, position: int) -> list[int]:
         """A constant integer input (axes, sizes, a shape), flat."""
         return [int(value) for value in self.constant(position).reshape(-1).tolist()]
@@ -126,6 +132,10 @@ class Site:
         """Real units of one carried step of an input."""
         tensor = self.input(position)
         return 1.0 if tensor.index in self.constants else self._scale(tensor)
+
+    def own_scale(self, position: int) -> float:
+        """Real units of one stored step of an input, constant or not."""
+        return self._scale(self.input(position))
 
     def zero_point(self, position: int) -> float:
         """The stored value behind real zero, 0 where the input is not quantized."""
@@ -140,7 +150,7 @@ class Site:
             return 1.0
         assert tensor.scales is not None
         if len(tensor.scales) > 1:
-            raise self.unknown(f"{tensor.name!r} is computed, with a scale for every channel")
+            raise self.unknown(f"{tensor.name!r} has a scale for every channel")
         scale = float(tensor.scales[0])
         if scale <= 0:
             raise self.unknown(f"{tensor.name!r} has a scale of {scale}")
@@ -150,7 +160,9 @@ class Site:
         """Steps of an output for one carried step of an input."""
         return self.scale(position) / self.out_scale(output)
 
-    def finish(self, output: int = 0, activation: str | None = None) -> Callable[[Tensor], Tensor]:
+    def finish(
+        self, output: int = 0, activation: str | None = None, halves_up: bool = False
+    ) -> Callable[[Tensor], Tensor]:
         """What ends an operator: its fused activation and, on a quantized output, rounding."""
         name = activation or self.options.get("fused_activation_function", "NONE")
         tensor = self.outputs[output]
@@ -160,7 +172,7 @@ class Site:
             raise self.unknown(f"fused with {name}")
         low, high = _BOUNDS[name]
         if is_quantized(tensor):
-            return on_grid(tensor, low, high)
+            return on_grid(tensor, low, high, halves_up)
         if name == "NONE":
             return _same
         if name == "RELU":
