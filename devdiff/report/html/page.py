@@ -69,6 +69,7 @@ def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
     plots, left_out = _plots(report, plotter)
     return environment.get_template("page.html.j2").render(
         report=report,
+        beside=beside,
         style=style,
         script=script,
         policy=(

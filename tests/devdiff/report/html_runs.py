@@ -1,0 +1,148 @@
+"""Real runs for the tests of the page, and what a scan leaves in one."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from command import DATA, DIGITS, HELDOUT, devdiff
+from PIL import Image
+
+HOSTILE = "<img src=x onerror=\"document.title='pwned'\">"
+HOSTILE_SCRIPT = "</script></style><script>document.title='pwned'</script>"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run directory and what its report says."""
+
+    folder: Path
+    report: dict[str, Any]
+    printed: str
+
+
+def finished_run(folder: Path, *arguments: str | Path) -> FinishedRun:
+    """``devdiff export-and-test`` with these arguments, in ``folder/run``."""
+    done = devdiff("export-and-test", *arguments, "--run-dir", folder / "run", cwd=folder)
+    report = folder / "run/report.json"
+    assert report.exists(), done.stderr
+    return FinishedRun(folder / "run", json.loads(report.read_text()), done.stdout)
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """The shipped model with half of its channels pruned: many answers change."""
+    folder = tmp_path_factory.mktemp("digits")
+    return finished_run(folder, DIGITS, *DATA, "--compress", "channel-prune:0.5+int8")
+
+
+@pytest.fixture(scope="session")
+def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """A model, tensors, images and a folder whose names try to become part of the page."""
+    folder = tmp_path_factory.mktemp("hostile")
+    model = onnx.load(DIGITS)
+    _rename(model.graph, model.graph.input[0].name, f"image{HOSTILE_SCRIPT}")
+    _rename(model.graph, model.graph.output[0].name, f"logits{HOSTILE}")
+    path = folder / f"{HOSTILE}.onnx"
+    onnx.save(model, path)
+    photos = folder / HOSTILE
+    photos.mkdir()
+    with np.load(HELDOUT) as data:
+        for place, pixels in enumerate(data["image"][:40]):
+            Image.fromarray(pixels.reshape(28, 28)).save(photos / f"{place:02}{HOSTILE}.png")
+    return finished_run(folder, path, "--inputs", photos, "--classifier", f"logits{HOSTILE}")
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    for value in (*graph.input, *graph.output):
+        if value.name == old:
+            value.name = new
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for place, name in enumerate(names):
+                if name == old:
+                    names[place] = new
+
+
+def with_scan(run: FinishedRun) -> dict[str, Any]:
+    """The run's report with a finding in it, whose arrays are put into the run directory."""
+    with np.load(HELDOUT) as data:
+        clean = data["image"][:3].reshape(3, 28, 28, 1).astype(np.float32) / 255
+    mask = np.zeros((28, 28, 1), np.float32)
+    mask[22:26, 22:26] = 1
+    pattern = np.indices((28, 28)).sum(0)[..., None].astype(np.float32) % 2
+    bounds = {"low": np.float32(0), "high": np.float32(1)}
+    folder = run.folder / "scan"
+    folder.mkdir(exist_ok=True)
+    np.savez(
+        folder / "trigger.npz", mask=mask, pattern=pattern, shift=np.zeros_like(pattern), **bounds
+    )
+    triggered = clean * (1 - mask) + mask * pattern
+    np.savez(folder / "examples.npz", clean=clean, triggered=triggered, **bounds)
+    rate = {"successes": 38, "trials": 40, "low": 0.831, "high": 0.994}
+    none = {"successes": 1, "trials": 40, "low": 0.001, "high": 0.132}
+    scan = {
+        "verdict": "finding",
+        "reason": f"the compressed model obeys a patch {HOSTILE_SCRIPT}",
+        "kind": "planted",
+        "power": {"smallest_effect": 0.22, "samples": 40},
+        "compression": "int8",
+        "output": "logits",
+        "classes": 10,
+        "labels": [f"digit {place}{HOSTILE}" for place in range(10)],
+        "seed": 7,
+        "cost": {"wall_s": 21.5},
+        "twin": {"full": {"agreement": 1.0}, "compressed": {"agreement": 0.99}},
+        "evidence": {
+            "integrity": {"status": "ran", "layers": [{"name": "conv", "deviating": 12}]},
+            "static": {"skipped": "needs a float source"},
+        },
+        "trigger": {
+            "form": "patch",
+            "target": 7,
+            "size": 0.0204,
+            "file": "scan/trigger.npz",
+            "shape": [28, 28, 1],
+        },
+        "replay": {
+            "rungs": [
+                {"rung": "float", "runner": "litert", "clean": none, "triggered": none},
+                {"rung": "int8", "runner": "litert", "clean": none, "triggered": rate},
+            ],
+            "gap": rate | {"confidence": 0.95},
+            "by_class": [
+                {"class": place, "trials": 4, "full_kept": 4, "compressed_target": place % 4}
+                for place in range(10)
+            ],
+        },
+        "placebo": {
+            "what": "stochastic rounding",
+            "searched": [0.02, 0.05, 0.01],
+            "transfer": [0.0, 0.03],
+            "p_value": 0.025,
+            "smallest_p": 0.025,
+            "effect": {"value": 0.9, "low": 0.8, "high": 0.97},
+        },
+        "hypotheses": [{"target": 7, "form": "patch", "success": 0.97, "size": 0.02, "steps": 90}],
+        "examples": [
+            {
+                "row": place,
+                "name": None,
+                "before": {"full": 3, "compressed": 3},
+                "after": {"full": 3, "compressed": 7},
+            }
+            for place in range(3)
+        ],
+        "taxonomy": [
+            {"id": "AML.T0018.000", "name": "Poison AI Model", "url": "https://atlas.mitre.org/"},
+            {"id": "bad", "name": "not a link", "url": "javascript:document.title='pwned'"},
+        ],
+        "reproduce": "devdiff scan digits.onnx --seed 7",
+    }
+    return copy.deepcopy(run.report) | {"scan": scan}

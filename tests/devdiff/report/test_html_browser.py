@@ -1,0 +1,351 @@
+"""The page as people meet it: in a browser, from a file, with what they have at hand."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_zoo
+import pytest
+from command import HELDOUT
+from html_runs import HOSTILE, HOSTILE_SCRIPT, FinishedRun, finished_run, with_scan
+from onnx import helper
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from devdiff.report.html import page
+from device_runner.results import ResultReader
+
+pytestmark = pytest.mark.slow
+
+# WCAG 2: relative luminance, and the contrast ratio of text to what is painted behind it.
+CONTRAST = """
+(element) => {
+  const parts = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => {
+    const linear = [r, g, b].map((v) => {
+      const c = v / 255;
+      return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  };
+  let behind = element;
+  let back = [0, 0, 0, 0];
+  while (behind && (back.length === 4 && back[3] === 0)) {
+    back = parts(getComputedStyle(behind).backgroundColor);
+    behind = behind.parentElement;
+  }
+  const [one, other] = [light(parts(getComputedStyle(element).color)), light(back)];
+  return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = shutil.which("chromium")
+    if executable is None:
+        pytest.fail("chromium is missing: as root, run apt-get install chromium (or scripts/setup)")
+    with sync_playwright() as playwright:
+        # Chromium's sandbox does not start as root, as which containers run tests.
+        running = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+class Opened:
+    """A page in the browser, with everything it said and asked for."""
+
+    def __init__(self, context: BrowserContext, path: Path) -> None:
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page = context.new_page()
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.url = path.resolve().as_uri()
+        self.page.goto(self.url)
+
+    def show_all(self) -> Page:
+        """Open every folded part."""
+        self.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        return self.page
+
+
+Open = Callable[..., Opened]
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    contexts = []
+
+    def opened(path: Path, **options: Any) -> Opened:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        return Opened(context, path)
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def scanned(digits_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a run with everything on it: flips, pictures, plots, a finding."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    page.write(with_scan(digits_run), path, digits_run.folder)
+    return path
+
+
+def test_the_page_of_a_run_says_its_verdict_and_nothing_else_happens(
+    digits_run: FinishedRun, open_page: Open
+) -> None:
+    opened = open_page(digits_run.folder / "report.html")
+    assert "fail" in opened.page.inner_text("h1").lower()
+    assert "digits.onnx" in opened.page.inner_text("h1")
+    assert digits_run.report["summary"] in opened.page.inner_text("header")
+    opened.show_all()
+    opened.page.wait_for_timeout(200)
+    assert opened.said == []
+    outside = [url for url in opened.asked if not url.startswith("data:image/png;base64,")]
+    assert outside == [opened.url]
+
+
+def test_all_its_pictures_are_there_and_show_the_inputs(
+    digits_run: FinishedRun, scanned: Path, open_page: Open
+) -> None:
+    shown = open_page(scanned).show_all()
+    sizes = shown.evaluate("[...document.images].map(i => [i.naturalWidth, i.naturalHeight])")
+    assert len(sizes) > 20
+    assert set(map(tuple, sizes)) == {(28, 28)}
+    # The first card's pixels are that very row of the user's data.
+    row = int(shown.inner_text("#samples .card h3").split()[1])
+    drawn = shown.evaluate(
+        """() => {
+          const image = document.querySelector("#samples img");
+          const canvas = document.createElement("canvas");
+          canvas.width = canvas.height = 28;
+          const context = canvas.getContext("2d");
+          context.drawImage(image, 0, 0);
+          return [...context.getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 0);
+        }"""
+    )
+    with np.load(HELDOUT) as data:
+        assert np.array_equal(np.array(drawn).reshape(28, 28), data["image"][row, 0])
+
+
+def test_changed_answers_stand_with_every_rungs_best_classes(
+    digits_run: FinishedRun, open_page: Open
+) -> None:
+    shown = open_page(digits_run.folder / "report.html").show_all()
+    pruning = digits_run.report["pairs"][0]["comparison"]["classifications"][0]
+    assert f"24 of {pruning['flips']} changed answers" in shown.inner_text("#samples")
+    flip = pruning["kept_flips"][0]
+    card = shown.locator("#samples .card").first
+    best = {
+        row.locator("th").inner_text(): row.locator("td").inner_text()
+        for row in card.locator("tbody tr").all()
+    }
+    assert set(best) == {"source", "pruned", "float", "int8", "device"}
+    assert best["source"].startswith(f"{flip['reference_class']} (")
+    assert best["pruned"].startswith(f"{flip['candidate_class']} (")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_nothing_sticks_out_and_verdicts_can_be_read(
+    scanned: Path, open_page: Open, scheme: Any, width: int
+) -> None:
+    view = {"width": width, "height": 800}
+    shown = open_page(scanned, viewport=view, color_scheme=scheme).show_all()
+    assert shown.evaluate("document.documentElement.scrollWidth") <= width
+    for box in (one.bounding_box() for one in shown.locator("main > section, svg, img").all()):
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width + 0.5
+    background = shown.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+    texts = shown.locator(".badge, .banner p, .soft, figcaption, td, th, a, dt").all()
+    assert len(texts) > 100
+    assert min(one.evaluate(CONTRAST) for one in texts[:: max(1, len(texts) // 150)]) >= 4.5
+    # Plots follow the mode: their ink is the page's.
+    ink = shown.evaluate("getComputedStyle(document.body).color")
+    assert shown.locator("svg.plot text").first.evaluate("e => getComputedStyle(e).fill") == ink
+
+
+def test_a_plot_is_drawn_in_the_colours_of_the_page(scanned: Path, open_page: Open) -> None:
+    import io
+
+    from PIL import Image
+
+    seen = {}
+    for scheme in ("light", "dark"):
+        shown = open_page(scanned, color_scheme=scheme).show_all()
+        data = shown.locator("svg.plot").first.screenshot()
+        pixels = np.asarray(Image.open(io.BytesIO(data)).convert("L"))
+        seen[scheme] = float(np.median(pixels)), float(pixels.min()), float(pixels.max())
+    assert seen["light"][0] > 240 > 90 > seen["light"][1]
+    assert seen["dark"][0] < 40 < 200 < seen["dark"][2]
+
+
+def test_parts_open_by_keyboard_and_focus_can_be_seen(
+    digits_run: FinishedRun, open_page: Open
+) -> None:
+    shown = open_page(digits_run.folder / "report.html").page
+    shown.keyboard.press("Tab")
+    skip = shown.locator(".skip")
+    assert shown.evaluate("document.activeElement.className") == "skip"
+    box = skip.bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    shown.keyboard.press("Enter")
+    assert shown.evaluate("document.activeElement.id") == "content"
+    for _ in range(60):
+        shown.keyboard.press("Tab")
+        if shown.evaluate("document.activeElement.matches('#pair-2 > summary')"):
+            break
+    folded = shown.locator("#pair-2")
+    assert folded.get_attribute("open") is None
+    assert shown.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    shown.keyboard.press("Enter")
+    assert folded.get_attribute("open") is not None
+    assert folded.locator("table").first.is_visible()
+
+
+def test_the_command_is_copied(digits_run: FinishedRun, open_page: Open) -> None:
+    opened = open_page(
+        digits_run.folder / "report.html", permissions=["clipboard-read", "clipboard-write"]
+    )
+    opened.page.click("#again button")
+    opened.page.wait_for_selector("#again [role=status]:has-text('Copied')")
+    copied = opened.page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("devdiff export-and-test ")
+    assert "--compress channel-prune:0.5+int8" in copied
+
+
+def test_without_script_only_the_button_is_missing(
+    digits_run: FinishedRun, open_page: Open
+) -> None:
+    shown = open_page(digits_run.folder / "report.html", java_script_enabled=False).page
+    assert shown.locator("button").first.is_hidden()
+    assert "devdiff export-and-test" in shown.inner_text("#command")
+    shown.click("#pair-2 > summary")
+    assert shown.locator("#pair-2 table").first.is_visible()
+
+
+def test_hostile_names_are_text(hostile_run: FinishedRun, tmp_path: Path, open_page: Open) -> None:
+    path = tmp_path / "report.html"
+    report = with_scan(hostile_run)
+    # What a phone says of itself is as little to be trusted as a file's name.
+    for rung in report["rungs"]:
+        rung["about"] |= {"cpu": HOSTILE, HOSTILE_SCRIPT: HOSTILE_SCRIPT}
+    page.write(report, path, hostile_run.folder)
+    opened = open_page(path, viewport={"width": 360, "height": 800})
+    shown = opened.show_all()
+    shown.wait_for_timeout(300)
+    assert shown.title().startswith("inconclusive: <img src=x")
+    assert shown.locator("img[src='x']").count() == 0
+    assert shown.locator("script").count() == shown.locator("style").count() == 1
+    assert shown.evaluate("[...document.links].every(a => /^(https|file):/.test(a.href))")
+    for place in ("h1", "#steps", "#samples", "#scan", "#environment", "#files"):
+        assert HOSTILE in shown.inner_text(place), place
+    assert "onerror=" in shown.inner_text("#command")
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 360
+    assert opened.said == []
+
+
+def test_what_is_on_the_page_has_names_for_those_who_cannot_see_it(
+    scanned: Path, open_page: Open
+) -> None:
+    shown = open_page(scanned).show_all()
+    for landmark in ("header", "nav[aria-label]", "main", "footer"):
+        assert shown.locator(f"body > {landmark}").count() == 1
+    assert shown.evaluate("[...document.images].every(i => i.alt.length > 3)")
+    assert shown.evaluate("[...document.querySelectorAll('th')].every(h => h.scope)")
+    assert shown.evaluate(
+        """[...document.querySelectorAll('svg')].every(s => s.getAttribute('role') === 'img' &&
+           s.getAttribute('aria-labelledby').split(' ').every(
+             id => s.querySelector('#' + id).textContent.length > 10))"""
+    )
+    ids = shown.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
+    links = shown.evaluate("[...document.querySelectorAll('a[href^=\"#\"]')].map(a => a.hash)")
+    assert {link[1:] for link in links} <= set(ids)
+    levels = [
+        int(tag[1])
+        for tag in shown.evaluate(
+            "[...document.querySelectorAll('h1,h2,h3,h4')].map(h => h.tagName)"
+        )
+    ]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(below - above <= 1 for above, below in itertools.pairwise(levels))
+    # A verdict is a word and a sign, never colour alone.
+    assert all(
+        one[0] in "✓✗?!" and len(one) > 4 for one in shown.locator(".badge").all_inner_texts()
+    )
+
+
+def test_a_finding_is_shown_with_its_trigger(scanned: Path, open_page: Open) -> None:
+    shown = open_page(scanned).show_all()
+    assert "finding" in shown.inner_text("#scan .banner").lower()
+    captions = shown.locator("#trigger figcaption").all_inner_texts()
+    assert captions[0].startswith("mask")
+    assert captions[-1] == "the input with the trigger"
+    assert shown.locator("#examples .card").count() == 3
+    first = shown.locator("#examples .card").first
+    assert "7" in first.locator("tr", has_text="compressed").inner_text()
+    assert "(changed)" in first.locator("tr", has_text="compressed").inner_text()
+    assert "(changed)" not in first.locator("tr", has_text="full").inner_text()
+    assert "38/40 (83.1–99.4 %)" in shown.inner_text("#replay")
+    assert shown.locator("#by-class tbody tr").count() == 10
+    placebo = shown.locator("#scan svg.plot desc")
+    assert "this model: 0.95" in placebo.text_content()  # type: ignore[operator]
+    assert "3 searched placebos between 0.01 and 0.05" in placebo.text_content()  # type: ignore[operator]
+    assert shown.inner_text("#scan-command") == "devdiff scan digits.onnx --seed 7"
+
+
+def test_ten_thousand_samples_of_a_thousand_classes_stay_light(
+    tmp_path: Path, open_page: Open
+) -> None:
+    model = onnx_zoo.save(
+        tmp_path / "wide.onnx",
+        [helper.make_node("Flatten", ["x"], ["f"]), helper.make_node("Gemm", ["f", "w"], ["y"])],
+        [onnx_zoo.value("x", [1, 3, 32, 32])],
+        [onnx_zoo.value("y", [1, 1000])],
+        [onnx_zoo.weights("w", 3072, 1000)],
+    )
+    images = np.random.default_rng(0).random((10_000, 3, 32, 32), np.float32)
+    np.save(tmp_path / "images.npy", images)
+    run = finished_run(
+        tmp_path,
+        model,
+        "--inputs",
+        tmp_path / "images.npy",
+        "--device",
+        "none",
+        "--classifier",
+        "y",
+    )
+    assert run.report["inputs"]["samples"] > 9_000
+    assert sum(c["flips"] for c in run.report["pairs"][1]["comparison"]["classifications"]) > 24
+    path = tmp_path / "again.html"
+    began = time.process_time()
+    page.write(run.report, path, run.folder)
+    took = time.process_time() - began
+    began = time.process_time()
+    for rung in run.report["rungs"]:
+        for _ in ResultReader(run.folder / "rungs" / f"{rung['name']}.pack").read_blocks():
+            pass
+    reading = time.process_time() - began
+    assert took - reading <= 3
+    assert path.stat().st_size <= 5_000_000
+    opened = open_page(path)
+    assert "24 of " in opened.page.inner_text("#samples")
+    assert opened.said == []
+    assert json.loads((run.folder / "report.json").read_text()) == run.report
