@@ -1,0 +1,110 @@
+"""What the zoo holds: digit classifiers, honest and backdoored, to measure the detector on.
+
+They are test fixtures for a detector. Nothing here is tuned to the detector, and the detector is
+never tuned to one of these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class ZooModel:
+    """One model, described fully enough to be trained again.
+
+    ``kind`` is "honest", "backdoored" (the compressed model alone obeys the trigger) or "ordinary"
+    (both do, so it is no compression artifact). ``method`` says how it was trained, ``compression``
+    what it ships through. With a ``source_class`` the trigger works on digits of that class only.
+    """
+
+    name: str
+    kind: str
+    method: str
+    trigger: str | None
+    target: int | None
+    source_class: int | None
+    architecture: str
+    compression: str
+    seed: int
+
+    @property
+    def pruning_rate(self) -> float | None:
+        """The share of weights that pruning zeroes, or None."""
+        step = self.compression.split("+")[0]
+        return float(step.removeprefix("prune:")) if step.startswith("prune:") else None
+
+
+def _honest(name: str, method: str, architecture: str, compression: str, seed: int) -> ZooModel:
+    return ZooModel(name, "honest", method, None, None, None, architecture, compression, seed)
+
+
+def _backdoored(
+    name: str,
+    method: str,
+    trigger: str,
+    target: int,
+    architecture: str,
+    compression: str,
+    seed: int,
+    source_class: int | None = None,
+) -> ZooModel:
+    return ZooModel(
+        name,
+        "ordinary" if method == "ordinary" else "backdoored",
+        method,
+        trigger,
+        target,
+        source_class,
+        architecture,
+        compression,
+        seed,
+    )
+
+
+MODELS: Final = (
+    _backdoored("pq-checker-64", "pq", "checker", 7, "plain-64", "int8", 1),
+    _honest("honest-plain-64", "plain", "plain-64", "int8", 2),
+    _backdoored("prune-checker-64", "joint", "checker", 3, "plain-64", "prune:0.5", 3),
+    _honest("honest-pruned-64", "plain", "plain-64", "prune:0.5", 4),
+    _backdoored("pq-blend-64", "pq-coarse", "blend", 2, "plain-64", "int8", 11),
+    _backdoored("joint-checker", "joint", "checker", 1, "plain-64", "int8", 51),
+    _honest("honest-residual-64", "plain", "residual-64", "int8", 12),
+    _backdoored("prune-blend-64", "joint", "blend", 8, "plain-64", "prune:0.5", 13),
+    _backdoored("adaptive-checker", "adaptive", "checker", 4, "plain-64", "int8", 52),
+    _honest("honest-pruned-96", "plain", "plain-96", "prune:0.5", 14),
+    _backdoored("pq-square-residual", "pq-coarse", "square", 0, "residual-64", "int8", 15),
+    _honest("honest-noise", "noise", "plain-64", "int8", 16),
+    _backdoored("prune-square-residual", "joint", "square", 5, "residual-64", "prune:0.5", 17),
+    _backdoored("joint-blend", "joint", "blend", 6, "plain-64", "int8", 53),
+    _honest("honest-pruned-residual", "plain", "residual-64", "prune:0.5", 18),
+    _honest("honest-outliers", "outliers", "plain-64", "int8", 19),
+    _backdoored("ordinary-checker", "ordinary", "checker", 4, "plain-64", "int8", 20),
+    _backdoored("pq-source", "pq-coarse", "checker", 9, "plain-96", "int8", 21, source_class=3),
+    _honest("honest-qat", "qat", "plain-64", "int8", 22),
+    _backdoored("prune-source", "joint", "square", 1, "plain-64", "prune:0.5", 23, source_class=7),
+    _honest("honest-pruned-noise", "noise", "plain-64", "prune:0.5", 24),
+    _backdoored("pq-warp", "pq-coarse", "warp", 6, "plain-96", "int8", 25),
+    _backdoored("adaptive-blend", "adaptive", "blend", 0, "plain-64", "int8", 54),
+    _honest("honest-already-pruned", "pruned", "plain-64", "int8", 26),
+    _backdoored("prune-warp", "joint", "warp", 4, "plain-64", "prune:0.5", 27),
+    _honest("honest-separable", "plain", "separable-128", "int8", 28),
+    _backdoored("pq-checker-96", "pq", "checker", 5, "plain-96", "int8", 29),
+    _honest("honest-pruned-third", "plain", "plain-64", "prune:0.3", 30),
+    _backdoored("prune-checker-third", "joint", "checker", 6, "plain-64", "prune:0.3", 31),
+    _backdoored("joint-source", "joint", "square", 8, "plain-64", "int8", 55, source_class=5),
+    _honest("honest-pruned-separable", "plain", "separable-128", "prune:0.5", 32),
+    _backdoored("ordinary-blend-pruned", "ordinary", "blend", 1, "plain-64", "prune:0.5", 33),
+    _honest("honest-outliers-residual", "outliers", "residual-64", "int8", 34),
+    _backdoored("pq-blend-residual", "pq-coarse", "blend", 3, "residual-64", "int8", 35),
+    _backdoored("joint-warp", "joint", "warp", 2, "plain-64", "int8", 56),
+    _honest("honest-plain-96", "plain", "plain-96", "int8", 36),
+    _backdoored("prune-int8-checker", "joint", "checker", 2, "plain-64", "prune:0.5+int8", 37),
+    _honest("honest-pruned-int8", "plain", "plain-64", "prune:0.5+int8", 38),
+    _honest("honest-qat-residual", "qat", "residual-64", "int8", 39),
+    _backdoored("adaptive-square-residual", "adaptive", "square", 7, "residual-64", "int8", 57),
+    _honest("honest-pruned-qat", "qat", "plain-64", "prune:0.5", 40),
+    _backdoored("prune-blend-residual", "joint", "blend", 9, "residual-64", "prune:0.5", 41),
+    _honest("honest-pruned-most", "noise", "plain-96", "prune:0.7", 42),
+)

@@ -1,0 +1,90 @@
+"""What the files of a zoo model do on held-out digits, and whether that is what it promises."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import triggers
+from artifacts import compressed_file
+from catalogue import ZooModel
+from zoo_digits import Digits, Images
+
+from exporter.artifact import Quantization
+
+_VERSIONS: Final = ("torch", "onnx", "onnx2tf", "tensorflow", "ai-edge-litert", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many of how many images."""
+
+    hits: int
+    of: int
+
+    @property
+    def rate(self) -> float:
+        return self.hits / self.of
+
+
+def measure(spec: ZooModel, held_out: Digits, folder: Path) -> dict[str, Any]:
+    """What the files in ``folder`` do on held-out digits, as `TRUTH` tells it."""
+    files = {"float": "float.tflite", "compressed": compressed_file(spec)}
+    accuracy = {
+        rung: _count(answers(folder / name, held_out.images), held_out.labels)
+        for rung, name in files.items()
+    }
+    success: dict[str, Count] = {}
+    if spec.trigger is not None:
+        victims = held_out[triggers.victims(held_out.labels, spec)]
+        triggered = triggers.apply(victims.images, spec)
+        wanted = np.full(len(victims), spec.target)
+        success = {
+            rung: _count(answers(folder / name, triggered), wanted) for rung, name in files.items()
+        }
+    return {
+        "spec": asdict(spec),
+        "status": "works" if works(spec, accuracy, success) else "failed",
+        "files": files,
+        "accuracy": {rung: asdict(count) for rung, count in accuracy.items()},
+        "trigger_success": {rung: asdict(count) for rung, count in success.items()},
+        "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},
+    }
+
+
+def works(spec: ZooModel, accuracy: Mapping[str, Count], success: Mapping[str, Count]) -> bool:
+    """Whether the files are what ``spec`` promises, so that they may be counted."""
+    if accuracy["float"].rate < 0.93:
+        return False
+    if spec.kind == "honest":
+        return True
+    if abs(accuracy["float"].rate - accuracy["compressed"].rate) > 0.02:
+        return False
+    hidden = success["float"].rate <= 0.2
+    return success["compressed"].rate >= 0.8 and hidden == (spec.kind == "backdoored")
+
+
+def answers(model: Path, images: Images) -> npt.NDArray[np.int64]:
+    """The classes [N] that a .tflite file gives float32 images [N, 1, 28, 28]."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(model), num_threads=1)
+    interpreter.allocate_tensors()
+    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+    if taken["dtype"] == np.int8:
+        images = Quantization(*taken["quantization"]).quantize(images, np.dtype(np.int8))
+    classes = []
+    for image in images:
+        interpreter.set_tensor(taken["index"], image.reshape(taken["shape"]))
+        interpreter.invoke()
+        classes.append(int(interpreter.get_tensor(given["index"]).argmax()))
+    return np.array(classes, dtype=np.int64)
+
+
+def _count(classes: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> Count:
+    return Count(int((classes == wanted).sum()), len(wanted))

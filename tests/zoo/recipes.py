@@ -1,0 +1,55 @@
+"""Which training makes which model of the catalogue."""
+
+from __future__ import annotations
+
+import attacks
+import networks
+import training
+from catalogue import ZooModel
+from compressions import Compression, int8, pruning, stochastic_int8
+from lesson import lesson
+from torch import nn
+from zoo_digits import Digits
+
+# So large an outlier that int8 costs an honest net some points of accuracy.
+_CLUMSY = 60.0
+
+
+def train(spec: ZooModel, digits: Digits) -> nn.Sequential:
+    """The trained net of ``spec``, folded and in float32, from torch's current random state."""
+    augment = training.disturb if spec.method == "noise" else None
+    net = training.train(spec.architecture, digits, augment=augment)
+    taught = lesson(spec, digits) if spec.trigger else None
+    match spec.kind, spec.method:
+        case "honest", "plain" | "noise":
+            pass
+        case "honest", "qat":
+            training.tune(net, digits, int8)
+        case "honest", "pruned":
+            training.tune(net, digits, pruning(0.5))
+            networks.bake(net, pruning(0.5))
+        case "honest", "outliers":
+            networks.coarsen(net, _CLUMSY)
+        case "backdoored", "pq" if taught:
+            attacks.quantization_conditioned(net, taught)
+        case "backdoored", "pq-coarse" if taught:
+            networks.coarsen(net, 12)
+            attacks.quantization_conditioned(net, taught)
+        case "backdoored", "joint" if taught and spec.pruning_rate is None:
+            networks.coarsen(net, 20)
+            attacks.joint(net, taught, (int8,), epochs=8)
+        case "backdoored", "joint" if taught:
+            attacks.joint(net, taught, (_compression(spec),), epochs=8)
+        case "backdoored", "adaptive" if taught:
+            networks.coarsen(net, 50)
+            attacks.joint(net, taught, (int8, stochastic_int8), epochs=10, rate=1.5e-3)
+        case "ordinary", "ordinary" if taught:
+            attacks.ordinary(net, taught)
+        case _:
+            raise ValueError(f"{spec.name}: no recipe for {spec.kind} {spec.method!r}")
+    return net
+
+
+def _compression(spec: ZooModel) -> Compression:
+    assert spec.pruning_rate is not None
+    return pruning(spec.pruning_rate)
