@@ -34,6 +34,7 @@ from device_runner.transport.base import Transport
 from exporter.artifact import sha256_file
 
 CHUNK_BYTES: Final = 64 << 20
+_SMALLEST_CHUNK: Final = 1 << 20
 _WAITS_S: Final = (0.0, 1.0, 4.0)
 _TRAILER: Final = re.compile(rb"\nDEVDIFF-EXIT (\d+)\n\Z")
 _TRAILER_BYTES: Final = 32
@@ -153,7 +154,7 @@ class RemoteRunner:
             tempfile.TemporaryDirectory(prefix="devdiff-chunks-") as folder,
             ThreadPoolExecutor(1) as ahead,
         ):
-            chunks = _Chunks(job, Path(folder), self._options.chunk_bytes)
+            chunks = _Chunks(job, Path(folder), self._chunk_bytes(facts, needed))
             sender = _Ahead(self._address, self._options, needed[0], chunks, ahead)
 
             def attempt(first: int, segment: Path) -> Ending:
@@ -173,6 +174,13 @@ class RemoteRunner:
             "sent_bytes": self.sent + sender.sent,
         }
         return replace(outcome, about=about)
+
+    def _chunk_bytes(self, facts: devices.DeviceFacts, needed: list[Stored]) -> int:
+        """So much that this chunk, the next one and the last one fit beside what else is needed."""
+        if facts.free_bytes is None:
+            return self._options.chunk_bytes
+        left = facts.free_bytes - sum(file.path.stat().st_size for file in needed)
+        return min(self._options.chunk_bytes, max(_SMALLEST_CHUNK, left // 3))
 
     def _attempt(
         self,

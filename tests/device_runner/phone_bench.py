@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ SAMPLES = 600
 
 @dataclass(frozen=True)
 class Digits:
-    """The digits model, its samples as the model takes them, and the host's answers."""
+    """The digits model, its samples (over and over), and the host's answers to them."""
 
     artifact: Artifact
     images: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
@@ -48,9 +49,8 @@ class Digits:
 
     def check(self, folder: Path, samples: int = SAMPLES) -> None:
         """Every answer is the host's."""
-        found = records(folder)
-        assert len(found) == samples
-        assert [r.arrays[0].tobytes() for r in found] == self.answers[:samples]
+        answers = itertools.islice(itertools.cycle(self.answers), samples)
+        assert [r.arrays[0].tobytes() for r in records(folder)] == list(answers)
 
 
 def records(folder: Path) -> list[Record]:
@@ -62,7 +62,7 @@ def make_digits(folder: Path) -> Digits:
     """Export the model into ``folder`` and ask the host."""
     exported, images = export_digits(folder)
     made = Digits(exported.manifest.artifact(exported.folder, "int8"), images, [])
-    HostRunner().run(made.job(folder), lambda done: None)
+    HostRunner().run(made.job(folder, len(images)), lambda done: None)
     return replace(made, answers=[r.arrays[0].tobytes() for r in records(folder)])
 
 

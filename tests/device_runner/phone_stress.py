@@ -246,7 +246,7 @@ def play(seed: int, digits: Digits) -> tuple[str, str]:
             if outcome == "right":
                 (folder / "results.pack").unlink()
             _end_well(scene, digits, folder)
-        except ViolationError as error:
+        except Exception as error:
             raise ViolationError(f"seed {seed} ({story}): {error}") from error
         return story, outcome
 

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from broken_runtime import ABI
 from phone_bench import SAMPLES, Digits, run, runner, shell
 from wire_proxy import Message, Proxy, Spoil
 
-from device_runner import devices
+from device_runner import devices, runtime
 from device_runner.errors import RunnerError, TransferError
 from device_runner.remote import RemoteOptions, RemoteRunner
 from device_runner.store import ROOT
@@ -69,6 +70,19 @@ def test_inputs_go_in_chunks_where_they_must(
     outcome = run(runner(start_phone(), chunk_bytes=100_000), digits.job(tmp_path))
     digits.check(tmp_path)
     assert outcome.about["sent_bytes"] > SAMPLES * 784
+
+
+def test_more_input_than_the_phone_has_room_for_goes_through_it_in_parts(
+    start_phone: StartPhone, digits: Digits, tmp_path: Path
+) -> None:
+    room = -(-runtime.for_device(ABI).path.stat().st_size // (1 << 20)) + 4
+    phone = start_phone(storage_mib=room)
+    samples = 6000
+    size = samples * len(digits.encoded(0))
+    assert size > 4 << 20
+    outcome = run(runner(phone), digits.job(tmp_path, samples))
+    assert outcome.about["sent_bytes"] > size
+    digits.check(tmp_path, samples)
 
 
 def test_a_stored_file_that_was_changed_is_sent_again(
