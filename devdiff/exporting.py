@@ -19,7 +19,7 @@ from devdiff.verdict import Verdict, combine
 from device_runner.host import SOURCE_RUNNER, HostRunner
 from exporter.client import ExportWorker
 from exporter.compression import INT8_ONLY, Compression
-from exporter.manifest import MANIFEST_NAME, Manifest
+from exporter.manifest import EXPORTED_NAMES, MANIFEST_NAME, Manifest
 
 CHECKED_SAMPLES: Final = 20
 _WORK_NAME: Final = ".devdiff-export"
@@ -73,7 +73,7 @@ def export_model(request: ExportRequest, out: Path, events: Events | None = None
     if request.model.suffix != ".onnx":
         raise UsageError(f"{request.model} is finished already: give a source model (.onnx)")
     out.mkdir(parents=True, exist_ok=True)
-    (out / MANIFEST_NAME).unlink(missing_ok=True)
+    _clear(out)
     work = out / _WORK_NAME
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -102,6 +102,15 @@ def export_model(request: ExportRequest, out: Path, events: Events | None = None
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return ExportOutcome(manifest, out, *conversions)
+
+
+def _clear(out: Path) -> None:
+    """Remove an earlier export, so that no artifact of another compression stays beside this."""
+    manifest = out / MANIFEST_NAME
+    if manifest.exists():
+        manifest.unlink()
+        for name in EXPORTED_NAMES:
+            (out / name).unlink(missing_ok=True)
 
 
 def _check(

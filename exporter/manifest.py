@@ -39,6 +39,11 @@ class Recipe:
         return f"{'pruned-' if self.pruning else ''}{name}.tflite"
 
 
+# Every file an export may leave beside its manifest.
+EXPORTED_NAMES: Final = (
+    PRUNED_NAME,
+    *("float.tflite", "int8.tflite", "pruned-float.tflite", "pruned-int8.tflite"),
+)
 FLOAT32: Final = Recipe("float32")
 INT8: Final = Recipe("int8")
 

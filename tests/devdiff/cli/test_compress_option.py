@@ -235,6 +235,16 @@ def test_a_conversion_beyond_tolerance_fails_the_export_of_the_unpruned_model_to
     document = json.loads(done.stdout)
     for name in ("conversion", "full_conversion"):
         assert document[name]["judgement"]["verdict"] == "fail"
+    # The next export into the folder leaves nothing of this one.
+    (tmp_path / "x/notes.txt").touch()
+    done = devdiff("export", "m.onnx", "--out", "x", "--compress", "none", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "x").iterdir()} == {
+        "float.tflite",
+        "manifest.json",
+        "export.log",
+        "notes.txt",
+    }
 
 
 def test_a_finished_file_is_not_compressed(tmp_path: Path) -> None:
