@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from devdiff.scan.twin.kernel import Kernel
 from devdiff.scan.twin.site import Run, Site, aligned, builds, scaled
 
 
@@ -14,10 +15,11 @@ def fully_connected(site: Site) -> Run:
     """Weights [out, in], constant or computed; the input's axes are merged to rows of ``in``."""
     if site.options.get("weights_format", 0) != 0:
         raise site.unknown("its weights are shuffled")
-    shape, finish = site.output.shape, site.finish()
-    bias = site.constant(2) / site.out_scale() if site.has(2) else None
+    shape = site.output.shape
     if not site.is_constant(1):
         factor = site.scale(0) * site.scale(1) / site.out_scale()
+        bias = site.constant(2) / site.out_scale() if site.has(2) else None
+        finish = site.finish()
 
         def product(value: Tensor, weights: Tensor, *_: Tensor | None) -> Tensor:
             rows = value.reshape(value.shape[0], -1, weights.shape[2])
@@ -27,11 +29,12 @@ def fully_connected(site: Site) -> Run:
 
         return product
 
-    matrix = site.constant(1) * site.ratio(0)
+    kernel = Kernel.of(site, 0, 1, 2, channel_axis=-1)
 
     def run(value: Tensor, *_: Tensor | None) -> Tensor:
-        rows = value.reshape(-1, matrix.shape[1])
-        return finish(functional.linear(rows, matrix, bias)).reshape(value.shape[0], *shape)
+        rows = value.reshape(-1, kernel.weights.shape[1])
+        made = functional.linear(rows, kernel.weights, kernel.bias)
+        return kernel.finish(made).reshape(value.shape[0], *shape)
 
     return run
 

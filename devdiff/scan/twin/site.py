@@ -120,9 +120,7 @@ class Site:
 
     def constant_steps(self, position: int) -> Tensor:
         """A constant, quantized input in its own steps, whole numbers where it lies on its grid."""
-        steps = self.constant(position) / self.own_scale(position)
-        whole = torch.round(steps)
-        return torch.where((steps - whole).abs() < 1e-3, whole, steps)
+        return snapped(self.constant(position) / self.own_scale(position))
 
     def integers(self, position: int) -> list[int]:
         """A constant integer input (axes, sizes, a shape), flat."""
@@ -192,6 +190,12 @@ class Site:
             return _same
         finish = self.finish(output, "NONE")
         return lambda steps: finish(steps * ratio)
+
+
+def snapped(steps: Tensor) -> Tensor:
+    """Steps without the last bits' noise: whole numbers where they were meant to be whole."""
+    whole = torch.round(steps)
+    return torch.where((steps - whole).abs() < 1e-3 * whole.abs().clamp(1, 100), whole, steps)
 
 
 def _same(value: Tensor) -> Tensor:
