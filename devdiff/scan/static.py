@@ -160,14 +160,11 @@ def _count(layer: LayerWeights) -> _Count:
 
 
 def _channels(layer: LayerWeights) -> Array:
-    """The weights' magnitudes in steps, float64 [channels, weights that share one scale]."""
+    """The weights' magnitudes in steps, float64 [channels, weights of each]."""
     steps = np.abs(layer.steps())
-    assert layer.scales is not None
-    # A channel of a scale of zero holds no steps.
+    # Where a channel's scale is zero there are no steps.
     steps = np.where(np.isfinite(steps), steps, 0.0)
-    if len(layer.scales) == 1:
-        return steps.reshape(1, -1)
-    return np.moveaxis(steps, layer.axis, 0).reshape(len(layer.scales), -1)
+    return np.moveaxis(steps, layer.axis, 0).reshape(steps.shape[layer.axis], -1)
 
 
 def _on_grid(channels: Array) -> Array:

@@ -41,8 +41,9 @@ class LayerWeights:
     ``floating`` float32 are the full model's weights, ``compressed`` float32 what the compressed
     model computes with. ``stored`` are its integers of type ``dtype``, ``scales`` float32[k] and
     ``zero_points`` int64[k] with k = 1 or ``shape[axis]``; all three are None when it stores
-    floats, and ``axis`` is then that of the operator's output channels. ``operator`` and ``tensor``
-    are indices into the compressed graph, ``full_operator`` and ``full_tensor`` into the full one.
+    floats. ``axis`` is that of the scales, or without several that of the output channels.
+    ``operator`` and ``tensor`` are indices into the compressed graph, ``full_operator`` and
+    ``full_tensor`` into the full one.
     """
 
     operator: int
@@ -116,12 +117,13 @@ class LayerWeights:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How well a layer's two sets of weights agree, those that were set to zero left out.
+    """How well a layer's two sets of weights agree where the compressed model has any.
 
-    Of the ``compared`` weights ``far_share`` are more than `FAR_STEPS` steps apart, and ``mean`` is
-    their mean distance in steps. ``correlation`` is the mean cosine of a channel's two sets, which
-    a factor per channel leaves alone. ``zeroed`` counts weights stored as zero that are more than
-    half a step from it. The three figures are None when there is nothing to compare.
+    Of the ``compared`` weights, those not stored as zero, ``far_share`` are more than `FAR_STEPS`
+    steps apart, and ``mean`` is their mean distance in steps. ``correlation`` is the mean cosine of
+    a channel's two sets, which a factor per channel leaves alone. ``zeroed`` counts weights stored
+    as zero that are more than half a step from it. The three figures are None when there is nothing
+    to compare.
     """
 
     compared: int
@@ -139,16 +141,17 @@ class Agreement:
 def agreement(layer: LayerWeights) -> Agreement:
     """Compare the layer's weights on both sides."""
     steps, stored = layer.steps(), layer.stored_steps()
-    zeroed = (stored == 0) & (np.abs(steps) > 0.5)
-    distance = np.abs(layer.saturated(steps) - stored)[~zeroed]
+    zero = stored == 0
+    zeroed = int(np.count_nonzero(zero & (np.abs(steps) > 0.5)))
+    distance = np.abs(layer.saturated(steps) - stored)[~zero]
     if distance.size == 0:
-        return Agreement(0, int(zeroed.sum()), None, None, None)
+        return Agreement(0, zeroed, None, None, None)
     return Agreement(
         compared=distance.size,
-        zeroed=int(zeroed.sum()),
+        zeroed=zeroed,
         far_share=float(np.mean(distance > FAR_STEPS)),
         mean=float(np.mean(distance)),
-        correlation=_correlation(layer, ~zeroed),
+        correlation=_correlation(layer, ~zero),
     )
 
 
@@ -314,7 +317,7 @@ def _layer(full: _Site, compressed: _Site) -> LayerWeights:
         kind=compressed.operator.kind,
         name=compressed.name,
         dtype=tensor.dtype,
-        axis=channels if tensor.scales is None else tensor.axis,
+        axis=channels if tensor.scales is None or len(tensor.scales) == 1 else tensor.axis,
         floating=full.values,
         compressed=compressed.values,
         stored=None if tensor.scales is None else np.atleast_1d(tensor.data),
