@@ -62,13 +62,11 @@ class Beside:
         if record.get("sha256") != self._report["inputs"]["sha256"]:
             self.problems.append("the inputs beside the report are not its own: no pictures")
             return {}
-        layout = self._report["inputs"]["preprocess"].get("layout")
-        channels_first = None if layout is None else layout == "NCHW"
         rows = {sample: self._report["samples"][str(sample)]["row"] for sample in samples}
         for position in range(sum(1 for _ in inputs.glob("[0-9]*.npy"))):
             try:
                 array = np.load(inputs / f"{position}.npy", mmap_mode="r", allow_pickle=False)
-                found = {s: as_image(array[row], channels_first) for s, row in rows.items()}
+                found = {s: as_image(array[row]) for s, row in rows.items()}
             except (OSError, ValueError, IndexError):
                 self.problems.append(f"inputs/{position}.npy cannot be read")
                 continue
@@ -87,15 +85,15 @@ class Beside:
         for rung in self._report["rungs"]:
             if rung["error"] or not wanted:
                 continue
-            name = f"{file_name(rung['name'])}.pack"
-            path = self._folder / "rungs" / name
+            name = f"rungs/{file_name(rung['name'])}.pack"
+            path = self._inside(name)
             try:
-                if not _is_result(path, rung["results_sha256"]):
-                    self.problems.append(f"rungs/{name} is not the one of this report")
+                if path is None or not _is_result(path, rung["results_sha256"]):
+                    self.problems.append(f"{name} is not the one of this report")
                     continue
                 answers = self._read(path, rung, output, wanted)
             except (OSError, PackError):
-                self.problems.append(f"rungs/{name} cannot be read: its answers are missing")
+                self.problems.append(f"{name} cannot be read: its answers are missing")
                 continue
             if answers is not None:
                 found[rung["name"]] = answers
@@ -103,8 +101,8 @@ class Beside:
 
     def arrays(self, name: str) -> dict[str, Array]:
         """The arrays of an .npz inside the run directory; empty when there is no such file."""
-        path = (self._folder / name).resolve()
-        if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
+        path = self._inside(name)
+        if path is None or not path.is_file():
             return {}
         try:
             with np.load(path, allow_pickle=False) as archive:
@@ -112,6 +110,11 @@ class Beside:
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             self.problems.append(f"{name} cannot be read")
             return {}
+
+    def _inside(self, name: str) -> Path | None:
+        """The file of that name; None when the name leads out of the run directory."""
+        path = (self._folder / name).resolve()
+        return path if path.is_relative_to(self._folder.resolve()) else None
 
     def _read(
         self, path: Path, rung: Mapping[str, Any], output: str, wanted: list[int]

@@ -35,12 +35,11 @@ class Picture:
         return max(self.width, self.height) < LONGEST_SIDE // 2
 
 
-def as_image(array: Array, channels_first: bool | None = None) -> Array | None:
+def as_image(array: Array) -> Array | None:
     """One sample as [H, W] or [H, W, 3]; None when it does not look like an image.
 
-    A leading axis of one is the batch. One or three channels stand last, or first where that is
-    told or the shape leaves no other choice; without an axis of channels both sides must be alike
-    enough for a picture.
+    A leading axis of one is the batch. One or three channels stand last or first (a picture is too
+    large for both to be possible); both sides must be alike enough for a picture.
     """
     value = array
     while value.ndim > 2 and value.shape[0] == 1:
@@ -49,12 +48,9 @@ def as_image(array: Array, channels_first: bool | None = None) -> Array | None:
         return value if _is_plane(value.shape) else None
     if value.ndim != 3:
         return None
-    last, first = value.shape[2] in _CHANNELS, value.shape[0] in _CHANNELS
-    if first and (channels_first or not last):
+    if value.shape[2] not in _CHANNELS:
         value = np.moveaxis(value, 0, 2)
-    elif not last:
-        return None
-    if not _is_plane(value.shape[:2]):
+    if value.shape[2] not in _CHANNELS or not _is_plane(value.shape[:2]):
         return None
     return value[:, :, 0] if value.shape[2] == 1 else value
 
@@ -98,8 +94,8 @@ def pixels_of(images: list[Array], preprocess: Mapping[str, Any]) -> Pixels:
         np.asarray(preprocess.get(name) or [usual], np.float32)
         for name, usual in (("mean", 0.0), ("std", 1.0))
     )
-    if not colours:
-        mean, std = mean[:1], std[:1]
+    channels = 3 if colours else 1
+    mean, std = (values if values.size == channels else values[:1] for values in (mean, std))
     scale = float(preprocess.get("scale") or 1.0)
     low, high = _range([image * std + mean for image in images])
     low, high = min(low / scale, high / scale), max(low / scale, high / scale)

@@ -1,0 +1,193 @@
+"""What the page says, and what it does with reports and run directories that lack something."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from html_runs import FinishedRun, with_scan
+
+from devdiff.report.build import schema
+from devdiff.report.html import page, words
+from devdiff.report.html.beside import Beside
+from devdiff.report.html.cards import gallery
+from devdiff.report.html.pictures import BUDGET_BYTES
+
+
+def bare_report(**more: Any) -> dict[str, Any]:
+    """The least a report can be: one rung, which could not run."""
+    rung = {
+        "name": "source",
+        "runner": "onnxruntime",
+        "precision": "float32",
+        "pruning": None,
+        "model": {"file": "m.onnx", "sha256": "0" * 64},
+        "identity": {},
+        "about": {},
+        "samples": 0,
+        "failed": 0,
+        "time": {"wall_s": 0.0, "median_ms": None, "p90_ms": None},
+        "results_sha256": None,
+        "error": "the runtime <died>",
+    }
+    inputs = {
+        "origin": "synthetic, seed 0",
+        "samples": 100,
+        "synthetic": True,
+        "labelled": False,
+        "sha256": "1" * 64,
+        "preprocess": {},
+        "seed": 0,
+        "calibration": {"origin": "none", "samples": 0},
+        "notes": ["a note"],
+    }
+    report = {
+        "schema_version": 1,
+        "devdiff": "0.1.0",
+        "finished": "2026-01-01T00:00:00+00:00",
+        "verdict": "error",
+        "exit_code": 3,
+        "summary": "rung source could not run: nothing is proven about it",
+        "attribution": None,
+        "model": {"name": "m.onnx", "sha256": "0" * 64, "files": {"m.onnx": "0" * 64}},
+        "inputs": inputs,
+        "samples": {},
+        "manifest": None,
+        "rungs": [rung],
+        "pairs": [],
+        "command": ["export-and-test", "m.onnx", "--inputs", "my photos"],
+        "options": {"running": {}, "gates": {}, "classifiers": []},
+    }
+    jsonschema.validate(report, schema())
+    return report | more
+
+
+def text_of(html: str) -> str:
+    return " ".join(re.sub(r"<(style|script)>.*?</\1>|<[^>]*>", " ", html, flags=re.S).split())
+
+
+def test_a_rung_that_could_not_run_is_an_error_in_words() -> None:
+    html = page.render(bare_report())
+    assert "! error" in text_of(html)
+    assert "the runtime &lt;died&gt;" in html
+    assert "Only one rung ran: there is nothing to compare." in html
+    assert "devdiff export-and-test m.onnx --inputs &#39;my photos&#39;" in html
+
+
+def test_the_policy_allows_its_own_style_and_script_and_nothing_else() -> None:
+    html = page.render(bare_report())
+    found = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
+    assert found is not None
+    policy = found[1].replace("&#39;", "'")
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    assert "unsafe" not in policy
+    assert not re.search(r"\bstyle=|\bon[a-z]+=|<link|<iframe|@import|url\((?!#)", html)
+
+
+@pytest.mark.parametrize(
+    "scan",
+    [
+        {"verdict": "error"},
+        {"verdict": "no finding", "reason": "nothing seen", "kind": None, "power": {}},
+        {"verdict": "finding", "trigger": {"form": "patch"}, "replay": {}, "placebo": {}},
+        {"verdict": "finding", "replay": {"gap": {"trials": 0}}, "placebo": {"searched": [0.1]}},
+        {"verdict": "finding", "examples": [{"row": 1}], "evidence": {"static": "skipped"}},
+        {"verdict": "finding", "trigger": {"file": "../../etc/passwd"}, "examples": [3, None]},
+    ],
+)
+def test_a_scan_that_lacks_parts_is_shown_without_them(
+    scan: dict[str, Any], tmp_path: Path
+) -> None:
+    html = page.render(bare_report(scan=scan), tmp_path)
+    assert words.mark(scan["verdict"]) + " " + scan["verdict"] in text_of(html)
+
+
+def test_the_layers_of_a_bisection_are_a_table_and_a_plot() -> None:
+    rows = [{"name": f"conv<{place}>", "sqnr_db": 30.0 - place} for place in range(5)]
+    html = page.render(bare_report(bisect={"layers": rows}))
+    assert "conv&lt;4&gt;" in html
+    assert "5 layers; the lowest is 26 at layer 4." in html
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), ("inf", "∞"), ("-inf", "-∞"), (0.000123456, "0.000123"), (7, "7"), (True, "yes")],
+)
+def test_numbers_are_short_and_infinities_signs(value: Any, text: str) -> None:
+    assert words.number(value) == text
+
+
+def test_a_rate_stands_with_its_interval() -> None:
+    rate = {"successes": 599, "trials": 600, "low": 0.9907, "high": 1.0}
+    assert words.proportion(rate) == "599/600 (99.1–100.0 %)"
+    assert words.proportion({"successes": 0, "trials": 0}) == "–"
+
+
+def test_pictures_stop_at_their_budget_and_the_page_says_so(tmp_path: Path) -> None:
+    """Photographs that do not compress, as many as can be named."""
+    count = 36
+    (tmp_path / "inputs").mkdir()
+    photos = np.random.default_rng(0).random((count, 1, 3, 160, 160), np.float32)
+    np.save(tmp_path / "inputs/0.npy", photos)
+    (tmp_path / "inputs/inputs.json").write_text(f'{{"sha256": "{"1" * 64}"}}')
+    flip = {"reference_class": 1, "candidate_class": 2, "tie": False}
+    worst = {"error": 0.5, "element": [0, 1], "reference": 1.0, "candidate": 0.5}
+    pair = {
+        "reference": "source",
+        "candidate": "float",
+        "step": "conversion",
+        "comparison": {
+            "classifications": [
+                {
+                    "output": "y",
+                    "flips": 40,
+                    "kept_flips": [{"sample": s} | flip for s in range(30)],
+                }
+            ],
+            "outputs": [{"name": "y", "worst": [{"sample": s} | worst for s in range(33, 36)]}],
+        },
+    }
+    report = bare_report(
+        pairs=[pair],
+        samples={str(s): {"row": s, "name": None, "label": None} for s in range(count)},
+    )
+    shown = gallery(report, Beside(tmp_path, report))
+    assert (shown.flips, shown.flips_shown, len(shown.cards)) == (40, 24, 27)
+    pictures = [card.picture for card in shown.cards if card.picture]
+    assert 10 < len(pictures) < 27
+    assert sum(len(picture.uri) for picture in pictures) <= BUDGET_BYTES
+    assert f"{27 - len(pictures)} pictures are left out to keep this page light" in shown.notes
+
+
+@pytest.mark.slow
+def test_report_json_alone_gives_a_page_without_pictures(digits_run: FinishedRun) -> None:
+    html = page.render(with_scan(digits_run))
+    assert "<img" not in html
+    assert "made from report.json alone: no pictures" in html
+    assert "logits: class 7 → 8" in html
+    assert "no picture of the trigger" in html
+
+
+@pytest.mark.slow
+def test_what_is_not_this_reports_is_not_shown(digits_run: FinishedRun, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(digits_run.folder, folder)
+    pack = folder / "rungs/int8.pack"
+    pack.write_bytes(pack.read_bytes()[:-1] + b"\1")
+    (folder / "rungs/float.pack").unlink()
+    record = folder / "inputs/inputs.json"
+    record.write_text(record.read_text().replace(digits_run.report["inputs"]["sha256"], "2" * 64))
+    html = page.render(digits_run.report, folder)
+    assert "rungs/int8.pack is not the one of this report" in html
+    assert "rungs/float.pack cannot be read" in html
+    assert "the inputs beside the report are not its own: no pictures" in html
+    assert "<img" not in html
+    (card, *_) = re.findall(r'<li class="card">.*?</table>', html, flags=re.S)
+    assert "source" in card
+    assert "device" in card
+    assert 'scope="row">int8' not in card
