@@ -16,27 +16,27 @@ static const uint32_t round_constants[64] = {
 static uint32_t turned(uint32_t value, int bits) { return value >> bits | value << (32 - bits); }
 
 static void add_block(uint32_t state[8], const unsigned char *block) {
-    uint32_t words[64], v[8];
+    uint32_t words[64];
     for (int i = 0; i < 16; i++, block += 4)
         words[i] = (uint32_t)block[0] << 24 | (uint32_t)block[1] << 16 | (uint32_t)block[2] << 8 |
                    block[3];
     for (int i = 16; i < 64; i++) {
-        uint32_t a = words[i - 15], b = words[i - 2];
-        words[i] = words[i - 16] + words[i - 7] + (turned(a, 7) ^ turned(a, 18) ^ a >> 3) +
-                   (turned(b, 17) ^ turned(b, 19) ^ b >> 10);
+        uint32_t near = words[i - 2], far = words[i - 15];
+        words[i] = words[i - 16] + words[i - 7] + (turned(far, 7) ^ turned(far, 18) ^ far >> 3) +
+                   (turned(near, 17) ^ turned(near, 19) ^ near >> 10);
     }
-    memcpy(v, state, sizeof v);
+    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
     for (int i = 0; i < 64; i++) {
-        uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
-        uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-        uint32_t first = v[7] + (turned(v[4], 6) ^ turned(v[4], 11) ^ turned(v[4], 25)) + choice +
-                         round_constants[i] + words[i];
-        uint32_t second = (turned(v[0], 2) ^ turned(v[0], 13) ^ turned(v[0], 22)) + majority;
-        memmove(v + 1, v, 7 * sizeof v[0]);
-        v[4] += first;
-        v[0] = first + second;
+        uint32_t first = h + (turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)) +
+                         ((e & f) ^ (~e & g)) + round_constants[i] + words[i];
+        uint32_t second = (turned(a, 2) ^ turned(a, 13) ^ turned(a, 22)) +
+                          ((a & b) ^ (a & c) ^ (b & c));
+        h = g, g = f, f = e, e = d + first;
+        d = c, c = b, b = a, a = first + second;
     }
-    for (int i = 0; i < 8; i++) state[i] += v[i];
+    state[0] += a, state[1] += b, state[2] += c, state[3] += d;
+    state[4] += e, state[5] += f, state[6] += g, state[7] += h;
 }
 
 /* Fills the buffer but at the end of the file; -1 with errno set when reading fails. */
