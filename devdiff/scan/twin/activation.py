@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from devdiff.scan.twin.site import Run, Site, builds, scaled
+from devdiff.scan.twin.site import Run, Site, builds, is_quantized, scaled
 
 # Below this a square root's slope would swamp every other gradient; no stored value is so small.
 _TINY: Final = 1e-30
@@ -21,12 +22,10 @@ _UNARY: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
     "ELU": functional.elu,
     "EXP": torch.exp,
     "FLOOR": torch.floor,
-    "HARD_SWISH": functional.hardswish,
     "LOG": torch.log,
     "LOGICAL_NOT": torch.logical_not,
     "LOGISTIC": torch.sigmoid,
     "NEG": torch.neg,
-    "RELU": torch.relu,
     "RELU6": functional.relu6,
     "RELU_0_TO_1": lambda value: torch.clamp(value, 0, 1),
     "RELU_N1_TO_1": lambda value: torch.clamp(value, -1, 1),
@@ -45,10 +44,35 @@ def unary(site: Site) -> Run:
     return _of_real_values(site, _UNARY[site.operator.kind])
 
 
+@builds("RELU")
+def relu(site: Site) -> Run:
+    """On another grid the kernel rounds twice: the product with the ratio's mantissa, then the
+    shift by its exponent.
+    """
+    if not is_quantized(site.output) or site.ratio(0) == 1.0:
+        return _of_real_values(site, torch.relu)
+    mantissa, exponent = math.frexp(site.ratio(0))
+    finish = site.finish(activation="RELU", halves_up=True)
+    if exponent >= 0:
+        return lambda value: finish(value * site.ratio(0))
+
+    def run(value: Tensor) -> Tensor:
+        product = value * mantissa
+        whole = product + (torch.floor(product + 0.5) - product).detach()
+        return finish(whole * 2.0**exponent)
+
+    return run
+
+
 @builds("LEAKY_RELU")
 def leaky_relu(site: Site) -> Run:
-    slope = float(site.options["alpha"])
-    return _of_real_values(site, lambda value: functional.leaky_relu(value, slope))
+    """One ratio above zero and another below; the integer kernel keeps eight bits of each."""
+    slope, ratio = float(site.options["alpha"]), site.ratio(0)
+    if not is_quantized(site.output):
+        return _of_real_values(site, lambda value: functional.leaky_relu(value, slope))
+    finish = site.finish(halves_up=True)
+    above, below = (round(256 * part) / 256 for part in (ratio, ratio * slope))
+    return lambda value: finish(torch.where(value >= 0, value * above, value * below))
 
 
 @builds("GELU")
