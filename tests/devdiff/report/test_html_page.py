@@ -79,6 +79,29 @@ def test_a_rung_that_could_not_run_is_an_error_in_words() -> None:
     assert "devdiff export-and-test m.onnx --inputs &#39;my photos&#39;" in html
 
 
+def test_a_step_that_could_not_be_compared_proves_nothing() -> None:
+    pair = {
+        "reference": "source",
+        "candidate": "device",
+        "step": "deployment",
+        "gates": True,
+        "judgement": {
+            "verdict": "error",
+            "reasons": ["rung device could not run: gone"],
+            "passing": {},
+        },
+        "comparison": None,
+    }
+    report = bare_report()
+    report["rungs"].append(report["rungs"][0] | {"name": "device"})
+    report["pairs"].append(pair)
+    jsonschema.validate(report, schema())
+    html = page.render(report)
+    assert '<details id="pair-1" open>' in html
+    assert "There is no comparison: nothing is proven about this step." in html
+    assert "deployment from source to device: error, not compared" in html
+
+
 def test_the_policy_allows_its_own_style_and_script_and_nothing_else() -> None:
     html = page.render(bare_report())
     found = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
