@@ -116,7 +116,8 @@ def check_integrity(full: Graph, compressed: Graph, *, zeros_allowed: bool = Fal
     """Compare every constant of ``compressed`` with the rounding of its value in ``full``.
 
     ``zeros_allowed`` when ``compressed`` was pruned and ``full`` was not: a weight may then be zero
-    instead. Raises `ScanError` when the two files are not one model.
+    instead, and so may the bias of a channel whose weights all are. Raises `ScanError` when the two
+    files are not one model.
     """
     layers = pair_layers(full, compressed)
     others = pair_constants(full, compressed)
@@ -176,7 +177,7 @@ def _check(
         zeroed=int(np.count_nonzero(zeroed)),
         scale_low=scale_low,
         scale_high=scale_high,
-        bias=_check_bias(layer, full, compressed),
+        bias=_check_bias(layer, full, compressed, zeros_allowed),
     )
 
 
@@ -202,10 +203,13 @@ def _scale_range(layer: LayerWeights) -> tuple[float | None, float | None]:
     return float(ratio.min()), float(ratio.max())
 
 
-def _check_bias(layer: LayerWeights, full: Graph, compressed: Graph) -> Deviations | None:
+def _check_bias(
+    layer: LayerWeights, full: Graph, compressed: Graph, zeros_allowed: bool
+) -> Deviations | None:
     """The bias against the float bias in steps of input scale times weight scale.
 
-    A bias that only one side has is compared with zeros: an exporter may add zeros, nobody else.
+    A bias that only one side has is compared with zeros, which an exporter may add. Pruning a whole
+    channel takes its bias along.
     """
     if layer.kind not in _BIAS_INPUTS:
         return None
@@ -218,6 +222,9 @@ def _check_bias(layer: LayerWeights, full: Graph, compressed: Graph) -> Deviatio
     if floating is None or stored is None:
         return None
     floating, stored = np.broadcast_arrays(floating.astype(np.float64), stored)
+    if zeros_allowed:
+        channels = np.moveaxis(layer.compressed, layer.axis, 0).reshape(len(stored), -1)
+        floating = np.where((stored == 0) & ~channels.any(axis=1), 0.0, floating)
     if stored.dtype.kind == "f":
         step = np.abs(floating).max(initial=0) / 127 or 1.0
         distance = np.abs(floating - stored) / step

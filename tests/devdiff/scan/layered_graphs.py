@@ -62,8 +62,9 @@ def float_graph(layers: Sequence[Layer]) -> Graph:
 
 
 def channel_scales(weights: Array) -> Array:
-    """Symmetric int8 scales, one for each output channel."""
-    return np.asarray(np.abs(weights).reshape(len(weights), -1).max(axis=1) / 127, np.float32)
+    """Symmetric int8 scales, one for each output channel, with a floor as converters have it."""
+    largest = np.abs(weights).reshape(len(weights), -1).max(axis=1)
+    return np.asarray(np.maximum(largest, 5e-7) / 127, np.float32)
 
 
 def int8_graph(
@@ -84,13 +85,11 @@ def int8_graph(
             scales = scales.max(keepdims=True)
         sizes = scales.astype(np.float64)
         shaped = sizes.reshape((-1,) + (1,) * (layer.weights.ndim - 1))
-        zeros = np.zeros(layer.weights.shape)
-        steps = np.divide(layer.weights, shaped, out=zeros, where=layer.weights != 0)
-        stored = np.clip(rounding(steps), -127, 127).astype(np.int8)
+        stored = np.clip(rounding(layer.weights / shaped), -127, 127).astype(np.int8)
         inputs = [source, builder.tensor("qw", stored, "int8", scales)]
         if layer.bias is not None:
             size = np.float64(np.float32(ACTIVATION_SCALE)) * sizes
-            bias = np.rint(layer.bias / size).astype(np.int32)
+            bias = np.rint(np.clip(layer.bias / size, -(2**31), 2**31 - 1)).astype(np.int32)
             inputs.append(builder.tensor("qb", bias, "int32", size))
         source = builder.tensor(f"{layer.name};fused", None, "int8", ACTIVATION_SCALE, -3)
         builder.operator(layer.kind, inputs, source)

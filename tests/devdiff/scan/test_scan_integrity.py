@@ -195,6 +195,23 @@ def test_pruned_weights_deviate_from_the_unpruned_model_unless_zeros_are_allowed
     assert (against_pruned.deviations, against_pruned.zeroed) == (0, 0)
 
 
+def test_pruned_channel_may_lose_its_bias_and_no_other_may() -> None:
+    layers = random_layers(15, *SHAPES)
+    weights, bias = layers[1].weights.copy(), layers[1].bias
+    assert bias is not None
+    weights[3] = 0
+    zeroed = np.where(np.arange(16) == 3, 0, bias).astype(np.float32)
+    other = np.where(np.arange(16) == 4, 0, bias).astype(np.float32)
+
+    def deviations(left: Array) -> int:
+        pruned_layer = dataclasses.replace(layers[1], weights=weights, bias=left)
+        compressed = int8_graph([layers[0], pruned_layer, layers[2]])
+        return check_integrity(float_graph(layers), compressed, zeros_allowed=True).deviations
+
+    assert deviations(zeroed) == 0
+    assert deviations(other) == 1
+
+
 def test_pruned_floats_must_be_copies_or_zero() -> None:
     layers = random_layers(11, *SHAPES)
     kept = pruned(layers, 0.07)
