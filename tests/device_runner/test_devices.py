@@ -274,7 +274,7 @@ def test_an_emulator_that_its_server_lost_is_reached_directly(
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -180,10 +180,10 @@ def test_a_phone_that_hangs_for_a_while_is_waited_for(
 
     def hang() -> None:
         phone.pause()
-        timers.append(threading.Timer(6, phone.resume))
+        timers.append(threading.Timer(14, phone.resume))
         timers[0].start()
 
-    run(runner(phone), digits.job(tmp_path, timeout_s=3), once(200, hang))
+    run(runner(phone), digits.job(tmp_path, timeout_s=10), once(200, hang))
     timers[0].join()
     digits.check(tmp_path)
 

@@ -76,28 +76,27 @@ def test_a_runner_the_phone_has_no_memory_for_is_told_so(
 def test_a_runner_that_is_killed_and_no_memory_was_short_is_told_so(
     phone: VirtualPhone, digits: Digits, tmp_path: Path
 ) -> None:
-    def kill() -> None:
-        shell(phone, f"kill -9 $(cat {ROOT}/runs/*/pid)")
+    timers: list[threading.Timer] = []
+
+    def progress(done: int) -> None:
+        """A second behind the last good sample the runner hangs at the next."""
+        if done == BAD and not any(timer.is_alive() for timer in timers):
+            timers.append(threading.Timer(1, shell, (phone, f"kill -9 $(cat {ROOT}/runs/*/pid)")))
+            timers[-1].start()
 
     library = str(broken_runtime(tmp_path, digits.encoded(BAD), "hang"))
-    timers = [threading.Timer(delay, kill) for delay in (6, 12, 18)]
+    with pytest.raises(RunnerError, match=rf"by SIGKILL \(.*somebody\) at sample {BAD} of"):
+        run(runner(phone, runtime=library), digits.job(tmp_path, SAMPLES), progress)
     for timer in timers:
-        timer.start()
-    try:
-        with pytest.raises(RunnerError, match=rf"by SIGKILL \(.*somebody\) at sample {BAD} of"):
-            run(runner(phone, runtime=library), digits.job(tmp_path, SAMPLES))
-    finally:
-        for timer in timers:
-            timer.cancel()
-            timer.join()
+        timer.join()
 
 
 def test_a_sample_that_hangs_the_runner_is_given_up_in_time(
     phone: VirtualPhone, digits: Digits, tmp_path: Path
 ) -> None:
     library = str(broken_runtime(tmp_path, digits.encoded(BAD), "hang"))
-    with pytest.raises(RunnerError, match=rf"no answer for 10 s and was stopped at sample {BAD}"):
-        run(runner(phone, runtime=library), digits.job(tmp_path, SAMPLES, timeout_s=10))
+    with pytest.raises(RunnerError, match=rf"no answer for 15 s and was stopped at sample {BAD}"):
+        run(runner(phone, runtime=library), digits.job(tmp_path, SAMPLES, timeout_s=15))
     assert "devdiff" not in shell(phone, "pgrep -fl '[d]evdiff/store'")
     assert shell(phone, f"ls {ROOT}/runs") == ""
 

@@ -144,7 +144,7 @@ class TestAPhoneThatAsks:
         begun = time.monotonic()
         with pytest.raises(DeviceAuthError) as caught:
             self.enter(phone, HOME=str(elsewhere))
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < 20
         text = str(caught.value)
         assert phone.serial in text
         assert str(elsewhere / ".android/adbkey.pub") in text

@@ -34,6 +34,8 @@ from device_runner.transport.wire import SocketWire
 from device_runner.virtual.phone import VirtualPhone
 
 MIB = 1 << 20
+# Far below every silence that is borne, and enough for a machine that has other things to do.
+SOON_S = 5
 
 
 def directly(port: int, timeout_s: float = 10) -> DirectTransport:
@@ -131,7 +133,7 @@ def test_a_lost_peer_is_noticed_at_once(
         begun = lost_since(proxy)
         with pytest.raises(DeviceLostError, match="lost") as caught:
             act(device, data, tmp_path)
-        assert begun() < 1
+        assert begun() < SOON_S
         assert not isinstance(caught.value, TransportTimeoutError)
         assert proxy.serial in str(caught.value)
         with pytest.raises(DeviceLostError):
@@ -165,21 +167,21 @@ def test_a_hung_peer_is_waited_for_as_long_as_was_said(
 ) -> None:
     spoil = Spoil(after=3 * MIB)
     proxy = proxied(up=spoil) if act is pushing else proxied(down=spoil)
-    with directly(proxy.port, timeout_s=1.5) as device:
+    with directly(proxy.port, timeout_s=2.5) as device:
         since = lost_since(proxy)
-        with pytest.raises(TransportTimeoutError, match=r"no answer for 1\.5 s while"):
+        with pytest.raises(TransportTimeoutError, match=r"no answer for 2\.5 s while"):
             if act is shelling:
-                device.shell(f"cat {data}", timeout_s=1.5)
+                device.shell(f"cat {data}", timeout_s=2.5)
             elif act is streaming:
-                for _ in device.stream(f"cat {data}", idle_s=1.5):
+                for _ in device.stream(f"cat {data}", idle_s=2.5):
                     pass
             else:
                 act(device, data, tmp_path)
-        assert since() < 2.5
+        assert since() < SOON_S
         begun = time.monotonic()
         with pytest.raises(DeviceLostError):
             device.shell("true")
-        assert time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun < SOON_S
     assert not (tmp_path / "there").exists()
     assert not (tmp_path / "here").exists()
 
@@ -189,13 +191,13 @@ def test_a_command_has_its_time_and_no_more(adbd: Adbd) -> None:
         begun = time.monotonic()
         with pytest.raises(TransportTimeoutError, match="1 s while running yes"):
             device.shell("yes", timeout_s=1)
-        assert 0.9 < time.monotonic() - begun < 2
+        assert 0.9 < time.monotonic() - begun < SOON_S
 
 
 def test_a_stream_has_time_for_each_piece(adbd: Adbd) -> None:
     with directly(adbd.port) as device:
-        steady = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done"
-        assert b"".join(device.stream(steady, idle_s=1)) == b"1\n2\n3\n4\n5\n6\n"
+        steady = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.6; done"
+        assert b"".join(device.stream(steady, idle_s=2.5)) == b"1\n2\n3\n4\n5\n6\n"
     with directly(adbd.port) as device:
         noisy = "echo 1; for i in 1 2 3 4 5 6 7 8 9; do echo $i >&2; sleep 0.3; done"
         with pytest.raises(TransportTimeoutError, match="1 s while running"):
@@ -210,20 +212,20 @@ def test_a_daemon_that_is_killed_is_noticed_at_once(own_adbd: Adbd) -> None:
         begun = time.monotonic()
         with pytest.raises(DeviceLostError, match="devdiff devices"):
             list(pieces)
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < SOON_S
     with pytest.raises(DeviceLostError, match="Connection refused"), directly(own_adbd.port):
         pass
 
 
 def test_a_daemon_that_hangs_is_noticed_in_time(own_adbd: Adbd) -> None:
-    with directly(own_adbd.port, timeout_s=1) as device:
+    with directly(own_adbd.port, timeout_s=2) as device:
         own_adbd.hang()
         with pytest.raises(TransportTimeoutError):
             device.size("/")
     begun = time.monotonic()
     with pytest.raises(TransportTimeoutError), directly(own_adbd.port, timeout_s=1):
         pass
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < SOON_S
 
 
 def test_the_same_transport_connects_again_after_a_loss(
@@ -335,7 +337,7 @@ class TestThroughAServer:
             since = lost_since(proxy)
             with pytest.raises(DeviceLostError) as caught:
                 act(device, data, tmp_path)
-            assert since() < 1
+            assert since() < SOON_S
             assert not isinstance(caught.value, TransportTimeoutError)
         assert not (tmp_path / "there").exists()
         assert not (tmp_path / "here").exists()
@@ -349,8 +351,8 @@ class TestThroughAServer:
         with ServerTransport(proxy.serial, server) as device:
             begun = time.monotonic()
             with pytest.raises(TransportTimeoutError):
-                device.shell(f"cat {data}", timeout_s=1.5)
-            assert time.monotonic() - begun < 2.5
+                device.shell(f"cat {data}", timeout_s=2.5)
+            assert time.monotonic() - begun < SOON_S
 
     def test_a_server_that_dies(self, adbd: Adbd, adb_server: AdbServer) -> None:
         adb_server.run("connect", adbd.serial)
@@ -362,7 +364,7 @@ class TestThroughAServer:
             begun = time.monotonic()
             with pytest.raises(DeviceLostError):
                 list(pieces)
-            assert time.monotonic() - begun < 1
+            assert time.monotonic() - begun < SOON_S
             with pytest.raises(DeviceLostError):
                 device.shell("true")
 
@@ -392,12 +394,18 @@ class TestThroughAServer:
     def test_the_server_lives_on(self, adbd: Adbd, adb_server: AdbServer) -> None:
         adb_server.run("connect", adbd.serial)
         adb_server.run("-s", adbd.serial, "wait-for-device")
-        before = adb_server.run("devices", "-l")
+
+        def told() -> list[str]:
+            # The server sees all emulators of this machine, whose state is not ours to know.
+            lines = adb_server.run("devices", "-l").splitlines()
+            return [line for line in lines if adbd.serial in line or "daemon" in line]
+
+        before = told()
         with ServerTransport(adbd.serial, ("127.0.0.1", adb_server.port)) as device:
             device.shell("true")
-        after = adb_server.run("devices", "-l")
-        assert before == after
-        assert "daemon" not in after
+        # Another server would say that its daemon starts, and count connections from one.
+        assert told() == before
+        assert len(before) == 1
 
 
 @pytest.mark.slow
@@ -422,7 +430,7 @@ class TestOnAVirtualPhone:
         assert not (tmp_path / "here").exists() or act is pulling
 
     def test_it_hangs(self, phone: VirtualPhone) -> None:
-        with directly(phone.port, timeout_s=2) as device:
+        with directly(phone.port, timeout_s=5) as device:
             assert device.shell("uname -m").stdout == b"aarch64\n"
             phone.pause()
             with pytest.raises(TransportTimeoutError):
