@@ -112,15 +112,13 @@ class RemoteRunner:
 
     def _ask(self, question: Callable[[Transport], _Answer]) -> _Answer:
         """The device's answer, asked for again when the connection breaks meanwhile."""
-        for left in reversed(range(len(_WAITS_S))):
-            transport, _ = self._connected()
+        for _ in _WAITS_S[1:]:
+            transport, _store = self._connected()
             try:
                 return question(transport)
             except DeviceLostError:
                 self._disconnect()
-                if not left:
-                    raise
-        raise AssertionError("unreachable")
+        return question(self._connected()[0])
 
     @staticmethod
     def _runner(facts: devices.DeviceFacts) -> Path:
@@ -176,11 +174,15 @@ class RemoteRunner:
         return replace(outcome, about=about)
 
     def _chunk_bytes(self, facts: devices.DeviceFacts, needed: list[Stored]) -> int:
-        """So much that this chunk, the next one and the last one fit beside what else is needed."""
+        """So much that this chunk, the next one and the last one fit beside what else is needed.
+
+        A power of two, so that a little less room at the next run makes no other chunks.
+        """
         if facts.free_bytes is None:
             return self._options.chunk_bytes
         left = facts.free_bytes - sum(file.path.stat().st_size for file in needed)
-        return min(self._options.chunk_bytes, max(_SMALLEST_CHUNK, left // 3))
+        room = 1 << max(_SMALLEST_CHUNK, left // 3).bit_length() - 1
+        return min(self._options.chunk_bytes, room)
 
     def _attempt(
         self,
