@@ -9,6 +9,7 @@ a placebo, which makes the ranking cautious.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -22,10 +23,13 @@ from devdiff.errors import ScanError
 from exporter.artifact import Array
 
 SIGNIFICANCE: Final = 0.05
+LEAST_FACTOR: Final = 1.5
+"""Drift of less than this times the median placebo's does not stand out, however many placebos."""
+_COUNTS: Final = ("flips", "largest_gain")
 
 
 class DriftStatus(Enum):
-    """``undecided``: beyond every placebo in some figure, but too few placebos, or none at all."""
+    """``undecided``: standing out in some figure, but among too few placebos, or none at all."""
 
     USUAL = "usual"
     UNUSUAL = "unusual"
@@ -37,19 +41,24 @@ class PlaceboRank:
     """One figure of the compressed model beside the placebos'.
 
     ``p`` is the share, the compressed model among them, that reach at least ``observed``, and
-    ``smallest_p`` what it would be beyond all placebos.
+    ``smallest_p`` what it would be beyond all placebos. ``factor`` is ``observed`` over the median
+    placebo, counts of samples over at least one.
     """
 
     observed: float
     placebos: tuple[float, ...]
     p: float
     smallest_p: float
+    factor: float
 
     @classmethod
-    def of(cls, observed: float, placebos: Sequence[float]) -> PlaceboRank:
+    def of(cls, observed: float, placebos: Sequence[float], floor: float = 0.0) -> PlaceboRank:
+        """``floor`` is the least that the median placebo counts for."""
         among = len(placebos) + 1
         reached = 1 + sum(placebo >= observed for placebo in placebos)
-        return cls(observed, tuple(placebos), reached / among, 1 / among)
+        usual = max(float(np.median(placebos)), floor) if placebos else floor
+        factor = observed / usual if usual else (math.inf if observed else 1.0)
+        return cls(observed, tuple(placebos), reached / among, 1 / among, factor)
 
     @property
     def first(self) -> bool:
@@ -85,7 +94,8 @@ class Drift:
     ``ranks`` compares, where there is at least one placebo: ``flips`` and ``largest_gain`` (the
     largest net gain of one class) in samples, ``margin`` (the mean magnitude of the margin's
     change) and ``relative_rms``. The status is ``unusual`` when a rank is significant at
-    `SIGNIFICANCE` after Bonferroni's correction for their number.
+    `SIGNIFICANCE` after Bonferroni's correction for their number, and its factor at least
+    `LEAST_FACTOR`.
     """
 
     status: DriftStatus
@@ -126,7 +136,9 @@ def drift(
     observed = _figures(full, compressed, units, classifier)
     null = [_figures(full, placebo, units, classifier) for placebo in placebos]
     ranks = {
-        name: PlaceboRank.of(value, [figures[name] for figures in null])
+        name: PlaceboRank.of(
+            value, [figures[name] for figures in null], floor=1.0 if name in _COUNTS else 0.0
+        )
         for name, value in observed.items()
         if null
     }
@@ -227,10 +239,10 @@ def _flow(full: Array, side: Array, units: _Units) -> tuple[ClassFlow, ...]:
 
 
 def _status(ranks: dict[str, PlaceboRank]) -> DriftStatus:
-    if any(rank.p * len(ranks) <= SIGNIFICANCE for rank in ranks.values()):
+    far = [rank for rank in ranks.values() if rank.factor >= LEAST_FACTOR]
+    if any(rank.p * len(ranks) <= SIGNIFICANCE for rank in far):
         return DriftStatus.UNUSUAL
-    # Too few placebos to be significant even as the first of all.
-    short = any(rank.smallest_p * len(ranks) > SIGNIFICANCE for rank in ranks.values())
-    if not ranks or (short and any(rank.first for rank in ranks.values())):
+    # Beyond all placebos and still not significant: there are too few of them.
+    if not ranks or any(rank.first and rank.p * len(ranks) > SIGNIFICANCE for rank in far):
         return DriftStatus.UNDECIDED
     return DriftStatus.USUAL

@@ -107,7 +107,15 @@ def test_few_placebos_cannot_decide(placebos: int) -> None:
     assert found.ranks["margin"].smallest_p == 1 / (placebos + 1)
 
 
-def test_fewer_drift_than_a_single_placebo_is_usual() -> None:
+def test_slightly_more_drift_than_all_placebos_is_usual() -> None:
+    found = among(noisy(scores(), 1, sigma=0.06), placebos_needed(4))
+
+    assert found.ranks["margin"].first
+    assert 1 < found.ranks["margin"].factor < 1.5
+    assert found.status is DriftStatus.USUAL
+
+
+def test_less_drift_than_a_single_placebo_is_usual() -> None:
     assert among(scores(), 1).status is DriftStatus.USUAL
 
 
@@ -123,6 +131,7 @@ def test_ties_with_placebos_count_against_a_finding() -> None:
     rank = PlaceboRank.of(2.0, [2.0, 1.0, 1.0])
 
     assert (rank.p, rank.smallest_p, rank.first) == (0.5, 0.25, False)
+    assert rank.factor == 2.0
 
 
 def test_outputs_of_any_shape_are_compared_by_their_relative_error() -> None:
