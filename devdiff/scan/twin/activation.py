@@ -26,9 +26,6 @@ _UNARY: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
     "LOGICAL_NOT": torch.logical_not,
     "LOGISTIC": torch.sigmoid,
     "NEG": torch.neg,
-    "RELU6": functional.relu6,
-    "RELU_0_TO_1": lambda value: torch.clamp(value, 0, 1),
-    "RELU_N1_TO_1": lambda value: torch.clamp(value, -1, 1),
     "ROUND": torch.round,
     "RSQRT": lambda value: torch.rsqrt(value.clamp_min(_TINY)),
     "SIGN": torch.sign,
@@ -44,15 +41,16 @@ def unary(site: Site) -> Run:
     return _of_real_values(site, _UNARY[site.operator.kind])
 
 
-@builds("RELU")
+@builds("RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1")
 def relu(site: Site) -> Run:
     """On another grid the kernel rounds twice: the product with the ratio's mantissa, then the
     shift by its exponent.
     """
-    if not is_quantized(site.output) or site.ratio(0) == 1.0:
-        return _of_real_values(site, torch.relu)
+    kind = site.operator.kind
+    if not is_quantized(site.output):
+        return site.finish(activation=kind)
     mantissa, exponent = math.frexp(site.ratio(0))
-    finish = site.finish(activation="RELU", halves_up=True)
+    finish = site.finish(activation=kind, halves_up=True)
     if exponent >= 0:
         return lambda value: finish(value * site.ratio(0))
 

@@ -46,7 +46,7 @@ def nearest(site: Site) -> Run:
 
 @builds("RESIZE_BILINEAR")
 def bilinear(site: Site) -> Run:
-    ratio, finish = site.ratio(0), site.finish(activation="NONE")
+    ratio, finish = site.ratio(0), site.finish(activation="NONE", halves_up=True)
     rows, columns = (_mixture(site, axis) for axis in (1, 2))
     rows = rows * ratio
 

@@ -34,6 +34,7 @@ _BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "NONE": (-np.inf, np.inf),
     "RELU": (0, np.inf),
     "RELU6": (0, 6),
+    "RELU_0_TO_1": (0, 1),
     "RELU_N1_TO_1": (-1, 1),
 }
 
