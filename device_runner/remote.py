@@ -306,7 +306,7 @@ class RemoteRunner:
             return
         folder = cache_root() / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        name = hashlib.sha256(self._address.serial.encode()).hexdigest()[:16]
+        name = hashlib.sha256(_phone(self.name).encode()).hexdigest()[:16]
         lock = FileLock(folder / f"{name}.lock")
         with suppress(TimeoutError):
             lock.acquire(blocking=False)
@@ -321,6 +321,12 @@ class RemoteRunner:
         if transport is not None:
             with suppress(DeviceError):
                 transport.__exit__(None, None, None)
+
+
+def _phone(serial: str) -> str:
+    """One name for a phone: an emulator on this machine is also reached by its port."""
+    match = re.fullmatch(r"(?:127\.0\.0\.1|localhost):(\d+)", serial)
+    return f"emulator-{int(match[1]) - 1}" if match else serial
 
 
 def _host() -> str:

@@ -16,6 +16,10 @@ _HEAD: Final = struct.Struct("<4sIIIII")
 _VERSION: Final = 0x01000001
 _MAX_DATA: Final = 1 << 18
 _OUR_STREAM: Final = 1
+# adbd names a connection by its file descriptor and drops a new one whose number an ended one still
+# holds.
+_TRIES: Final = 4
+_BETWEEN_TRIES_S: Final = 0.1
 _BANNER: Final = b"host::features=shell_v2,cmd,stat_v2\0"
 
 
@@ -33,13 +37,17 @@ class Answer(enum.Enum):
 def probe(port: int, timeout_s: float) -> Answer:
     """Shake hands with the daemon on 127.0.0.1 and have it run a command, once."""
     deadline = time.monotonic() + timeout_s
-    try:
-        with contextlib.closing(_Connection(port, deadline)) as connection:
-            if connection.greet() == b"AUTH":
-                return Answer.LOCKED
-            return Answer.READY if connection.echo() else Answer.SILENT
-    except (OSError, struct.error):
-        return Answer.SILENT
+    for left in reversed(range(_TRIES)):
+        try:
+            with contextlib.closing(_Connection(port, deadline)) as connection:
+                if connection.greet() == b"AUTH":
+                    return Answer.LOCKED
+                return Answer.READY if connection.echo() else Answer.SILENT
+        except ConnectionResetError:
+            time.sleep(_BETWEEN_TRIES_S if left else 0)
+        except (OSError, struct.error):
+            break
+    return Answer.SILENT
 
 
 class _Connection:

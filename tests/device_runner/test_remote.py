@@ -212,17 +212,19 @@ def test_the_store_keeps_to_its_budget(
     assert digits.artifact.sha256 in left
 
 
+@pytest.mark.parametrize("by_port", [False, True])
 def test_two_runs_on_one_phone_queue(
-    start_phone: StartPhone, digits: Digits, tmp_path: Path
+    start_phone: StartPhone, digits: Digits, tmp_path: Path, by_port: bool
 ) -> None:
     phone = start_phone()
+    serials = {"a": phone.serial, "b": f"127.0.0.1:{phone.port}" if by_port else phone.serial}
     failures: list[BaseException] = []
     waited: list[str] = []
 
     def one(name: str) -> None:
         try:
             (tmp_path / name).mkdir()
-            address = devices.resolve(phone.serial, {})
+            address = devices.resolve(serials[name], {})
             remote = RemoteRunner(address, RemoteOptions(), waited.append)
             run(remote, digits.job(tmp_path / name, samples=200))
         except BaseException as error:
