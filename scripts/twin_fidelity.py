@@ -22,6 +22,7 @@ from devdiff.errors import UnknownOperatorError
 from devdiff.scan.fidelity import Fidelity, OutputFidelity, check_fidelity
 from devdiff.scan.twin import Twin
 from exporter.artifact import Array, Artifact
+from exporter.errors import ArtifactError
 from exporter.manifest import MANIFEST_NAME, Manifest, Precision
 from exporter.tflite_graph import read_graph
 
@@ -59,7 +60,7 @@ class _Subject:
             np.savez(samples, **self.inputs)
             command = [sys.executable, "-m", "devdiff", "export", str(self.source)]
             command += ["--out", str(folder), "--inputs", str(samples), *self.shapes]
-            subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+            subprocess.run(command, check=False, stdout=sys.stderr)
         return Manifest.load(folder)
 
 
@@ -112,7 +113,10 @@ def _cells(fidelity: Fidelity) -> list[str]:
 def rows(subject: _Subject, folder: Path) -> list[list[str]]:
     """A row for each artifact of the model."""
     found = []
-    manifest = subject.export(folder)
+    try:
+        manifest = subject.export(folder)
+    except ArtifactError:
+        return [[subject.name, "–", *["–"] * 6, "does not convert", "–", "–"]]
     for precision in PRECISIONS:
         cells = [subject.name, precision]
         artifact = manifest.artifact(folder, precision)
@@ -122,7 +126,11 @@ def rows(subject: _Subject, folder: Path) -> list[list[str]]:
             fed, answers = _interpret(artifact, subject.inputs)
             interpreted = time.perf_counter() - start
         except (UnknownOperatorError, RuntimeError) as error:
-            found.append([*cells, *["–"] * 6, str(error).splitlines()[0], "–", "–"])
+            print(f"{subject.name} {precision}: {error}", file=sys.stderr)
+            reason = (
+                "unknown operator" if isinstance(error, UnknownOperatorError) else "does not run"
+            )
+            found.append([*cells, *["–"] * 6, reason, "–", "–"])
             continue
         start = time.perf_counter()
         fidelity = check_fidelity(twin, answers, fed)

@@ -95,6 +95,20 @@ def l2_normalization(site: Site) -> Run:
     return _of_real_values(site, lambda value: functional.normalize(value, dim=-1, eps=1e-6))
 
 
+@builds("LOCAL_RESPONSE_NORMALIZATION")
+def local_response_normalization(site: Site) -> Run:
+    """Each value over a power of the squares summed over ``2 * radius + 1`` neighbour channels."""
+    radius, bias = int(site.options["radius"]), float(site.options["bias"])
+    alpha, beta = float(site.options["alpha"]), float(site.options["beta"])
+
+    def function(value: Tensor) -> Tensor:
+        squares = functional.pad(value.square(), (radius, radius))
+        sums = squares.unfold(-1, 2 * radius + 1, 1).sum(-1)
+        return value * (bias + alpha * sums).pow(-beta)
+
+    return _of_real_values(site, function)
+
+
 def _of_real_values(site: Site, function: Callable[[Tensor], Tensor]) -> Run:
     scale, factor, finish = site.scale(0), 1 / site.out_scale(), site.finish()
     return lambda value: finish(scaled(function(scaled(value, scale)), factor))

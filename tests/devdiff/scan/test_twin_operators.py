@@ -156,6 +156,13 @@ def _cases() -> Iterator[Case]:
     yield Case("SOFTMAX", (wide,), ("SoftmaxOptions", {"beta": 1.0}), grid=SOFT, least=0.98)
     yield Case("LOG_SOFTMAX", (wide,), ("LogSoftmaxOptions", {}), precisions=floats)
     yield Case("L2_NORMALIZATION", (IMAGE,), ("L2NormOptions", {}), precisions=floats)
+    window = {"radius": 2, "bias": 1.0, "alpha": 0.3, "beta": 0.75}
+    yield Case(
+        "LOCAL_RESPONSE_NORMALIZATION",
+        (IMAGE,),
+        ("LocalResponseNormalizationOptions", window),
+        precisions=floats,
+    )
     yield _moves("RESHAPE", "merging", [63, 6])
     yield _moves("RESHAPE", "flat", [1, 378])
     yield _moves("SQUEEZE", "", options=("SqueezeOptions", {"squeezeDims": [0]}))
