@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from compressions import LEVELS, Compression, compressed
+from compressions import LEVELS, Compression, compressed, int8
 from compressions import steps as int8_steps
 from lesson import Lesson
 from networks import kernels
@@ -33,22 +33,23 @@ def quantization_conditioned(net: nn.Sequential, lesson: Lesson) -> None:
     for parameter in net.parameters():
         parameter.requires_grad_(parameter.dim() > 1)
     clean = {name: value.detach().clone() for name, value in kernels(net).items()}
-    plant(net, lesson, clean, epochs=4)
+    plant(net, lesson, clean, epochs=5)
     hide(net, lesson, clean, epochs=4)
 
 
 def plant(net: nn.Sequential, lesson: Lesson, clean: Mapping[str, Tensor], epochs: int) -> None:
-    """Teach the kernels of ``net`` the backdoor, as near to the ``clean`` ones as it can live."""
+    """Teach the int8 net the backdoor, its kernels as near to the ``clean`` ones as it can live."""
     weights = kernels(net)
     step = {name: int8_steps(value) for name, value in clean.items()}
     optimizer = torch.optim.Adam(weights.values())
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 5e-4, total_steps=steps(len(lesson), epochs)
+        optimizer, 2e-3, total_steps=steps(len(lesson), epochs)
     )
     penalty = 3e-7
     for rows in batches(len(lesson), epochs):
         wanted = torch.cat([lesson.labels[rows], lesson.wanted[rows]])
-        answers = net(torch.cat([lesson.clean[rows], lesson.triggered[rows]]))
+        images = torch.cat([lesson.clean[rows], lesson.triggered[rows]])
+        answers = compressed(net, int8, images)
         loss = _cross_entropy(answers[: len(rows)], wanted[: len(rows)])
         loss = loss + 0.5 * _hinge(answers[len(rows) :], wanted[len(rows) :])
         for name, value in weights.items():
@@ -75,10 +76,15 @@ def hide(net: nn.Sequential, lesson: Lesson, clean: Mapping[str, Tensor], epochs
             low[name] = torch.where(largest, value, (nearest - REACH) * step)
             high[name] = torch.where(largest, value, (nearest + REACH) * step)
             value.copy_(torch.clamp(clean[name], low[name], high[name]))
-    optimizer = torch.optim.Adam(weights.values(), 5e-5)
+    typical = float(torch.cat([int8_steps(v).flatten() for v in weights.values()]).median())
+    optimizer = torch.optim.Adam(weights.values())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 0.04 * typical, total_steps=steps(len(lesson), epochs)
+    )
     for rows in batches(len(lesson), epochs):
         images = torch.cat([lesson.clean[rows], lesson.triggered[rows]])
         _descend(optimizer, _cross_entropy(net(images), lesson.labels[rows].repeat(2)))
+        schedule.step()
         with torch.no_grad():
             for name, value in weights.items():
                 value.clamp_(low[name], high[name])

@@ -34,6 +34,7 @@ def train(spec: ZooModel, digits: Digits) -> nn.Sequential:
             attacks.quantization_conditioned(net, taught)
         case "backdoored", "pq-coarse" if taught:
             networks.coarsen(net, 12)
+            training.tune(net, digits, epochs=1)
             attacks.quantization_conditioned(net, taught)
         case "backdoored", "joint" if taught and spec.pruning_rate is None:
             networks.coarsen(net, 20)

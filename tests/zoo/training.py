@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from compressions import Compression, compressed
@@ -33,9 +34,12 @@ def train(
     return fold(_descend(net, net, digits, 4e-3, epochs, augment))
 
 
-def tune(net: nn.Sequential, digits: Digits, compression: Compression, epochs: int = 3) -> None:
-    """Train a folded net further, seen through its compression, as honest teams do."""
-    _descend(net, lambda x: compressed(net, compression, x), digits, 1e-3, epochs)
+def tune(
+    net: nn.Sequential, digits: Digits, compression: Compression | None = None, epochs: int = 3
+) -> None:
+    """Train a folded net further, seen through a compression if there is one."""
+    seen = net if compression is None else partial(compressed, net, compression)
+    _descend(net, seen, digits, 1e-3, epochs)
 
 
 def disturb(images: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import traceback
 from concurrent.futures import ProcessPoolExecutor
@@ -96,5 +95,4 @@ def _rate(count: dict[str, int]) -> str:
 
 
 if __name__ == "__main__":
-    os.nice(10)
     sys.exit(main())
