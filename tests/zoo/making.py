@@ -33,7 +33,8 @@ def make(spec: ZooModel, train: Digits, held_out: Digits, folder: Path) -> dict[
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{spec.name}-") as name:
         partial = Path(name)
-        write_onnx(net, partial / "model.onnx")
+        # In channels-last order the exporter would write a gather before the classifier.
+        write_onnx(net.to(memory_format=torch.contiguous_format), partial / "model.onnx")
         export(spec, partial, train.images)
         truth = measure(spec, held_out, partial) | {"training_seconds": round(seconds)}
         (partial / TRUTH).write_text(json.dumps(truth, indent=2) + "\n")
