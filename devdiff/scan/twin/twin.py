@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from devdiff.errors import UnknownOperatorError
 from devdiff.scan.twin.site import BUILDERS, Run, Site, is_quantized, on_grid, scaled
 from exporter.artifact import Array
 from exporter.tflite_graph import Graph, GraphOperator, GraphTensor
+
+# What a graph that parses can still do wrong: the twin is as suspicious of it as the interpreter.
+_MISFITS: Final = (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +109,10 @@ class Twin(torch.nn.Module):  # type: ignore[misc]
             if not everything and changed.isdisjoint(operator.inputs):
                 continue
             site = self._site(operator)
-            run = BUILDERS[operator.kind](site)
+            try:
+                run = BUILDERS[operator.kind](site)
+            except _MISFITS as error:
+                raise site.unknown(f"its options or shapes do not fit ({error!r})") from error
             fixed = all(i < 0 or i in self._constants for i in operator.inputs)
             if not fixed and operator.kind != "SHAPE":
                 done = {i for i in operator.inputs if last_use[i] == operator.index}
@@ -131,7 +138,11 @@ class Twin(torch.nn.Module):  # type: ignore[misc]
     def _run(
         self, operator: GraphOperator, run: Run, values: Mapping[int, Tensor]
     ) -> dict[int, Tensor]:
-        made = run(*(self._carried(index, values) for index in operator.inputs))
+        arguments = [self._carried(index, values) for index in operator.inputs]
+        try:
+            made = run(*arguments)
+        except _MISFITS as error:
+            raise self._site(operator).unknown(f"it cannot be computed ({error!r})") from error
         return dict(
             zip(operator.outputs, made if isinstance(made, tuple) else (made,), strict=True)
         )

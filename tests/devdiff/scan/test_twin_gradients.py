@@ -187,6 +187,23 @@ def test_unknown_forms_of_operators_are_named(tmp_path: Path) -> None:
         Twin(Graph(graph.tensors, (shuffled,), graph.inputs, graph.outputs))
 
 
+def test_options_that_are_missing_are_named() -> None:
+    with pytest.raises(UnknownOperatorError, match=r"MUL.*operator 0.*input 1"):
+        Twin(_graph("MUL"))
+    with pytest.raises(UnknownOperatorError, match=r"LEAKY_RELU.*do not fit.*alpha"):
+        Twin(_graph("LEAKY_RELU"))
+
+
+def test_shapes_that_do_not_fit_are_named() -> None:
+    twin = Twin(_graph("ABS"))
+    odd = GraphTensor(0, "t0", (1, 4), "float32", None, None, 0, None)
+    matrix = GraphTensor(1, "t1", (2, 3), "float32", None, None, 0, None)
+    reshape = GraphOperator(0, "RESHAPE", (0,), (1,), {})
+    assert twin(torch.ones(1, 4))[0].shape == (1, 4)
+    with pytest.raises(UnknownOperatorError, match=r"RESHAPE \(operator 0\).*cannot be computed"):
+        Twin(Graph((odd, matrix), (reshape,), (0,), (1,)))(torch.ones(1, 4))
+
+
 def test_logits_are_found_behind_a_softmax() -> None:
     graph = _graph("ABS")
     logits = before_softmax(graph, graph.outputs[0])
