@@ -79,6 +79,7 @@ class RemoteRunner:
         self._open = ExitStack()
         self._transport: Transport | None = None
         self._store: DeviceStore | None = None
+        self._described: devices.DeviceFacts | None = None
         self._run = ""
         self._locked = False
         self.sent = 0
@@ -108,7 +109,9 @@ class RemoteRunner:
         }
 
     def _facts(self) -> devices.DeviceFacts:
-        return self._ask(devices.describe)
+        if self._described is None:
+            self._described = self._ask(devices.describe)
+        return self._described
 
     def _ask(self, question: Callable[[Transport], _Answer]) -> _Answer:
         """The device's answer, asked for again when the connection breaks meanwhile."""
