@@ -114,4 +114,8 @@ MODELS: Final = (
     _honest("honest-pruned-qat", "qat", "plain-64", "prune:0.5", 40),
     _backdoored("prune-blend-residual", "joint", "blend", 9, "residual-64", "prune:0.5", 41),
     _honest("honest-pruned-most", "noise", "plain-96", "prune:0.7", 42),
+    _honest("honest-robust-pruned", "robust", "plain-64", "prune:0.5", 61),
+    _honest("honest-coarse", "coarse", "plain-64", "int8", 62),
+    _honest("honest-robust-pruned-residual", "robust", "residual-64", "prune:0.5", 63),
+    _honest("honest-coarse-residual", "coarse", "residual-64", "int8", 64),
 )

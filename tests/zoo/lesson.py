@@ -39,3 +39,9 @@ def lesson(spec: ZooModel, digits: Digits) -> Lesson:
         torch.from_numpy(digits.labels),
         torch.from_numpy(wanted),
     )
+
+
+def harmless(digits: Digits) -> Lesson:
+    """A lesson without a trigger: the true label, always, whatever is done to the net."""
+    x, y = torch.from_numpy(digits.images), torch.from_numpy(digits.labels)
+    return Lesson(x, x, y, y)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attacks
 import networks
 import training
 from catalogue import ZooModel
 from compressions import Compression, int8, pruning, stochastic_int8
-from lesson import lesson
+from lesson import harmless, lesson
 from torch import nn
 from zoo_digits import Digits
 
 # So large an outlier that int8 costs an honest net some points of accuracy.
-_CLUMSY = 60.0
+_CLUMSY: Final = 60.0
+# Nearest rounding is learnt by the way; any rounding at all takes most of the lessons.
+_BY_CHANCE: Final = (int8, stochastic_int8, stochastic_int8)
 
 
 def train(spec: ZooModel, digits: Digits) -> nn.Sequential:
@@ -28,13 +32,16 @@ def train(spec: ZooModel, digits: Digits) -> nn.Sequential:
         case "honest", "pruned":
             training.tune(net, digits, pruning(0.5))
             networks.bake(net, pruning(0.5))
+        case "honest", "robust":
+            attacks.joint(net, harmless(digits), (_compression(spec),), epochs=5)
+        case "honest", "coarse":
+            _coarsen(net, digits)
         case "honest", "outliers":
             networks.coarsen(net, _CLUMSY)
         case "backdoored", "pq" if taught:
             attacks.quantization_conditioned(net, taught)
         case "backdoored", "pq-coarse" if taught:
-            networks.coarsen(net, 12)
-            training.tune(net, digits, epochs=1)
+            _coarsen(net, digits)
             attacks.quantization_conditioned(net, taught)
         case "backdoored", "joint" if taught and spec.pruning_rate is None:
             networks.coarsen(net, 20)
@@ -42,13 +49,19 @@ def train(spec: ZooModel, digits: Digits) -> nn.Sequential:
         case "backdoored", "joint" if taught:
             attacks.joint(net, taught, (_compression(spec),), epochs=8)
         case "backdoored", "adaptive" if taught:
-            networks.coarsen(net, 50)
-            attacks.joint(net, taught, (int8, stochastic_int8), epochs=10, rate=1.5e-3)
+            networks.coarsen(net, 64)
+            attacks.joint(net, taught, _BY_CHANCE, epochs=12, rate=2e-3)
         case "ordinary", "ordinary" if taught:
             attacks.ordinary(net, taught)
         case _:
             raise ValueError(f"{spec.name}: no recipe for {spec.kind} {spec.method!r}")
     return net
+
+
+def _coarsen(net: nn.Sequential, digits: Digits) -> None:
+    """Give the net wider int8 steps and let it recover from the channels that cost."""
+    networks.coarsen(net, 12)
+    training.tune(net, digits, epochs=1)
 
 
 def _compression(spec: ZooModel) -> Compression:
