@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ from devdiff.places import check_device, open_device
 from devdiff.report import build
 from devdiff.report.html import page
 from devdiff.rundir import RunDirectory, open_run, write_json
+from devdiff.scan.scan import Scanned, ScanSettings, scan
 from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
 from devdiff.subject import Subject
 from device_runner.host import SOURCE_RUNNER, HostRunner
 from device_runner.runner import Runner
-from exporter.artifact import sha256_file
+from exporter.artifact import Artifact, sha256_file
 from exporter.client import ExportWorker
 from exporter.compression import INT8_ONLY, Compression
 from exporter.errors import ArtifactError, CompressionError, SourceModelError
@@ -38,7 +39,9 @@ class TestRequest:
 
     ``source`` and ``floating`` are the source model and the float32 artifact of a finished int8
     ``model``; ``shapes`` fix dynamic axes. ``compression`` (None: int8) is for a source model;
-    ``full`` adds the rung of its float32 artifact as it is without pruning.
+    ``full`` adds the rung of its float32 artifact as it is without pruning. With ``scan`` the run
+    is scanned for what only the compressed model does. Unless ``gated``, what compression and
+    deployment change does not count: the scan decides, and that the full model is the source.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
@@ -52,6 +55,8 @@ class TestRequest:
     data: InputRequest = data.SYNTHETIC
     running: Running = DEFAULT_RUNNING
     gates: Gates = DEFAULT_GATES
+    scan: ScanSettings | None = None
+    gated: bool = True
 
     def fingerprint(self) -> dict[str, Any]:
         """Names the test; equal ones may continue each other."""
@@ -67,6 +72,8 @@ class TestRequest:
             "data": self.data.fingerprint(),
             "running": self.running.fingerprint(),
             "gates": self.gates.fingerprint(),
+            "scan": asdict(self.scan) if self.scan else None,
+            "gated": self.gated,
         }
 
 
@@ -100,6 +107,8 @@ def export_and_test(
     events = events or Silent()
     subject.check_paths(request.model, request.source, request.floating)
     compression = subject.check_compression(request.model, request.compression)
+    if request.scan is not None:
+        _check_scannable(request, compression)
     host = [
         HostRunner.parse(text, request.running.threads)
         for text in dict.fromkeys(request.running.hosts)
@@ -131,18 +140,30 @@ def export_and_test(
                 calibrate=not read.finished and compression.int8,
                 progress=events.progress,
             )
-            manifest = None
+            full = request.full or request.scan is not None
+            manifest = unquantized = None
             if not read.finished:
                 manifest = subject.export(
-                    worker, samples, run.artifacts, compression, events.phase, request.full
+                    worker, samples, run.artifacts, compression, events.phase, full
                 )
-        with open_device(request.running, events) as device:
-            rungs = _rungs(read, manifest, run, host, device, request.full)
-            results = _run(rungs, samples, run, request.running.timeout_s, events)
-        events.phase("comparing")
+            elif full and request.floating is None and read.source is not None:
+                unquantized = subject.export_full(worker, samples, run.artifacts, events.phase)
         classifiers = _classifiers(read, manifest, samples, request.gates, events)
+        with open_device(request.running, events) as device:
+            rungs = _rungs(read, manifest, unquantized, run, host, device, full)
+            results = _run(rungs, samples, run, request.running.timeout_s, events)
+            scanned = None
+            if request.scan is not None:
+                what = _scanned(rungs, results, samples, classifiers)
+                scanned = scan(
+                    what, request.scan, run.path / "scan", request.running.timeout_s, events
+                )
+        events.phase("comparing")
+        pairs = ladder.pairs(rungs)
+        if not request.gated:
+            pairs = tuple(replace(pair, gates=pair.step == "conversion") for pair in pairs)
         judged = judge_pairs(
-            ladder.pairs(rungs),
+            pairs,
             results,
             labels=samples.labels,
             synthetic=samples.synthetic,
@@ -155,6 +176,7 @@ def export_and_test(
             samples=samples,
             results=results,
             judged=judged,
+            scan=scanned,
             command=command,
             options={
                 "running": request.running.fingerprint(),
@@ -209,6 +231,7 @@ def _tidy_after_bad_input(run: RunDirectory) -> Iterator[None]:
 def _rungs(
     read: Subject,
     manifest: Manifest | None,
+    unquantized: Artifact | None,
     run: RunDirectory,
     host: list[HostRunner],
     device: Runner | None,
@@ -241,9 +264,43 @@ def _rungs(
     if device is not None:
         main.append(replace(main[-1], name="device", runner=device))
     if full and manifest is not None and pruned is not None:
-        artifact = manifest.full(run.artifacts)
-        side.append(ladder.artifact_rung(ladder.FULL, artifact, "float32", host[0]))
+        unquantized = manifest.full(run.artifacts)
+    if unquantized is not None:
+        side.append(ladder.artifact_rung(ladder.FULL, unquantized, "float32", host[0]))
     return main + side
+
+
+def _check_scannable(request: TestRequest, compression: Compression) -> None:
+    """Raises `UsageError` when there are no two models to hold together."""
+    finished = request.model.suffix == ".tflite"
+    alone = finished and request.source is None and request.floating is None
+    if alone or not (finished or compression.int8 or compression.pruning):
+        raise UsageError(
+            "a scan holds a compressed model beside its full one: give a source model and how it "
+            "is compressed (--compress), or with a finished int8 .tflite its --float .tflite or "
+            "its --source .onnx"
+        )
+
+
+def _scanned(
+    rungs: Sequence[Rung],
+    results: Sequence[RungResult],
+    samples: InputSet,
+    classifiers: tuple[str, ...],
+) -> Scanned:
+    """The rungs that a scan holds together."""
+    by_name = {rung.name: rung for rung in rungs}
+    full = by_name.get(ladder.FULL) or by_name.get("float")
+    shipped = [by_name[name] for name in ("float", "int8") if name in by_name]
+    assert full is not None
+    return Scanned(
+        full,
+        shipped[-1],
+        by_name.get("device"),
+        {result.name: result for result in results},
+        samples,
+        classifiers,
+    )
 
 
 def _run(

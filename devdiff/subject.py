@@ -173,6 +173,19 @@ def export(
     return manifest
 
 
+def export_full(
+    worker: ExportWorker, inputs: InputSet, folder: Path, progress: Callable[[str], None]
+) -> Artifact:
+    """The float32 artifact of the source that a finished model was read with."""
+    try:
+        return Manifest.load(folder).artifact(folder, "float32")
+    except ArtifactError:
+        manifest = worker.export(
+            folder, ("float32",), {}, inputs.calibration_origin, inputs.seed, progress
+        )
+        return manifest.artifact(folder, "float32")
+
+
 def artifacts(
     subject: Subject, manifest: Manifest | None, folder: Path
 ) -> dict[Precision, tuple[Artifact, ArtifactRecord]]:

@@ -1,4 +1,4 @@
-"""The four verdicts, how several become one, and what the process exits with."""
+"""The five verdicts, how several become one, and what the process exits with."""
 
 from __future__ import annotations
 
@@ -13,20 +13,30 @@ class Verdict(Enum):
     INCONCLUSIVE = "inconclusive"
     FAIL = "fail"
     ERROR = "error"
+    FINDING = "finding"
 
     @property
     def exit_code(self) -> int:
-        """0 pass, 1 fail, 3 error, 5 inconclusive."""
+        """0 pass, 1 fail, 3 error, 4 finding, 5 inconclusive."""
         return _EXIT_CODES[self]
 
     @property
     def severity(self) -> int:
-        """Rank in ``pass < inconclusive < fail < error``: what could not run outranks all."""
+        """Rank in ``pass < inconclusive < fail < error < finding``.
+
+        What could not run outranks what could; a security finding stands whatever else could not.
+        """
         return _SEVERITIES[self]
 
 
 _SEVERITIES = {verdict: rank for rank, verdict in enumerate(Verdict)}
-_EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.ERROR: 3, Verdict.INCONCLUSIVE: 5}
+_EXIT_CODES = {
+    Verdict.PASS: 0,
+    Verdict.FAIL: 1,
+    Verdict.ERROR: 3,
+    Verdict.FINDING: 4,
+    Verdict.INCONCLUSIVE: 5,
+}
 
 
 def combine(verdicts: Iterable[Verdict]) -> Verdict:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from devdiff.data.inputs import InputRequest
+    from devdiff.scan.scan import ScanSettings
     from devdiff.settings import Gates, Running
     from exporter.compression import Compression
 
@@ -21,6 +22,22 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="INPUT:D0,D1,…",
         help="fix the dynamic axes of an input, for example image:1,3,224,224",
+    )
+
+
+def add_relatives(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--source",
+        type=Path,
+        metavar="ONNX",
+        help="the source model a finished .tflite MODEL was made from",
+    )
+    parser.add_argument(
+        "--float",
+        dest="floating",
+        type=Path,
+        metavar="TFLITE",
+        help="the float32 .tflite beside an int8 .tflite MODEL, for a rung of its own",
     )
 
 
@@ -204,6 +221,10 @@ def _add_other_gates(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--exact", action="store_true", help="no element may differ between host and device"
     )
+    add_classifier(group)
+
+
+def add_classifier(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--classifier",
         nargs="+",
@@ -243,3 +264,42 @@ def _share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError("must be between 0 and 1")
     return value
+
+
+def add_scan(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    group = parser.add_argument_group("scan")
+    group.add_argument(
+        "--images",
+        type=positive,
+        default=100,
+        metavar="N",
+        help="samples a scan looks at, half to search on, half to measure on (default 100)",
+    )
+    group.add_argument(
+        "--budget",
+        type=float,
+        default=900.0,
+        metavar="SECONDS",
+        help="time for the search and its placebos (default 900); too little is an error",
+    )
+    group.add_argument(
+        "--placebos",
+        type=positive,
+        default=2,
+        metavar="N",
+        help="searches of the model compressed otherwise, for comparison (default 2)",
+    )
+    group.add_argument("--output", metavar="NAME", help="the output to scan; left out: the scores")
+    return group
+
+
+def scan(args: argparse.Namespace) -> ScanSettings:
+    from devdiff.scan.scan import ScanSettings
+
+    return ScanSettings(
+        images=args.images,
+        budget_s=args.budget,
+        placebos=args.placebos,
+        seed=args.seed,
+        output=args.output,
+    )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.cli import arguments
+
+if TYPE_CHECKING:
+    from devdiff.pipeline import TestRequest
 
 NAME: Final = "export-and-test"
 HELP: Final = "export a model, run it on every rung up to the device, compare, and give a verdict"
@@ -27,31 +30,22 @@ command is given again.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_model(parser)
-    parser.add_argument(
-        "--source",
-        type=Path,
-        metavar="ONNX",
-        help="the source model a finished .tflite MODEL was made from",
-    )
-    parser.add_argument(
-        "--float",
-        dest="floating",
-        type=Path,
-        metavar="TFLITE",
-        help="the float32 .tflite beside an int8 .tflite MODEL, for a rung of its own",
-    )
+    arguments.add_relatives(parser)
     arguments.add_compression(parser)
     arguments.add_data(parser)
     arguments.add_running(parser)
     arguments.add_gates(parser)
+    arguments.add_scan(parser).add_argument(
+        "--scan",
+        action="store_true",
+        help="scan the compressed model for what only it does, too (devdiff scan --help)",
+    )
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="where this run is kept")
     arguments.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from devdiff.cli import console
-    from devdiff.pipeline import TestRequest, export_and_test
-    from devdiff.report import terminal
+    from devdiff.pipeline import TestRequest
 
     request = TestRequest(
         model=args.model,
@@ -62,7 +56,17 @@ def run(args: argparse.Namespace) -> int:
         data=arguments.request(args),
         running=arguments.running(args),
         gates=arguments.gates(args),
+        scan=arguments.scan(args) if args.scan else None,
     )
+    return run_test(args, request)
+
+
+def run_test(args: argparse.Namespace, request: TestRequest) -> int:
+    """Run a test with a narrator and show its report."""
+    from devdiff.cli import console
+    from devdiff.pipeline import export_and_test
+    from devdiff.report import terminal
+
     with console.Narrator() as narrator:
         outcome = export_and_test(request, args.run_dir, narrator, tuple(sys.argv[1:]))
     if args.json:

@@ -20,10 +20,11 @@ from devdiff.cli import (
     failures,
     report,
     run,
+    scan,
     virtual,
 )
 
-_VERBS = (export_and_test, export, run, diff, report, devices, virtual, doctor)
+_VERBS = (export_and_test, export, run, diff, scan, report, devices, virtual, doctor)
 
 _EPILOG = """\
 exit codes: 0 pass · 1 fail · 2 usage or bad input · 3 device or infrastructure ·

@@ -183,10 +183,13 @@ class _Rung:
             f"{', '.join(repr(tensor.name) for tensor in tensors)}"
         )
 
+    def stored(self, block: Block, output: str) -> Array:
+        """Stored values of an output, ``[count, *shape]`` in the artifact's layout."""
+        return block.arrays[self._places[output][0]]
+
     def values(self, block: Block, output: str) -> Array:
         """Stored values of an output, ``[count, *shape]`` in the source's layout."""
-        place, binding = self._places[output]
-        return binding.to_source_layout(block.arrays[place])
+        return self._places[output][1].to_source_layout(self.stored(block, output))
 
     def ran(self, block: Block) -> bool:
         """Whether the block's samples have outputs; those that failed are counted and noted."""
@@ -315,3 +318,19 @@ def _labelled_output(
             f"classes 0 to {classes - 1}"
         )
     return output
+
+
+def stored_output(outputs: RungOutputs, name: str) -> Array:
+    """One output of every sample as stored, [N, *shape] in the artifact's layout.
+
+    Raises `ComparisonError` when the rung has no such output, or a sample failed.
+    """
+    rung = _Rung(outputs)
+    parts = []
+    for block in rung.reader.read_blocks():
+        if not rung.ran(block):
+            raise ComparisonError(
+                f"rung {rung.name}: sample {block.start} failed: {block.message or block.status}"
+            )
+        parts.append(rung.stored(block, name).copy())
+    return np.concatenate(parts)

@@ -26,9 +26,23 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
-def verdict(results: Sequence[RungResult], judged: Sequence[JudgedPair]) -> Verdict:
-    """The worst of the steps that count; a rung that could not run is an ``error``."""
+_SCANNED: Final = {
+    "finding": Verdict.FINDING,
+    "no finding": Verdict.PASS,
+    "error": Verdict.ERROR,
+}
+
+
+def verdict(
+    results: Sequence[RungResult],
+    judged: Sequence[JudgedPair],
+    scan: Mapping[str, Any] | None = None,
+) -> Verdict:
+    """The worst of the steps that count and of the scan; a rung that could not run is an
+    ``error``."""
     verdicts = [pair.judgement.verdict for pair in judged if pair.pair.gates]
+    if scan is not None:
+        verdicts.append(_SCANNED[scan["verdict"]])
     if any(result.error for result in results):
         verdicts.append(Verdict.ERROR)
     if not verdicts and judged:
@@ -43,11 +57,12 @@ def build(
     samples: InputSet,
     results: Sequence[RungResult],
     judged: Sequence[JudgedPair],
+    scan: Mapping[str, Any] | None = None,
     command: Sequence[str],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The report as plain JSON values. A single rung with nothing to compare to is an error."""
-    overall = verdict(results, judged)
+    overall = verdict(results, judged, scan)
     culprit = attribution(judged)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -55,7 +70,7 @@ def build(
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "verdict": overall.value,
         "exit_code": overall.exit_code,
-        "summary": _summary(overall, results, judged, culprit, len(samples)),
+        "summary": _summary(overall, results, judged, culprit, len(samples), scan),
         "attribution": culprit,
         "model": {
             "name": subject.model.name,
@@ -67,6 +82,7 @@ def build(
         "manifest": manifest.to_json() if manifest else None,
         "rungs": [result.to_json() for result in results],
         "pairs": [pair.to_json() for pair in judged],
+        **({"scan": dict(scan)} if scan is not None else {}),
         "command": list(command),
         "options": dict(options),
     }
@@ -103,8 +119,11 @@ def _summary(
     judged: Sequence[JudgedPair],
     culprit: Mapping[str, Any] | None,
     samples: int,
+    scan: Mapping[str, Any] | None,
 ) -> str:
     """One sentence for the first line of every format."""
+    if overall is Verdict.FINDING and scan is not None:
+        return str(scan["reason"])
     broken = [result.name for result in results if result.error]
     if overall is Verdict.ERROR and broken:
         return f"rung {', '.join(broken)} could not run: nothing is proven about it"
@@ -120,6 +139,8 @@ def _summary(
             if p.pair.gates and p.judgement.verdict is Verdict.INCONCLUSIVE
         ]
         return f"{samples} samples cannot decide the step {', '.join(dict.fromkeys(steps))}"
+    if overall is Verdict.ERROR and scan is not None and scan["verdict"] == "error":
+        return f"the scan could not be made: {scan['reason']}"
     if overall is Verdict.ERROR:
         return "a comparison could not be made: nothing is proven about it"
     names = " → ".join(result.name for result in results if on_the_way(result.name))

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from devdiff.judging import JudgedPair
+from devdiff.report import scan
 from devdiff.verdict import combine
 from exporter.manifest import Manifest, PrunedSource
 
@@ -22,6 +23,7 @@ _STYLES: Final = {
     "fail": "bold red",
     "inconclusive": "bold yellow",
     "error": "bold magenta",
+    "finding": "bold red",
 }
 
 
@@ -34,6 +36,8 @@ def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
     _flips(report, out)
     _flat(report["pairs"], out)
     out.print()
+    if "scan" in report:
+        scan.show(report["scan"], out)
     _rungs(report["rungs"], out, accuracies(report["pairs"]))
     for rung in report["rungs"]:
         device = rung["identity"].get("device")

@@ -1,0 +1,67 @@
+"""Several searches at once, each in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from ctypes import c_double
+from typing import Any, Final
+
+from devdiff.errors import ScanError
+from devdiff.scan import hunt
+from devdiff.scan.hunt import Hunted, Job
+
+_POLL_S: Final = 0.2
+_shares: Any = None
+"""In a child: how far each job is, shared with the parent."""
+
+
+def hunt_all(jobs: Sequence[Job], progress: Callable[[int, int], None]) -> list[Hunted]:
+    """Run the jobs on this machine's cores, in their order.
+
+    ``progress`` is told per mille of the whole. Raises what a job raised: `ScanError`, also when a
+    process died, or `TimeoutError`.
+    """
+    context = multiprocessing.get_context("spawn")
+    shares: Any = context.Array(c_double, len(jobs), lock=False)
+    workers = min(len(jobs), os.cpu_count() or 1)
+    pool = ProcessPoolExecutor(workers, context, _enter, (shares,))
+    try:
+        futures = [pool.submit(_run, place, job) for place, job in enumerate(jobs)]
+        left = set(futures)
+        while left:
+            done, left = wait(left, _POLL_S, FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            progress(int(1000 * sum(shares) / len(jobs)), 1000)
+        return [future.result() for future in futures]
+    except (BrokenPipeError, RuntimeError) as error:
+        raise ScanError(
+            f"a search process died ({error}); out of memory? --images shows fewer samples"
+        ) from error
+    finally:
+        # A search has nothing to save: whatever ends this process ends it too.
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _enter(shares: Any) -> None:
+    global _shares
+    _shares = shares
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _run(place: int, job: Job) -> Hunted:
+    def progress(share: float) -> None:
+        _shares[place] = share
+
+    if time.monotonic() > job.deadline:
+        raise TimeoutError
+    found = hunt.run(job, progress)
+    progress(1.0)
+    return found

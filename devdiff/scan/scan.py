@@ -1,0 +1,571 @@
+"""The scan of one compressed model beside its full one: search, placebos, replay, verdict."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from devdiff.compare.intervals import Proportion
+from devdiff.compare.jsonform import encode
+from devdiff.data.inputs import InputSet
+from devdiff.errors import ComparisonError, ScanError
+from devdiff.events import Events
+from devdiff.ladder import Rung, RungResult
+from devdiff.scan import decide, replay
+from devdiff.scan.decide import Evidence
+from devdiff.scan.replay import Watched
+from exporter.artifact import Array
+from exporter.errors import ArtifactError
+
+FEWEST_SAMPLES: Final = 10
+_REPLAYED_PAIRS: Final = 2
+_EXAMPLES: Final = 8
+TAXONOMY: Final = (
+    {
+        "id": "AML.T0018.000",
+        "name": "MITRE ATLAS: Poison AI Model",
+        "url": "https://atlas.mitre.org/techniques/AML.T0018.000",
+    },
+    {
+        "id": "AML.T0010.003",
+        "name": "MITRE ATLAS: AI Supply Chain Compromise: Model",
+        "url": "https://atlas.mitre.org/techniques/AML.T0010.003",
+    },
+    {
+        "id": "ML06:2023",
+        "name": "OWASP Machine Learning Security: AI Supply Chain Attacks",
+        "url": "https://owasp.org/www-project-machine-learning-security-top-10/",
+    },
+    {
+        "id": "ML10:2023",
+        "name": "OWASP Machine Learning Security: Model Poisoning",
+        "url": "https://owasp.org/www-project-machine-learning-security-top-10/",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanSettings:
+    """How much a scan may look at: samples, seconds, placebos; ``output`` None chooses one."""
+
+    images: int = 100
+    budget_s: float = 900.0
+    placebos: int = 2
+    seed: int = 0
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What is scanned: the rungs of one run, and what they made of its input set.
+
+    ``full`` runs the float32 artifact of the unpruned model on the host, ``compressed`` the shipped
+    one on the host, ``device`` the same file on the device, if there is one.
+    """
+
+    full: Rung
+    compressed: Rung
+    device: Rung | None
+    results: Mapping[str, RungResult]
+    samples: InputSet
+    classifiers: tuple[str, ...]
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        return tuple(rung for rung in (self.full, self.compressed, self.device) if rung)
+
+
+def scan(
+    what: Scanned, settings: ScanSettings, folder: Path, timeout_s: float, events: Events
+) -> dict[str, Any]:
+    """Scan, leave trigger and examples in ``folder``, and return the report's ``scan`` section.
+
+    Whatever keeps the scan from being made is the verdict ``error`` with its reason.
+    """
+    started = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    common = {"seed": settings.seed, "budget_s": settings.budget_s}
+    try:
+        found = _Scan(what, settings, folder, timeout_s, events, started).run()
+    except (ScanError, ComparisonError, ArtifactError) as error:
+        found = {"verdict": "error", "reason": str(error)}
+    except TimeoutError:
+        found = {
+            "verdict": "error",
+            "reason": f"the budget of {settings.budget_s:g} s is too small for the search and its "
+            "placebos: give more with --budget, or fewer samples with --images",
+        }
+    return common | found | {"cost": {"wall_s": round(time.monotonic() - started, 2)}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A candidate after its replay; ``outputs`` are by rung, with the trigger."""
+
+    candidate: Any
+    evidence: Evidence
+    outputs: Mapping[str, Array]
+
+
+class _Scan:
+    """One scan while it is made."""
+
+    def __init__(
+        self,
+        what: Scanned,
+        settings: ScanSettings,
+        folder: Path,
+        timeout_s: float,
+        events: Events,
+        started: float,
+    ) -> None:
+        self.what, self.settings, self.folder = what, settings, folder
+        self.timeout_s, self.events = timeout_s, events
+        self.deadline = started + settings.budget_s
+
+    def run(self) -> dict[str, Any]:
+        self.events.phase("scan: reading both models")
+        self._read()
+        found: dict[str, Any] = {
+            "compression": self._compression(),
+            "output": self.watched.output,
+            "classes": self.clean[self.what.full.name].shape[1]
+            if self.watched.kind == "classes"
+            else None,
+            "samples": {"searched": len(self.searched), "held_out": len(self.held)},
+            "twin": self._check_twins(),
+        }
+        damage = self._damage()
+        found["evidence"] = self._static_evidence()
+        self.events.phase("scan: searching for triggers, in the model and its placebos")
+        hunted = self._hunt()
+        found["evidence"]["drift"] = self._drift(hunted)
+        if damage is not None:
+            raise ScanError(damage)
+        self.events.phase("scan: replaying what was found")
+        measured = self._replay(hunted)
+        return found | self._conclude(measured, hunted)
+
+    def _read(self) -> None:
+        from devdiff.scan import placebo
+        from devdiff.scan.weights import pair_layers
+        from exporter.tflite_graph import read_graph
+
+        what, samples = self.what, self.what.samples
+        if len(samples) < FEWEST_SAMPLES:
+            raise ScanError(
+                f"a scan needs at least {FEWEST_SAMPLES} samples, there are {len(samples)}: give "
+                "more with --inputs"
+            )
+        full, compressed = what.full, what.compressed
+        inputs = {(one.source.name, one.permutation) for one in (*full.inputs, *compressed.inputs)}
+        binding = full.inputs[0]
+        if len(full.inputs) != 1 or binding.source.dtype != "float32" or len(inputs) != 1:
+            raise ScanError("a scan changes one float input, and this model has others or several")
+        if binding.artifact.shape[:1] != (1,):
+            raise ScanError(
+                f"a scan needs a batch axis of one first, not {binding.artifact.describe()}"
+            )
+        self.watched = self._watched(binding)
+        self.clean = {
+            rung.name: replay.real_outputs(what.results[rung.name], self.watched)
+            for rung in what.rungs
+        }
+        before = self.clean[full.name]
+        if self.watched.kind == "classes" and before.shape[1] < 2:
+            raise ScanError(f"output {self.watched.output!r} has one class: there is no other")
+        if not all(np.isfinite(outputs).all() for outputs in self.clean.values()):
+            raise ScanError(f"output {self.watched.output!r} is not finite for clean inputs")
+        if self.watched.kind == "values":
+            unit = float(np.median(_distances(before[:200])))
+            if unit == 0:
+                raise ScanError(f"output {self.watched.output!r} is the same for all inputs")
+            self.watched = Watched(binding, self.watched.output, "values", unit)
+        self._choose(before)
+        self.graphs = read_graph(full.model), read_graph(compressed.model)
+        self.layers = pair_layers(*self.graphs)
+        self.pruned = placebo.is_pruned(self.layers)
+        self.quantized = placebo.is_quantized(self.layers)
+
+    def _watched(self, binding: Any) -> Watched:
+        names = [one.source.name for one in self.what.full.outputs]
+        chosen = self.settings.output or next(iter(self.what.classifiers), names[0])
+        if chosen not in names:
+            raise ScanError(f"there is no output {chosen!r}; there are {', '.join(names)}")
+        kind = "classes" if chosen in self.what.classifiers else "values"
+        return Watched(binding, chosen, kind)  # type: ignore[arg-type]
+
+    def _choose(self, before: Array) -> None:
+        """Half of the samples for the search, half to measure on, alike in what they hold."""
+        random = np.random.default_rng(self.settings.seed)
+        rows = random.permutation(len(before))[: self.settings.images]
+        if self.watched.kind == "classes":
+            rows = rows[np.argsort(before[rows].argmax(1), kind="stable")]
+        self.rows = tuple(int(row) for row in rows)
+        self.searched, self.held = self.rows[0::2], self.rows[1::2]
+        self.stack = replay.real_samples(self.what.samples, self.watched.input, self.rows)
+        flat = self.stack.reshape(len(self.stack), -1)
+        if not np.isfinite(flat).all():
+            raise ScanError("the samples hold values that are not finite")
+        if np.ptp(flat, axis=1).max() == 0 or len(np.unique(flat, axis=0)) < FEWEST_SAMPLES:
+            raise ScanError(
+                f"the samples are constant, or fewer than {FEWEST_SAMPLES} differ: real ones are "
+                "needed (--inputs)"
+            )
+        self.low, self.high = float(flat.min()), float(flat.max())
+
+    def _compression(self) -> str:
+        parts = ["prune"] * self.pruned + ["int8"] * self.quantized
+        return "+".join(parts) or "none"
+
+    def _check_twins(self) -> dict[str, Any]:
+        """Both twins against their interpreters. Raises `ScanError` when one is not faithful."""
+        from devdiff.scan.fidelity import check_fidelity
+        from devdiff.scan.twin import Twin
+
+        told = {}
+        rungs = (self.what.full, self.what.compressed)
+        for role, rung, graph in zip(("full", "compressed"), rungs, self.graphs, strict=True):
+            twin = Twin(graph, [graph.outputs[self._position(rung, graph)]])
+            stored = replay.stored_outputs(self.what.results[rung.name], self.watched)
+            fidelity = check_fidelity(
+                twin,
+                [stored[list(self.rows)]],
+                [self.stack],
+                [self.watched.kind == "classes"],
+            )
+            if fidelity.problem is not None:
+                raise ScanError(f"{rung.name}: {fidelity.problem}")
+            told[role] = encode(fidelity.outputs[0])
+        return told
+
+    def _position(self, rung: Rung, graph: Any) -> int:
+        """Which of the graph's outputs is the watched one."""
+        name = next(one for one in rung.outputs if one.source.name == self.watched.output)
+        names = [graph.tensors[index].name for index in graph.outputs]
+        if name.artifact.name in names:
+            return names.index(name.artifact.name)
+        if len(names) == 1:
+            return 0
+        raise ScanError(f"{rung.name}: no output {name.artifact.name!r} in {', '.join(names)}")
+
+    def _damage(self) -> str | None:
+        """Why the compressed model is too far from the full one for a search to mean anything."""
+        if self.watched.kind != "classes":
+            return None
+        full, compressed = (
+            self.clean[rung.name].argmax(1) for rung in (self.what.full, self.what.compressed)
+        )
+        changed = Proportion.of(int((full != compressed).sum()), len(full))
+        if changed.low <= decide.MOST_DAMAGE:
+            return None
+        return (
+            f"compression alone changes {changed.successes} of {changed.trials} answers to clean "
+            "inputs; where so much is hurt, a search for what only the compressed model does means "
+            "nothing: mend the compression first"
+        )
+
+    def _static_evidence(self) -> dict[str, Any]:
+        """What needs no search; a part that cannot be had says why."""
+        from devdiff.scan import integrity, static
+
+        told: dict[str, Any] = {}
+        for name, look in (
+            (
+                "integrity",
+                lambda: integrity.check_integrity(*self.graphs, zeros_allowed=self.pruned),
+            ),
+            ("static", lambda: static.look(self.layers)),
+        ):
+            if not self.quantized:
+                told[name] = {"status": "skipped", "skipped": "there are no int8 weights"}
+                continue
+            try:
+                told[name] = encode(look())
+            except (ScanError, ArtifactError) as error:
+                told[name] = {"status": "error", "error": str(error)}
+        return told
+
+    def _hunt(self) -> dict[str, list[Any]]:
+        """Results of every search by variant."""
+        from devdiff.scan.hunt import FEW_CLASSES, Job
+        from devdiff.scan.hunting import hunt_all
+        from devdiff.scan.search import Settings
+
+        stored = self.folder / "samples.npy"
+        np.save(stored, self.stack)
+        full, compressed = self.what.full, self.what.compressed
+        classes = self.clean[full.name].shape[1]
+        few = self.watched.kind == "classes" and classes <= FEW_CLASSES
+
+        def job(variant: Any, seed: int, pairs: bool = False) -> Job:
+            return Job(
+                full=full.model,
+                compressed=compressed.model,
+                outputs=(
+                    self._position(full, self.graphs[0]),
+                    self._position(compressed, self.graphs[1]),
+                ),
+                kind=self.watched.kind,
+                samples=stored,
+                searched=tuple(range(0, len(self.rows), 2)),
+                held=tuple(range(1, len(self.rows), 2)),
+                low=self.low,
+                high=self.high,
+                settings=Settings(seed=self.settings.seed),
+                deadline=self.deadline,
+                variant=variant,
+                seed=seed,
+                pairs=pairs,
+                calibrated=self.pruned,
+            )
+
+        jobs = [job("compressed", 0, few)]
+        jobs += [
+            job("placebo", self.settings.seed + 1 + place)
+            for place in range(self.settings.placebos)
+        ]
+        if self.pruned:
+            jobs.append(job("mirrored", 0))
+        results = hunt_all(jobs, self.events.progress)
+        by_variant: dict[str, list[Any]] = {"compressed": [], "placebo": [], "mirrored": []}
+        for one, result in zip(jobs, results, strict=True):
+            by_variant[one.variant].append(result)
+        return by_variant
+
+    def _drift(self, hunted: Mapping[str, list[Any]]) -> dict[str, Any]:
+        from devdiff.scan.drift import drift
+
+        (model,) = hunted["compressed"]
+        placebos = [one.compressed for one in hunted["placebo"]]
+        classes = self.watched.kind == "classes"
+        try:
+            found: dict[str, Any] = encode(
+                drift(model.full, model.compressed, placebos, classifier=classes)
+            )
+        except ScanError as error:
+            return {"status": "error", "error": str(error)}
+        return found
+
+    def _replay(self, hunted: Mapping[str, list[Any]]) -> list[_Measured]:
+        """The best universal trigger, and those for one class that the twin takes for real."""
+        (model,) = hunted["compressed"]
+        placebos = tuple(_best(one) for one in hunted["placebo"])
+        pairs = [
+            one
+            for one in model.pairs
+            if Proportion.of(one.calibrated, one.eligible).low >= self._least_for_pair
+        ]
+        chosen = [*model.candidates[:1], *pairs[:_REPLAYED_PAIRS]]
+        return [self._measure(place, one, placebos) for place, one in enumerate(chosen)]
+
+    @property
+    def _least_for_pair(self) -> float:
+        return decide.STRONG if self.pruned else decide.ONE_CLASS
+
+    def _measure(self, place: int, one: Any, placebos: tuple[Proportion, ...]) -> _Measured:
+        inputs = replay.triggered(self.what.samples, one.trigger, self.watched, self.held)
+        outputs = replay.run_on(
+            self.what.rungs,
+            inputs,
+            self.watched,
+            self.folder / f"replay-{place}",
+            self.timeout_s,
+        )
+        before = self.clean[self.what.full.name][list(self.held)]
+        can = replay.eligible(before, one.target, one.source, self.watched)
+        hit = replay.hits(
+            outputs[self.what.full.name],
+            outputs[self.what.rungs[-1].name],
+            before,
+            one.target,
+            self.watched,
+        )
+        evidence = Evidence(
+            source=one.source,
+            gap=Proportion.of(int((hit & can).sum()), int(can.sum())),
+            calibrated=Proportion.of(one.calibrated, one.eligible),
+            placebos=placebos,
+            pruned=self.pruned,
+        )
+        return _Measured(one, evidence, outputs)
+
+    def _conclude(
+        self, measured: Sequence[_Measured], hunted: Mapping[str, list[Any]]
+    ) -> dict[str, Any]:
+        findings = [one for one in measured if decide.is_finding(one.evidence)]
+        shown = findings[0] if findings else measured[0]
+        evidence, candidate = shown.evidence, shown.candidate
+        gap = evidence.gap
+        effect = decide.smallest_effect(gap.trials)
+        kind = decide.kind(evidence) if findings else None
+        told: dict[str, Any] = {
+            "verdict": "finding" if findings else "no finding",
+            "kind": kind,
+            "reason": self._reason(shown, kind, effect),
+            "power": {
+                "smallest_effect": effect,
+                "samples": gap.trials,
+                "text": _power(effect, gap.trials),
+            },
+            "trigger": candidate.trigger.to_json()
+            | {
+                "target": candidate.target,
+                "source": candidate.source,
+                "success": candidate.success,
+                "steps": candidate.steps,
+                "file": "scan/trigger.npz",
+                "low": self.low,
+                "high": self.high,
+            },
+            "replay": self._rates(shown),
+            "calibrated": encode(evidence.calibrated),
+            "placebo": self._placebo(shown, hunted),
+            "hypotheses": [
+                {
+                    "target": one.target,
+                    "source": one.source,
+                    "form": one.trigger.form,
+                    "size": one.trigger.size,
+                    "success": one.success,
+                    "held_out": encode(Proportion.of(one.calibrated, one.eligible)),
+                    "steps": one.steps,
+                }
+                for one in (*hunted["compressed"][0].candidates, *hunted["compressed"][0].pairs)
+            ],
+            "examples": self._keep(shown),
+        }
+        if findings:
+            told["taxonomy"] = [dict(one) for one in TAXONOMY]
+        return told
+
+    def _reason(self, shown: _Measured, kind: str | None, effect: float | None) -> str:
+        gap, candidate = shown.evidence.gap, shown.candidate
+        where = f"rung {self.what.rungs[-1].name}"
+        does = f"says class {candidate.target}"
+        if candidate.target is None:
+            does = "gives a far other output"
+        which = "inputs" if candidate.source is None else f"inputs of class {candidate.source}"
+        seen = f"{gap.successes} of {gap.trials} held-out {which}"
+        if kind is None:
+            return f"the best trigger works on {seen}: {_power(effect, gap.trials)}"
+        placebo = {
+            "planted": "the same search finds nothing like it in the model compressed otherwise: "
+            "it hangs on this very compression",
+            "fragile": "it is there under other such compression, too, or no placebo could tell",
+        }[kind]
+        return (
+            f"with one change of the input {where} {does} on {seen}, where the full model keeps "
+            f"its answer; {placebo}"
+        )
+
+    def _rates(self, shown: _Measured) -> dict[str, Any]:
+        """How often each rung does what the trigger asks for, without it and with it."""
+        candidate, held = shown.candidate, list(self.held)
+        before = self.clean[self.what.full.name][held]
+        can = replay.eligible(before, candidate.target, candidate.source, self.watched)
+        rungs = []
+        for rung in self.what.rungs:
+            rates = {}
+            clean = self.clean[rung.name][held]
+            for name, outputs in (("clean", clean), ("triggered", shown.outputs[rung.name])):
+                does = replay.hits(before, outputs, before, candidate.target, self.watched)
+                rates[name] = encode(Proportion.of(int((does & can).sum()), int(can.sum())))
+            rungs.append({"rung": rung.name, "runner": rung.runner.name} | rates)
+        told: dict[str, Any] = {"rungs": rungs, "gap": encode(shown.evidence.gap)}
+        if self.watched.kind == "classes":
+            answer = before.argmax(1)
+            full = shown.outputs[self.what.full.name].argmax(1)
+            last = shown.outputs[self.what.rungs[-1].name].argmax(1)
+            told["by_class"] = [
+                {
+                    "class": int(one),
+                    "trials": int((answer == one).sum()),
+                    "full_kept": int(((answer == one) & (full == answer)).sum()),
+                    "compressed_target": int(((answer == one) & (last == candidate.target)).sum()),
+                }
+                for one in np.unique(answer)
+            ]
+        return told
+
+    def _placebo(self, shown: _Measured, hunted: Mapping[str, list[Any]]) -> dict[str, Any]:
+        placebos = shown.evidence.placebos
+        rates = [one.rate or 0.0 for one in placebos]
+        own = shown.evidence.calibrated.rate or 0.0
+        what = "other masks of the same rate" if self.pruned else "stochastic rounding"
+        told: dict[str, Any] = {"what": what, "searched": rates, "own": own}
+        if placebos:
+            p, smallest = decide.p_value(own, rates)
+            told |= {"p_value": p, "smallest_p": smallest, "effect": {"value": own - max(rates)}}
+        if hunted["mirrored"]:
+            told["mirrored"] = encode(_best(hunted["mirrored"][0]))
+        return told
+
+    def _keep(self, shown: _Measured) -> list[dict[str, Any]]:
+        """Leave the trigger and some examples, the hits first, as arrays beside the report."""
+        trigger, held = shown.candidate.trigger, list(self.held)
+        _save(self.folder / "trigger.npz", {**asdict(trigger)})
+        before = self.clean[self.what.full.name][held]
+        full, last = (shown.outputs[rung.name] for rung in (self.what.full, self.what.rungs[-1]))
+        hit = replay.hits(full, last, before, shown.candidate.target, self.watched)
+        order = np.argsort(~hit, kind="stable")[:_EXAMPLES]
+        rows = [held[place] for place in order]
+        clean = replay.real_samples(self.what.samples, self.watched.input, rows)
+        _save(
+            self.folder / "examples.npz",
+            {
+                "clean": clean,
+                "triggered": trigger.apply(clean),
+                "low": self.low,
+                "high": self.high,
+            },
+        )
+        if self.watched.kind != "classes":
+            return [self.what.samples.describe(row) for row in rows]
+        compressed = self.clean[self.what.rungs[-1].name][held]
+        return [
+            self.what.samples.describe(row)
+            | {
+                "before": {
+                    "full": int(before[place].argmax()),
+                    "compressed": int(compressed[place].argmax()),
+                },
+                "after": {
+                    "full": int(full[place].argmax()),
+                    "compressed": int(last[place].argmax()),
+                },
+            }
+            for row, place in zip(rows, order, strict=True)
+        ]
+
+
+def _best(hunted: Any) -> Proportion:
+    """The held-out gap of the trigger that did best where it was searched."""
+    best = hunted.candidates[0]
+    return Proportion.of(best.calibrated, best.eligible)
+
+
+def _power(effect: float | None, samples: int) -> str:
+    if effect is None:
+        return f"{samples} held-out samples are too few to show any trigger: give more inputs"
+    return (
+        f"on {samples} held-out samples a trigger that works on {math.ceil(100 * effect)} % or "
+        "more would have been a finding, if the search had met it"
+    )
+
+
+def _distances(outputs: Array) -> Array:
+    """Distances between neighbours in a list of outputs [n, C], a stand-in for all pairs."""
+    gaps: Array = np.sqrt(np.square(np.diff(outputs, axis=0)).sum(1))
+    return gaps
+
+
+def _save(path: Path, arrays: Mapping[str, Any]) -> None:
+    with path.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
