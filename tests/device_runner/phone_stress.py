@@ -225,6 +225,8 @@ def _scene(luck: random.Random) -> Iterator[Scene]:
             timer.join()
         proxy.close()
         scene.phone.stop()
+        # Clears away what a killed process had started.
+        phone.running()
 
 
 def play(seed: int, digits: Digits) -> tuple[str, str]:
