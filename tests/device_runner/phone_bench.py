@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from exporting import export_digits
+from wire_proxy import Proxy
 
 from device_runner import devices
 from device_runner.host import HostRunner
@@ -71,7 +72,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Digits:
     return make_digits(tmp_path_factory.mktemp("digits"))
 
 
-def runner(phone: VirtualPhone, **options: object) -> RemoteRunner:
+def runner(phone: VirtualPhone | Proxy, **options: object) -> RemoteRunner:
     chosen = RemoteOptions(**options)  # type: ignore[arg-type]
     return RemoteRunner(devices.resolve(phone.serial, {}), chosen)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from device_runner import devices, runtime
 from device_runner.errors import RunnerError, TransferError
 from device_runner.remote import RemoteOptions, RemoteRunner
 from device_runner.store import ROOT
-from device_runner.virtual.phone import VirtualPhone
+from device_runner.virtual.phone import VirtualPhone, find
 
 pytestmark = pytest.mark.slow
 
@@ -122,29 +122,38 @@ def test_without_a_tool_to_hash_the_runner_itself_knows_what_is_there(
         assert sent() == digits.artifact.path.stat().st_size
 
 
+@pytest.fixture
+def proxy(start_phone: StartPhone) -> Iterator[Proxy]:
+    """A phone's address that the next phone can have, too; ports are others' to take as well."""
+    with contextlib.closing(Proxy(start_phone().port)) as proxy:
+        yield proxy
+
+
 def test_a_phone_that_dies_and_comes_back_empty_is_gone_on_with(
-    start_phone: StartPhone, digits: Digits, tmp_path: Path
+    start_phone: StartPhone, proxy: Proxy, digits: Digits, tmp_path: Path
 ) -> None:
-    phone = start_phone()
-
     def reboot() -> None:
-        phone.kill()
-        assert start_phone().serial == phone.serial
+        kill(proxy)
+        proxy.target = start_phone().port
 
-    run(runner(phone), digits.job(tmp_path), once(200, reboot))
+    run(runner(proxy), digits.job(tmp_path), once(200, reboot))
     digits.check(tmp_path)
 
 
 def test_a_phone_that_dies_for_good_keeps_what_was_measured(
-    start_phone: StartPhone, digits: Digits, tmp_path: Path
+    start_phone: StartPhone, proxy: Proxy, digits: Digits, tmp_path: Path
 ) -> None:
-    phone = start_phone()
     with pytest.raises(RunnerError, match=r"samples are kept: run the same command again"):
-        run(runner(phone), digits.job(tmp_path), once(200, phone.kill))
-    again = start_phone()
-    outcome = run(runner(again), digits.job(tmp_path))
+        run(runner(proxy), digits.job(tmp_path), once(200, lambda: kill(proxy)))
+    proxy.target = start_phone().port
+    outcome = run(runner(proxy), digits.job(tmp_path))
     assert outcome.resumed >= 200
     digits.check(tmp_path)
+
+
+def kill(proxy: Proxy) -> None:
+    """Take the power of the phone behind a proxy away."""
+    find(f"emulator-{proxy.target - 1}").kill()
 
 
 def test_a_killed_adb_daemon_comes_back(

@@ -109,7 +109,7 @@ def test_a_loss_in_the_middle_of_sending_leaves_nothing_half(
     up = Spoil(after=3 << 20, cut=loss == "cable", once=True)
     with contextlib.closing(Proxy(phone.port, up=up)) as proxy:
 
-        def lose() -> None:
+        def lose(phone: VirtualPhone) -> None:
             proxy.spoiled.wait()
             if loss == "power":
                 phone.kill()
@@ -117,7 +117,7 @@ def test_a_loss_in_the_middle_of_sending_leaves_nothing_half(
                 with contextlib.suppress(DeviceRunnerError):
                     shell(phone, "kill -9 $(pidof adbd)")
 
-        thief = threading.Thread(target=lose)
+        thief = threading.Thread(target=lose, args=(phone,))
         thief.start()
         address = devices.resolve(proxy.serial, {})
         if loss == "power":
@@ -126,7 +126,8 @@ def test_a_loss_in_the_middle_of_sending_leaves_nothing_half(
             ) as caught:
                 run(RemoteRunner(address, RemoteOptions()), digits.job(tmp_path, SAMPLES))
             assert exit_code(caught.value) == INFRASTRUCTURE
-            assert start_phone().port == phone.port
+            phone = start_phone()
+            proxy.target = phone.port
         run(RemoteRunner(address, RemoteOptions()), digits.job(tmp_path, SAMPLES))
         thief.join()
     digits.check(tmp_path, SAMPLES)
