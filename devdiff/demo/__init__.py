@@ -1,0 +1,1 @@
+"""Stories that devdiff tells of itself, on models that come with it."""
