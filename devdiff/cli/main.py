@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from devdiff import __version__
 from devdiff.cli import (
+    demo,
     devices,
     diff,
     doctor,
@@ -24,7 +25,7 @@ from devdiff.cli import (
     virtual,
 )
 
-_VERBS = (export_and_test, export, run, diff, scan, report, devices, virtual, doctor)
+_VERBS = (export_and_test, export, run, diff, scan, report, devices, virtual, doctor, demo)
 
 _EPILOG = """\
 exit codes: 0 pass · 1 fail · 2 usage or bad input · 3 device or infrastructure ·
@@ -34,6 +35,7 @@ examples:
   devdiff export-and-test model.onnx --inputs samples.npz
   devdiff export-and-test model.onnx --inputs photos/ --preprocess scale=1/255 --device local
   devdiff export model.onnx --out exported/
+  devdiff demo check-reader
   devdiff doctor
 """
 

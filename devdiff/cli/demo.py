@@ -1,0 +1,48 @@
+"""``devdiff demo``: what devdiff is for, shown on models that come with it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+NAME: Final = "demo"
+HELP: Final = "see in two minutes what a comparison misses and a scan finds"
+EXAMPLES: Final = """\
+examples:
+  devdiff demo check-reader
+  devdiff demo check-reader --out /tmp/demo
+
+check-reader tests and scans two digit readers that come with devdiff, one of them backdoored for
+this purpose. Nothing is fetched. The runs stay in the folder, with their reports and pages; exit
+code 3 says that the story did not come out as it is told here.
+"""
+_DEFAULT_OUT: Final = Path("devdiff-demo")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("story", choices=["check-reader"], help="what to show")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=_DEFAULT_OUT,
+        metavar="DIR",
+        help=f"where the runs go (default: {_DEFAULT_OUT})",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from devdiff.cli import console, failures
+    from devdiff.demo import check_reader
+
+    out = console.stdout()
+
+    def say(text: str) -> None:
+        out.print(text, markup=False, soft_wrap=True)
+
+    with console.Narrator() as narrator:
+        told = check_reader.tell(args.out, say, narrator)
+    if told.as_planned:
+        return 0
+    say("\nThis is not how it should have come out: see the reports for what went otherwise.")
+    return failures.INFRASTRUCTURE
