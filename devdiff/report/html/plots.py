@@ -117,13 +117,21 @@ class Plotter:
     ) -> Markup:
         """Rates the placebos reached, and where the scanned model lies (value, low, high)."""
         figure, axes = _figure()
-        for row, (values, colour) in enumerate(((searched, _FIRST), (transferred, _SECOND))):
+        drawn = [
+            (name, values, colour)
+            for name, values, colour in (
+                ("searched", searched, _FIRST),
+                ("transfer", transferred, _SECOND),
+            )
+            if values
+        ]
+        for row, (_, values, colour) in enumerate(drawn):
             spread = [row + 0.12 * ((place % 5) - 2) for place in range(len(values))]
             axes.scatter(values, spread, color=colour, s=18, alpha=0.8)
         axes.axvspan(own["low"], own["high"], color=_INK, alpha=0.15, linewidth=0)
         axes.axvline(own["value"], color=_INK, linewidth=1.5)
-        axes.set_yticks([0, 1], ["searched", "transferred"])
-        axes.set_ylim(-0.6, 1.6)
+        axes.set_yticks(range(len(drawn)), [name for name, _, _ in drawn])
+        axes.set_ylim(-0.6, len(drawn) - 0.4)
         axes.set_xlim(-0.03, 1.03)
         axes.set_xlabel("share of samples that obey")
         said = (
