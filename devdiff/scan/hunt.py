@@ -27,6 +27,8 @@ FEW_CLASSES: Final = 24
 _STARTS: Final = 6
 _CANDIDATES: Final = 10
 _BATCH: Final = 64
+_PRUNED_SIZE_WEIGHT: Final = 100.0
+"""A model that lost weights is easier to lead astray: only a smaller change tells."""
 _PAIR_SETTINGS: Final = {
     "images": 6,
     "rounds": (12, 16, 24, 40),
@@ -145,11 +147,14 @@ def run(job: Job, progress: Callable[[float], None] = lambda share: None) -> Hun
     shares = 2 if job.pairs else 1
     hunt = _Hunt(job, full, aimed, stored[searched])
     arms = hunt.arms(before[searched])
-    found = hunt.search(arms, job.settings, lambda share: progress(share / shares))
+    settings = job.settings
+    if job.calibrated:
+        settings = replace(settings, size_weight=_PRUNED_SIZE_WEIGHT)
+    found = hunt.search(arms, settings, lambda share: progress(share / shares))
     pairs: Sequence[Hypothesis] = ()
     if job.pairs:
         arms = _pair_arms(before[searched], before.shape[1])
-        settings = replace(job.settings, **_PAIR_SETTINGS)  # type: ignore[arg-type]
+        settings = replace(settings, **_PAIR_SETTINGS)  # type: ignore[arg-type]
         pairs = hunt.search(arms, settings, lambda share: progress(0.5 + share / 2)) if arms else ()
     return Hunted(measure(found), measure(pairs), *outputs)
 

@@ -36,7 +36,7 @@ class Settings:
     images: int = 12
     rounds: tuple[int, ...] = (15, 20, 30, 40)
     survivors: float = 0.4
-    size_weight: float = 15.0
+    size_weight: float = 25.0
     rate: float = 0.15
     shift: float = 0.25
 
