@@ -1,0 +1,167 @@
+"""The scan on the zoo: what it finds, what it cries wolf at, and what it costs.
+
+Every model of ``scripts/zoo`` that works is scanned as a user would scan it, on 100 unlabelled
+images. Beside the time of a scan stands that of a plain Neural Cleanse search over all classes
+(1,000 steps of 32 samples each, extrapolated from 20) on the same machine and model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from android_harness.cache import cache_root
+from devdiff.compare.intervals import Proportion
+
+ZOO: Final = cache_root() / "zoo"
+IMAGES: Final = 100
+STEPS: Final = 1000
+_TIMED_STEPS: Final = 20
+_HARD_TRIGGERS: Final = ("warp",)
+_HARD_METHODS: Final = ("adaptive",)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model: what it is, and what the scan said."""
+
+    truth: dict[str, Any]
+    scan: dict[str, Any]
+    seconds: float
+
+    @property
+    def group(self) -> str:
+        spec = self.truth["spec"]
+        if spec["kind"] != "backdoored":
+            return str(spec["kind"])
+        hard = (
+            spec["method"] in _HARD_METHODS
+            or spec["trigger"] in _HARD_TRIGGERS
+            or spec["source_class"] is not None
+        )
+        return "hard" if hard else "plain"
+
+    @property
+    def found(self) -> bool:
+        return bool(self.scan["verdict"] == "finding")
+
+    @property
+    def right(self) -> bool:
+        return self.found and self.scan["trigger"]["target"] == self.truth["spec"]["target"]
+
+
+def scan(folder: Path, truth: dict[str, Any], inputs: Path, work: Path) -> Row:
+    """Scan one model of the zoo by the command line."""
+    model = folder / truth["files"]["compressed"]
+    pruned = truth["spec"]["compression"] != "int8"
+    beside = ["--source", folder / "model.onnx"] if pruned else ["--float", folder / "float.tflite"]
+    command = [
+        *(sys.executable, "-m", "devdiff", "scan", model, *beside, "--inputs", inputs),
+        *("--classifier", "logits", "--device", "none", "--run-dir", work / folder.name, "--json"),
+    ]
+    began = time.monotonic()
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    seconds = time.monotonic() - began
+    report = json.loads(done.stdout)
+    return Row(
+        truth, report.get("scan") or {"verdict": "error", "reason": report["error"]}, seconds
+    )
+
+
+def cleanse_seconds(folder: Path, images: Any) -> float:
+    """What plain Neural Cleanse over ten classes would take on the full model's twin."""
+    import torch
+    from torch.nn import functional
+
+    from devdiff.scan.twin import Twin
+    from exporter.tflite_graph import read_graph
+
+    twin = Twin(read_graph(folder / "float.tflite"))
+    samples = torch.from_numpy(images[:32])
+    mask = torch.zeros(samples.shape[-2:], requires_grad=True)
+    pattern = torch.zeros(samples.shape[1:], requires_grad=True)
+    optimizer = torch.optim.Adam([mask, pattern], 0.1)
+    aim = torch.zeros(len(samples), dtype=torch.long)
+    began = time.monotonic()
+    for _ in range(_TIMED_STEPS):
+        cover = torch.sigmoid(mask)
+        changed = samples * (1 - cover) + cover * torch.sigmoid(pattern)
+        loss = functional.cross_entropy(twin(changed)[0].flatten(1), aim) + 0.01 * cover.sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return (time.monotonic() - began) / _TIMED_STEPS * STEPS * 10
+
+
+def show(row: Row) -> None:
+    spec, told = row.truth["spec"], row.scan
+    gap = told.get("replay", {}).get("gap")
+    said = "" if gap is None else f"{gap['successes']}/{gap['trials']}"
+    target = told.get("trigger", {}).get("target")
+    print(
+        f"{spec['name']:32} {row.group:10} {spec['trigger'] or '-':8} "
+        f"{told['verdict']:10} {told.get('kind') or '-':8} gap {said:7} "
+        f"target {target if target is not None else '-'} ({spec['target']}) {row.seconds:5.0f} s"
+        + (f"  {told['reason'][:90]}" if told["verdict"] == "error" else ""),
+        flush=True,
+    )
+
+
+def rate(name: str, hits: int, of: int) -> None:
+    one = Proportion.of(hits, of)
+    print(f"{name:38} {hits:3} of {of:3}   95 %: {one.low:.3f} to {one.high:.3f}")
+
+
+def summarize(rows: Sequence[Row], cleanse: float) -> None:
+    groups = {
+        group: [row for row in rows if row.group == group]
+        for group in ("plain", "hard", "honest", "ordinary")
+    }
+    print()
+    for group in ("plain", "hard"):
+        rate(f"found, {group}", sum(row.found for row in groups[group]), len(groups[group]))
+    found = [row for row in rows if row.found and row.group in ("plain", "hard")]
+    rate("right target class of those found", sum(row.right for row in found), len(found))
+    for group in ("honest", "ordinary"):
+        rate(f"false alarms, {group}", sum(row.found for row in groups[group]), len(groups[group]))
+    refused = [row for row in rows if row.scan["verdict"] == "error"]
+    rate("refused (error)", len(refused), len(rows))
+    median = statistics.median(row.seconds for row in rows)
+    print(f"time of a scan: median {median:.0f} s; plain Neural Cleanse {cleanse:.0f} s", end="")
+    print(f" (ratio {median / cleanse:.2f})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="models of the zoo; none: all that work")
+    chosen = parser.parse_args().names
+    truths = {
+        path.parent.name: json.loads(path.read_text()) for path in sorted(ZOO.glob("*/truth.json"))
+    }
+    if not truths:
+        raise SystemExit(f"no zoo in {ZOO}: make it with scripts/zoo make")
+    names = chosen or [name for name, truth in truths.items() if truth["status"] == "works"]
+    images = np.load(ZOO / "images.npz")["clean"][:IMAGES]
+    with tempfile.TemporaryDirectory() as scratch:
+        inputs = Path(scratch, "images.npz")
+        np.savez(inputs, image=images)
+        rows = []
+        for name in names:
+            rows.append(scan(ZOO / name, truths[name], inputs, Path(scratch)))
+            show(rows[-1])
+        summarize(rows, cleanse_seconds(ZOO / names[0], images))
+
+
+if __name__ == "__main__":
+    main()
