@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,8 +25,12 @@ Kind = Literal["classes", "values"]
 Variant = Literal["compressed", "mirrored", "placebo"]
 FEW_CLASSES: Final = 24
 """Up to so many classes every one is tried; of more, those that a target-free start points to."""
-_STARTS: Final = 6
-_CANDIDATES: Final = 10
+_STARTS: Final = 3
+_CANDIDATES: Final = 8
+_SEARCHES: Final = 2
+"""A job has at most so many searches that share its time."""
+_FEWEST_IMAGES: Final = 3
+_TIMED: Final = 4
 _BATCH: Final = 64
 _PRUNED_SIZE_WEIGHT: Final = 100.0
 """A model that lost weights is easier to lead astray: only a smaller change tells."""
@@ -47,6 +52,8 @@ class Job:
     ``held`` are its rows. ``outputs`` are the positions of the output that is looked at, in the
     full and in the compressed graph. The variant ``mirrored`` swaps the models' roles; ``placebo``
     compresses otherwise, by ``seed``. ``calibrated`` searches with the drift taken out.
+    ``seconds`` is what it may take: where the models are too slow for the whole plan, every step
+    shows each arm fewer samples.
     """
 
     full: Path
@@ -60,6 +67,7 @@ class Job:
     high: float
     settings: Settings
     deadline: float
+    seconds: float = float("inf")
     variant: Variant = "compressed"
     seed: int = 0
     pairs: bool = False
@@ -145,11 +153,12 @@ def run(job: Job, progress: Callable[[float], None] = lambda share: None) -> Hun
         )
 
     shares = 2 if job.pairs else 1
-    hunt = _Hunt(job, full, aimed, stored[searched])
-    arms = hunt.arms(before[searched])
     settings = job.settings
     if job.calibrated:
         settings = replace(settings, size_weight=_PRUNED_SIZE_WEIGHT)
+    cost = _seconds(full, aimed, stored[searched])
+    hunt = _Hunt(job, full, aimed, stored[searched], cost)
+    arms = hunt.arms(before[searched])
     found = hunt.search(arms, settings, lambda share: progress(share / shares))
     pairs: Sequence[Hypothesis] = ()
     if job.pairs:
@@ -165,10 +174,15 @@ class _Hunt:
     full: Model
     compressed: Model
     samples: Tensor
+    cost: float
+    """Seconds that one sample takes through both models and back."""
 
     def search(
         self, arms: Sequence[Arm], settings: Settings, progress: Callable[[float], None]
     ) -> list[Hypothesis]:
+        affordable = self.job.seconds / (_SEARCHES * self.cost * settings.shown(len(arms)))
+        images = max(_FEWEST_IMAGES, min(settings.images, int(affordable)))
+        settings = replace(settings, images=images)
         return search(
             self.full,
             self.compressed,
@@ -204,6 +218,15 @@ class _Hunt:
                 counts += (scores * kept[:, None]).sum(0)
         best: list[int] = counts.topk(min(_CANDIDATES, len(counts))).indices.tolist()
         return best
+
+
+def _seconds(full: Model, compressed: Model, samples: Tensor) -> float:
+    """What one sample takes through both models and back; the first time does not count."""
+    for _ in range(2):
+        began = time.monotonic()
+        some = samples[:_TIMED].clone().requires_grad_()
+        (full(some).sum() + compressed(some).sum()).backward()
+    return (time.monotonic() - began) / len(some)
 
 
 def _pair_arms(before: Tensor, classes: int) -> list[Arm]:

@@ -40,6 +40,18 @@ class Settings:
     rate: float = 0.15
     shift: float = 0.25
 
+    def shown(self, arms: int) -> int:
+        """How often each of ``images`` samples is shown in a search that begins with ``arms``."""
+        total = 0
+        for number, steps in enumerate(self.rounds):
+            arms = self.kept(arms) if number else arms
+            total += arms * steps
+        return total
+
+    def kept(self, arms: int) -> int:
+        """How many of ``arms`` a selection leaves."""
+        return max(1, round(arms * self.survivors))
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:
@@ -130,7 +142,7 @@ def search(
     total, done = sum(settings.rounds), 0
     for number, steps in enumerate(settings.rounds):
         if number:
-            living = _better(living, settings.survivors)
+            living = sorted(living, key=lambda one: -one.score)[: settings.kept(len(living))]
         for _ in range(steps):
             if time.monotonic() > deadline:
                 raise TimeoutError
@@ -139,11 +151,6 @@ def search(
             progress(done, total)
     found = [_judge(full, compressed, samples, before, one) for one in living]
     return sorted(found, key=lambda one: -one.success)
-
-
-def _better(living: list[_Descent], share: float) -> list[_Descent]:
-    best = sorted(living, key=lambda one: -one.score)
-    return best[: max(1, round(len(best) * share))]
 
 
 def _step(
