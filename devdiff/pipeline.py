@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import importlib.util
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -271,7 +272,9 @@ def _rungs(
 
 
 def _check_scannable(request: TestRequest, compression: Compression) -> None:
-    """Raises `UsageError` when there are no two models to hold together."""
+    """Raises `UsageError` when there are no two models to hold together, or no PyTorch."""
+    if importlib.util.find_spec("torch") is None:
+        raise UsageError("a scan searches with PyTorch: pip install 'devdiff[torch]'")
     finished = request.model.suffix == ".tflite"
     alone = finished and request.source is None and request.floating is None
     if alone or not (finished or compression.int8 or compression.pruning):
