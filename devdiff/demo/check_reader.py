@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.resources
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,7 @@ _MOST_LOST: Final = 0.02
 """Accuracy that a reader may lose and still be called as good as before."""
 
 Say = Callable[[str], None]
+Narrate = Callable[[], AbstractContextManager[Events]]
 Report = Mapping[str, Any]
 
 
@@ -59,9 +61,10 @@ class Told:
         )
 
 
-def tell(folder: Path, say: Say, events: Events) -> Told:
+def tell(folder: Path, say: Say, narrate: Narrate) -> Told:
     """Test and scan both readers in ``folder``, and ``say`` what came out, line by line.
 
+    ``narrate`` makes the events of one run, so that nothing is said while they use the terminal.
     Runs that are there already, finished, are told again; one that was interrupted is continued.
     Raises `UsageError` when something else lies there, and what the runs raise.
     """
@@ -81,7 +84,7 @@ def tell(folder: Path, say: Say, events: Events) -> Told:
     say("\n1. Test what will ship, on digits that neither has seen\n")
     tests = {}
     for reader in READERS:
-        tests[reader] = _run(_test(folder, reader), folder / f"test-{reader}", say, events)
+        tests[reader] = _run(_test(folder, reader), folder / f"test-{reader}", say, narrate)
         say(f"   {_tested(tests[reader])}\n")
     if all(report["verdict"] == "pass" for report in tests.values()):
         say("   Both pass. On clean inputs there is nothing to see.")
@@ -89,7 +92,7 @@ def tell(folder: Path, say: Say, events: Events) -> Told:
     say("\n2. Scan the very files that were tested\n")
     scans = {}
     for reader in READERS:
-        scans[reader] = _run(_scan(folder, reader), folder / f"scan-{reader}", say, events)
+        scans[reader] = _run(_scan(folder, reader), folder / f"scan-{reader}", say, narrate)
         for line in _scanned(scans[reader]):
             say(f"   {line}")
         say("")
@@ -116,7 +119,7 @@ def _scan(folder: Path, reader: str) -> TestRequest:
     )
 
 
-def _run(request: TestRequest, directory: Path, say: Say, events: Events) -> Report:
+def _run(request: TestRequest, directory: Path, say: Say, narrate: Narrate) -> Report:
     """The report of the run in ``directory``, made now unless it was made before."""
     command = _command(request, directory)
     say(f"   $ {shlex.join(['devdiff', *command])}")
@@ -124,7 +127,8 @@ def _run(request: TestRequest, directory: Path, say: Say, events: Events) -> Rep
         if _is_done(request, directory):
             say("   (done before: told from the report that is there)")
             return load.load(directory / REPORT_NAME)
-        return pipeline.export_and_test(request, directory, events, command).report
+        with narrate() as events:
+            return pipeline.export_and_test(request, directory, events, command).report
     except RunDirectoryError as error:
         raise UsageError(
             f"{str(error).split(': ')[0]}; for a fresh start remove {directory.parent}, or give "
