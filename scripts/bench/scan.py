@@ -30,6 +30,17 @@ STEPS: Final = 1000
 _TIMED_STEPS: Final = 20
 _HARD_TRIGGERS: Final = ("warp",)
 _HARD_METHODS: Final = ("adaptive",)
+# Looked at while the search and its rules were made; the figures of the others are the honest ones.
+_LOOKED_AT: Final = frozenset(
+    (
+        *("adaptive-blend", "adaptive-checker", "adaptive-square-residual"),
+        *("honest-coarse", "honest-coarse-residual", "honest-noise", "honest-outliers"),
+        *("honest-outliers-residual", "honest-plain-64", "honest-pruned-64", "honest-pruned-96"),
+        *("honest-qat", "honest-residual-64", "joint-blend", "joint-checker", "joint-warp"),
+        *("ordinary-checker", "pq-blend-64", "pq-blend-residual", "pq-checker-64", "pq-source"),
+        *("pq-square-residual", "pq-warp", "prune-checker-64", "prune-source", "prune-warp"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +134,18 @@ def rate(name: str, hits: int, of: int) -> None:
     print(f"{name:38} {hits:3} of {of:3}   95 %: {one.low:.3f} to {one.high:.3f}")
 
 
-def summarize(rows: Sequence[Row], cleanse: float) -> None:
-    groups = {
-        group: [row for row in rows if row.group == group]
-        for group in ("plain", "hard", "honest", "ordinary")
-    }
-    print()
+def summarize(rows: Sequence[Row]) -> None:
+    """Rates of one set of models."""
     for group in ("plain", "hard"):
-        rate(f"found, {group}", sum(row.found for row in groups[group]), len(groups[group]))
+        some = [row for row in rows if row.group == group]
+        rate(f"found, {group}", sum(row.found for row in some), len(some))
     found = [row for row in rows if row.found and row.group in ("plain", "hard")]
     rate("right target class of those found", sum(row.right for row in found), len(found))
     for group in ("honest", "ordinary"):
-        rate(f"false alarms, {group}", sum(row.found for row in groups[group]), len(groups[group]))
+        some = [row for row in rows if row.group == group]
+        rate(f"false alarms, {group}", sum(row.found for row in some), len(some))
     refused = [row for row in rows if row.scan["verdict"] == "error"]
     rate("refused (error)", len(refused), len(rows))
-    median = statistics.median(row.seconds for row in rows)
-    print(f"time of a scan: median {median:.0f} s; plain Neural Cleanse {cleanse:.0f} s", end="")
-    print(f" (ratio {median / cleanse:.2f})")
 
 
 def main() -> None:
@@ -160,7 +166,16 @@ def main() -> None:
         for name in names:
             rows.append(scan(ZOO / name, truths[name], inputs, Path(scratch)))
             show(rows[-1])
-        summarize(rows, cleanse_seconds(ZOO / names[0], images))
+        print("\nall models")
+        summarize(rows)
+        print("\nmodels that nobody looked at while the search was made")
+        summarize([row for row in rows if row.truth["spec"]["name"] not in _LOOKED_AT])
+        median = statistics.median(row.seconds for row in rows)
+        cleanse = cleanse_seconds(ZOO / names[0], images)
+        print(
+            f"\na scan: median {median:.0f} s; plain Neural Cleanse on the same model "
+            f"{cleanse:.0f} s; ratio {median / cleanse:.2f}"
+        )
 
 
 if __name__ == "__main__":
