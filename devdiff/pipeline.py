@@ -162,7 +162,11 @@ def export_and_test(
         events.phase("comparing")
         pairs = ladder.pairs(rungs)
         if not request.gated:
-            pairs = tuple(replace(pair, gates=pair.step == "conversion") for pair in pairs)
+            full_name = _full(rungs).name
+            pairs = tuple(
+                replace(pair, gates=pair.step == "conversion" and pair.candidate == full_name)
+                for pair in pairs
+            )
         judged = judge_pairs(
             pairs,
             results,
@@ -293,17 +297,21 @@ def _scanned(
 ) -> Scanned:
     """The rungs that a scan holds together."""
     by_name = {rung.name: rung for rung in rungs}
-    full = by_name.get(ladder.FULL) or by_name.get("float")
     shipped = [by_name[name] for name in ("float", "int8") if name in by_name]
-    assert full is not None
     return Scanned(
-        full,
+        _full(rungs),
         shipped[-1],
         by_name.get("device"),
         {result.name: result for result in results},
         samples,
         classifiers,
     )
+
+
+def _full(rungs: Sequence[Rung]) -> Rung:
+    """The rung of the float32 artifact without pruning."""
+    by_name = {rung.name: rung for rung in rungs}
+    return by_name.get(ladder.FULL) or by_name["float"]
 
 
 def _run(

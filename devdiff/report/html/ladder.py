@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from devdiff.ladder import on_the_way
 from devdiff.report.html.words import largest_error, number, proportion
 
 WIDTH: Final = 340
@@ -91,7 +92,8 @@ def _way(report: Mapping[str, Any]) -> tuple[list[str], list[Mapping[str, Any]]]
     way = [report["rungs"][0]["name"]]
     steps = []
     for pair in report["pairs"]:
-        if pair["gates"] and pair["reference"] == way[-1] and pair["candidate"] != "full":
+        beside = pair["step"] in ("all", "runtime") or not on_the_way(pair["candidate"])
+        if pair["reference"] == way[-1] and not beside:
             steps.append(pair)
             way.append(pair["candidate"])
     return way, steps
