@@ -181,7 +181,7 @@ class _Hunt:
         self, arms: Sequence[Arm], settings: Settings, progress: Callable[[float], None]
     ) -> list[Hypothesis]:
         affordable = self.job.seconds / (_SEARCHES * self.cost * settings.shown(len(arms)))
-        images = max(_FEWEST_IMAGES, min(settings.images, int(affordable)))
+        images = max(_FEWEST_IMAGES, int(min(settings.images, affordable)))
         settings = replace(settings, images=images)
         return search(
             self.full,
