@@ -403,7 +403,7 @@ class _Scan:
         shown = findings[0] if findings else measured[0]
         evidence, candidate = shown.evidence, shown.candidate
         gap = evidence.gap
-        effect = decide.smallest_effect(gap.trials)
+        effect = decide.smallest_effect(gap.trials, decide.least(self.pruned))
         kind = decide.kind(evidence) if findings else None
         told: dict[str, Any] = {
             "verdict": "finding" if findings else "no finding",
