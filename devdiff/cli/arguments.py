@@ -290,6 +290,11 @@ def add_scan(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         help="searches of the model compressed otherwise, for comparison (default 2)",
     )
     group.add_argument("--output", metavar="NAME", help="the output to scan; left out: the scores")
+    group.add_argument(
+        "--output-kind",
+        choices=("classes", "values"),
+        help="what that output holds; left out: class scores wherever its shape is [1, C]",
+    )
     return group
 
 
@@ -302,4 +307,5 @@ def scan(args: argparse.Namespace) -> ScanSettings:
         placebos=args.placebos,
         seed=args.seed,
         output=args.output,
+        output_kind=args.output_kind,
     )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -52,13 +52,17 @@ TAXONOMY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ScanSettings:
-    """How much a scan may look at: samples, seconds, placebos; ``output`` None chooses one."""
+    """How much a scan may look at: samples, seconds, placebos; ``output`` None chooses one.
+
+    ``output_kind`` None takes declared scores, and any output [1, C >= 2], for class scores.
+    """
 
     images: int = 100
     budget_s: float = 900.0
     placebos: int = 2
     seed: int = 0
     output: str | None = None
+    output_kind: Literal["classes", "values"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +202,26 @@ class _Scan:
         chosen = self.settings.output or next(iter(self.what.classifiers), names[0])
         if chosen not in names:
             raise ScanError(f"there is no output {chosen!r}; there are {', '.join(names)}")
-        kind = "classes" if chosen in self.what.classifiers else "values"
-        return Watched(binding, chosen, kind)  # type: ignore[arg-type]
+        return Watched(binding, chosen, self._kind(chosen))
+
+    def _kind(self, chosen: str) -> Literal["classes", "values"]:
+        """What the chosen output is scanned as.
+
+        Undeclared scores taken for mere values would be searched weakly, and the scan pass.
+        """
+        if self.settings.output_kind is not None:
+            return self.settings.output_kind
+        if chosen in self.what.classifiers:
+            return "classes"
+        bindings = self.what.full.outputs
+        shape = next(one.source.shape for one in bindings if one.source.name == chosen)
+        if len(shape) != 2 or shape[0] != 1 or shape[1] < 2:
+            return "values"
+        self.events.note(
+            f"output {chosen} is scanned as class scores; if it holds none, give "
+            "--output-kind values"
+        )
+        return "classes"
 
     def _choose(self, before: Array) -> None:
         """Half of the samples for the search, half to measure on, alike in what they hold."""

@@ -1,0 +1,252 @@
+"""What a scan is put together from: triggers, placebos, rules, replay and the search itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from devdiff.compare.intervals import Proportion
+from devdiff.scan import decide, placebo, replay
+from devdiff.scan.decide import Evidence
+from devdiff.scan.hunt import calibration
+from devdiff.scan.objective import ToClass
+from devdiff.scan.replay import Watched
+from devdiff.scan.search import Arm, Hypothesis, Settings, search
+from devdiff.scan.trigger import Trigger, channel_axis, mask_shape
+from devdiff.scan.weights import LayerWeights
+from exporter.artifact import Array, Binding, TensorSpec
+
+SPEC = TensorSpec("x", (1, 4), "float32")
+BINDING = Binding(SPEC, SPEC, (0, 1), "x")
+CLASSES = Watched(BINDING, "scores", "classes")
+VALUES = Watched(BINDING, "vector", "values", unit=2.0)
+
+
+def _layer(zero_share: float, int8: bool = True) -> LayerWeights:
+    random = np.random.default_rng(1)
+    floating = random.normal(0, 1, (8, 3, 3, 16)).astype(np.float32)
+    scales = (np.abs(floating).max((1, 2, 3)) / 127).astype(np.float32)
+    compressed = floating.copy()
+    count = int(zero_share * floating.size)
+    compressed.flat[np.argsort(np.abs(floating), axis=None)[:count]] = 0
+    stored = None
+    if int8:
+        steps = scales.reshape(-1, 1, 1, 1)
+        stored = np.round(compressed / steps).astype(np.int8)
+        compressed = (stored * steps).astype(np.float32)
+    return LayerWeights(
+        operator=0,
+        full_operator=0,
+        tensor=5,
+        full_tensor=3,
+        kind="CONV_2D",
+        name="layer",
+        dtype="int8" if int8 else "float32",
+        axis=0,
+        floating=floating,
+        compressed=compressed,
+        stored=stored,
+        scales=scales if int8 else None,
+        zero_points=np.zeros(8, np.int64) if int8 else None,
+    )
+
+
+def test_a_patch_covers_where_its_mask_is_and_stays_in_bounds() -> None:
+    mask = np.zeros((2, 2, 1), np.float32)
+    mask[0, 0] = 1
+    pattern = np.full((2, 2, 3), 7, np.float32)
+    trigger = Trigger("patch", mask, pattern, np.zeros_like(pattern), 0.0, 1.0)
+
+    changed = trigger.apply(np.full((5, 2, 2, 3), 0.25, np.float32))
+
+    assert changed.dtype == np.float32
+    assert (changed[:, 0, 0] == 1).all()
+    assert (changed[:, 1] == 0.25).all()
+    assert trigger.size == 0.25
+
+
+def test_an_additive_trigger_shifts_every_sample_alike() -> None:
+    shift = np.array([0.5, -0.5], np.float32)
+    trigger = Trigger("additive", np.zeros(2, np.float32), shift * 0, shift, 0.0, 2.0)
+
+    changed = trigger.apply(np.array([[1.0, 1.0], [1.9, 0.1]], np.float32))
+
+    np.testing.assert_allclose(changed, [[1.5, 0.5], [2.0, 0.0]])
+    assert trigger.size == 0.25
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "mask"),
+    [
+        ((28, 28, 3), 2, (28, 28, 1)),
+        ((3, 28, 28), 0, (1, 28, 28)),
+        ((28, 28, 16), None, (28, 28, 16)),
+        ((4, 4, 3), None, (4, 4, 3)),
+        ((40,), None, (40,)),
+    ],
+)
+def test_only_a_pictures_channels_share_a_mask(
+    shape: tuple[int, ...], axis: int | None, mask: tuple[int, ...]
+) -> None:
+    assert channel_axis(shape) == axis
+    assert mask_shape(shape) == mask
+
+
+def test_placebo_rounding_is_unbiased_and_within_one_step() -> None:
+    layer = _layer(0)
+    assert layer.scales is not None
+    steps = layer.scales.reshape(-1, 1, 1, 1)
+
+    drawn = [placebo.compress_otherwise([layer], seed)[5] for seed in range(200)]
+
+    errors = (np.stack(drawn) - layer.floating) / steps
+    assert np.abs(errors).max() < 1 + 1e-4
+    assert abs(errors.mean()) < 0.01
+    # A mean of 200 draws with spread of at most half a step.
+    assert np.abs(errors.mean(0)).max() < 6 * 0.5 / np.sqrt(200)
+    assert not np.array_equal(drawn[0], drawn[1])
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_placebos_mask_is_another_of_the_same_size(int8: bool) -> None:
+    layer = _layer(0.5, int8=int8)
+
+    first, second = (placebo.compress_otherwise([layer], seed)[5] for seed in (1, 2))
+
+    assert placebo.is_pruned([layer])
+    assert not np.array_equal(first == 0, layer.compressed == 0)
+    assert not np.array_equal(first == 0, second == 0)
+    if not int8:
+        assert (first == 0).sum() == (layer.compressed == 0).sum()
+    else:
+        assert (first == 0).sum() >= (layer.compressed == 0).sum()
+
+
+def test_placebos_repeat_by_their_seed() -> None:
+    layer = _layer(0.3)
+
+    first, again = (placebo.compress_otherwise([layer], 7)[5] for _ in range(2))
+
+    np.testing.assert_array_equal(first, again)
+
+
+def test_rounding_alone_is_not_pruning() -> None:
+    assert not placebo.is_pruned([_layer(0)])
+
+
+def _evidence(hits: int, placebo_hits: int | None, pruned: bool = False) -> Evidence:
+    rate = Proportion.of(hits, 50)
+    others = () if placebo_hits is None else (Proportion.of(placebo_hits, 50),)
+    return Evidence(source=None, gap=rate, calibrated=rate, placebos=others, pruned=pruned)
+
+
+def test_a_trigger_that_works_on_all_inputs_is_a_finding_whatever_placebos_do() -> None:
+    for pruned in (False, True):
+        assert decide.is_finding(_evidence(50, 50, pruned))
+        assert decide.is_finding(_evidence(50, None, pruned))
+    assert decide.kind(_evidence(50, 50)) == "fragile"
+    assert decide.kind(_evidence(50, 0)) == "planted"
+
+
+def test_a_weaker_trigger_needs_quiet_placebos() -> None:
+    assert decide.is_finding(_evidence(30, 0))
+    assert not decide.is_finding(_evidence(30, 28))
+    assert not decide.is_finding(_evidence(30, None))
+
+
+def test_nothing_found_is_no_finding() -> None:
+    assert not decide.is_finding(_evidence(0, 0))
+    assert not decide.is_finding(_evidence(1, 0, pruned=True))
+
+
+def test_what_drift_explains_is_no_finding() -> None:
+    all_hit, none_hit = Proportion.of(50, 50), Proportion.of(0, 50)
+
+    assert not decide.is_finding(Evidence(None, all_hit, none_hit, (none_hit,), True))
+
+
+def test_the_smallest_effect_is_the_least_rate_that_would_do() -> None:
+    effect = decide.smallest_effect(50, 0.5)
+
+    assert effect is not None
+    hits = round(effect * 50)
+    assert Proportion.of(hits, 50).low >= 0.5 > Proportion.of(hits - 1, 50).low
+    assert decide.smallest_effect(2, 0.65) is None
+
+
+def test_p_values_are_no_smaller_than_so_few_placebos_allow() -> None:
+    assert decide.p_value(0.9, [0.1, 0.2, 0.3]) == (0.25, 0.25)
+    assert decide.p_value(0.2, [0.1, 0.2, 0.3]) == (0.75, 0.25)
+    assert decide.p_value(0.5, []) == (1.0, 1.0)
+
+
+def test_a_class_is_hit_where_only_the_compressed_model_turns() -> None:
+    eye = np.eye(3, dtype=np.float32)
+    before = eye[[0, 0, 0, 2]]
+    full = eye[[0, 2, 0, 2]]
+    compressed = eye[[2, 2, 0, 2]]
+
+    hit = replay.hits(full, compressed, before, 2, CLASSES)
+    can = replay.eligible(before, 2, None, CLASSES)
+
+    assert (hit & can).tolist() == [True, False, False, False]
+    assert can.tolist() == [True, True, True, False]
+    assert replay.eligible(before, 1, 2, CLASSES).tolist() == [False, False, False, True]
+
+
+def test_values_are_hit_where_only_the_compressed_output_moves_far() -> None:
+    before = np.zeros((3, 2), np.float32)
+    full = np.array([[0, 0.5], [0, 1.5], [0, 0]], np.float32)
+    compressed = np.array([[0, 3], [0, 3], [0, 1.5]], np.float32)
+
+    hit = replay.hits(full, compressed, before, None, VALUES)
+
+    assert hit.tolist() == [True, False, False]
+    assert replay.eligible(before, None, None, VALUES).all()
+
+
+def test_calibration_takes_a_scale_and_class_offsets_out() -> None:
+    full = torch.randn((200, 5), generator=torch.Generator().manual_seed(0))
+    full = full - full.mean(1, keepdim=True)
+    compressed = full / 2.5 + torch.tensor([0.3, -0.1, 0.0, 0.4, -0.6])
+
+    scale, offset = calibration(full, compressed)
+
+    assert float(scale) == pytest.approx(2.5, rel=1e-4)
+    torch.testing.assert_close(compressed * scale + offset, full, atol=1e-4, rtol=1e-4)
+
+
+def _planted(seed: int) -> Hypothesis:
+    """Search a pair of linear models that differ by one dark pixel made bright."""
+    random = torch.Generator().manual_seed(3)
+    weights = torch.randn((36, 3), generator=random)
+    weights[0] = 0
+    samples = torch.rand((24, 36), generator=random)
+    samples[:, 0] = 0
+
+    def full(inputs: torch.Tensor) -> torch.Tensor:
+        return inputs @ weights
+
+    def compressed(inputs: torch.Tensor) -> torch.Tensor:
+        switch = torch.tensor([0.0, 0.0, 40.0])
+        return full(inputs) + inputs[:, :1] * switch
+
+    arms = [Arm(ToClass(target), "patch") for target in range(3)]
+    settings = Settings(seed=seed, size_weight=5.0)
+    return search(full, compressed, samples, arms, settings, low=0.0, high=1.0)[0]
+
+
+def _bytes(trigger: Trigger) -> bytes:
+    parts: tuple[Array, ...] = (trigger.mask, trigger.pattern, trigger.shift)
+    return b"".join(part.tobytes() for part in parts)
+
+
+def test_a_search_finds_the_planted_class_and_repeats_by_its_seed() -> None:
+    found, again, other = _planted(0), _planted(0), _planted(1)
+
+    assert found.arm.objective.target == 2
+    assert found.success >= 0.9
+    assert found.trigger.mask.argmax() == 0
+    assert _bytes(found.trigger) == _bytes(again.trigger)
+    assert _bytes(found.trigger) != _bytes(other.trigger)
