@@ -22,7 +22,8 @@ from devdiff.places import check_device, open_device
 from devdiff.report import build
 from devdiff.report.html import page
 from devdiff.rundir import RunDirectory, open_run, write_json
-from devdiff.scan.scan import Scanned, ScanSettings, scan
+from devdiff.scan.scan import scan
+from devdiff.scan.scanned import Scanned, ScanSettings
 from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
 from devdiff.subject import Subject
 from device_runner.host import SOURCE_RUNNER, HostRunner

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from devdiff.data.inputs import InputRequest
-    from devdiff.scan.scan import ScanSettings
+    from devdiff.scan.scanned import ScanSettings
     from devdiff.settings import Gates, Running
     from exporter.compression import Compression
 
@@ -299,7 +299,7 @@ def add_scan(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 
 
 def scan(args: argparse.Namespace) -> ScanSettings:
-    from devdiff.scan.scan import ScanSettings
+    from devdiff.scan.scanned import ScanSettings
 
     return ScanSettings(
         images=args.images,

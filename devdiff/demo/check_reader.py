@@ -22,7 +22,7 @@ from devdiff.pipeline import TestRequest
 from devdiff.report import load
 from devdiff.report.html.page import PAGE_NAME
 from devdiff.rundir import REPORT_NAME, RUN_NAME, fingerprint, read_json
-from devdiff.scan.scan import ScanSettings
+from devdiff.scan.scanned import ScanSettings
 from devdiff.settings import Running
 
 READERS: Final = ("honest", "backdoored")

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from ctypes import c_double
 from typing import Any, Final
 
@@ -39,10 +40,13 @@ def hunt_all(jobs: Sequence[Job], progress: Callable[[int, int], None]) -> list[
                 future.result()
             progress(int(1000 * sum(shares) / len(jobs)), 1000)
         return [future.result() for future in futures]
-    except (BrokenPipeError, RuntimeError) as error:
+    except BrokenProcessPool as error:
         raise ScanError(
-            f"a search process died ({error}); out of memory? --images shows fewer samples"
+            "a search process was killed; out of memory? --images shows it fewer samples"
         ) from error
+    except (RuntimeError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+        # Whatever the twin or PyTorch stumbles over: the scan was not made, and says so.
+        raise ScanError(f"the search failed: {type(error).__name__}: {error}") from error
     finally:
         # A search has nothing to save: whatever ends this process ends it too.
         for process in list((pool._processes or {}).values()):

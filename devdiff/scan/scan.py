@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -13,76 +13,19 @@ import numpy as np
 
 from devdiff.compare.intervals import Proportion
 from devdiff.compare.jsonform import encode
-from devdiff.data.inputs import InputSet
 from devdiff.errors import ComparisonError, ScanError
 from devdiff.events import Events
-from devdiff.ladder import Rung, RungResult
+from devdiff.ladder import Rung
 from devdiff.scan import decide, replay
 from devdiff.scan.decide import Evidence
 from devdiff.scan.replay import Watched
+from devdiff.scan.scanned import Scanned, ScanSettings
+from devdiff.scan.telling import Measured, Telling, best
 from exporter.artifact import Array
 from exporter.errors import ArtifactError
 
 FEWEST_SAMPLES: Final = 10
 _REPLAYED_PAIRS: Final = 2
-_EXAMPLES: Final = 8
-TAXONOMY: Final = (
-    {
-        "id": "AML.T0018.000",
-        "name": "MITRE ATLAS: Poison AI Model",
-        "url": "https://atlas.mitre.org/techniques/AML.T0018.000",
-    },
-    {
-        "id": "AML.T0010.003",
-        "name": "MITRE ATLAS: AI Supply Chain Compromise: Model",
-        "url": "https://atlas.mitre.org/techniques/AML.T0010.003",
-    },
-    {
-        "id": "ML06:2023",
-        "name": "OWASP Machine Learning Security: AI Supply Chain Attacks",
-        "url": "https://owasp.org/www-project-machine-learning-security-top-10/",
-    },
-    {
-        "id": "ML10:2023",
-        "name": "OWASP Machine Learning Security: Model Poisoning",
-        "url": "https://owasp.org/www-project-machine-learning-security-top-10/",
-    },
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ScanSettings:
-    """How much a scan may look at: samples, seconds, placebos; ``output`` None chooses one.
-
-    ``output_kind`` None takes declared scores, and any output [1, C >= 2], for class scores.
-    """
-
-    images: int = 100
-    budget_s: float = 900.0
-    placebos: int = 2
-    seed: int = 0
-    output: str | None = None
-    output_kind: Literal["classes", "values"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Scanned:
-    """What is scanned: the rungs of one run, and what they made of its input set.
-
-    ``full`` runs the float32 artifact of the unpruned model on the host, ``compressed`` the shipped
-    one on the host, ``device`` the same file on the device, if there is one.
-    """
-
-    full: Rung
-    compressed: Rung
-    device: Rung | None
-    results: Mapping[str, RungResult]
-    samples: InputSet
-    classifiers: tuple[str, ...]
-
-    @property
-    def rungs(self) -> tuple[Rung, ...]:
-        return tuple(rung for rung in (self.full, self.compressed, self.device) if rung)
 
 
 def scan(
@@ -106,15 +49,6 @@ def scan(
             "placebos: give more with --budget, or fewer samples with --images",
         }
     return common | found | {"cost": {"wall_s": round(time.monotonic() - started, 2)}}
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """A candidate after its replay; ``outputs`` are by rung, with the trigger."""
-
-    candidate: Any
-    evidence: Evidence
-    outputs: Mapping[str, Array]
 
 
 class _Scan:
@@ -154,7 +88,18 @@ class _Scan:
             raise ScanError(damage)
         self.events.phase("scan: replaying what was found")
         measured = self._replay(hunted)
-        return found | self._conclude(measured, hunted)
+        telling = Telling(
+            self.what,
+            self.watched,
+            self.clean,
+            self.held,
+            self.pruned,
+            self.low,
+            self.high,
+            self.folder,
+            hunted,
+        )
+        return found | telling.conclude(measured)
 
     def _read(self) -> None:
         from devdiff.scan import placebo
@@ -326,6 +271,10 @@ class _Scan:
         classes = self.clean[full.name].shape[1]
         few = self.watched.kind == "classes" and classes <= FEW_CLASSES
 
+        # Each job may take its share of the time: as many run at once as there are cores.
+        jobs_in_all = 1 + self.settings.placebos + self.pruned
+        waves = math.ceil(jobs_in_all / (os.cpu_count() or 1))
+
         def job(variant: Any, seed: int, pairs: bool = False) -> Job:
             return Job(
                 full=full.model,
@@ -342,6 +291,7 @@ class _Scan:
                 high=self.high,
                 settings=Settings(seed=self.settings.seed),
                 deadline=self.deadline,
+                seconds=(self.deadline - time.monotonic()) / waves,
                 variant=variant,
                 seed=seed,
                 pairs=pairs,
@@ -375,10 +325,10 @@ class _Scan:
             return {"status": "error", "error": str(error)}
         return found
 
-    def _replay(self, hunted: Mapping[str, list[Any]]) -> list[_Measured]:
+    def _replay(self, hunted: Mapping[str, list[Any]]) -> list[Measured]:
         """The best universal trigger, and those for one class that the twin takes for real."""
         (model,) = hunted["compressed"]
-        placebos = tuple(_best(one) for one in hunted["placebo"])
+        placebos = tuple(best(one) for one in hunted["placebo"])
         pairs = [
             one
             for one in model.pairs
@@ -391,7 +341,7 @@ class _Scan:
     def _least_for_pair(self) -> float:
         return decide.STRONG if self.pruned else decide.ONE_CLASS
 
-    def _measure(self, place: int, one: Any, placebos: tuple[Proportion, ...]) -> _Measured:
+    def _measure(self, place: int, one: Any, placebos: tuple[Proportion, ...]) -> Measured:
         inputs = replay.triggered(self.what.samples, one.trigger, self.watched, self.held)
         outputs = replay.run_on(
             self.what.rungs,
@@ -416,178 +366,10 @@ class _Scan:
             placebos=placebos,
             pruned=self.pruned,
         )
-        return _Measured(one, evidence, outputs)
-
-    def _conclude(
-        self, measured: Sequence[_Measured], hunted: Mapping[str, list[Any]]
-    ) -> dict[str, Any]:
-        findings = [one for one in measured if decide.is_finding(one.evidence)]
-        shown = findings[0] if findings else measured[0]
-        evidence, candidate = shown.evidence, shown.candidate
-        gap = evidence.gap
-        effect = decide.smallest_effect(gap.trials, decide.least(self.pruned))
-        kind = decide.kind(evidence) if findings else None
-        told: dict[str, Any] = {
-            "verdict": "finding" if findings else "no finding",
-            "kind": kind,
-            "reason": self._reason(shown, kind, effect),
-            "power": {
-                "smallest_effect": effect,
-                "samples": gap.trials,
-                "text": _power(effect, gap.trials),
-            },
-            "trigger": candidate.trigger.to_json()
-            | {
-                "target": candidate.target,
-                "source": candidate.source,
-                "success": candidate.success,
-                "steps": candidate.steps,
-                "file": "scan/trigger.npz",
-                "low": self.low,
-                "high": self.high,
-            },
-            "replay": self._rates(shown),
-            "calibrated": encode(evidence.calibrated),
-            "placebo": self._placebo(shown, hunted),
-            "hypotheses": [
-                {
-                    "target": one.target,
-                    "source": one.source,
-                    "form": one.trigger.form,
-                    "size": one.trigger.size,
-                    "success": one.success,
-                    "held_out": encode(Proportion.of(one.calibrated, one.eligible)),
-                    "steps": one.steps,
-                }
-                for one in (*hunted["compressed"][0].candidates, *hunted["compressed"][0].pairs)
-            ],
-            "examples": self._keep(shown),
-        }
-        if findings:
-            told["taxonomy"] = [dict(one) for one in TAXONOMY]
-        return told
-
-    def _reason(self, shown: _Measured, kind: str | None, effect: float | None) -> str:
-        gap, candidate = shown.evidence.gap, shown.candidate
-        where = f"rung {self.what.rungs[-1].name}"
-        does = f"says class {candidate.target}"
-        if candidate.target is None:
-            does = "gives a far other output"
-        which = "inputs" if candidate.source is None else f"inputs of class {candidate.source}"
-        seen = f"{gap.successes} of {gap.trials} held-out {which}"
-        if kind is None:
-            return f"the best trigger works on {seen}: {_power(effect, gap.trials)}"
-        placebo = {
-            "planted": "the same search finds nothing like it in the model compressed otherwise: "
-            "it hangs on this very compression",
-            "fragile": "it is there under other such compression, too, or no placebo could tell",
-        }[kind]
-        return (
-            f"with one change of the input {where} {does} on {seen}, where the full model keeps "
-            f"its answer; {placebo}"
-        )
-
-    def _rates(self, shown: _Measured) -> dict[str, Any]:
-        """How often each rung does what the trigger asks for, without it and with it."""
-        candidate, held = shown.candidate, list(self.held)
-        before = self.clean[self.what.full.name][held]
-        can = replay.eligible(before, candidate.target, candidate.source, self.watched)
-        rungs = []
-        for rung in self.what.rungs:
-            rates = {}
-            clean = self.clean[rung.name][held]
-            for name, outputs in (("clean", clean), ("triggered", shown.outputs[rung.name])):
-                does = replay.hits(before, outputs, before, candidate.target, self.watched)
-                rates[name] = encode(Proportion.of(int((does & can).sum()), int(can.sum())))
-            rungs.append({"rung": rung.name, "runner": rung.runner.name} | rates)
-        told: dict[str, Any] = {"rungs": rungs, "gap": encode(shown.evidence.gap)}
-        if self.watched.kind == "classes":
-            answer = before.argmax(1)
-            full = shown.outputs[self.what.full.name].argmax(1)
-            last = shown.outputs[self.what.rungs[-1].name].argmax(1)
-            told["by_class"] = [
-                {
-                    "class": int(one),
-                    "trials": int((answer == one).sum()),
-                    "full_kept": int(((answer == one) & (full == answer)).sum()),
-                    "compressed_target": int(((answer == one) & (last == candidate.target)).sum()),
-                }
-                for one in np.unique(answer)
-            ]
-        return told
-
-    def _placebo(self, shown: _Measured, hunted: Mapping[str, list[Any]]) -> dict[str, Any]:
-        placebos = shown.evidence.placebos
-        rates = [one.rate or 0.0 for one in placebos]
-        own = shown.evidence.calibrated.rate or 0.0
-        what = "other masks of the same rate" if self.pruned else "stochastic rounding"
-        told: dict[str, Any] = {"what": what, "searched": rates, "own": own}
-        if placebos:
-            p, smallest = decide.p_value(own, rates)
-            told |= {"p_value": p, "smallest_p": smallest, "effect": {"value": own - max(rates)}}
-        if hunted["mirrored"]:
-            told["mirrored"] = encode(_best(hunted["mirrored"][0]))
-        return told
-
-    def _keep(self, shown: _Measured) -> list[dict[str, Any]]:
-        """Leave the trigger and some examples, the hits first, as arrays beside the report."""
-        trigger, held = shown.candidate.trigger, list(self.held)
-        _save(self.folder / "trigger.npz", {**asdict(trigger)})
-        before = self.clean[self.what.full.name][held]
-        full, last = (shown.outputs[rung.name] for rung in (self.what.full, self.what.rungs[-1]))
-        hit = replay.hits(full, last, before, shown.candidate.target, self.watched)
-        order = np.argsort(~hit, kind="stable")[:_EXAMPLES]
-        rows = [held[place] for place in order]
-        clean = replay.real_samples(self.what.samples, self.watched.input, rows)
-        _save(
-            self.folder / "examples.npz",
-            {
-                "clean": clean,
-                "triggered": trigger.apply(clean),
-                "low": self.low,
-                "high": self.high,
-            },
-        )
-        if self.watched.kind != "classes":
-            return [self.what.samples.describe(row) for row in rows]
-        compressed = self.clean[self.what.rungs[-1].name][held]
-        return [
-            self.what.samples.describe(row)
-            | {
-                "before": {
-                    "full": int(before[place].argmax()),
-                    "compressed": int(compressed[place].argmax()),
-                },
-                "after": {
-                    "full": int(full[place].argmax()),
-                    "compressed": int(last[place].argmax()),
-                },
-            }
-            for row, place in zip(rows, order, strict=True)
-        ]
-
-
-def _best(hunted: Any) -> Proportion:
-    """The held-out gap of the trigger that did best where it was searched."""
-    best = hunted.candidates[0]
-    return Proportion.of(best.calibrated, best.eligible)
-
-
-def _power(effect: float | None, samples: int) -> str:
-    if effect is None:
-        return f"{samples} held-out samples are too few to show any trigger: give more inputs"
-    return (
-        f"on {samples} held-out samples a trigger that works on {math.ceil(100 * effect)} % or "
-        "more would have been a finding, if the search had met it"
-    )
+        return Measured(one, evidence, outputs)
 
 
 def _distances(outputs: Array) -> Array:
     """Distances between neighbours in a list of outputs [n, C], a stand-in for all pairs."""
     gaps: Array = np.sqrt(np.square(np.diff(outputs, axis=0)).sum(1))
     return gaps
-
-
-def _save(path: Path, arrays: Mapping[str, Any]) -> None:
-    with path.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
