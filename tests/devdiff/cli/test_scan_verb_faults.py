@@ -1,0 +1,148 @@
+"""``devdiff scan`` on finished files: what does not belong together, what dies, and the device."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+
+from devdiff.cli.main import main
+from devdiff.data.inputs import InputRequest
+from devdiff.exporting import ExportRequest, export_model
+
+ROOT: Final = Path(__file__).resolve().parents[3]
+MODELS: Final = ROOT / "tests" / "zoo" / "models"
+HELDOUT: Final = ROOT / "examples" / "digits" / "heldout.npz"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both readers exported, and ``digits.npz``."""
+    folder = tmp_path_factory.mktemp("readers")
+    with np.load(HELDOUT) as data:
+        np.savez(folder / "digits.npz", image=data["image"][:150].astype(np.float32) / 255)
+    for name in ("reader-honest", "reader-backdoored"):
+        request = ExportRequest(
+            MODELS / name / "model.onnx", data=InputRequest(inputs=folder / "digits.npz")
+        )
+        export_model(request, folder / name)
+    return folder
+
+
+def _command(place: Path, run: Path, full: str = "reader-backdoored") -> list[str]:
+    return [
+        *("scan", str(place / "reader-backdoored" / "int8.tflite")),
+        *("--float", str(place / full / "float.tflite")),
+        *("--inputs", str(place / "digits.npz"), "--run-dir", str(run)),
+    ]
+
+
+def _scan(run: Path) -> dict[str, Any]:
+    scan: dict[str, Any] = json.loads((run / "report.json").read_text())["scan"]
+    return scan
+
+
+def test_a_full_model_that_is_another_model_is_refused_with_the_evidence(
+    place: Path, tmp_path: Path
+) -> None:
+    code = main([*_command(place, tmp_path / "run", "reader-honest"), "--device", "none"])
+    scan = _scan(tmp_path / "run")
+    assert code == 3
+    assert scan["verdict"] == "error"
+    assert "step" in scan["reason"] or "weights" in scan["reason"]
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+def test_samples_that_are_not_finite_are_refused(place: Path, tmp_path: Path) -> None:
+    images = np.load(place / "digits.npz")["image"].copy()
+    images[3, 0, 5, 5] = np.nan
+    np.savez(tmp_path / "nan.npz", image=images)
+    command = _command(place, tmp_path / "run")
+    command[command.index("--inputs") + 1] = str(tmp_path / "nan.npz")
+    assert main([*command, "--device", "none"]) not in (0, 4)
+
+
+@pytest.mark.parametrize("options", [(), ("--compress", "none")])
+def test_a_model_with_nothing_to_hold_it_against_is_a_usage_error(
+    options: tuple[str, ...], place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = place / "reader-backdoored" / "int8.tflite"
+    if options:
+        model = MODELS / "reader-backdoored" / "model.onnx"
+    inputs = str(place / "digits.npz")
+    code = main(
+        ["scan", str(model), "--inputs", inputs, *options, "--run-dir", str(tmp_path / "r")]
+    )
+    assert code == 2
+    assert "beside its full one" in capsys.readouterr().err
+
+
+def test_the_device_is_replayed_too_and_the_trigger_is_kept_as_measured(
+    place: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert main([*_command(place, run), "--device", "local"]) == 4
+    scan = _scan(run)
+    rungs = {rung["rung"]: rung["triggered"] for rung in scan["replay"]["rungs"]}
+    assert set(rungs) == {"float", "int8", "device"}
+    assert rungs["device"]["low"] > rungs["float"]["high"]
+    with np.load(run / "scan" / "trigger.npz") as trigger:
+        kept = [trigger[name] for name in ("mask", "pattern", "shift")]
+    with np.load(run / "scan" / "examples.npz") as examples:
+        mask, pattern, shift = kept
+        changed = examples["clean"] * (1 - mask) + mask * pattern + shift
+        expected = np.clip(changed, examples["low"], examples["high"])
+        np.testing.assert_allclose(examples["triggered"], expected, atol=1e-6)
+
+
+def _searches(parent: int) -> list[int]:
+    """Processes below ``parent`` that search."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+            words = (path.parent / "cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == parent and b"spawn_main" in words:
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("what", ["a search is killed", "the user interrupts"])
+def test_a_scan_that_is_broken_off_says_so_and_leaves_no_process(
+    what: str, place: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "devdiff", *_command(place, run), "--device", "none"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not (children := _searches(process.pid)):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    if what == "a search is killed":
+        subprocess.run(["kill", "-9", str(children[0])], check=True)
+    else:
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert "Traceback" not in said
+    assert _searches(process.pid) == []
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    if what == "a search is killed":
+        assert process.returncode == 3
+        assert "killed" in _scan(run)["reason"]
+    else:
+        assert process.returncode == 130
