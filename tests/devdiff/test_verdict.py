@@ -12,6 +12,7 @@ def test_exit_codes() -> None:
         "pass": 0,
         "fail": 1,
         "error": 3,
+        "finding": 4,
         "inconclusive": 5,
     }
 
@@ -23,6 +24,7 @@ def test_exit_codes() -> None:
         ([Verdict.PASS, Verdict.INCONCLUSIVE], Verdict.INCONCLUSIVE),
         ([Verdict.INCONCLUSIVE, Verdict.FAIL, Verdict.PASS], Verdict.FAIL),
         ([Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE], Verdict.ERROR),
+        ([Verdict.ERROR, Verdict.FINDING, Verdict.FAIL], Verdict.FINDING),
     ],
 )
 def test_the_gravest_decides(verdicts: list[Verdict], combined: Verdict) -> None:
