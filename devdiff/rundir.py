@@ -6,9 +6,7 @@ import contextlib
 import datetime
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +14,7 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 from devdiff.errors import RunDirectoryError
+from devdiff.files import whole_file
 
 DEFAULT_ROOT: Final = Path("devdiff-runs")
 REPORT_NAME: Final = "report.json"
@@ -25,17 +24,9 @@ _LOCK_NAME: Final = ".lock"
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write JSON whole or not at all, also when the machine stops."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
-    try:
-        with os.fdopen(handle, "w") as stream:
-            json.dump(data, stream, indent=2, allow_nan=False)
-            stream.write("\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as stream:
+        json.dump(data, stream, indent=2, allow_nan=False)
+        stream.write("\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from html_runs import FinishedRun, with_scan
 
+from devdiff.report import words
 from devdiff.report.build import schema
-from devdiff.report.html import page, words
+from devdiff.report.html import page
 from devdiff.report.html.beside import Beside
 from devdiff.report.html.cards import gallery
 from devdiff.report.html.pictures import BUDGET_BYTES
