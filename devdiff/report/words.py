@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,6 +16,22 @@ MARKS: Final = {
     "inconclusive": "?",
     "error": "!",
 }
+
+
+# Control characters, halves of surrogate pairs, what XML has no room for, and what turns the
+# direction of the text around.
+_NOT_SHOWN: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def one_line(text: Any, limit: int | None = None) -> str:
+    """Text from outside as one line that neither breaks nor disguises what it is put into.
+
+    What is longer than ``limit`` characters is cut off, which an ellipsis shows.
+    """
+    line = " ".join(_NOT_SHOWN.sub(" ", str(text)).split())
+    return line if limit is None or len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def number(value: Any) -> str:
