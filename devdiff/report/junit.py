@@ -1,7 +1,7 @@
-"""A report as JUnit XML, in the form that Ant's and Jenkins' schemas both accept.
+"""A report as JUnit XML, as Jenkins' schema describes it.
 
-Jenkins' schema is the wider; Ant's wants every suite to have its properties and both streams, its
-time, host and number, and nothing but the outcome in a test case.
+Other readers go by Apache Ant's older one, so what that asks for is there, too: every suite has its
+properties and both streams, its time, host and number, and a test case nothing but its outcome.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ class _Suite(TestSuite):
     id = Attr()
     package = Attr()
 
+    def say(self, lines: Iterable[str]) -> None:
+        out = SystemOut("\n".join(one_line(line) for line in lines))
+        # The library is typed but for the arguments of a few functions.
+        self.extend([out, SystemErr()])  # type: ignore[no-untyped-call]
+
 
 def write(report: Mapping[str, Any], path: Path) -> None:
     """Write a valid report as JUnit XML to ``path``, whole or not at all."""
@@ -53,7 +58,7 @@ def render(report: Mapping[str, Any]) -> str:
     document = JUnitXml()
     for place, suite in enumerate(suites):
         suite.id = str(place)
-        document.append(suite)
+        document.append(suite)  # type: ignore[no-untyped-call]
     # The root's own counts are not in Ant's schema, and every reader adds up the suites.
     buffer = io.BytesIO()
     document.write(buffer, pretty=True)
@@ -119,10 +124,10 @@ def _of_case(report: Mapping[str, Any], case: Case) -> TestCase:
 def _figures(case: Case) -> str:
     if case.metrics is None:
         return f"{case.output}: {case.verdict}, not compared"
-    agreement = case.answers and f", top-1 {proportion(case.answers['top_1'])}"
+    agreement = f", top-1 {proportion(case.answers['top_1'])}" if case.answers else ""
     return (
         f"{case.output}: {case.verdict}, error ≤ {largest_error(case.metrics)}, "
-        f"SNR {number(case.metrics['snr_db'])} dB, {differing(case.metrics)} differ{agreement or ''}"
+        f"SNR {number(case.metrics['snr_db'])} dB, {differing(case.metrics)} differ{agreement}"
     )
 
 
@@ -176,8 +181,7 @@ def _suite(
     for key, value in (common | dict(more or {})).items():
         suite.add_property(one_line(key), one_line(value))
     suite.add_testcases(list(found))
-    suite.append(SystemOut("\n".join(one_line(text) for text in said)))
-    suite.append(SystemErr())
+    suite.say(said)
     return suite
 
 
