@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from devdiff.cli import arguments
+from devdiff.cli.report import summarize
 
 if TYPE_CHECKING:
     from devdiff.pipeline import TestRequest
@@ -76,4 +77,5 @@ def run_test(args: argparse.Namespace, request: TestRequest) -> int:
         terminal.show(outcome.report, out, outcome.directory / "report.json")
         if outcome.page is not None:
             out.print(f"page: {outcome.page}", markup=False, soft_wrap=True)
+    summarize(outcome.report)
     return outcome.exit_code

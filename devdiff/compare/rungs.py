@@ -71,6 +71,10 @@ class RungReader:
             f"{', '.join(repr(tensor.name) for tensor in tensors)}"
         )
 
+    def binding(self, output: str) -> Binding | None:
+        """How an output maps to the source's; None when there is none of that name."""
+        return self._places[output][1] if output in self._places else None
+
     def stored(self, block: Block, output: str) -> Array:
         """Stored values of an output, ``[count, *shape]`` in the artifact's layout."""
         return block.arrays[self._places[output][0]]
