@@ -1,8 +1,9 @@
-"""Real runs for the tests of the page, and what a scan leaves in one."""
+"""Real runs for the tests of a report's formats, and what a scan leaves in one."""
 
 from __future__ import annotations
 
 import copy
+import importlib.resources
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,33 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
         for place, pixels in enumerate(data["image"][:40]):
             Image.fromarray(pixels.reshape(28, 28)).save(photos / f"{place:02}{HOSTILE}.png")
     return finished_run(folder, path, "--inputs", photos, "--classifier", f"logits{HOSTILE}")
+
+
+@pytest.fixture(scope="session")
+def broken_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """The shipped model, sent to a device whose runtime library is none."""
+    folder = tmp_path_factory.mktemp("broken")
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    libc = next(line.split()[-1] for line in maps if line.endswith("/libc.so.6"))
+    library = folder / "runtime.so"
+    library.write_bytes(Path(libc).read_bytes())
+    return finished_run(folder, DIGITS, "--runtime", library)
+
+
+@pytest.fixture(scope="session")
+def scanned_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """A reader with a backdoor that int8 wakes up, scanned."""
+    folder = tmp_path_factory.mktemp("scanned")
+    reader = importlib.resources.files("devdiff.demo") / "check-reader"
+    model = folder / "reader.onnx"
+    model.write_bytes((reader / "backdoored.onnx").read_bytes())
+    with np.load(HELDOUT) as data:
+        np.savez(folder / "digits.npz", image=data["image"][:300].astype(np.float32) / 255)
+    inputs = ("--inputs", "digits.npz", "--device", "local")
+    done = devdiff("scan", "reader.onnx", *inputs, "--run-dir", folder / "run", cwd=folder)
+    report = folder / "run/report.json"
+    assert report.exists(), done.stderr
+    return FinishedRun(folder / "run", json.loads(report.read_text()), done.stdout)
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
