@@ -8,6 +8,7 @@ import jsonschema
 
 from devdiff.report.build import schema
 
+_VALIDATOR = jsonschema.Draft202012Validator(schema())
 # What tries to leave the place it is put into: XML, HTML, Markdown, a table, a spreadsheet, a
 # terminal, the direction of the text.
 NASTY = "=x|`*_]]>&<b>[a](https://evil.example)\x00\x1b[31m\ud800\u202e\nwww.evil.example @someone"
@@ -57,7 +58,7 @@ def bare_report(**more: Any) -> dict[str, Any]:
         "command": ["export-and-test", "m.onnx", "--inputs", "my photos"],
         "options": {"running": {}, "gates": {}, "classifiers": []},
     }
-    jsonschema.validate(report, schema())
+    _VALIDATOR.validate(report)
     return report | more
 
 
@@ -79,7 +80,7 @@ def with_pair(report: dict[str, Any], verdict: str, **more: Any) -> dict[str, An
         "exit_code": {"pass": 0, "fail": 1, "error": 3, "inconclusive": 5}[verdict],
         "summary": "the device answers otherwise",
     }
-    jsonschema.validate(both, schema())
+    _VALIDATOR.validate(both)
     return both
 
 
