@@ -32,7 +32,7 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Raises `RunDirectoryError` when it is missing or not a JSON object."""
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(), parse_constant=_refuse)
     except FileNotFoundError as error:
         raise RunDirectoryError(f"{path} does not exist") from error
     except (ValueError, UnicodeDecodeError) as error:
@@ -40,6 +40,11 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise RunDirectoryError(f"{path} is not a JSON object")
     return data
+
+
+def _refuse(constant: str) -> Any:
+    """NaN and the infinities, which Python reads and JSON does not know."""
+    raise ValueError(f"{constant} is no number there")
 
 
 def fingerprint(request: Mapping[str, Any]) -> str:

@@ -28,9 +28,15 @@ class FinishedRun:
     printed: str
 
 
-def finished_run(folder: Path, *arguments: str | Path) -> FinishedRun:
-    """``devdiff export-and-test`` with these arguments, in ``folder/run``."""
-    done = devdiff("export-and-test", *arguments, "--run-dir", folder / "run", cwd=folder)
+def finished_run(
+    folder: Path, *arguments: str | Path, verb: str = "export-and-test"
+) -> FinishedRun:
+    """``devdiff export-and-test`` with these arguments, in ``folder/run``.
+
+    As a step of a GitHub workflow, whose summary is ``folder/summary.md``.
+    """
+    environ = {"GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
+    done = devdiff(verb, *arguments, "--run-dir", folder / "run", cwd=folder, env=environ)
     report = folder / "run/report.json"
     assert report.exists(), done.stderr
     return FinishedRun(folder / "run", json.loads(report.read_text()), done.stdout)
@@ -81,10 +87,7 @@ def scanned_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     with np.load(HELDOUT) as data:
         np.savez(folder / "digits.npz", image=data["image"][:300].astype(np.float32) / 255)
     inputs = ("--inputs", "digits.npz", "--device", "local")
-    done = devdiff("scan", "reader.onnx", *inputs, "--run-dir", folder / "run", cwd=folder)
-    report = folder / "run/report.json"
-    assert report.exists(), done.stderr
-    return FinishedRun(folder / "run", json.loads(report.read_text()), done.stdout)
+    return finished_run(folder, "reader.onnx", *inputs, verb="scan")
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
