@@ -14,11 +14,12 @@ from typing import IO
 def whole_file(path: Path, newline: str | None = None) -> Iterator[IO[str]]:
     """A UTF-8 text stream that becomes ``path`` when the context ends, also if the machine stops.
 
-    What was at ``path`` stays when the context is left by an error. ``newline`` as for `open`.
+    What was at ``path`` stays when the context is left by an error. Halves of surrogate pairs,
+    which JSON can hold and UTF-8 cannot, become question marks. ``newline`` as for `open`.
     """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline=newline) as stream:
+        with os.fdopen(handle, "w", -1, "utf-8", "replace", newline) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

@@ -112,7 +112,8 @@ def _of_case(report: Mapping[str, Any], case: Case) -> TestCase:
     name = f"{case.output}: {case.pair} ({case.step})"
     outcome: FinalResult | None = None
     if case.verdict == "error":
-        outcome = _outcome(Error, "not compared", case.reasons)
+        told = "not compared" if case.metrics is None else "not run"
+        outcome = _outcome(Error, told, case.reasons)
     elif case.verdict != "pass" and not case.counts:
         reasons = (f"{case.verdict}, in a step that the verdict does not count", *case.reasons)
         outcome = _outcome(Skipped, "does not count", reasons)

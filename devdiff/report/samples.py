@@ -65,8 +65,8 @@ def write(report: Mapping[str, Any], folder: Path | None, path: Path) -> None:
         writer.writerow(["sample", "row", "name", "label", *map(cell, table.head)])
         try:
             for start, columns in table.blocks(len(samples)):
-                known = (_known(samples, start + place) for place in range(len(columns[0])))
-                writer.writerows(map(list.__add__, known, map(list, zip(*columns, strict=True))))
+                for place, cells in enumerate(zip(*columns, strict=True)):
+                    writer.writerow([*_known(samples, start + place), *cells])
         except (PackError, ComparisonError) as error:
             raise RunDirectoryError(f"{error}; run the test again") from error
 

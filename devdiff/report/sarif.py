@@ -64,7 +64,6 @@ def render(report: Mapping[str, Any]) -> dict[str, Any]:
         "tool": {
             "driver": {
                 "name": "devdiff",
-                "organization": "devdiff",
                 "version": one_line(report["devdiff"]),
                 "rules": [rule.to_sarif() for rule in RULES],
                 "notifications": [

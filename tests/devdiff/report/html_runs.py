@@ -31,7 +31,7 @@ class FinishedRun:
 def finished_run(
     folder: Path, *arguments: str | Path, verb: str = "export-and-test"
 ) -> FinishedRun:
-    """``devdiff export-and-test`` with these arguments, in ``folder/run``.
+    """What ``devdiff`` does with these arguments, in ``folder/run``.
 
     As a step of a GitHub workflow, whose summary is ``folder/summary.md``.
     """
