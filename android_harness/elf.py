@@ -91,7 +91,7 @@ class Elf:
     @property
     def page_size(self) -> int:
         """The largest page of memory, in bytes, with which every part can still be loaded."""
-        return page_size(self.segments)
+        return _page_size(self.segments)
 
     @property
     def thread_local(self) -> bool:
@@ -123,17 +123,27 @@ def exported_symbols(path: Path) -> frozenset[str]:
         return frozenset(name for name, defined in _symbols(file) if defined)
 
 
-def segments(name: str, head: bytes, size: int) -> tuple[Segment, ...]:
-    """The program headers of a file of ``size`` bytes that begins with ``head``.
+def load_headers(name: str, head: bytes, size: int) -> tuple[str, int]:
+    """The machine and the page size, as in `Elf`, of a file of ``size`` bytes that begins so.
 
-    Raises `ElfError` when it is no ELF file, or its headers are not in ``head``.
+    Raises `ElfError` when it is no ELF file, or its program headers are not in ``head``.
     """
-    return _File(name, head, size).segments
+    file = _File(name, head, size)
+    return _machine(file), _page_size(file.segments)
 
 
-def page_size(segments: Iterable[Segment]) -> int:
-    """The largest page of memory, in bytes, with which every part can still be loaded."""
-    return min((segment.alignment for segment in segments if segment.loaded), default=0)
+def _page_size(segments: Iterable[Segment]) -> int:
+    """Declared alignment is a promise: address and offset must keep it, or no loader can."""
+    pages = []
+    for segment in segments:
+        if segment.loaded:
+            apart = abs(segment.address - segment.offset)
+            pages.append(min(segment.alignment, apart & -apart or segment.alignment))
+    return min(pages, default=0)
+
+
+def _machine(file: _File) -> str:
+    return MACHINES.get(file.machine, f"machine {file.machine}")
 
 
 class _File:
@@ -236,7 +246,7 @@ def _opened(file: _File) -> Elf:
     now |= bool((file.first(_DT_FLAGS_1) or 0) & _DF_1_NOW)
     return Elf(
         bits=file.bits,
-        machine=MACHINES.get(file.machine, f"machine {file.machine}"),
+        machine=_machine(file),
         position_independent=file.type == _ET_DYN,
         segments=file.segments,
         interpreter=interpreter,

@@ -7,9 +7,9 @@ different files, the archive is refused: what was looked at would not be what is
 
 from __future__ import annotations
 
+import re
 import stat
 import struct
-import unicodedata
 import zipfile
 from dataclasses import dataclass
 from typing import BinaryIO, Final
@@ -20,6 +20,7 @@ _MAX_COMMENT: Final = 0xFFFF
 _IN_EXTRA: Final = 0xFFFFFFFF
 # The directory is held in memory: half a million entries, ten times what the largest apps have.
 _MAX_DIRECTORY: Final = 64 << 20
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ENCRYPTED: Final = 0x1 | 0x40 | 0x2000
 _SIZES_FOLLOW: Final = 0x8
 _UTF8: Final = 0x800
@@ -102,7 +103,7 @@ def _check_name(name: str) -> None:
     parts = name.removesuffix("/").split("/")
     if name.startswith("/") or "\\" in name or name[1:2] == ":" or ".." in parts or "." in parts:
         raise LayoutError("is a path that leads elsewhere", name)
-    if not all(parts) or any(unicodedata.category(letter) == "Cc" for letter in name):
+    if not all(parts) or _CONTROL.search(name):
         raise LayoutError("is not the name of a file", name)
 
 
