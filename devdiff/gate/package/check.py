@@ -13,8 +13,8 @@ from typing import Any, Final
 from devdiff.errors import UsageError
 from devdiff.gate.package.contents import Kind, kind_of, walk
 from devdiff.gate.package.libraries import PackagedLibrary, library_in
-from devdiff.gate.package.models import PackagedModel, listed, model_in
-from devdiff.gate.package.remarks import Remark, Strictness, remarks
+from devdiff.gate.package.models import PackagedModel, model_in
+from devdiff.gate.package.remarks import Remark, Strictness, listed, remarks
 from devdiff.gate.package.tested import Tested
 from devdiff.verdict import Verdict, combine
 from device_runner.archive import open_archive
@@ -55,20 +55,18 @@ class PackageCheck:
         """One sentence for the first line of every format."""
         verdict, count = self.verdict, len(self.models)
         if verdict is Verdict.PASS:
-            many = (
-                "its model was tested and passed"
-                if count == 1
-                else (f"all {count} models were tested and passed")
+            warned = f", {len(self.remarks)} warning{_s(len(self.remarks))}" if self.remarks else ""
+            which = "its model was" if count == 1 else f"all {count} models were"
+            return f"{which} tested and passed{warned}"
+        known = [m.place for m in self.models if m.verdict is verdict and not m.untested]
+        untested = [model.place for model in self.models if model.untested]
+        said = [f"{listed(known)}: tested, with the verdict {verdict.value}"] if known else []
+        if untested:
+            said.append(
+                f"{len(untested)} of {count} model{_s(count)} not tested: {listed(untested)}"
             )
-            warned = len(self.remarks)
-            return f"{many}{f', {warned} warning{_s(warned)}' if warned else ''}"
-        worst = [model for model in self.models if model.verdict is verdict]
-        untested = [model for model in worst if not model.covered]
-        if verdict is Verdict.FAIL and untested:
-            return f"{len(untested)} of {count} model{_s(count)} not tested: {listed(untested)}"
-        if worst:
-            return f"{listed(worst)}: tested, with the verdict {verdict.value}"
-        return next(f"{remark.place}: {remark.text}" for remark in self.remarks if remark.fails)
+        said = said or [str(remark) for remark in self.remarks if remark.fails]
+        return "; ".join(said)
 
     def to_json(self) -> dict[str, Any]:
         return {

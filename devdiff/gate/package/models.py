@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -20,7 +20,6 @@ _GZIP: Final = b"\x1f\x8b\x08"
 _MAX_INFLATED: Final = 4 << 30
 _MAX_SWELLING: Final = 100
 _NAMES: Final = (".tflite", ".tflite.gz")
-_LISTED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class PackagedModel:
     ``form`` is what holds it: a .tflite file, one under gzip, a LiteRT-LM bundle, or something
     unknown that is named like a model. ``offset`` is where it begins in the installed .apk, None
     where it is compressed or ``kind`` is not what gets installed. ``tested`` is None for a model
-    that no test ended with; ``note`` says why.
+    that no run ended with; ``note`` says why.
     """
 
     place: str
@@ -46,18 +45,14 @@ class PackagedModel:
     @property
     def verdict(self) -> Verdict:
         """What the package gets for it: an untested model is a ``fail``."""
-        if self.tested is None or (not self.tested.compared and self._clean):
-            return Verdict.FAIL
-        return self.tested.verdict
+        return Verdict.FAIL if self.untested or self.tested is None else self.tested.verdict
 
     @property
-    def covered(self) -> bool:
-        """Whether a test ended with this very file, whatever its verdict."""
-        return self.tested is not None and self.tested.compared
-
-    @property
-    def _clean(self) -> bool:
-        return self.tested is not None and self.tested.verdict is Verdict.PASS
+    def untested(self) -> bool:
+        """Whether nothing is known for or against it: no test, or only a scan without a finding."""
+        if self.tested is None:
+            return True
+        return not self.tested.compared and self.tested.verdict is Verdict.PASS
 
     def to_json(self) -> dict[str, Any]:
         tested = self.tested
@@ -68,7 +63,7 @@ class PackagedModel:
             "bytes": self.bytes,
             "compressed": self.compressed,
             "offset": self.offset,
-            "tested": self.covered,
+            "tested": tested is not None and tested.compared,
             "verdict": self.verdict.value,
             "devices": list(tested.devices) if tested else [],
             "evidence": list(tested.evidence) if tested else [],
@@ -138,9 +133,3 @@ def _inflated(content: Content) -> Iterator[bytes]:
         raise ArchiveError(f"{where} is damaged: {error}; build the app again") from error
     if not inflate.eof:
         raise ArchiveError(f"{where} is cut short; build the app again")
-
-
-def listed(models: Sequence[PackagedModel]) -> str:
-    """The places of the first three, and how many more there are."""
-    shown = ", ".join(model.place for model in models[:_LISTED])
-    return shown if len(models) <= _LISTED else f"{shown} and {len(models) - _LISTED} more"

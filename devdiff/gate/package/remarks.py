@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final, Literal
 
 from devdiff.gate.package.contents import Kind
 from devdiff.gate.package.libraries import PAGE, PackagedLibrary
-from devdiff.gate.package.models import PackagedModel, listed
+from devdiff.gate.package.models import PackagedModel
 from devdiff.gate.package.tested import Tested
 
 Topic = Literal["runtime", "pages", "storage", "device"]
 
+_TOPICS: Final[tuple[Topic, ...]] = ("runtime", "pages", "storage", "device")
+_LISTED: Final = 3
 # The flatbuffer's numbers are read where they lie.
 _MODEL_ALIGNMENT: Final = 4
 
@@ -29,15 +31,23 @@ class Strictness:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """``text`` on ``place``, with the next thing to try; ``fails`` when the check must not pass."""
+    """``text`` on ``places``, with the next thing to try; ``fails`` when the check must not pass."""
 
     topic: Topic
-    place: str
+    places: tuple[str, ...]
     text: str
     fails: bool
 
+    def __str__(self) -> str:
+        return f"{listed(self.places)}: {self.text}"
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {
+            "topic": self.topic,
+            "places": list(self.places),
+            "text": self.text,
+            "fails": self.fails,
+        }
 
 
 def remarks(
@@ -47,16 +57,34 @@ def remarks(
     tested: Tested,
     strictness: Strictness,
 ) -> tuple[Remark, ...]:
-    """All there is to say of a package, the gravest topic first."""
-    found: list[Remark] = []
+    """All there is to say of a package, the gravest topic first, the same of several places once."""
+    said: dict[tuple[Topic, str], list[str]] = defaultdict(list)
     for place, text in _runtimes(kind, libraries, tested):
-        found.append(Remark("runtime", place, text, strictness.runtime))
+        said["runtime", text].append(place)
     for library in libraries:
-        found += [Remark("pages", library.place, t, strictness.pages) for t in _pages(library)]
+        for text in _pages(library):
+            said["pages", text].append(library.place)
     for model in models:
-        found += [Remark("storage", model.place, text, False) for text in _storage(model)]
-    found += [Remark("device", place, text, False) for place, text in _devices(models)]
-    return tuple(found)
+        for text in _storage(model):
+            said["storage", text].append(model.place)
+        if model.tested is not None and not model.tested.on_phone:
+            where = ", ".join(model.tested.devices)
+            said["device", f"ran on {where} and on no phone; test on one, --device"].append(
+                model.place
+            )
+    strict = {"runtime": strictness.runtime, "pages": strictness.pages}
+    return tuple(
+        Remark(topic, tuple(places), text, strict.get(topic, False))
+        for (topic, text), places in sorted(
+            said.items(), key=lambda item: _TOPICS.index(item[0][0])
+        )
+    )
+
+
+def listed(places: Sequence[str]) -> str:
+    """The first three, and how many more there are."""
+    shown = ", ".join(places[:_LISTED])
+    return shown if len(places) <= _LISTED else f"{shown} and {len(places) - _LISTED} more"
 
 
 def _runtimes(
@@ -101,19 +129,9 @@ def _pages(library: PackagedLibrary) -> Iterator[str]:
         )
     if library.needs_large_pages and library.offset is not None and library.offset % PAGE:
         yield (
-            f"begins at byte {library.offset} of the .apk, which is no multiple of {PAGE}: phones "
-            "with pages of 16 KiB cannot load it from there; align with zipalign -P 16 4"
+            "stored uncompressed, and not at a multiple of 16 KiB in the .apk: phones with pages of "
+            "16 KiB cannot load it from there; align with zipalign -P 16 4"
         )
-
-
-def _devices(models: Sequence[PackagedModel]) -> Iterator[tuple[str, str]]:
-    """Which models no phone has run, by where they did run."""
-    elsewhere = defaultdict(list)
-    for model in models:
-        if model.tested is not None and not model.tested.on_phone:
-            elsewhere[model.tested.devices].append(model)
-    for devices, several in elsewhere.items():
-        yield listed(several), f"ran on {', '.join(devices)} and on no phone; test on one, --device"
 
 
 def _storage(model: PackagedModel) -> Iterator[str]:
@@ -133,6 +151,6 @@ def _storage(model: PackagedModel) -> Iterator[str]:
         )
     elif model.offset is not None and model.offset % _MODEL_ALIGNMENT:
         yield (
-            f"begins at byte {model.offset} of the .apk, which is no multiple of "
-            f"{_MODEL_ALIGNMENT}: mapped models are read unaligned; align with zipalign 4"
+            "not at a multiple of 4 bytes in the .apk: a mapped model is read unaligned; align with "
+            "zipalign 4"
         )

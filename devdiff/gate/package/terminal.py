@@ -33,7 +33,7 @@ def show(check: PackageCheck, out: Console) -> None:
         out.print()
     for remark in check.remarks:
         mark = "[bold red]fail[/]" if remark.fails else "[yellow]warning[/]"
-        out.print(f"{mark} {escape(f'{remark.place}: {remark.text}')}", soft_wrap=True)
+        out.print(f"{mark} {escape(str(remark))}", soft_wrap=True)
     out.print(
         f"package: {check.kind}, {check.bytes / 1e6:.1f} MB, sha256 {check.sha256[:12]}",
         soft_wrap=True,
@@ -44,8 +44,8 @@ def _models(models: Sequence[PackagedModel], out: Console) -> None:
     table = parts.table("model", "size", "stored", "tested on", "report", "sha256", "verdict")
     for model in models:
         verdict = model.verdict.value
-        shown = verdict if model.covered else "untested"
-        tested = model.tested if model.covered else None
+        shown = "untested" if model.untested else verdict
+        tested = None if model.untested else model.tested
         table.add_row(
             escape(model.place),
             f"{model.bytes / 1e6:.2f} MB",

@@ -90,17 +90,19 @@ class Tested:
         """What one report says that has been checked against its schema.
 
         The verdict of a run is that of the model at the end of its ladder: the one that was made to
-        be shipped. A run whose steps do not gate is a scan: it can speak against a model, but it is
-        no test of one.
+        be shipped. A run in which not every step counts is a scan: it can speak against a model,
+        but it is no test of one.
         """
         rungs = [rung for rung in report["rungs"] if on_the_way(rung["name"])]
-        last = rungs[-1]
-        sha256 = last["model"]["sha256"]
+        if not rungs:
+            return cls()
+        sha256 = rungs[-1]["model"]["sha256"]
+        steps = [pair for pair in report["pairs"] if pair["step"] not in ("all", "runtime")]
         ran = [rung for rung in rungs if rung["name"] == "device" and not rung["error"]]
         model = TestedModel(
             sha256=sha256,
             verdict=Verdict(report["verdict"]),
-            compared=any(pair["gates"] for pair in report["pairs"]),
+            compared=bool(steps) and all(pair["gates"] for pair in steps),
             devices=tuple(map(_device, ran)) or (HOST,),
             on_phone=any(isinstance(rung["identity"].get("device"), dict) for rung in ran),
             evidence=(evidence,),
