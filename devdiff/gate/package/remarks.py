@@ -31,7 +31,7 @@ class Strictness:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """``text`` on ``places``, with the next thing to try; ``fails`` when the check must not pass."""
+    """``text`` on ``places``, with what to try; ``fails`` where the check must not pass."""
 
     topic: Topic
     places: tuple[str, ...]
@@ -57,7 +57,7 @@ def remarks(
     tested: Tested,
     strictness: Strictness,
 ) -> tuple[Remark, ...]:
-    """All there is to say of a package, the gravest topic first, the same of several places once."""
+    """All there is to say, the gravest topic first, the same of several places once."""
     said: dict[tuple[Topic, str], list[str]] = defaultdict(list)
     for place, text in _runtimes(kind, libraries, tested):
         said["runtime", text].append(place)
@@ -129,8 +129,8 @@ def _pages(library: PackagedLibrary) -> Iterator[str]:
         )
     if library.needs_large_pages and library.offset is not None and library.offset % PAGE:
         yield (
-            "stored uncompressed, and not at a multiple of 16 KiB in the .apk: phones with pages of "
-            "16 KiB cannot load it from there; align with zipalign -P 16 4"
+            "stored uncompressed, and not at a multiple of 16 KiB in the .apk: phones with pages "
+            "of 16 KiB cannot load it from there; align with zipalign -P 16 4"
         )
 
 
@@ -151,6 +151,6 @@ def _storage(model: PackagedModel) -> Iterator[str]:
         )
     elif model.offset is not None and model.offset % _MODEL_ALIGNMENT:
         yield (
-            "not at a multiple of 4 bytes in the .apk: a mapped model is read unaligned; align with "
-            "zipalign 4"
+            "not at a multiple of 4 bytes in the .apk: a mapped model is read unaligned; align "
+            "with zipalign 4"
         )
