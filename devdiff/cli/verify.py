@@ -13,7 +13,7 @@ EXAMPLES: Final = """\
 examples:
   devdiff verify app.apk --report devdiff-runs/20260101-120000-model
   devdiff verify app.aab --report reader.json detector.json --strict-runtime --strict-pages
-  devdiff verify app.xapk --report report.json --json
+  devdiff verify app.xapk --report report.json --skip 'assets/vendor/*' --json
 
 Every model in the package is looked up by its SHA-256 among those that the reports tested. An
 untested model is a fail (exit code 1); a tested one counts with its report's verdict, and the
@@ -45,6 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="fail, too, when a native library cannot be loaded with pages of 16 KiB",
     )
+    parser.add_argument(
+        "--skip",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PATTERN",
+        help="places in the package not to look at, as 'assets/vendor/*': models and archives of "
+        "others that cannot be tested or read; they are listed",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -56,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     strictness = Strictness(runtime=args.strict_runtime, pages=args.strict_pages)
     with console.Narrator() as narrator:
         narrator.phase(f"reading {args.package.name}")
-        check = verify_package(args.package, tested, strictness)
+        check = verify_package(args.package, tested, strictness, args.skip)
     if args.json:
         print(json.dumps(check.to_json(), indent=2))
     else:
