@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,8 @@ _DF_BIND_NOW: Final = 8
 _DF_1_NOW: Final = 1
 _ET_DYN: Final = 3
 _MAX_TEXT: Final = 4096
+_MAX_DYNAMIC: Final = 4096
+_MAX_SYMBOLS: Final = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class Elf:
     @property
     def page_size(self) -> int:
         """The largest page of memory, in bytes, with which every part can still be loaded."""
-        return min((s.alignment for s in self.segments if s.loaded), default=0)
+        return _page_size(self.segments)
 
     @property
     def thread_local(self) -> bool:
@@ -122,12 +125,44 @@ def exported_symbols(path: Path) -> frozenset[str]:
         return frozenset(name for name, defined in _symbols(file) if defined)
 
 
-class _File:
-    """The bytes of a file with checked access, and its headers."""
+def exports_any(name: str, data: bytes, wanted: Collection[str]) -> bool:
+    """Whether a file that is in memory exports one of the names. Raises `ElfError`."""
+    return any(defined and symbol in wanted for symbol, defined in _symbols(_File(name, data)))
 
-    def __init__(self, path: Path, data: mmap.mmap | bytes) -> None:
+
+def load_headers(name: str, head: bytes, size: int) -> tuple[str, int]:
+    """The machine and the page size, as in `Elf`, of a file of ``size`` bytes that begins so.
+
+    Raises `ElfError` when it is no ELF file, or its program headers are not in ``head``.
+    """
+    file = _File(name, head, size)
+    return _machine(file), _page_size(file.segments)
+
+
+def _page_size(segments: Iterable[Segment]) -> int:
+    """Declared alignment is a promise: address and offset must keep it, or no loader can."""
+    pages = []
+    for segment in segments:
+        if segment.loaded:
+            apart = abs(segment.address - segment.offset)
+            pages.append(min(segment.alignment, apart & -apart or segment.alignment))
+    return min(pages, default=0)
+
+
+def _machine(file: _File) -> str:
+    return MACHINES.get(file.machine, f"machine {file.machine}")
+
+
+class _File:
+    """The bytes of a file with checked access, and its headers.
+
+    ``size`` is the size of the whole file where ``data`` is only its beginning.
+    """
+
+    def __init__(self, path: Path | str, data: mmap.mmap | bytes, size: int | None = None) -> None:
         self._path = path
         self._data = data
+        self._size = len(data) if size is None else size
         if self.bytes_at(0, 4) != b"\x7fELF":
             raise ElfError(f"{path} is not a shared library or program for Linux or Android")
         kind, order = self.unpack("BB", 4)
@@ -135,7 +170,6 @@ class _File:
             raise ElfError(f"{path} is for a machine with another byte order")
         self.bits = 32 * kind
         self.type, self.machine = self.unpack("HH", 16)
-        word = "Q" if self.bits == 64 else "I"
         table, entry_size, count = (
             (*self.unpack("Q", 32), *self.unpack("HH", 54))
             if self.bits == 64
@@ -145,7 +179,10 @@ class _File:
         if entry_size < smallest:
             raise self.damaged("its program headers are too small")
         self.segments = tuple(self._segment(table + i * entry_size) for i in range(count))
-        self.dynamic = tuple(self._entries(2 * word))
+
+    @cached_property
+    def dynamic(self) -> tuple[tuple[int, int], ...]:
+        return tuple(self._entries(2 * ("Q" if self.bits == 64 else "I")))
 
     @classmethod
     def of(cls, path: Path, descriptor: int) -> _File:
@@ -190,7 +227,7 @@ class _File:
             kind, flags, offset, address, _, size, memory, alignment = self.unpack("IIQQQQQQ", at)
         else:
             kind, offset, address, _, size, memory, flags, alignment = self.unpack("IIIIIIII", at)
-        if kind == _PT_LOAD and offset + size > len(self._data):
+        if kind == _PT_LOAD and offset + size > self._size:
             raise self.damaged("a part of it lies behind its end")
         return Segment(kind, flags, offset, address, size, memory, alignment)
 
@@ -199,11 +236,13 @@ class _File:
         for segment in self.segments:
             if segment.kind != _PT_DYNAMIC:
                 continue
-            for at in range(segment.offset, segment.offset + segment.file_size, size):
+            # There is one such segment, and it has dozens of entries.
+            for at in range(segment.offset, segment.offset + _MAX_DYNAMIC * size, size):
                 tag, value = self.unpack(form, at)
-                if tag == 0:
+                if tag == 0 or at + size > segment.offset + segment.file_size:
                     return
                 yield tag, value
+            raise self.damaged("its dynamic section has no end")
 
 
 def _opened(file: _File) -> Elf:
@@ -216,7 +255,7 @@ def _opened(file: _File) -> Elf:
     now |= bool((file.first(_DT_FLAGS_1) or 0) & _DF_1_NOW)
     return Elf(
         bits=file.bits,
-        machine=MACHINES.get(file.machine, f"machine {file.machine}"),
+        machine=_machine(file),
         position_independent=file.type == _ET_DYN,
         segments=file.segments,
         interpreter=interpreter,
@@ -233,7 +272,10 @@ def _symbols(file: _File) -> Iterator[tuple[str, bool]]:
         return
     table, texts = file.offset_of(symbols), file.offset_of(names)
     size, section = (24, 6) if file.bits == 64 else (16, 14)
-    for index in range(1, _symbol_count(file)):
+    count = _symbol_count(file)
+    if count > _MAX_SYMBOLS:
+        raise file.damaged(f"it claims {count} symbols")
+    for index in range(1, count):
         at = table + index * size
         (name,), (where,) = file.unpack("I", at), file.unpack("H", at + section)
         yield file.text(texts + name), where != 0
@@ -249,6 +291,8 @@ def _symbol_count(file: _File) -> int:
         return 0
     at = file.offset_of(table)
     buckets, first, bloom, _ = file.unpack("IIII", at)
+    if buckets > _MAX_SYMBOLS:
+        raise file.damaged(f"it claims {buckets} buckets of symbols")
     at += 16 + bloom * file.bits // 8
     last = max(file.unpack(f"{buckets}I", at), default=0)
     if last < first:
@@ -256,4 +300,6 @@ def _symbol_count(file: _File) -> int:
     at += 4 * buckets
     while not file.unpack("I", at + 4 * (last - first))[0] & 1:
         last += 1
+        if last > _MAX_SYMBOLS:
+            raise file.damaged("its table of symbols has no end")
     return last + 1

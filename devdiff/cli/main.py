@@ -22,10 +22,11 @@ from devdiff.cli import (
     report,
     run,
     scan,
+    verify,
     virtual,
 )
 
-_VERBS = (export_and_test, export, run, diff, scan, report, devices, virtual, doctor, demo)
+_VERBS = (export_and_test, export, run, diff, scan, report, verify, devices, virtual, doctor, demo)
 
 _EPILOG = """\
 exit codes: 0 pass · 1 fail · 2 usage or bad input · 3 device or infrastructure ·

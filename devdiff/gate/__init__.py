@@ -1,0 +1,1 @@
+"""What stands between a test and the store: packages, evidence, gates."""
