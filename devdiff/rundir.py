@@ -25,13 +25,18 @@ _LOCK_NAME: Final = ".lock"
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write JSON whole or not at all, also when the machine stops."""
+    write_whole(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file whole or not at all, also when the machine stops."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
     try:
-        with os.fdopen(handle, "w") as stream:
-            json.dump(data, stream, indent=2, allow_nan=False)
-            stream.write("\n")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
+        Path(temporary).chmod(mode)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

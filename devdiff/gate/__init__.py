@@ -1,0 +1,1 @@
+"""What pipelines trust: evidence of what was tested."""
