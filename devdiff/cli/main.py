@@ -20,13 +20,27 @@ from devdiff.cli import (
     export,
     export_and_test,
     failures,
+    history,
     report,
     run,
     scan,
     virtual,
 )
 
-_VERBS = (export_and_test, export, run, diff, scan, report, attest, devices, virtual, doctor, demo)
+_VERBS = (
+    export_and_test,
+    export,
+    run,
+    diff,
+    scan,
+    report,
+    attest,
+    history,
+    devices,
+    virtual,
+    doctor,
+    demo,
+)
 
 _EPILOG = """\
 exit codes: 0 pass · 1 fail · 2 usage or bad input · 3 device or infrastructure ·
