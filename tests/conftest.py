@@ -10,6 +10,7 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 pytest_plugins = [
     "exporting",
+    "history_runs",
     "html_runs",
     "native_running",
     "phone_bench",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import UsageError
 from devdiff.history.record import NO_DEVICE, WHOLE_WAY, RunRecord, StepFigures
+from devdiff.rundir import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +29,7 @@ _SETTINGS: Final[Any] = {
 }
 _MARKERS: Final = {"pass": "o", "fail": "X", "inconclusive": "s", "error": "P", "finding": "D"}
 _LINES_NAMED: Final = 12
+_WIDE: Final = 20
 
 Series = dict[str, list[tuple[datetime.datetime, float, str]]]
 
@@ -60,7 +63,10 @@ def draw(runs: Sequence[RunRecord], path: Path) -> None:
         grid[-1, 0].set_xlabel("run finished (UTC)")
         figure.autofmt_xdate()
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
-        figure.savefig(path, dpi=150, metadata=metadata)
+        picture = io.BytesIO()
+        form = path.suffix.lower().removeprefix(".")
+        figure.savefig(picture, format=form, dpi=150, metadata=metadata)
+    write_whole(path, picture.getvalue(), 0o644)
 
 
 def _panels(runs: Sequence[RunRecord]) -> list[tuple[Series, str]]:
@@ -108,13 +114,16 @@ def _on(run: RunRecord, rung: str) -> str:
 
 def _lines(axes: Axes, series: Series, title: str) -> None:
     for label, points in series.items():
-        times, values, _ = zip(*points, strict=True)
-        (line,) = axes.plot(times, values, linewidth=1, label=label)
+        times, heights, _ = zip(*points, strict=True)
+        (line,) = axes.plot(times, heights, linewidth=1, label=label)
         for verdict, marker in _MARKERS.items():
             at = [(time, value) for time, value, found in points if found == verdict]
             if at:
                 x, y = zip(*at, strict=True)
                 axes.plot(x, y, linestyle="", color=line.get_color(), marker=marker, markersize=5)
+    values = [value for points in series.values() for _, value, _ in points]
+    if min(values) > 0 and max(values) > _WIDE * min(values):
+        axes.set_yscale("log")
     axes.set_ylabel(title)
     axes.margins(y=0.15)
     axes.legend(

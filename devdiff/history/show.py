@@ -15,6 +15,7 @@ from devdiff.history.record import NO_DEVICE, WHOLE_WAY, RunRecord, StepFigures
 from devdiff.report.terminal import STYLES
 
 _STEPS: Final = ("conversion", "pruning", "compression", "deployment")
+_RUNGS: Final = ("float", "int8", "device")
 
 
 def show(runs: Sequence[RunRecord], out: Console) -> None:
@@ -27,9 +28,9 @@ def show(runs: Sequence[RunRecord], out: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("finished", "model", "sha256", "how", "device", "samples", "whole way", *steps):
         table.add_column(column, overflow="fold", no_wrap=column == "finished")
-    for rung in ("float", "int8", "device"):
-        table.add_column(f"{rung} ms", justify="right")
-    table.add_column("verdict")
+    rungs = [rung for rung in _RUNGS if any(run.latency(rung) is not None for run in runs)]
+    table.add_column(f"ms {'/'.join(rungs)}")
+    table.add_column("verdict", no_wrap=True)
     for run in runs:
         table.add_row(
             local_time(run.finished),
@@ -40,7 +41,7 @@ def show(runs: Sequence[RunRecord], out: Console) -> None:
             f"{run.samples}{' synthetic' if run.synthetic else ''}",
             wording(run.worst(WHOLE_WAY)),
             *(wording(run.worst(step) or run.worst(f"conversion+{step}")) for step in steps),
-            *(_milliseconds(run.latency(rung)) for rung in ("float", "int8", "device")),
+            "/".join(_milliseconds(run.latency(rung)) for rung in rungs),
             _verdict(run),
         )
     out.print(table)
@@ -63,7 +64,7 @@ def local_time(finished: str) -> str:
 
 
 def _milliseconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+    return "–" if value is None else f"{value:.3g}"
 
 
 def _verdict(run: RunRecord) -> str:
