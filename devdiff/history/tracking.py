@@ -21,7 +21,8 @@ from devdiff.rundir import REPORT_NAME, RUN_NAME, read_json
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-TIMEOUT_S: Final = 60.0
+# Long enough for a new database on a slow disk; a server that is not there answers sooner.
+TIMEOUT_S: Final = 120.0
 EXPERIMENT: Final = "devdiff"
 _KEY: Final = "devdiff.key"
 # MLflow's own defaults wait for a dead server for minutes.
