@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -90,7 +91,7 @@ class Elf:
     @property
     def page_size(self) -> int:
         """The largest page of memory, in bytes, with which every part can still be loaded."""
-        return min((s.alignment for s in self.segments if s.loaded), default=0)
+        return _page_size(self.segments)
 
     @property
     def thread_local(self) -> bool:
@@ -122,12 +123,39 @@ def exported_symbols(path: Path) -> frozenset[str]:
         return frozenset(name for name, defined in _symbols(file) if defined)
 
 
-class _File:
-    """The bytes of a file with checked access, and its headers."""
+def load_headers(name: str, head: bytes, size: int) -> tuple[str, int]:
+    """The machine and the page size, as in `Elf`, of a file of ``size`` bytes that begins so.
 
-    def __init__(self, path: Path, data: mmap.mmap | bytes) -> None:
+    Raises `ElfError` when it is no ELF file, or its program headers are not in ``head``.
+    """
+    file = _File(name, head, size)
+    return _machine(file), _page_size(file.segments)
+
+
+def _page_size(segments: Iterable[Segment]) -> int:
+    """Declared alignment is a promise: address and offset must keep it, or no loader can."""
+    pages = []
+    for segment in segments:
+        if segment.loaded:
+            apart = abs(segment.address - segment.offset)
+            pages.append(min(segment.alignment, apart & -apart or segment.alignment))
+    return min(pages, default=0)
+
+
+def _machine(file: _File) -> str:
+    return MACHINES.get(file.machine, f"machine {file.machine}")
+
+
+class _File:
+    """The bytes of a file with checked access, and its headers.
+
+    ``size`` is the size of the whole file where ``data`` is only its beginning.
+    """
+
+    def __init__(self, path: Path | str, data: mmap.mmap | bytes, size: int | None = None) -> None:
         self._path = path
         self._data = data
+        self._size = len(data) if size is None else size
         if self.bytes_at(0, 4) != b"\x7fELF":
             raise ElfError(f"{path} is not a shared library or program for Linux or Android")
         kind, order = self.unpack("BB", 4)
@@ -135,7 +163,6 @@ class _File:
             raise ElfError(f"{path} is for a machine with another byte order")
         self.bits = 32 * kind
         self.type, self.machine = self.unpack("HH", 16)
-        word = "Q" if self.bits == 64 else "I"
         table, entry_size, count = (
             (*self.unpack("Q", 32), *self.unpack("HH", 54))
             if self.bits == 64
@@ -145,7 +172,10 @@ class _File:
         if entry_size < smallest:
             raise self.damaged("its program headers are too small")
         self.segments = tuple(self._segment(table + i * entry_size) for i in range(count))
-        self.dynamic = tuple(self._entries(2 * word))
+
+    @cached_property
+    def dynamic(self) -> tuple[tuple[int, int], ...]:
+        return tuple(self._entries(2 * ("Q" if self.bits == 64 else "I")))
 
     @classmethod
     def of(cls, path: Path, descriptor: int) -> _File:
@@ -190,7 +220,7 @@ class _File:
             kind, flags, offset, address, _, size, memory, alignment = self.unpack("IIQQQQQQ", at)
         else:
             kind, offset, address, _, size, memory, flags, alignment = self.unpack("IIIIIIII", at)
-        if kind == _PT_LOAD and offset + size > len(self._data):
+        if kind == _PT_LOAD and offset + size > self._size:
             raise self.damaged("a part of it lies behind its end")
         return Segment(kind, flags, offset, address, size, memory, alignment)
 
@@ -216,7 +246,7 @@ def _opened(file: _File) -> Elf:
     now |= bool((file.first(_DT_FLAGS_1) or 0) & _DF_1_NOW)
     return Elf(
         bits=file.bits,
-        machine=MACHINES.get(file.machine, f"machine {file.machine}"),
+        machine=_machine(file),
         position_independent=file.type == _ET_DYN,
         segments=file.segments,
         interpreter=interpreter,

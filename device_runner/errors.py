@@ -23,6 +23,10 @@ class RuntimeLibraryError(DeviceRunnerError):
     """The runtime library a device needs is missing, unreachable, or not the pinned one."""
 
 
+class ArchiveError(DeviceRunnerError):
+    """An app's archive cannot be read, or is not to be trusted."""
+
+
 class DeviceError(DeviceRunnerError):
     """Something about a device or the way to it; the message names the serial."""
 

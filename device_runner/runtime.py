@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from android_harness import elf
 from android_harness.errors import ElfError
-from device_runner.app_archive import is_archive, library_from_archive
+from device_runner.app_archive import library_from_archive
+from device_runner.archive import is_archive
 from device_runner.errors import RuntimeLibraryError
 from device_runner.wheels import PINNED_NAMES, Api, PinnedRuntime, fetch_library, pinned_for
 from exporter.artifact import sha256_file

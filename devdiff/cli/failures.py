@@ -18,13 +18,14 @@ INTERRUPTED = 130
 def exit_code(error: BaseException) -> int | None:
     """The exit code of an error devdiff raises on purpose; None for a fault of its own."""
     from devdiff.errors import AttestationError, DevdiffError
-    from device_runner.errors import DeviceRunnerError, RunnerChoiceError
+    from device_runner.errors import ArchiveError, DeviceRunnerError, RunnerChoiceError
     from exporter.errors import ExporterError, WorkerError
 
     table: tuple[tuple[type[BaseException], int], ...] = (
         (WorkerError, INFRASTRUCTURE),
         (ExporterError, USAGE),
         (RunnerChoiceError, USAGE),
+        (ArchiveError, USAGE),
         (DeviceRunnerError, INFRASTRUCTURE),
         (AttestationError, REFUSED),
         (DevdiffError, USAGE),

@@ -24,6 +24,7 @@ from devdiff.cli import (
     report,
     run,
     scan,
+    verify,
     virtual,
 )
 
@@ -35,6 +36,7 @@ _VERBS = (
     scan,
     report,
     attest,
+    verify,
     history,
     devices,
     virtual,

@@ -1,1 +1,1 @@
-"""What pipelines trust: evidence of what was tested."""
+"""What stands between a test and the store: packages, evidence, gates."""

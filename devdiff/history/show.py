@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from devdiff.history.record import NO_DEVICE, WHOLE_WAY, RunRecord, StepFigures
-from devdiff.report.terminal import STYLES
+from devdiff.report.parts import STYLES
 
 _STEPS: Final = ("conversion", "pruning", "compression", "deployment")
 _RUNGS: Final = ("float", "int8", "device")

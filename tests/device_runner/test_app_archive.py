@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import random
 import stat
-import struct
 import zipfile
 from pathlib import Path
 
 import pytest
+from app_archives import archive, packed, patched
 
 from android_harness.build import runner_path
 from device_runner import runtime
@@ -31,30 +30,6 @@ def library() -> bytes:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DEVDIFF_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-def archive(path: Path, entries: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
-        for name, content in entries.items():
-            made.writestr(name, content)
-    return path
-
-
-def packed(entries: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as made:
-        for name, content in entries.items():
-            made.writestr(name, content)
-    return stream.getvalue()
-
-
-def patched(path: Path, *, local: int, central: int, form: str, value: int) -> Path:
-    """The archive with a field of its only entry overwritten, in both of its headers."""
-    data = bytearray(path.read_bytes())
-    struct.pack_into(form, data, local, value)
-    struct.pack_into(form, data, data.rindex(b"PK\1\2") + central, value)
-    path.write_bytes(data)
-    return path
 
 
 @pytest.mark.parametrize(
