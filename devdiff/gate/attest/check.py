@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from devdiff.errors import AttestationError, UsageError
 from devdiff.gate.attest import envelope, keys, statement
+from devdiff.gate.package.tested import Tested
+from devdiff.report import load
 from devdiff.verdict import Verdict
 from exporter.artifact import sha256_file
 
@@ -19,38 +21,40 @@ _MAX_BYTES: Final = 16 << 20
 class Attested:
     """What a statement proves, its signature checked.
 
-    ``verdict`` is the run's. ``files`` maps the SHA-256 of everything that was under test to its
-    name, ``rungs`` to the rungs that it ran on.
+    ``verdict`` is the run's, ``name`` what the statement's file is called, ``keyid`` the key's.
     """
 
     name: str
     statement: Mapping[str, Any]
     keyid: str
     verdict: Verdict
-    files: Mapping[str, str]
-    rungs: Mapping[str, tuple[str, ...]]
 
     @property
-    def tested(self) -> dict[str, Verdict]:
-        """The verdict on each file that ran, by its SHA-256: that of the run as a whole.
-
-        A file is no better than the steps around it, so none of them gets a verdict of its own.
-        """
-        return {sha256: self.verdict for sha256, rungs in self.rungs.items() if rungs}
-
-    @property
-    def details(self) -> Mapping[str, Any]:
-        """What devdiff says beyond in-toto's test result."""
+    def excerpt(self) -> Mapping[str, Any]:
+        """What the statement holds of the report, in the report's words."""
         found: Mapping[str, Any] = self.statement["predicate"]["devdiff"]
         return found
 
     @property
-    def runtimes(self) -> dict[str, str]:
-        """The runtime libraries that ran on devices: SHA-256 to what each is called."""
+    def report_sha256(self) -> str:
+        """The SHA-256 of the report.json that was signed."""
+        return str(self.excerpt["report"]["sha256"])
+
+    @property
+    def tested(self) -> Tested:
+        """The models and the runtime libraries that were tested, by SHA-256."""
+        return Tested.from_report(self.excerpt, self.name)
+
+    def to_json(self) -> dict[str, Any]:
+        tested = self.tested
         return {
-            rung["runtime"]["sha256"]: rung["runtime"]["name"] or rung["name"]
-            for rung in self.details["rungs"]
-            if rung["runtime"]["sha256"] is not None
+            "file": self.name,
+            "keyid": self.keyid,
+            "verdict": self.verdict.value,
+            "report_sha256": self.report_sha256,
+            "finished": self.excerpt["finished"],
+            "tested": {sha256: model.verdict.value for sha256, model in tested.models.items()},
+            "runtimes": list(tested.runtimes),
         }
 
 
@@ -74,30 +78,35 @@ def read(path: Path, public_key: Path) -> Attested:
             f"{path} contradicts itself: its result is {predicate['result']}, its verdict "
             f"{verdict.value}"
         )
-    subjects = found["subject"]
-    return Attested(
-        name=str(path),
-        statement=found,
-        keyid=key.keyid,
-        verdict=verdict,
-        files={one["digest"]["sha256"]: one["name"] for one in subjects},
-        rungs={one["digest"]["sha256"]: tuple(one["annotations"]["rungs"]) for one in subjects},
-    )
+    return Attested(str(path), found, key.keyid, verdict)
 
 
 def check_files(
-    attested: Attested, report: Path | None = None, artifacts: Iterable[Path] = ()
+    attested: Sequence[Attested], reports: Iterable[Path] = (), artifacts: Iterable[Path] = ()
 ) -> None:
-    """Raises `AttestationError` that names every file the statement does not speak of."""
-    wrong = []
-    if report is not None and sha256_file(report) != attested.details["report"]["sha256"]:
-        wrong.append(f"{report} is not the report that was signed")
-    tested = attested.tested
-    wrong += [
-        f"{artifact} (sha256 {found[:12]}) is none of the files that were tested"
-        for artifact in artifacts
-        if (found := sha256_file(artifact)) not in tested
+    """Raises `AttestationError` that says of every file which no statement speaks for it.
+
+    A report must be one that was signed, byte for byte; an artifact must be the model that a test
+    was made for, not one it only passed through.
+    """
+    signed = {one.report_sha256 for one in attested}
+    tested = Tested()
+    for one in attested:
+        tested = tested.joined(one.tested)
+    wrong = [
+        f"{report} is not a report that was signed: it was changed, or is another run's"
+        for report in map(load.locate, reports)
+        if sha256_file(report) not in signed
     ]
+    for artifact in artifacts:
+        sha256 = sha256_file(artifact)
+        model = tested.models.get(sha256)
+        said = f"{artifact} (sha256 {sha256[:12]})"
+        if model is None and sha256 in tested.steps:
+            wrong.append(f"{said} was only a step of the test of another model")
+        elif model is None:
+            wrong.append(f"{said} was not tested: it was changed, or is another model")
+        elif not model.compared:
+            wrong.append(f"{said} was scanned, but no test compared it")
     if wrong:
-        known = ", ".join(f"{attested.files[one]} {one[:12]}" for one in tested) or "nothing"
-        raise AttestationError(f"{'; '.join(wrong)}: {attested.name} speaks of {known}")
+        raise AttestationError("; ".join(wrong))

@@ -18,6 +18,12 @@ from devdiff.verdict import Verdict
 
 TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
+# What a rung's identity may have parts of, and which of their fields are kept.
+_PARTS: Final = {
+    "library": ("sha256", "version", "origin", "api"),
+    "runner": ("sha256", "abi"),
+    "device": ("serial", "model", "platform", "release", "kernel", "soc", "emulator", "virtual"),
+}
 
 
 def make(report: Mapping[str, Any], report_sha256: str) -> dict[str, Any]:
@@ -37,7 +43,7 @@ def make(report: Mapping[str, Any], report_sha256: str) -> dict[str, Any]:
             "passedTests": [name for name, verdict in tests if verdict == Verdict.PASS.value],
             "warnedTests": [],
             "failedTests": [name for name, verdict in tests if verdict != Verdict.PASS.value],
-            "devdiff": _details(report, report_sha256),
+            "devdiff": _excerpt(report, report_sha256),
         },
     }
     _check(statement, "the statement")
@@ -127,70 +133,51 @@ def _configuration(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 }
 
 
-def _details(report: Mapping[str, Any], report_sha256: str) -> dict[str, Any]:
+def _excerpt(report: Mapping[str, Any], report_sha256: str) -> dict[str, Any]:
+    """What of the report goes into the statement, in the report's own words.
+
+    So whatever reads a report for what was tested reads a statement, too. Paths of the machine that
+    tested stay out.
+    """
     scan = report.get("scan")
-    inputs = report["inputs"]
     return {
         "version": report["devdiff"],
-        "finished": report["finished"],
-        "verdict": report["verdict"],
-        "summary": report["summary"],
         "report": {"sha256": report_sha256},
-        "model": {"name": report["model"]["name"], "sha256": report["model"]["sha256"]},
-        "inputs": {
-            "sha256": inputs["sha256"],
-            "samples": inputs["samples"],
-            "synthetic": inputs["synthetic"],
-            "labelled": inputs["labelled"],
-        },
+        **_of(report, "finished", "verdict", "summary"),
+        "model": _of(report["model"], "name", "sha256"),
+        "inputs": _of(report["inputs"], "sha256", "samples", "synthetic", "labelled"),
         "allowed": report["options"].get("gates", {}),
-        "steps": [
+        "pairs": [
             {
-                "step": pair["step"],
-                "reference": pair["reference"],
-                "candidate": pair["candidate"],
-                "counts": pair["gates"],
-                "verdict": pair["judgement"]["verdict"],
+                **_of(pair, "step", "reference", "candidate", "gates"),
+                "judgement": _of(pair["judgement"], "verdict"),
             }
             for pair in report["pairs"]
         ],
-        "scan": scan and {key: scan.get(key) for key in ("verdict", "reason", "kind")},
-        "rungs": [_rung(rung) for rung in report["rungs"]],
+        "scan": scan and {"kind": None, **_of(scan, "verdict", "reason", "kind")},
+        "rungs": [
+            {
+                **_of(rung, "name", "runner", "precision", "pruning", "samples", "failed", "error"),
+                "model": _of(rung["model"], "file", "sha256"),
+                "identity": _identity(rung["identity"]),
+                "about": _of(rung["about"], "runtime_version", "delegate", "threads"),
+            }
+            for rung in report["rungs"]
+        ],
     }
 
 
-def _rung(rung: Mapping[str, Any]) -> dict[str, Any]:
-    identity, about = rung["identity"], rung["about"]
-    library = identity.get("library") or {}
-    device = identity.get("device")
-    return {
-        "name": rung["name"],
-        "sha256": rung["model"]["sha256"],
-        "precision": rung["precision"],
-        "pruning": rung["pruning"],
-        "samples": rung["samples"],
-        "failed": rung["failed"],
-        "error": rung["error"],
-        "runtime": {
-            "name": library.get("origin") or about.get("runtime") or identity.get("runtime"),
-            "version": about.get("runtime_version")
-            or library.get("version")
-            or identity.get("version"),
-            "sha256": library.get("sha256"),
-            "delegate": about.get("delegate") or identity.get("delegate"),
-        },
-        "device": _device(device) if device is not None else None,
-    }
+def _identity(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What ran a rung, and where."""
+    kept = _of(identity, "runtime", "version", "kernels", "delegate")
+    for name, fields in _PARTS.items():
+        found = identity.get(name)
+        if isinstance(found, Mapping):
+            kept[name] = _of(found, *fields)
+        elif found is not None:
+            kept[name] = str(found)
+    return kept
 
 
-def _device(device: Any) -> dict[str, Any]:
-    if not isinstance(device, Mapping):
-        return {"name": str(device), "model": None, "platform": None, "release": None}
-    return {
-        "name": device.get("serial"),
-        "model": device.get("model"),
-        "platform": device.get("platform"),
-        "release": device.get("release") or device.get("kernel"),
-        "virtual": bool(device.get("virtual")),
-        "emulator": bool(device.get("emulator")),
-    }
+def _of(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: data[name] for name in names if name in data}

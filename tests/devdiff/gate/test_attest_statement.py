@@ -17,6 +17,7 @@ from in_toto_attestation.predicates.test_result.v0 import test_result_pb2
 
 from devdiff.errors import AttestationError, UsageError
 from devdiff.gate.attest import check, keys, sign, statement
+from devdiff.gate.package import Tested
 from devdiff.verdict import Verdict
 from exporter.artifact import sha256_file
 
@@ -112,12 +113,64 @@ def test_what_was_signed_verifies_and_gives_its_verdict_to_what_ran(
     sign.attest(passed_run.folder, keys.signer(key), tmp_path / "statement.json")
     found = check.read(tmp_path / "statement.json", public)
     artifacts = passed_run.folder / "artifacts"
-    check.check_files(found, passed_run.folder / "report.json", artifacts.glob("*.tflite"))
-    assert found.tested == dict.fromkeys(
-        [rung["model"]["sha256"] for rung in passed_run.report["rungs"]], Verdict.PASS
-    )
-    library = passed_run.report["rungs"][-1]["identity"]["library"]
-    assert found.runtimes == {library["sha256"]: library["origin"]}
+    check.check_files([found], [passed_run.folder], [artifacts / "int8.tflite"])
+    with pytest.raises(AttestationError, match="only a step of the test of another model"):
+        check.check_files([found], [], [artifacts / "float.tflite"])
+    told = found.to_json()
+    device = passed_run.report["rungs"][-1]
+    assert told["tested"] == {device["model"]["sha256"]: "pass"}
+    assert told["runtimes"] == [device["identity"]["library"]["sha256"]]
+    assert told["report_sha256"] == sha256_file(passed_run.folder / "report.json")
+
+
+def test_a_statement_and_its_report_say_the_same_of_what_was_tested(
+    passed_run: FinishedRun,
+) -> None:
+    excerpt = made(passed_run.report)["predicate"]["devdiff"]
+    assert Tested.from_report(excerpt, "it") == Tested.from_report(passed_run.report, "it")
+
+
+def test_no_path_of_the_machine_that_tested_is_published(passed_run: FinishedRun) -> None:
+    published = statement.write(made(passed_run.report)).decode()
+    assert str(passed_run.folder.parent) not in published
+    assert "/heldout.npz" not in published
+    assert passed_run.report["rungs"][-1]["identity"]["library"]["path"] not in published
+
+
+def test_a_phone_is_told_by_what_it_is(passed_run: FinishedRun) -> None:
+    report = copy.deepcopy(passed_run.report)
+    facts = {
+        "serial": "0A1B",
+        "platform": "android",
+        "model": "Pixel 7",
+        "release": "14",
+        "api": 34,
+        "abis": ["arm64-v8a"],
+        "soc": "",
+        "cores": {},
+        "cpu_features": [],
+        "machine": "aarch64",
+        "kernel": "5.10",
+        "free_bytes": None,
+        "emulator": False,
+        "virtual": False,
+        "runner_abi": "arm64-v8a",
+    }
+    report["rungs"][-1]["identity"]["device"] = facts
+    report["rungs"][-1]["identity"]["runner"]["abi"] = "arm64-v8a"
+    excerpt = made(report)["predicate"]["devdiff"]
+    (model,) = Tested.from_report(excerpt, "it").models.values()
+    assert model.devices == ("Pixel 7, Android 14",)
+    assert model.on_phone
+
+
+def test_a_scan_alone_is_no_test_of_an_artifact(passed_run: FinishedRun, tmp_path: Path) -> None:
+    report = copy.deepcopy(passed_run.report)
+    for pair in report["pairs"]:
+        pair["gates"] = pair["step"] == "conversion"
+    found = check.Attested("it", made(report), "key", Verdict.PASS)
+    with pytest.raises(AttestationError, match="was scanned, but no test compared it"):
+        check.check_files([found], [], [passed_run.folder / "artifacts/int8.tflite"])
 
 
 def test_a_statement_lies_beside_its_report_for_others_to_read(
