@@ -123,6 +123,11 @@ def exported_symbols(path: Path) -> frozenset[str]:
         return frozenset(name for name, defined in _symbols(file) if defined)
 
 
+def exported_by(name: str, data: bytes) -> frozenset[str]:
+    """As `exported_symbols`, of a file that is in memory. Raises `ElfError`."""
+    return frozenset(symbol for symbol, defined in _symbols(_File(name, data)) if defined)
+
+
 def load_headers(name: str, head: bytes, size: int) -> tuple[str, int]:
     """The machine and the page size, as in `Elf`, of a file of ``size`` bytes that begins so.
 

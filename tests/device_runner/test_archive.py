@@ -180,7 +180,7 @@ def test_sizes_may_follow_the_content(tmp_path: Path) -> None:
             return len(data)
 
     pipe = Pipe()
-    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as opened:  # type: ignore[arg-type]
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as opened:
         opened.writestr("a", CONTENT)
         opened.writestr("b", CONTENT)
     (tmp_path / "app.apk").write_bytes(pipe.data)

@@ -46,6 +46,7 @@ _INSIDE: Final = b"Didn't find op for builtin opcode"
 _OVERLAP: Final = 64
 _FIRST: Final = 64 << 10
 _MAX_LAST: Final = 64 << 20
+_MAX_SYMBOLS: Final = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +112,27 @@ def library_in(content: Content) -> PackagedLibrary | None:
 
 def _role(content: Content) -> Role | None:
     """What a library of any name has to do with models, by what is written in it."""
-    inside, before = False, b""
+    exports, inside, before = False, False, b""
     for chunk in content.archive.chunks(content.member):
         joint = before + chunk[:_OVERLAP]
-        for export in _EXPORTS:
-            if export in chunk or export in joint:
-                return "runtime"
+        exports = exports or any(name in chunk or name in joint for name in _EXPORTS)
         inside = inside or _INSIDE in chunk or _INSIDE in joint
         before = chunk[-_OVERLAP:]
+    # Who calls a runtime has the names of its functions, too.
+    if exports and _exports(content):
+        return "runtime"
     return "embeds" if inside else None
+
+
+def _exports(content: Content) -> bool:
+    if content.member.size > _MAX_SYMBOLS:
+        return False
+    data = b"".join(content.archive.chunks(content.member))
+    try:
+        symbols = elf.exported_by(content.member.name, data)
+    except ElfError:
+        return False
+    return any(name.strip(b"\0").decode() in symbols for name in _EXPORTS)
 
 
 def _headers(content: Content) -> tuple[str, int | None]:

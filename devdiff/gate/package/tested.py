@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from devdiff.ladder import on_the_way
 from devdiff.report import load
 from devdiff.verdict import Verdict, combine
 
+# Each class says by ``__test__`` that it is none of pytest's, which goes by the first four letters.
 HOST: Final = "the host only"
 LOCAL: Final = "this machine (local)"
 
@@ -23,6 +24,8 @@ class TestedModel:
     ``devices`` are where it ran, in words, ``on_phone`` whether any of them is one or an emulation
     of one, ``evidence`` the reports that say so.
     """
+
+    __test__: ClassVar = False
 
     sha256: str
     verdict: Verdict
@@ -47,6 +50,8 @@ class TestedModel:
 class TestedRuntime:
     """A runtime library that a model ran with on a device; ``abi`` None where that is no phone."""
 
+    __test__: ClassVar = False
+
     sha256: str
     version: str | None
     origin: str
@@ -68,6 +73,8 @@ class Tested:
     ``models`` and ``runtimes`` are found by SHA-256. ``steps`` are models that a test only passed
     through on its way to another one, each with the evidence that names it.
     """
+
+    __test__: ClassVar = False
 
     models: Mapping[str, TestedModel] = field(default_factory=dict)
     runtimes: Mapping[str, TestedRuntime] = field(default_factory=dict)
