@@ -51,7 +51,5 @@ def load(path: Path) -> dict[str, Any]:
         message = error.message
         if len(message) > _SHOWN_CHARS:
             message = f"{message[:_SHOWN_CHARS]}…"
-        raise UsageError(
-            f"{path} is not a report of this devdiff: {error.json_path}: {message}"
-        )
+        raise UsageError(f"{path} is not a report of this devdiff: {error.json_path}: {message}")
     return data

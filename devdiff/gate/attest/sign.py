@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.errors import AttestationError
+from devdiff.errors import AttestationError, UsageError
 from devdiff.gate.attest import envelope, statement
 from devdiff.report import load
 from devdiff.rundir import write_whole
@@ -35,6 +35,9 @@ def attest(report: Path, signer: CryptoSigner, out: Path | None = None) -> Signe
     `AttestationError` for an artifact that was changed after the test.
     """
     path = load.locate(report)
+    out = path.with_name(STATEMENT_NAME) if out is None else out
+    if not out.parent.is_dir():
+        raise UsageError(f"{out} cannot be written: there is no folder {out.parent}")
     before = sha256_file(path)
     found = load.load(path)
     if sha256_file(path) != before:
@@ -44,7 +47,6 @@ def attest(report: Path, signer: CryptoSigner, out: Path | None = None) -> Signe
         _check_artifacts(found, folder / "artifacts")
     made = statement.make(found, before)
     data = envelope.seal(statement.write(made), signer)
-    out = path.with_name(STATEMENT_NAME) if out is None else out
     write_whole(out, data, 0o644)
     return Signed(made, out, signer.public_key.keyid)
 
