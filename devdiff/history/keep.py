@@ -6,14 +6,12 @@ import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from devdiff.errors import HistoryError, RunDirectoryError
 from devdiff.events import Events
-from devdiff.history import place, record
+from devdiff.history import place, record, tracking
 from devdiff.rundir import RUN_NAME, read_json
-
-TRACKING_URI: Final = "MLFLOW_TRACKING_URI"
 
 
 def keep(report: Mapping[str, Any], directory: Path, events: Events) -> None:
@@ -37,15 +35,16 @@ def keep(report: Mapping[str, Any], directory: Path, events: Events) -> None:
                 f"this run is not in the history: {error} ({place.VARIABLE} names another file, or "
                 f"'{place.OFF}')"
             )
-    if os.environ.get(TRACKING_URI):
+    if os.environ.get(tracking.TRACKING_URI):
         if importlib.util.find_spec("mlflow") is None:
             events.note(
-                f"{TRACKING_URI} is set and MLflow is not installed: pip install 'devdiff[mlflow]'"
+                f"{tracking.TRACKING_URI} is set and MLflow is not installed: pip install 'devdiff[mlflow]'"
             )
             return
-        from devdiff.history import tracking
-
         events.phase("logging to MLflow")
         trouble = tracking.log(directory)
         if trouble is not None:
-            events.note(f"this run is not in MLflow ({os.environ[TRACKING_URI]}): {trouble}")
+            # The URI itself may hold a password.
+            events.note(
+                f"this run is not in MLflow, which {tracking.TRACKING_URI} names: {trouble}"
+            )

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # Long enough for a new database on a slow disk; a server that is not there answers sooner.
 TIMEOUT_S: Final = 120.0
+TRACKING_URI: Final = "MLFLOW_TRACKING_URI"
 EXPERIMENT: Final = "devdiff"
 _KEY: Final = "devdiff.key"
 # MLflow's own defaults wait for a dead server for minutes.
@@ -47,7 +49,15 @@ def log(directory: Path, timeout_s: float = TIMEOUT_S) -> str | None:
     if done.returncode == 0:
         return None
     lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else f"its process ended with {done.returncode}"
+    if not lines:
+        return f"its process ended with {done.returncode}"
+    return _without_password(lines[-1])[:300]
+
+
+def _without_password(text: str) -> str:
+    """MLflow's messages repeat the URI, and this one may end in a log that others read."""
+    user, at, _ = urllib.parse.urlsplit(os.environ.get(TRACKING_URI, "")).netloc.rpartition("@")
+    return text.replace(f"{user}{at}", "") if user else text
 
 
 def send(directory: Path) -> None:

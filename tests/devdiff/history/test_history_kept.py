@@ -68,7 +68,7 @@ def test_a_history_that_is_off_keeps_nothing(
 def test_mlflow_asked_for_and_not_installed_is_a_note_that_says_how(
     passed_run: FinishedRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(keep.TRACKING_URI, "http://127.0.0.1:9")
+    monkeypatch.setenv(tracking.TRACKING_URI, "http://127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "mlflow", None)
     notes = Notes()
     keep.keep(passed_run.report, passed_run.folder, notes)
@@ -100,7 +100,7 @@ def stored(uri: str, folder: Path) -> list[dict[str, Any]]:
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=folder,
-        env={keep.TRACKING_URI: uri},
+        env={tracking.TRACKING_URI: uri},
         capture_output=True,
         text=True,
         check=False,
@@ -119,7 +119,7 @@ def test_a_run_is_logged_to_mlflow_once(
 ) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.sqlite"
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(keep.TRACKING_URI, uri)
+    monkeypatch.setenv(tracking.TRACKING_URI, uri)
     notes = Notes()
     for _ in range(2):
         keep.keep(passed_run.report, passed_run.folder, notes)
@@ -137,15 +137,16 @@ def test_a_run_is_logged_to_mlflow_once(
 def test_an_mlflow_server_that_is_not_there_is_a_note(
     passed_run: FinishedRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(keep.TRACKING_URI, "http://127.0.0.1:9")
+    monkeypatch.setenv(tracking.TRACKING_URI, "http://me:secret@127.0.0.1:9")
     notes = Notes()
     keep.keep(passed_run.report, passed_run.folder, notes)
     (said,) = notes.said
-    assert "this run is not in MLflow (http://127.0.0.1:9)" in said
+    assert said.startswith("this run is not in MLflow, which MLFLOW_TRACKING_URI names: ")
+    assert "secret" not in said
 
 
 def test_mlflow_that_does_not_answer_is_given_up(
     passed_run: FinishedRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(keep.TRACKING_URI, "http://127.0.0.1:9")
+    monkeypatch.setenv(tracking.TRACKING_URI, "http://127.0.0.1:9")
     assert tracking.log(passed_run.folder, timeout_s=0.05) == "no answer within 0.05 s"
