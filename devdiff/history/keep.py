@@ -36,15 +36,16 @@ def keep(report: Mapping[str, Any], directory: Path, events: Events) -> None:
                 f"'{place.OFF}')"
             )
     if os.environ.get(tracking.TRACKING_URI):
-        if importlib.util.find_spec("mlflow") is None:
-            events.note(
-                f"{tracking.TRACKING_URI} is set and MLflow is not installed: pip install 'devdiff[mlflow]'"
-            )
-            return
-        events.phase("logging to MLflow")
-        trouble = tracking.log(directory)
-        if trouble is not None:
-            # The URI itself may hold a password.
-            events.note(
-                f"this run is not in MLflow, which {tracking.TRACKING_URI} names: {trouble}"
-            )
+        _track(directory, events)
+
+
+def _track(directory: Path, events: Events) -> None:
+    variable = tracking.TRACKING_URI
+    if importlib.util.find_spec("mlflow") is None:
+        events.note(f"{variable} is set and MLflow is not installed: pip install 'devdiff[mlflow]'")
+        return
+    events.phase("logging to MLflow")
+    trouble = tracking.log(directory)
+    if trouble is not None:
+        # The URI itself may hold a password.
+        events.note(f"this run is not in MLflow, which {variable} names: {trouble}")
