@@ -145,7 +145,7 @@ def _device(report: Mapping[str, Any]) -> tuple[str, str | None]:
         return str(device or rung["runner"]), None
     serial = device.get("serial")
     if device.get("virtual"):
-        return f"virtual {device.get('soc') or device.get('machine') or ''}".strip(), serial
+        return " ".join(["virtual", *(device.get("cores") or ())]), serial
     return str(device.get("model") or serial), serial
 
 

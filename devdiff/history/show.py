@@ -14,7 +14,7 @@ from rich.table import Table
 from devdiff.history.record import NO_DEVICE, WHOLE_WAY, RunRecord, StepFigures
 from devdiff.report.parts import STYLES
 
-_STEPS: Final = ("conversion", "pruning", "compression", "deployment")
+_STEPS: Final = ("pruning", "compression", "deployment")
 _RUNGS: Final = ("float", "int8", "device")
 
 
@@ -26,10 +26,10 @@ def show(runs: Sequence[RunRecord], out: Console) -> None:
         if any(one.step in (step, f"conversion+{step}") for run in runs for one in run.steps)
     ]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("finished", "model", "sha256", "how", "device", "samples", "whole way", *steps):
-        table.add_column(column, overflow="fold", no_wrap=column == "finished")
+    for column in ("finished", "model", "sha256", "how", "device", "whole way", *steps):
+        table.add_column(column, overflow="fold", no_wrap=column in ("finished", "how"))
     rungs = [rung for rung in _RUNGS if any(run.latency(rung) is not None for run in runs)]
-    table.add_column(f"ms {'/'.join(rungs)}")
+    table.add_column(f"ms {'/'.join(rungs)}", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for run in runs:
         table.add_row(
@@ -38,7 +38,6 @@ def show(runs: Sequence[RunRecord], out: Console) -> None:
             run.model_sha256[:8],
             run.compression,
             escape(run.device) if run.device != NO_DEVICE else "",
-            f"{run.samples}{' synthetic' if run.synthetic else ''}",
             wording(run.worst(WHOLE_WAY)),
             *(wording(run.worst(step) or run.worst(f"conversion+{step}")) for step in steps),
             "/".join(_milliseconds(run.latency(rung)) for rung in rungs),
@@ -70,4 +69,5 @@ def _milliseconds(value: float | None) -> str:
 def _verdict(run: RunRecord) -> str:
     culprit = f" ({escape(run.culprit)})" if run.culprit is not None else ""
     scanned = f", scan: {run.scan}" if run.scan is not None else ""
-    return f"[{STYLES[run.verdict]}]{run.verdict}[/]{culprit}{scanned}"
+    inputs = ", synthetic inputs" if run.synthetic else ""
+    return f"[{STYLES[run.verdict]}]{run.verdict}[/]{culprit}{scanned}{inputs}"

@@ -70,8 +70,8 @@ def test_compression_and_device_are_told_as_people_call_them(passed_run: Finishe
         "Pixel 7",
         "emulator-5554",
     )
-    phone |= {"virtual": True, "soc": "cortex-a76"}
-    assert made(passed_run, report).device == "virtual cortex-a76"
+    phone |= {"virtual": True, "cores": {"Cortex-A76": 4}}
+    assert made(passed_run, report).device == "virtual Cortex-A76"
     del report["rungs"][-1]
     assert (made(passed_run, report).device, made(passed_run, report).serial) == ("none", None)
 
