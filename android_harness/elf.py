@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +43,8 @@ _DF_BIND_NOW: Final = 8
 _DF_1_NOW: Final = 1
 _ET_DYN: Final = 3
 _MAX_TEXT: Final = 4096
+_MAX_DYNAMIC: Final = 4096
+_MAX_SYMBOLS: Final = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +125,9 @@ def exported_symbols(path: Path) -> frozenset[str]:
         return frozenset(name for name, defined in _symbols(file) if defined)
 
 
-def exported_by(name: str, data: bytes) -> frozenset[str]:
-    """As `exported_symbols`, of a file that is in memory. Raises `ElfError`."""
-    return frozenset(symbol for symbol, defined in _symbols(_File(name, data)) if defined)
+def exports_any(name: str, data: bytes, wanted: Collection[str]) -> bool:
+    """Whether a file that is in memory exports one of the names. Raises `ElfError`."""
+    return any(defined and symbol in wanted for symbol, defined in _symbols(_File(name, data)))
 
 
 def load_headers(name: str, head: bytes, size: int) -> tuple[str, int]:
@@ -234,11 +236,13 @@ class _File:
         for segment in self.segments:
             if segment.kind != _PT_DYNAMIC:
                 continue
-            for at in range(segment.offset, segment.offset + segment.file_size, size):
+            # There is one such segment, and it has dozens of entries.
+            for at in range(segment.offset, segment.offset + _MAX_DYNAMIC * size, size):
                 tag, value = self.unpack(form, at)
-                if tag == 0:
+                if tag == 0 or at + size > segment.offset + segment.file_size:
                     return
                 yield tag, value
+            raise self.damaged("its dynamic section has no end")
 
 
 def _opened(file: _File) -> Elf:
@@ -268,7 +272,10 @@ def _symbols(file: _File) -> Iterator[tuple[str, bool]]:
         return
     table, texts = file.offset_of(symbols), file.offset_of(names)
     size, section = (24, 6) if file.bits == 64 else (16, 14)
-    for index in range(1, _symbol_count(file)):
+    count = _symbol_count(file)
+    if count > _MAX_SYMBOLS:
+        raise file.damaged(f"it claims {count} symbols")
+    for index in range(1, count):
         at = table + index * size
         (name,), (where,) = file.unpack("I", at), file.unpack("H", at + section)
         yield file.text(texts + name), where != 0
@@ -284,6 +291,8 @@ def _symbol_count(file: _File) -> int:
         return 0
     at = file.offset_of(table)
     buckets, first, bloom, _ = file.unpack("IIII", at)
+    if buckets > _MAX_SYMBOLS:
+        raise file.damaged(f"it claims {buckets} buckets of symbols")
     at += 16 + bloom * file.bits // 8
     last = max(file.unpack(f"{buckets}I", at), default=0)
     if last < first:
@@ -291,4 +300,6 @@ def _symbol_count(file: _File) -> int:
     at += 4 * buckets
     while not file.unpack("I", at + 4 * (last - first))[0] & 1:
         last += 1
+        if last > _MAX_SYMBOLS:
+            raise file.damaged("its table of symbols has no end")
     return last + 1

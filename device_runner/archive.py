@@ -8,8 +8,8 @@ is unpacked to disk.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
-import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -37,9 +37,7 @@ _MAX_PACKED_ARCHIVE: Final = 256 << 20
 _PEEK: Final = 4096
 _DAMAGE: Final = (
     zipfile.BadZipFile,
-    zipfile.LargeZipFile,
     zlib.error,
-    lzma.LZMAError,
     EOFError,
     NotImplementedError,
     RuntimeError,
@@ -91,6 +89,14 @@ class Archive:
         except _DAMAGE as error:
             self._refuse(f"{label} is damaged: {error or type(error).__name__}")
 
+    def sha256(self) -> tuple[str, int]:
+        """SHA-256 of the whole file as lower-case hex, and its size in bytes."""
+        self._stream.seek(0)
+        digest = hashlib.sha256()
+        while block := self._stream.read(BLOCK):
+            digest.update(block)
+        return digest.hexdigest(), self._stream.tell()
+
     def head(self, member: Member, size: int) -> bytes:
         """The first ``size`` bytes of an entry's content, or all when it has fewer."""
         self._stream.seek(member.offset)
@@ -122,7 +128,7 @@ class Archive:
             why = f"swells from {member.packed} to {member.size} bytes"
         self._spent.bytes += member.size
         if self._spent.bytes > _MAX_TOTAL:
-            why = "is of more than an app has"
+            why = f"is beyond the {_MAX_TOTAL >> 30} GiB that are read of one app"
         if why is not None:
             self._refuse(f"{member.name} in {self.label} {why}")
         # Reading an entry ends at the size it claims and compares its checksum there.

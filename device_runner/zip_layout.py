@@ -88,6 +88,8 @@ def members(opened: zipfile.ZipFile, stream: BinaryIO, count: int) -> dict[str, 
     for info in sorted(infos, key=lambda info: info.header_offset, reverse=True):
         name = info.orig_filename
         _check_name(name)
+        if info.header_offset >= end:
+            raise LayoutError("is damaged: it does not lie where the directory says", name)
         member = _member(info, stream)
         if member.offset + member.packed > end:
             raise LayoutError("overlaps what lies behind it", name)

@@ -17,7 +17,7 @@ EXAMPLES: Final = """\
 examples:
   devdiff verify app.apk --report devdiff-runs/20260101-120000-model
   devdiff verify app.aab --report reader.json detector.json --strict-runtime --strict-pages
-  devdiff verify app.xapk --report report.json --json
+  devdiff verify app.xapk --report report.json --skip 'assets/vendor/*' --json
   devdiff verify app.apk --attestation statement.dsse.json --public-key key.pub.pem
   devdiff verify --attestation statement.dsse.json --public-key key.pub.pem \\
     --report report.json --artifact int8.tflite
@@ -81,6 +81,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="fail, too, when a native library cannot be loaded with pages of 16 KiB",
     )
+    parser.add_argument(
+        "--skip",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PATTERN",
+        help="places in the package not to look at, as 'assets/vendor/*': models and archives of "
+        "others that cannot be tested or read; they are listed",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -100,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         strictness = Strictness(runtime=args.strict_runtime, pages=args.strict_pages)
         with console.Narrator() as narrator:
             narrator.phase(f"reading {args.package.name}")
-            check = verify_package(args.package, tested, strictness)
+            check = verify_package(args.package, tested, strictness, args.skip)
     # A statement that does not say pass does not pass, whatever the package makes of it.
     verdict = combine(
         [*(one.verdict for one in attested), *([check.verdict] if check is not None else [])]
@@ -132,6 +141,8 @@ def _check_choice(args: argparse.Namespace) -> None:
             )
     elif args.public_key is None:
         raise UsageError("--attestation needs --public-key: whose signature is to be trusted")
+    if args.package is None and (args.strict_runtime or args.strict_pages or args.skip):
+        raise UsageError("--strict-runtime, --strict-pages and --skip are about a package: name it")
 
 
 def _attested(args: argparse.Namespace) -> list[Attested]:

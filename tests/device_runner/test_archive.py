@@ -15,6 +15,7 @@ from app_archives import archive, packed, patched
 
 from device_runner.archive import Archive, open_archive
 from device_runner.errors import ArchiveError
+from exporter.artifact import sha256_file
 
 CONTENT = random.Random(0).randbytes(5000)
 MARK = 0x06054B50
@@ -104,6 +105,13 @@ def patched_method(path: Path, truth: bytes) -> Path:
 def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "app.apk").write_bytes(content)
     assert "no zip archive" in refusal(tmp_path / "app.apk")
+
+
+def test_the_hash_is_that_of_the_file(tmp_path: Path) -> None:
+    app = made(tmp_path / "app.apk", ("a", CONTENT))
+    with open_archive(app) as read:
+        content(read, "a")
+        assert read.sha256() == (sha256_file(app), app.stat().st_size)
 
 
 def test_an_archive_cut_short_is_refused(tmp_path: Path) -> None:
@@ -213,6 +221,16 @@ def test_a_signing_block_before_the_directory_is_no_damage(tmp_path: Path) -> No
     (tmp_path / "app.apk").write_bytes(data[:at] + block + end)
     with open_archive(tmp_path / "app.apk") as read:
         assert content(read, "a") == CONTENT
+
+
+@pytest.mark.parametrize("offset", [1 << 63, (1 << 64) - 1, 1 << 33, 5200])
+def test_an_entry_that_is_said_to_lie_nowhere_is_refused(tmp_path: Path, offset: int) -> None:
+    info = zipfile.ZipInfo("a")
+    info.extra = struct.pack("<HHQ", 1, 8, offset)
+    data = bytearray(made(tmp_path / "app.apk", (info, CONTENT)).read_bytes())
+    struct.pack_into("<L", data, data.rindex(b"PK\1\2") + 42, 0xFFFFFFFF)
+    (tmp_path / "app.apk").write_bytes(data)
+    assert "damaged" in refusal(tmp_path / "app.apk")
 
 
 def test_entries_that_share_their_bytes_are_refused(tmp_path: Path) -> None:

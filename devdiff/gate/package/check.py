@@ -6,6 +6,7 @@ import dataclasses
 import importlib.metadata
 import importlib.resources
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,6 @@ from devdiff.gate.package.remarks import Remark, Strictness, listed, remarks
 from devdiff.gate.package.tested import Tested
 from devdiff.verdict import Verdict, combine
 from device_runner.archive import open_archive
-from exporter.artifact import sha256_file
 
 SCHEMA_VERSION: Final = 1
 
@@ -89,26 +89,32 @@ class PackageCheck:
 
 
 def verify_package(
-    path: Path, tested: Tested, strictness: Strictness | None = None
+    path: Path,
+    tested: Tested,
+    strictness: Strictness | None = None,
+    skip: Sequence[str] = (),
 ) -> PackageCheck:
     """Hold an .apk, .aab, .aar or an archive of apks against what was tested.
 
-    The package is read where it lies, nothing of it is unpacked to disk. Raises `ArchiveError` when
-    it is damaged or not to be trusted, `UsageError` when there is no model in it (nothing would be
+    The package is read where it lies, nothing of it is unpacked to disk. Places that a pattern of
+    ``skip`` fits are not looked at, which a remark says. Raises `ArchiveError` when the package is
+    damaged or not to be trusted, `UsageError` when there is no model in it (nothing would be
     checked), and `OSError` when it cannot be read.
     """
     models: list[PackagedModel] = []
     libraries: list[PackagedLibrary] = []
+    skipped: list[str] = []
     files = 0
     with open_archive(path) as archive:
         kind = kind_of(archive)
-        for content in walk(archive):
+        for content in walk(archive, skip, skipped):
             files += 1
             if (model := model_in(content)) is not None:
                 models.append(_known(model, tested))
             elif (library := library_in(content)) is not None:
                 known = library.sha256 in tested.runtimes
                 libraries.append(dataclasses.replace(library, tested=known))
+        sha256, size = archive.sha256()
     if not models:
         raise UsageError(
             f"{path.name} holds no TFLite model among its {files} files, so there is nothing to "
@@ -117,12 +123,12 @@ def verify_package(
         )
     return PackageCheck(
         name=path.name,
-        sha256=sha256_file(path),
-        bytes=path.stat().st_size,
+        sha256=sha256,
+        bytes=size,
         kind=kind,
         models=tuple(models),
         libraries=tuple(libraries),
-        remarks=remarks(kind, models, libraries, tested, strictness or Strictness()),
+        remarks=remarks(kind, models, libraries, tested, skipped, strictness or Strictness()),
         tested=tested,
     )
 

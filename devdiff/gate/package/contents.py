@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import fnmatch
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -43,15 +44,35 @@ def kind_of(archive: Archive) -> Kind:
     return "zip"
 
 
-def walk(archive: Archive) -> Iterator[Content]:
-    """All files, an archive before what is in it. Raises `ArchiveError`."""
-    yield from _walk(archive, kind_of(archive), 0, "")
+def walk(archive: Archive, skip: Sequence[str], skipped: list[str]) -> Iterator[Content]:
+    """All files, an archive before what is in it. Raises `ArchiveError`.
+
+    What is at a place that a pattern of ``skip`` fits (as in a shell, ``*`` also for ``/``) is
+    neither looked at nor into; its place is added to ``skipped``.
+    """
+    return _walk(archive, kind_of(archive), 0, "", _Skip(skip, skipped))
 
 
-def _walk(archive: Archive, kind: Kind, base: int | None, around: str) -> Iterator[Content]:
+@dataclass(frozen=True, slots=True)
+class _Skip:
+    patterns: Sequence[str]
+    skipped: list[str]
+
+    def __call__(self, place: str) -> bool:
+        fits = any(fnmatch.fnmatchcase(place, pattern) for pattern in self.patterns)
+        if fits:
+            self.skipped.append(place)
+        return fits
+
+
+def _walk(
+    archive: Archive, kind: Kind, base: int | None, around: str, skip: _Skip
+) -> Iterator[Content]:
     for member in archive.members.values():
-        offset = base + member.offset if member.stored and base is not None else None
         place = f"{member.name}{around}"
+        if skip(place):
+            continue
+        offset = base + member.offset if member.stored and base is not None else None
         head = archive.head(member, _HEAD)
         yield Content(archive, member, kind, offset, place, head)
         if not head.startswith(ZIP):
@@ -59,6 +80,6 @@ def _walk(archive: Archive, kind: Kind, base: int | None, around: str) -> Iterat
         inner = archive.inside(member)
         inner_kind = kind_of(inner)
         if inner_kind == "zip":
-            yield from _walk(inner, kind, offset, f" in {place}")
+            yield from _walk(inner, kind, offset, f" in {place}", skip)
         else:
-            yield from _walk(inner, inner_kind, 0, f" in {place}")
+            yield from _walk(inner, inner_kind, 0, f" in {place}", skip)

@@ -128,11 +128,11 @@ def _exports(content: Content) -> bool:
     if content.member.size > _MAX_SYMBOLS:
         return False
     data = b"".join(content.archive.chunks(content.member))
+    wanted = [name.strip(b"\0").decode() for name in _EXPORTS]
     try:
-        symbols = elf.exported_by(content.member.name, data)
+        return elf.exports_any(content.member.name, data, wanted)
     except ElfError:
         return False
-    return any(name.strip(b"\0").decode() in symbols for name in _EXPORTS)
 
 
 def _headers(content: Content) -> tuple[str, int | None]:

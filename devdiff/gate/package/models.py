@@ -104,10 +104,13 @@ def model_in(content: Content) -> PackagedModel | None:
 
 def _gzipped_model(content: Content) -> bool:
     first = b""
-    for chunk in _inflated(content):
-        first += chunk
-        if len(first) >= 8:
-            break
+    try:
+        for chunk in _inflated(content):
+            first += chunk
+            if len(first) >= len(content.head):
+                break
+    except ArchiveError:  # it only began like gzip, and is not ours to complain of
+        return False
     return first[4:8] == b"TFL3"
 
 

@@ -13,9 +13,9 @@ from devdiff.gate.package.libraries import PAGE, PackagedLibrary
 from devdiff.gate.package.models import PackagedModel
 from devdiff.gate.package.tested import Tested
 
-Topic = Literal["runtime", "pages", "storage", "device"]
+Topic = Literal["skipped", "runtime", "pages", "storage", "device"]
 
-_TOPICS: Final[tuple[Topic, ...]] = ("runtime", "pages", "storage", "device")
+_TOPICS: Final[tuple[Topic, ...]] = ("skipped", "runtime", "pages", "storage", "device")
 _LISTED: Final = 3
 # The flatbuffer's numbers are read where they lie.
 _MODEL_ALIGNMENT: Final = 4
@@ -55,10 +55,13 @@ def remarks(
     models: Sequence[PackagedModel],
     libraries: Sequence[PackagedLibrary],
     tested: Tested,
+    skipped: Sequence[str],
     strictness: Strictness,
 ) -> tuple[Remark, ...]:
     """All there is to say, the gravest topic first, the same of several places once."""
     said: dict[tuple[Topic, str], list[str]] = defaultdict(list)
+    for place in skipped:
+        said["skipped", "not looked at, as was asked for with --skip"].append(place)
     for place, text in _runtimes(kind, libraries, tested):
         said["runtime", text].append(place)
     for library in libraries:

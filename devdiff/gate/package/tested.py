@@ -11,7 +11,6 @@ from devdiff.ladder import on_the_way
 from devdiff.report import load
 from devdiff.verdict import Verdict, combine
 
-# Each class says by ``__test__`` that it is none of pytest's, which goes by the first four letters.
 HOST: Final = "the host only"
 LOCAL: Final = "this machine (local)"
 
@@ -25,7 +24,7 @@ class TestedModel:
     of one, ``evidence`` the reports that say so.
     """
 
-    __test__: ClassVar = False
+    __test__: ClassVar = False  # not a test class, whatever pytest thinks of the name
 
     sha256: str
     verdict: Verdict

@@ -161,6 +161,10 @@ def test_machines_get_the_verdict_and_what_was_refused_as_json(
         (["verify", "--report", "report.json"], "name the package"),
         (["verify", "--attestation", "s.json"], "--attestation needs --public-key"),
         (["verify", "app.apk", "--report", "r.json", "--artifact", "m"], "--artifact are for a"),
+        (
+            ["verify", "--attestation", "s", "--public-key", "k", "--strict-pages"],
+            "are about a package: name it",
+        ),
         (["attest", "--key", "key.pem"], "name the run directory or the report.json"),
         (["attest", "report.json", "--new-key", "new.pem"], "makes keys and signs nothing"),
         (["attest", "report.json", "--key", "none.pem"], "none.pem: No such file"),

@@ -215,3 +215,30 @@ def test_nothing_is_written_beside_the_package(tmp_path: Path) -> None:
     finally:
         tmp_path.chmod(0o700)
     assert list(tmp_path.iterdir()) == [app]
+
+
+def test_what_is_skipped_is_not_looked_at_and_is_told(tmp_path: Path) -> None:
+    broken = b"PK\3\4" + bytes(100)
+    entries = {"assets/m.tflite": MODEL, "vendor/deep/x.tflite": OTHER, "assets/a.zip": broken}
+    app = package(tmp_path / "app.apk", MANIFEST | entries)
+    with pytest.raises(ArchiveError, match=r"assets/a\.zip"):
+        verify_package(app, known(MODEL))
+    check = verify_package(app, known(MODEL), skip=["vendor/*", "*.zip"])
+    assert check.verdict is Verdict.PASS
+    assert check.remarks[0].topic == "skipped"
+    assert check.remarks[0].places == ("assets/a.zip", "vendor/deep/x.tflite")
+    with pytest.raises(UsageError, match="no TFLite model"):
+        verify_package(app, known(MODEL), skip=["*"])
+
+
+def test_a_pattern_reaches_into_archives(tmp_path: Path) -> None:
+    inner = packed({"x.tflite": OTHER, "m.tflite": MODEL})
+    app = package(tmp_path / "app.apk", MANIFEST | {"assets/a.zip": inner})
+    check = verify_package(app, known(MODEL), skip=["x.tflite in assets/*"])
+    assert [model.place for model in check.models] == ["m.tflite in assets/a.zip"]
+
+
+def test_what_only_begins_like_gzip_is_none(tmp_path: Path) -> None:
+    others = {"assets/odd": b"\x1f\x8b\x08" + bytes(50), "assets/cut": gzip.compress(MODEL)[:12]}
+    app = package(tmp_path / "app.apk", MANIFEST | others | {"assets/m": MODEL})
+    assert list(models(app)) == ["assets/m"]
