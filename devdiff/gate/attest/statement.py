@@ -136,8 +136,8 @@ def _configuration(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _excerpt(report: Mapping[str, Any], report_sha256: str) -> dict[str, Any]:
     """What of the report goes into the statement, in the report's own words.
 
-    So whatever reads a report for what was tested reads a statement, too. Paths of the machine that
-    tested stay out.
+    So whatever reads a report for what was tested reads a statement, too. Where files lay on the
+    machine that tested stays out.
     """
     scan = report.get("scan")
     return {
