@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from sqlalchemy.pool import NullPool
 
 from devdiff.errors import HistoryError
 from devdiff.history.record import RungFigures, RunRecord, StepFigures
-from devdiff.history.tables import RUNGS, RUNS, STEPS, upgrade, version
+from devdiff.history.tables import RUNGS, RUNS, STEPS, newest, upgrade, version
 
 _WAIT_S: Final = 10.0
 
@@ -74,11 +75,9 @@ class History:
 
     def runs(self, wanted: Wanted) -> list[RunRecord]:
         """The runs that are meant, the latest first; none when there is no file yet."""
-        if not self.path.exists():
+        if not self._readable():
             return []
         with self._connected(writing=False) as connection:
-            if version(connection) == 0:
-                return []
             chosen = (
                 select(RUNS)
                 .where(*_conditions(wanted))
@@ -101,21 +100,29 @@ class History:
 
     def models(self) -> list[str]:
         """The names of all models there are runs of."""
-        if not self.path.exists():
+        if not self._readable():
             return []
         with self._connected(writing=False) as connection:
-            if version(connection) == 0:
-                return []
             names = select(RUNS.c.model).distinct().order_by(RUNS.c.model)
             return [str(name) for name in connection.execute(names).scalars()]
 
     def forget(self, wanted: Wanted) -> int:
         """Remove the runs that are meant, however many; returns how many there were."""
-        if not self.path.exists():
+        if not self._readable():
             return 0
         with self._connected(writing=True) as connection:
-            upgrade(connection)
             return int(connection.execute(delete(RUNS).where(*_conditions(wanted))).rowcount)
+
+    def _readable(self) -> bool:
+        """Whether there is anything to read; an older file is brought up to date first."""
+        if not self.path.exists():
+            return False
+        with self._connected(writing=False) as connection:
+            found = version(connection)
+        if 0 < found < newest():
+            with self._connected(writing=True) as connection:
+                upgrade(connection)
+        return found > 0
 
     @contextlib.contextmanager
     def _connected(self, writing: bool) -> Iterator[Connection]:
@@ -125,7 +132,7 @@ class History:
                 yield connection
         except HistoryError as error:
             raise HistoryError(f"{self.path}: {error}") from error
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             reason = getattr(error, "orig", None) or error
             raise HistoryError(f"{self.path} cannot be used as the history: {reason}") from error
 

@@ -1,6 +1,6 @@
 """The tables of the history, and how an older file becomes a file of today.
 
-`VERSION` stands in the file (SQLite's ``user_version``). A change of the tables adds a step to
+A version stands in the file (SQLite's ``user_version``). A change of the tables adds a step to
 `_UPGRADES`; steps that were released are never changed.
 """
 
@@ -87,21 +87,25 @@ STEPS: Final = Table(
 )
 
 _UPGRADES: tuple[Callable[[Connection], None], ...] = (METADATA.create_all,)
-VERSION: Final = len(_UPGRADES)
+
+
+def newest() -> int:
+    """The version this devdiff writes."""
+    return len(_UPGRADES)
 
 
 def version(connection: Connection) -> int:
     """The version of the file; 0 for a new one. Raises `HistoryError` for a later one."""
     found = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-    if found > len(_UPGRADES):
+    if found > newest():
         raise HistoryError(
-            f"it was written by a newer devdiff (version {found}, this one knows {len(_UPGRADES)})"
+            f"it was written by a newer devdiff (version {found}, this one knows {newest()})"
         )
     return found
 
 
 def upgrade(connection: Connection) -> None:
-    """Bring the file to today's version, in the caller's transaction."""
-    for number in range(version(connection), len(_UPGRADES)):
+    """Bring the file to the newest version, in the caller's transaction."""
+    for number in range(version(connection), newest()):
         _UPGRADES[number](connection)
         connection.exec_driver_sql(f"PRAGMA user_version = {number + 1}")

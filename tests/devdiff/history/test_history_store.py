@@ -6,6 +6,7 @@ import concurrent.futures
 import dataclasses
 import multiprocessing
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_any_name_will_do(name: str, tmp_path: Path, like: Like) -> None:
 def test_a_file_of_a_newer_devdiff_is_left_alone(history: History, like: Like) -> None:
     history.append(like("a"))
     with sqlite3.connect(history.path) as raw:
-        raw.execute(f"PRAGMA user_version = {tables.VERSION + 1}")
+        raw.execute(f"PRAGMA user_version = {tables.newest() + 1}")
     raw.close()
     before = history.path.read_bytes()
     for use in (lambda: history.append(like("b")), lambda: history.runs(ALL)):
@@ -136,8 +137,21 @@ def test_a_file_of_a_newer_devdiff_is_left_alone(history: History, like: Like) -
     assert history.path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda history, run: history.append(run),
+        lambda history, _: history.runs(ALL),
+        lambda history, _: history.models(),
+        lambda history, _: history.forget(Wanted(model="another")),
+    ],
+    ids=["append", "runs", "models", "forget"],
+)
 def test_an_older_file_is_brought_up_to_date_and_keeps_its_runs(
-    history: History, like: Like, monkeypatch: pytest.MonkeyPatch
+    use: Callable[[History, RunRecord], object],
+    history: History,
+    like: Like,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     history.append(like("a"))
 
@@ -145,12 +159,12 @@ def test_an_older_file_is_brought_up_to_date_and_keeps_its_runs(
         connection.exec_driver_sql("CREATE TABLE later (id INTEGER)")
 
     monkeypatch.setattr(tables, "_UPGRADES", (*tables._UPGRADES, later))
-    history.append(like("b"))
+    use(history, like("b"))
     with sqlite3.connect(history.path) as raw:
-        assert raw.execute("PRAGMA user_version").fetchone() == (tables.VERSION + 1,)
+        assert raw.execute("PRAGMA user_version").fetchone() == (tables.newest(),)
         assert raw.execute("SELECT * FROM later").fetchall() == []
     raw.close()
-    assert sorted(keys(history)) == ["a", "b"]
+    assert "a" in keys(history)
 
 
 def test_an_upgrade_that_fails_changes_nothing(
