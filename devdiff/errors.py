@@ -25,3 +25,11 @@ class ScanError(DevdiffError):
 
 class UnknownOperatorError(ScanError):
     """The model uses an operator, or a form of one, that the differentiable twin does not know."""
+
+
+class AttestationError(DevdiffError):
+    """A statement is not what its key signed, or the files beside it are not what it names."""
+
+
+class HistoryError(DevdiffError):
+    """The history of runs cannot be read or written."""

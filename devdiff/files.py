@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import tempfile
 from collections.abc import Iterator
@@ -17,9 +18,24 @@ def whole_file(path: Path, newline: str | None = None) -> Iterator[IO[str]]:
     What was at ``path`` stays when the context is left by an error. Halves of surrogate pairs,
     which JSON can hold and UTF-8 cannot, become question marks. ``newline`` as for `open`.
     """
+    with _whole(path) as stream:
+        text = io.TextIOWrapper(stream, "utf-8", "replace", newline)
+        yield text
+        text.flush()
+        text.detach()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, also when the machine stops."""
+    with _whole(path) as stream:
+        stream.write(data)
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
     try:
-        with os.fdopen(handle, "w", -1, "utf-8", "replace", newline) as stream:
+        with os.fdopen(handle, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

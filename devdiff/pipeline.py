@@ -16,6 +16,7 @@ from devdiff.data import inputs as data
 from devdiff.data.inputs import InputRequest, InputSet
 from devdiff.errors import UsageError
 from devdiff.events import Events, Silent
+from devdiff.history.keep import keep
 from devdiff.judging import check_names, classifier_outputs, judge_pairs
 from devdiff.ladder import Rung, RungResult
 from devdiff.places import check_device, open_device
@@ -192,6 +193,7 @@ def export_and_test(
         )
         write_json(run.report, report)
         written = _write_page(report, run, events)
+        keep(report, run.path, events)
         return TestOutcome(report, run.path, report["exit_code"], written)
 
 

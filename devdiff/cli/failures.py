@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 
+REFUSED = 1
 USAGE = 2
 INFRASTRUCTURE = 3
 INTERRUPTED = 130
@@ -16,7 +17,7 @@ INTERRUPTED = 130
 
 def exit_code(error: BaseException) -> int | None:
     """The exit code of an error devdiff raises on purpose; None for a fault of its own."""
-    from devdiff.errors import DevdiffError
+    from devdiff.errors import AttestationError, DevdiffError
     from device_runner.errors import ArchiveError, DeviceRunnerError, RunnerChoiceError
     from exporter.errors import ExporterError, WorkerError
 
@@ -26,6 +27,7 @@ def exit_code(error: BaseException) -> int | None:
         (RunnerChoiceError, USAGE),
         (ArchiveError, USAGE),
         (DeviceRunnerError, INFRASTRUCTURE),
+        (AttestationError, REFUSED),
         (DevdiffError, USAGE),
     )
     for kind, code in table:
@@ -74,5 +76,6 @@ def guard(verb: Callable[[argparse.Namespace], int], args: argparse.Namespace) -
 
 def say(text: str, args: argparse.Namespace, code: int) -> None:
     if getattr(args, "json", False):
-        print(json.dumps({"verdict": "error", "error": text, "exit_code": code}))
+        verdict = "fail" if code == REFUSED else "error"
+        print(json.dumps({"verdict": verdict, "error": text, "exit_code": code}))
     print(f"devdiff: {text}", file=sys.stderr)

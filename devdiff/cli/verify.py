@@ -1,38 +1,74 @@
-"""``devdiff verify``: whether the models in a package are those that were tested."""
+"""``devdiff verify``: whether models, in a package or by themselves, are those that were tested."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from devdiff.gate.attest.check import Attested
+    from devdiff.gate.package import PackageCheck
 
 NAME: Final = "verify"
-HELP: Final = "check before the store that every model in an app was tested"
+HELP: Final = "check before the store that every model in an app was tested, and check evidence"
 EXAMPLES: Final = """\
 examples:
   devdiff verify app.apk --report devdiff-runs/20260101-120000-model
   devdiff verify app.aab --report reader.json detector.json --strict-runtime --strict-pages
   devdiff verify app.xapk --report report.json --skip 'assets/vendor/*' --json
+  devdiff verify app.apk --attestation statement.dsse.json --public-key key.pub.pem
+  devdiff verify --attestation statement.dsse.json --public-key key.pub.pem \\
+    --report report.json --artifact int8.tflite
 
 Every model in the package is looked up by its SHA-256 among those that the reports tested. An
 untested model is a fail (exit code 1); a tested one counts with its report's verdict, and the
 gravest verdict is the package's. Runtime libraries, page sizes and compressed models are warnings.
+
+With --attestation, only what is signed with the key counts: the statements say what was tested, and
+every --report must be one of those that were signed. A byte that was changed is a fail.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "package", type=Path, metavar="PACKAGE", help="an .apk, .aab, .aar, .apks or .xapk"
+        "package",
+        type=Path,
+        nargs="?",
+        metavar="PACKAGE",
+        help="an .apk, .aab, .aar, .apks or .xapk; may be left out with --attestation",
     )
     parser.add_argument(
         "--report",
         type=Path,
         nargs="+",
         action="extend",
-        required=True,
+        default=[],
         metavar="RUN_DIR|report.json",
         help="what tested the models: finished runs; may be given more than once",
+    )
+    evidence = parser.add_argument_group("signed evidence (devdiff attest)")
+    evidence.add_argument(
+        "--attestation",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="signed statements that say what was tested, in place of reports",
+    )
+    evidence.add_argument(
+        "--public-key", type=Path, metavar="FILE", help="the key that they must be signed with"
+    )
+    evidence.add_argument(
+        "--artifact",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TFLITE",
+        help="models that must be those that were tested",
     )
     parser.add_argument(
         "--strict-runtime",
@@ -59,15 +95,62 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.cli import console
+    from devdiff.gate.attest import terminal as signed
     from devdiff.gate.package import Strictness, Tested, terminal, verify_package
+    from devdiff.verdict import combine
 
-    tested = Tested.from_reports(args.report)
-    strictness = Strictness(runtime=args.strict_runtime, pages=args.strict_pages)
-    with console.Narrator() as narrator:
-        narrator.phase(f"reading {args.package.name}")
-        check = verify_package(args.package, tested, strictness, args.skip)
+    _check_choice(args)
+    attested = _attested(args)
+    check: PackageCheck | None = None
+    if args.package is not None:
+        tested = Tested() if attested else Tested.from_reports(args.report)
+        for one in attested:
+            tested = tested.joined(one.tested)
+        strictness = Strictness(runtime=args.strict_runtime, pages=args.strict_pages)
+        with console.Narrator() as narrator:
+            narrator.phase(f"reading {args.package.name}")
+            check = verify_package(args.package, tested, strictness, args.skip)
+    # A statement that does not say pass does not pass, whatever the package makes of it.
+    verdict = combine(
+        [*(one.verdict for one in attested), *([check.verdict] if check is not None else [])]
+    )
     if args.json:
-        print(json.dumps(check.to_json(), indent=2))
+        told = check.to_json() if check is not None else {}
+        if attested:
+            told |= {"verdict": verdict.value, "exit_code": verdict.exit_code}
+            told["attestations"] = [one.to_json() for one in attested]
+        print(json.dumps(told, indent=2))
     else:
-        terminal.show(check, console.stdout())
-    return check.verdict.exit_code
+        out = console.stdout()
+        if attested:
+            signed.show(attested, (*args.report, *args.artifact), out)
+        if check is not None:
+            terminal.show(check, out)
+    return verdict.exit_code
+
+
+def _check_choice(args: argparse.Namespace) -> None:
+    from devdiff.errors import UsageError
+
+    if not args.attestation:
+        if args.public_key is not None or args.artifact:
+            raise UsageError("--public-key and --artifact are for a signed --attestation: name one")
+        if args.package is None or not args.report:
+            raise UsageError(
+                "name the package and, with --report or --attestation, what tested its models"
+            )
+    elif args.public_key is None:
+        raise UsageError("--attestation needs --public-key: whose signature is to be trusted")
+    if args.package is None and (args.strict_runtime or args.strict_pages or args.skip):
+        raise UsageError("--strict-runtime, --strict-pages and --skip are about a package: name it")
+
+
+def _attested(args: argparse.Namespace) -> list[Attested]:
+    """The statements that were named, their signatures and the files beside them checked."""
+    if not args.attestation:
+        return []
+    from devdiff.gate.attest import check
+
+    attested = [check.read(path, args.public_key) for path in args.attestation]
+    check.check_files(attested, args.report, args.artifact)
+    return attested

@@ -1,4 +1,4 @@
-"""Real runs for the tests of a report's formats, and what a scan leaves in one."""
+"""Real runs for the tests of what is made of them, and what a scan leaves in one."""
 
 from __future__ import annotations
 
@@ -47,6 +47,12 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """The shipped model with half of its channels pruned: many answers change."""
     folder = tmp_path_factory.mktemp("digits")
     return finished_run(folder, DIGITS, *DATA, "--compress", "channel-prune:0.5+int8")
+
+
+@pytest.fixture(scope="session")
+def passed_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """The shipped model as it is, which passes."""
+    return finished_run(tmp_path_factory.mktemp("passed"), DIGITS, *DATA)
 
 
 @pytest.fixture(scope="session")

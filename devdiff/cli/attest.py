@@ -1,0 +1,77 @@
+"""``devdiff attest``: a finished run as signed evidence."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Final
+
+NAME: Final = "attest"
+HELP: Final = "sign what a finished run found, as an in-toto statement that others can check"
+EXAMPLES: Final = """\
+examples:
+  devdiff attest --new-key key.pem
+  devdiff attest devdiff-runs/20260101-120000-model --key key.pem
+  devdiff attest report.json --key key.pem --out statement.dsse.json
+
+The statement names what was tested by SHA-256, and says how it went; a run that failed can be
+signed, too, and does not verify as passed. Keys are ed25519 in PEM; one that is encrypted is opened
+with DEVDIFF_KEY_PASSPHRASE, and --new-key encrypts with it where it is set.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "report", type=Path, nargs="?", metavar="RUN_DIR|report.json", help="what is signed"
+    )
+    key = parser.add_mutually_exclusive_group(required=True)
+    key.add_argument("--key", type=Path, metavar="FILE", help="private key that signs")
+    key.add_argument(
+        "--new-key",
+        type=Path,
+        metavar="FILE",
+        help="make a pair of keys: FILE, which is to be kept secret, and the public one beside it",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="where the statement goes (default: statement.dsse.json beside the report)",
+    )
+    parser.add_argument("--json", action="store_true", help="print what was made as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from devdiff.errors import UsageError
+    from devdiff.gate.attest import keys, sign
+
+    secret = keys.passphrase()
+    if args.new_key is not None:
+        if args.report is not None or args.out is not None:
+            raise UsageError("--new-key makes keys and signs nothing: sign with --key afterwards")
+        public = keys.make(args.new_key, secret)
+        made = {
+            "private_key": str(args.new_key),
+            "public_key": str(public),
+            "encrypted": bool(secret),
+        }
+        if args.json:
+            print(json.dumps(made, indent=2))
+        else:
+            how = f"encrypted with {keys.PASSPHRASE}" if secret else "not encrypted"
+            print(f"private key: {args.new_key} ({how}; keep it secret)\npublic key: {public}")
+        return 0
+    if args.report is None:
+        raise UsageError("name the run directory or the report.json that is to be signed")
+    signed = sign.attest(args.report, keys.signer(args.key, secret), args.out)
+    verdict = signed.statement["predicate"]["devdiff"]["verdict"]
+    if args.json:
+        subjects = {one["name"]: one["digest"]["sha256"] for one in signed.statement["subject"]}
+        made = {"statement": str(signed.path), "verdict": verdict, "keyid": signed.keyid}
+        print(json.dumps({**made, "subjects": subjects}, indent=2))
+    else:
+        for subject in signed.statement["subject"]:
+            print(f"{subject['digest']['sha256']}  {subject['name']}")
+        print(f"verdict: {verdict}\nstatement: {signed.path}\nkey: {signed.keyid}")
+    return 0

@@ -1,0 +1,91 @@
+"""``devdiff history``: earlier runs, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Final
+
+from devdiff.cli import arguments
+
+NAME: Final = "history"
+HELP: Final = "show agreement, latency and verdict over earlier runs and devices"
+EXAMPLES: Final = """\
+examples:
+  devdiff history
+  devdiff history model.onnx --since 30d
+  devdiff history model.onnx --device emulator-5554 --plot history.svg
+  devdiff history int8.tflite --json
+  devdiff history old-model --forget
+
+A model over time is its file's name; the hash beside it says which one of that name was tested.
+MODEL is a name, with or without its suffix, or a file: then runs that had this very file on a rung
+are shown, too. The history is a SQLite file in your user data; DEVDIFF_HISTORY names another one,
+or 'off'.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="a name or a file; left out: all")
+    parser.add_argument("--device", metavar="NAME", help="a device's name or serial, or none")
+    parser.add_argument(
+        "--since", metavar="WHEN", help="a date or a time (2026-01-31), or an age (12h, 30d, 8w)"
+    )
+    parser.add_argument(
+        "--limit",
+        type=arguments.positive,
+        default=20,
+        metavar="N",
+        help="show the N latest (default 20)",
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--plot", type=Path, metavar="FILE.svg|png", help="draw them, too")
+    what.add_argument(
+        "--forget", action="store_true", help="remove them from the history, whatever --limit says"
+    )
+    parser.add_argument("--json", action="store_true", help="print the runs as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from devdiff.cli import console
+    from devdiff.errors import UsageError
+    from devdiff.history import place, plot, show
+    from devdiff.history.store import History, Wanted
+    from devdiff.history.when import earliest
+    from exporter.artifact import sha256_file
+
+    path = place.location()
+    if path is None:
+        raise UsageError(f"the history is off: {place.VARIABLE} is '{place.OFF}'")
+    if args.plot is not None:
+        plot.check_format(args.plot)
+    file = Path(args.model) if args.model else None
+    there = file is not None and file.is_file()
+    wanted = Wanted(
+        model=file.name if file is not None else None,
+        sha256=sha256_file(file) if file is not None and there else None,
+        device=args.device,
+        since=earliest(args.since) if args.since else None,
+        limit=args.limit,
+    )
+    history = History(path)
+    if args.forget:
+        if file is None:
+            raise UsageError("--forget needs a MODEL: to forget all, delete the history's file")
+        forgotten = history.forget(wanted)
+        print(json.dumps({"forgotten": forgotten}) if args.json else f"forgotten: {forgotten} runs")
+        return 0
+    runs = history.runs(wanted)
+    if args.json:
+        print(json.dumps([one.to_json() for one in runs], indent=2))
+    elif runs:
+        show.show(runs, console.stdout())
+    else:
+        known = ", ".join(history.models())
+        print(f"no such runs in {path}; " + (f"it knows {known}" if known else "it is empty"))
+    if args.plot is not None:
+        plot.draw(runs, args.plot)
+        if not args.json:
+            print(f"plot: {args.plot}")
+    return 0

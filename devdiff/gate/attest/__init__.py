@@ -1,0 +1,1 @@
+"""Signed statements of what was tested: in-toto statements in DSSE envelopes."""

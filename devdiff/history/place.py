@@ -1,0 +1,24 @@
+"""Where the history of runs lies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+VARIABLE: Final = "DEVDIFF_HISTORY"
+OFF: Final = "off"
+_NAME: Final = "history.sqlite"
+
+
+def location(environ: Mapping[str, str] | None = None) -> Path | None:
+    """The file named by DEVDIFF_HISTORY, else the one in the user's data; None when it is off."""
+    named = (os.environ if environ is None else environ).get(VARIABLE, "")
+    if named.lower() == OFF:
+        return None
+    if named:
+        return Path(named).expanduser()
+    import platformdirs
+
+    return platformdirs.user_data_path("devdiff") / _NAME

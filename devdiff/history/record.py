@@ -1,0 +1,203 @@
+"""What the history keeps of a run: the figures that are worth comparing with other runs'."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from devdiff.ladder import on_the_way
+
+NO_DEVICE: Final = "none"
+WHOLE_WAY: Final = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class RungFigures:
+    """One rung: what ran, and milliseconds a sample (median and 90th percentile)."""
+
+    name: str
+    sha256: str
+    runtime: str
+    runtime_sha256: str | None
+    samples: int
+    median_ms: float | None
+    p90_ms: float | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepFigures:
+    """One output across one step; ``output`` is empty when nothing could be compared.
+
+    ``agreed`` of ``answered`` samples got the same top answer (both None for what is no
+    classifier); ``snr_db`` is infinite where nothing differs.
+    """
+
+    step: str
+    reference: str
+    candidate: str
+    counts: bool
+    verdict: str
+    output: str
+    agreed: int | None
+    answered: int | None
+    snr_db: float | None
+    max_abs_error: float | None
+    max_lsb: float | None
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of samples with the same top answer."""
+        return self.agreed / self.answered if self.agreed is not None and self.answered else None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run. ``key`` names it, however often it is continued; ``finished`` is UTC in ISO form.
+
+    ``compression`` and ``device`` are as people call them; ``serial`` is the device's.
+    ``culprit`` is the step that failed, ``scan`` a scan's verdict.
+    """
+
+    key: str
+    finished: str
+    version: str
+    model: str
+    model_sha256: str
+    compression: str
+    device: str
+    serial: str | None
+    samples: int
+    synthetic: bool
+    inputs_sha256: str
+    verdict: str
+    culprit: str | None
+    scan: str | None
+    summary: str
+    directory: str
+    rungs: tuple[RungFigures, ...] = ()
+    steps: tuple[StepFigures, ...] = ()
+
+    def worst(self, step: str) -> StepFigures | None:
+        """The output that came worst through a step: by agreement, else by SNR."""
+        found = [one for one in self.steps if one.step == step]
+        return min(found, key=_goodness, default=None)
+
+    def latency(self, rung: str) -> float | None:
+        """Median milliseconds a sample on a rung."""
+        return next((one.median_ms for one in self.rungs if one.name == rung), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; infinities are the string ``inf``, as in the report."""
+        return {
+            **asdict(self),
+            "rungs": [asdict(one) for one in self.rungs],
+            "steps": [
+                {**asdict(one), "agreement": one.agreement, "snr_db": _text(one.snr_db)}
+                for one in self.steps
+            ],
+        }
+
+
+def from_report(report: Mapping[str, Any], run: Mapping[str, Any], directory: Path) -> RunRecord:
+    """The record of a report, given its run directory and what ``run.json`` in it says."""
+    named = f"{run['fingerprint']}\n{run['started']}\n{directory.resolve()}"
+    device, serial = _device(report)
+    return RunRecord(
+        key=hashlib.sha256(named.encode()).hexdigest(),
+        finished=report["finished"],
+        version=report["devdiff"],
+        model=report["model"]["name"],
+        model_sha256=report["model"]["sha256"],
+        compression=_compression(report),
+        device=device,
+        serial=serial,
+        samples=report["inputs"]["samples"],
+        synthetic=report["inputs"]["synthetic"],
+        inputs_sha256=report["inputs"]["sha256"],
+        verdict=report["verdict"],
+        culprit=(report["attribution"] or {}).get("step"),
+        scan=report["scan"]["verdict"] if "scan" in report else None,
+        summary=report["summary"],
+        directory=str(directory.resolve()),
+        rungs=tuple(map(_rung, report["rungs"])),
+        steps=tuple(figures for pair in report["pairs"] for figures in _steps(pair)),
+    )
+
+
+def _compression(report: Mapping[str, Any]) -> str:
+    """What was done to the model that ships: ``int8``, ``prune:0.5+int8``, ``none``."""
+    shipped = [rung for rung in report["rungs"] if on_the_way(rung["name"])][-1]
+    int8 = shipped["precision"] == "int8"
+    return "+".join(filter(None, (shipped["pruning"], "int8" if int8 else None))) or "none"
+
+
+def _device(report: Mapping[str, Any]) -> tuple[str, str | None]:
+    rung = next((one for one in report["rungs"] if one["name"] == "device"), None)
+    if rung is None:
+        return NO_DEVICE, None
+    device = rung["identity"].get("device")
+    if not isinstance(device, Mapping):
+        return str(device or rung["runner"]), None
+    serial = device.get("serial")
+    if device.get("virtual"):
+        return " ".join(["virtual", *(device.get("cores") or ())]), serial
+    return str(device.get("model") or serial), serial
+
+
+def _rung(rung: Mapping[str, Any]) -> RungFigures:
+    identity, about = rung["identity"], rung["about"]
+    library = identity.get("library") or {}
+    name = library.get("origin") or identity.get("runtime") or rung["runner"]
+    version = about.get("runtime_version") or library.get("version") or identity.get("version")
+    return RungFigures(
+        name=rung["name"],
+        sha256=rung["model"]["sha256"],
+        runtime=name if not version or version in name else f"{name} {version}",
+        runtime_sha256=library.get("sha256"),
+        samples=rung["samples"],
+        median_ms=rung["time"]["median_ms"],
+        p90_ms=rung["time"]["p90_ms"],
+        error=rung["error"],
+    )
+
+
+def _steps(pair: Mapping[str, Any]) -> Iterator[StepFigures]:
+    comparison = pair["comparison"] or {"outputs": (), "classifications": ()}
+    answers = {one["output"]: one["top_1"] for one in comparison["classifications"]}
+    nothing: dict[str, Any] = {"name": "", "snr_db": None, "max_abs_error": None, "max_lsb": None}
+    for output in comparison["outputs"] or (nothing,):
+        top_1 = answers.get(output["name"], {})
+        yield StepFigures(
+            step=pair["step"],
+            reference=pair["reference"],
+            candidate=pair["candidate"],
+            counts=pair["gates"],
+            verdict=pair["judgement"]["verdict"],
+            output=output["name"],
+            agreed=top_1.get("successes"),
+            answered=top_1.get("trials"),
+            snr_db=_number(output["snr_db"]),
+            max_abs_error=_number(output["max_abs_error"]),
+            max_lsb=_number(output["max_lsb"]),
+        )
+
+
+def _goodness(figures: StepFigures) -> tuple[float, float]:
+    agreement, snr = figures.agreement, figures.snr_db
+    return (
+        math.inf if agreement is None else agreement,
+        -math.inf if snr is None else snr,
+    )
+
+
+def _number(value: float | str | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _text(value: float | None) -> float | str | None:
+    return str(value) if value is not None and not math.isfinite(value) else value
