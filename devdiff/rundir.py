@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -84,6 +85,19 @@ class RunDirectory:
     @property
     def report(self) -> Path:
         return self.path / REPORT_NAME
+
+    def take_over(self, other: Path) -> None:
+        """Copy inputs, artifacts and what the host measured from a run that differs in its device.
+
+        Only where there is nothing yet; a folder is there whole or not at all.
+        """
+        for folder in (self.inputs, self.artifacts, self.rungs):
+            if any(folder.iterdir()):
+                continue
+            partial = folder.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(other / folder.name, partial, ignore=shutil.ignore_patterns("device.*"))
+            partial.replace(folder)
 
 
 @contextlib.contextmanager
