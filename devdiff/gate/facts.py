@@ -6,6 +6,7 @@ that is also the one that may get worse.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -127,6 +128,7 @@ class Facts:
         rungs = {rung["name"]: rung for rung in report["rungs"]}
         times = {name: rung["time"]["median_ms"] for name, rung in rungs.items()}
         pairs = {pair["step"]: pair for pair in report["pairs"] if not pair["gates"]}
+        limits = jsonform.encode(report["options"].get("gates", {}))
         return cls(
             model=report["model"]["name"],
             model_sha256=report["model"]["sha256"],
@@ -140,11 +142,7 @@ class Facts:
             broken_rungs={n: str(rung["error"]) for n, rung in rungs.items() if rung["error"]},
             runtimes={name: _runtime(rung) for name, rung in rungs.items()},
             median_ms={name: time for name, time in times.items() if time is not None},
-            limits={
-                key: _told(value)
-                for key, value in report["options"].get("gates", {}).items()
-                if value not in ([], None)
-            },
+            limits={key: _told(value) for key, value in limits.items() if value not in ([], None)},
         )
 
     @property
@@ -191,8 +189,8 @@ def _expected(
     reference, candidate = rungs[pair["reference"]], rungs[pair["candidate"]]
     same = candidate["precision"] == "float32" and candidate["pruning"] == reference["pruning"]
     names = [output.name for output in comparison.outputs]
-    chosen = {**jsonform.encode(DEFAULT_GATES), **report["options"].get("gates", {})}
-    gates = jsonform.decode(Gates, chosen)
+    chosen = {**dataclasses.asdict(DEFAULT_GATES), **report["options"].get("gates", {})}
+    gates = jsonform.decode(Gates, jsonform.encode(chosen))
     return expected(pair["step"], same, names, report["inputs"]["synthetic"], gates)
 
 

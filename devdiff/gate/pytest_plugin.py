@@ -55,19 +55,17 @@ def devdiff(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_makereport(
-    call: pytest.CallInfo[None],
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Report what kept a model from being tested as an error.
+    """Report what kept a model from being tested as an error, in one line.
 
     pytest knows errors only in what surrounds a test, and JUnit files follow it in this.
     """
     report = yield
-    if (
-        call.when == "call"
-        and report.failed
-        and call.excinfo is not None
-        and _could_not(call.excinfo)
-    ):
+    excinfo = call.excinfo
+    if report.when == "call" and report.failed and excinfo is not None and _could_not(excinfo):
+        lines = [entry.lineno + 1 for entry in excinfo.traceback if entry.path == item.path]
+        report.longrepr = f"{item.path.name}:{lines[-1]}: {excinfo.exconly()}"
         report.when = "setup"
     return report
 
