@@ -13,7 +13,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from command import DIGITS, HELDOUT, devdiff
+from command import DIGITS, HELDOUT, ROOT, devdiff
 
 from devdiff.gate import record
 from exporter.artifact import sha256_file
@@ -99,10 +99,10 @@ def test_a_check_runs_all_continues_after_an_error_and_holds_to_what_it_was(tmp_
 
 
 @pytest.mark.slow
-def test_a_killed_check_continues_with_the_cells_that_are_not_finished(tmp_path: Path) -> None:
-    (tmp_path / "devdiff.toml").write_text(TWO_CELLS)
+def test_a_killed_check_of_the_example_continues_with_what_is_not_finished(tmp_path: Path) -> None:
+    example = ("check", "--config", str(ROOT / "examples/digits/devdiff.toml"))
     child = subprocess.Popen(
-        [sys.executable, "-m", "devdiff", "check"],
+        [sys.executable, "-m", "devdiff", *example],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -118,7 +118,7 @@ def test_a_killed_check_continues_with_the_cells_that_are_not_finished(tmp_path:
     child.wait()
     assert report is not None
     before = (report.stat().st_mtime_ns, sha256_file(report))
-    done = check(tmp_path)
+    done = devdiff(*example, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "continuing the unfinished check" in done.stderr
     assert "digits/int8/local (1 of 2): has its report already" in done.stderr

@@ -17,6 +17,7 @@ from devdiff.scan.scanned import ScanSettings
 from devdiff.settings import Gates
 
 ROOT = Path(__file__).parents[3]
+GUIDE = (ROOT / "docs/gate.md").read_text()
 
 
 def written(folder: Path, text: str, name: str = "devdiff.toml") -> Path:
@@ -272,7 +273,7 @@ def test_the_schema_is_one_and_its_examples_are_what_it_asks_for() -> None:
     assert told >= 40
 
 
-def test_every_key_of_the_schema_is_read(tmp_path: Path) -> None:
+def test_every_key_of_the_schema_is_read_and_told_of() -> None:
     """What the schema allows and nothing reads would be ignored without a word."""
     code = "".join(
         (ROOT / "devdiff/gate" / name).read_text() for name in ("config.py", "reading.py")
@@ -281,6 +282,7 @@ def test_every_key_of_the_schema_is_read(tmp_path: Path) -> None:
     for place in (schema, *schema["$defs"].values()):
         for key in place["properties"]:
             assert f'"{key}"' in code, key
+            assert f"`{key}`" in GUIDE or f"[{key}" in GUIDE or f"--{key}" in GUIDE, key
 
 
 def test_the_shipped_example_is_whole() -> None:
@@ -290,8 +292,7 @@ def test_the_shipped_example_is_whole() -> None:
 
 
 def test_documented_configurations_are_right(tmp_path: Path) -> None:
-    text = (ROOT / "docs/gate.md").read_text()
-    blocks = [part.partition("```")[0] for part in text.split("```toml\n")[1:]]
+    blocks = [part.partition("```")[0] for part in GUIDE.split("```toml\n")[1:]]
     assert len(blocks) >= 2
     for number, block in enumerate(blocks):
         name = "pyproject.toml" if "[tool.devdiff" in block else "devdiff.toml"
