@@ -24,13 +24,14 @@ examples:
   devdiff check
   devdiff check reader --device emulator-5554
   devdiff check --write-baseline devdiff-baseline.json
-  devdiff check --baseline devdiff-baseline.json --json
+  devdiff check --baseline devdiff-baseline.json --junit check.xml
 
 The configuration is the nearest devdiff.toml, or pyproject.toml with [tool.devdiff], from here
 upward. Each model × compression × device has a run directory of its own in the check directory
 (devdiff-checks/… unless --check-dir names one), with check.json beside them; a check that was
 interrupted, or ended in an error, continues when the same command is given again. With a baseline
-only what got worse fails, and errors.
+only what got worse fails, and errors. Where GITHUB_STEP_SUMMARY is set, the Markdown summary is
+appended to that file.
 """
 
 
@@ -62,7 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init", action="store_true", help="write a devdiff.toml to begin with, and run nothing"
     )
-    parser.add_argument("--json", action="store_true", help="print check.json")
+    group = parser.add_argument_group("formats", "each whole or not at all")
+    group.add_argument(
+        "--junit", type=Path, metavar="FILE", help="JUnit XML: a test case for each run"
+    )
+    group.add_argument("--markdown", type=Path, metavar="FILE", help="a summary for a pull request")
+    group.add_argument(
+        "--sarif", type=Path, metavar="DIR", help="SARIF 2.1.0: a file for each run that scanned"
+    )
+    group.add_argument("--json", action="store_true", help="print check.json")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,8 +88,7 @@ def run(args: argparse.Namespace) -> int:
         show.show_matrix(cells, console.stdout())
         return 0
     held_to, rules = _baseline(args, config)
-    if args.write_baseline is not None:
-        _check_writable(args.write_baseline)
+    _check_writable(args)
     with console.Narrator() as narrator:
         outcome = check.run_check(
             cells,
@@ -95,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(outcome.record, indent=2))
     else:
         show.show(outcome.record, console.stdout(), outcome.directory)
+    _write_formats(args, outcome)
     if args.write_baseline is not None:
         _write_baseline(args.write_baseline, cells, outcome)
     return outcome.verdict.exit_code
@@ -128,12 +137,41 @@ def _baseline(args: argparse.Namespace, config: Config) -> tuple[Baseline | None
     return (Baseline.load(path) if path else None), arguments.rules(args, config.rules)
 
 
-def _check_writable(path: Path) -> None:
+def _check_writable(args: argparse.Namespace) -> None:
     """A look before hours are spent. Raises `UsageError`."""
     from devdiff.errors import UsageError
 
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise UsageError(f"--write-baseline {path}: name a file in a folder that exists")
+    for option in ("write_baseline", "junit", "markdown"):
+        path = getattr(args, option)
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            flag = option.replace("_", "-")
+            raise UsageError(f"--{flag} {path}: name a file in a folder that exists")
+    if args.sarif is not None and args.sarif.exists() and not args.sarif.is_dir():
+        raise UsageError(
+            f"--sarif {args.sarif} is a file: name a folder, one file a run goes there"
+        )
+
+
+def _write_formats(args: argparse.Namespace, outcome: CheckOutcome) -> None:
+    """What other programs read; the summary of a GitHub workflow's step is never in the way."""
+    from devdiff.gate import junit, markdown
+    from devdiff.report import load, sarif
+
+    if args.junit is not None:
+        junit.write(outcome.record, args.junit)
+    if args.markdown is not None:
+        markdown.write(outcome.record, args.markdown)
+    if args.sarif is not None:
+        args.sarif.mkdir(parents=True, exist_ok=True)
+        for cell in outcome.record["cells"]:
+            facts = outcome.facts.get(cell["name"])
+            if facts is not None and facts.scan is not None:
+                report = load.load(outcome.directory / cell["report"])
+                sarif.write(report, args.sarif / f"{cell['directory']}.sarif")
+    try:
+        markdown.append_step_summary(outcome.record)
+    except OSError as error:
+        print(f"note: no summary of this step: {error}", file=sys.stderr)
 
 
 def _write_baseline(path: Path, cells: Sequence[Cell], outcome: CheckOutcome) -> None:
