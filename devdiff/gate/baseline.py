@@ -20,7 +20,7 @@ what cannot be compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -46,6 +46,8 @@ SIGNIFICANCE: Final = 0.025
 """One-sided, so that it speaks as a two-sided 95 % interval does."""
 ERROR_GROWTH: Final = 2.0
 ROUNDING_SHARE: Final = 0.1
+SCAN: Final = "scan"
+"""Where a change is that a scan tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +79,29 @@ class Held:
 
 def hold(now: Facts, before: Facts, rules: Rules) -> Held:
     """Hold a run to a baseline."""
-    changes = [*_errors(now), *_incomparable(now, before, rules), *_notes(now, before)]
-    if not any(change.kind == "incomparable" for change in changes):
+    refused = [*_incomparable(now, before, rules)]
+    changes = [*_errors(now), *refused, *_notes(now, before)]
+    if not any(change.kind == "incomparable" for change in refused):
         paired = now.inputs_sha256 == before.inputs_sha256
         known = {_key(step): step for step in before.steps}
         for step in now.steps:
             changes += _step(step, known.get(_key(step)), paired, rules)
         changes += _scan(now.scan, before.scan)
         changes += _time(now, before, rules)
-    verdict = combine((Verdict.PASS, *(change.verdict for change in changes)))
+    if not _explained(now, changes):
+        changes.append(Change("worse", "run", now.summary, now.verdict))
     changes.sort(key=lambda change: -change.verdict.severity)
-    if now.verdict.severity > Verdict.PASS.severity and not any(
-        change.kind in ("error", "incomparable", "worse", "known") for change in changes
-    ):
-        # Whatever made the run fail and is not known to these rules counts in full.
-        changes.insert(0, Change("worse", "run", now.summary, now.verdict))
-        verdict = now.verdict
-    return Held(verdict, tuple(changes))
+    return Held(combine((Verdict.PASS, *(change.verdict for change in changes))), tuple(changes))
+
+
+def _explained(now: Facts, changes: Sequence[Change]) -> bool:
+    """Whether the run's own verdict is accounted for; if it is not, it counts in full."""
+    if now.verdict is Verdict.PASS:
+        return True
+    if now.verdict is Verdict.ERROR:
+        return any(change.kind == "error" for change in changes)
+    told = [change for change in changes if change.kind in ("worse", "known")]
+    return any((change.where == SCAN) == (now.verdict is Verdict.FINDING) for change in told)
 
 
 def _key(step: StepFacts) -> tuple[str, str, str]:
@@ -109,7 +117,7 @@ def _errors(now: Facts) -> Iterator[Change]:
         if step.verdict is Verdict.ERROR and not broken:
             yield Change("error", step.told, " ".join(step.reasons), Verdict.ERROR)
     if now.scan is not None and now.scan.verdict == "error":
-        yield Change("error", "scan", now.scan.reason, Verdict.ERROR)
+        yield Change("error", SCAN, now.scan.reason, Verdict.ERROR)
 
 
 def _incomparable(now: Facts, before: Facts, rules: Rules) -> Iterator[Change]:
@@ -146,7 +154,7 @@ def _incomparable(now: Facts, before: Facts, rules: Rules) -> Iterator[Change]:
             if outputs and output.name not in outputs:
                 yield refused(f"{step.told}, output {output.name}", "this run has it no more")
     if before.scan is not None and now.scan is None:
-        yield refused("scan", "the baseline's run was scanned, this one was not")
+        yield refused(SCAN, "the baseline's run was scanned, this one was not")
 
 
 def _notes(now: Facts, before: Facts) -> Iterator[Change]:
@@ -176,8 +184,17 @@ def _step(now: StepFacts, before: StepFacts | None, paired: bool, rules: Rules) 
             if output.verdict is not Verdict.PASS:
                 reason = f"{' '.join(output.reasons)} (the baseline says nothing of it)"
                 yield Change("worse", where, reason, output.verdict)
-            continue
-        yield from _output(where, output, was, paired, rules)
+        elif output.measure != was.measure:
+            yield _other_measure(where, output, was)
+        else:
+            yield from _output(where, output, was, paired, rules)
+
+
+def _other_measure(where: str, now: OutputFacts, before: OutputFacts) -> Change:
+    """Numbers that do not measure the same: the run is judged by itself."""
+    told = f"is judged by {now.measure} and was by {before.measure}: {' '.join(now.reasons)}"
+    kind: Kind = "note" if now.verdict is Verdict.PASS else "worse"
+    return Change(kind, where, told, now.verdict)
 
 
 def _output(
@@ -210,7 +227,7 @@ _VERBS: Final[Mapping[Verdict, tuple[str, str]]] = {
 def _measures(
     now: OutputFacts, before: OutputFacts, paired: bool, rules: Rules
 ) -> tuple[list[str], list[str]]:
-    """What is worse and what is better by numbers; what is judged otherwise now says nothing."""
+    """What is worse and what is better by numbers."""
     worse: list[str] = []
     better: list[str] = []
 
@@ -223,8 +240,6 @@ def _measures(
         now.broken,
         before.broken,
     )
-    if now.measure != before.measure:
-        return worse, better
     if now.measure == BY_AGREEMENT and now.agreement and before.agreement:
         _agreement(now.agreement, before.agreement, paired, worse, better)
     elif now.measure == BY_SNR and now.snr_db is not None and before.snr_db is not None:
@@ -300,11 +315,11 @@ def _scan(now: ScanFacts | None, before: ScanFacts | None) -> Iterator[Change]:
             == (before.output, before.target, before.source, before.kind)
         )
         if same:
-            yield Change("known", "scan", f"found as in the baseline: {now.reason}")
+            yield Change("known", SCAN, f"found as in the baseline: {now.reason}")
         else:
-            yield Change("worse", "scan", f"a new finding: {now.reason}", Verdict.FINDING)
+            yield Change("worse", SCAN, f"a new finding: {now.reason}", Verdict.FINDING)
     elif known:
-        yield Change("better", "scan", "what the baseline found is not found any more")
+        yield Change("better", SCAN, "what the baseline found is not found any more")
 
 
 def _time(now: Facts, before: Facts, rules: Rules) -> Iterator[Change]:

@@ -29,7 +29,6 @@ from exporter.artifact import sha256_file
 from exporter.errors import ExporterError
 
 DEFAULT_ROOT: Final = Path("devdiff-checks")
-_FAULT_NAME: Final = "traceback.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,8 @@ def run_check(
         exported: dict[tuple[str, str], Path] = {}
         for number, (cell, folder) in enumerate(_folders(cells, path), 1):
             told = _Told(events, f"{cell.name} ({number} of {len(cells)})")
-            error = _run(cell, folder, exported.get((cell.model, cell.compression)), told, command)
-            found = _facts(folder) if error is None else None
+            alike = exported.get((cell.model, cell.compression))
+            found, error = _run(cell, folder, alike, told, command)
             if found is not None:
                 facts[cell.name] = found
                 exported.setdefault((cell.model, cell.compression), folder)
@@ -124,28 +123,23 @@ def _folders(cells: Sequence[Cell], root: Path) -> Iterator[tuple[Cell, Path]]:
 
 def _run(
     cell: Cell, folder: Path, alike: Path | None, events: Events, command: tuple[str, ...]
-) -> str | None:
-    """Bring a cell to a report; returns why there is none."""
-    if rundir.finished(folder):
-        events.note("has its report already")
-        return None
+) -> tuple[Facts | None, str | None]:
+    """Bring a cell to a report; returns its facts, or why there are none."""
     try:
-        export_and_test(cell.request, folder, events, command, alike=alike)
+        if rundir.finished(folder):
+            events.note("has its report already")
+        else:
+            export_and_test(cell.request, folder, events, command, alike=alike)
+        return Facts.of(load.load(folder / REPORT_NAME)), None
     except (DevdiffError, ExporterError, DeviceRunnerError, OSError) as error:
-        events.note(str(error))
-        return str(error)
+        told = str(error)
     except Exception as error:
         # A fault of devdiff's own with one model is no reason to leave the others untested.
-        folder.mkdir(exist_ok=True)
-        (folder / _FAULT_NAME).write_text(traceback.format_exc())
-        told = f"a fault of devdiff: {type(error).__name__}: {error} (see {folder / _FAULT_NAME})"
-        events.note(told)
-        return told
-    return None
-
-
-def _facts(folder: Path) -> Facts:
-    return Facts.of(load.load(folder / REPORT_NAME))
+        trace = folder.with_name(f"{folder.name}.traceback.txt")
+        trace.write_text(traceback.format_exc())
+        told = f"a fault of devdiff: {type(error).__name__}: {error} (see {trace})"
+    events.note(told)
+    return None, told
 
 
 def _record(

@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 from command import DIGITS, HELDOUT, ROOT, devdiff
 
+from devdiff.cli.main import main
 from devdiff.gate import record
 from exporter.artifact import sha256_file
 
@@ -156,28 +157,37 @@ def test_a_run_that_fails_as_it_did_passes_beside_its_baseline(tmp_path: Path) -
     assert "incomparable pruning (source → pruned): the baseline has this step" in done.stdout
 
 
-def test_list_shows_the_matrix_and_runs_nothing(tmp_path: Path) -> None:
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "devdiff.toml").write_text(TWO_CELLS)
-    below = tmp_path / "deep"
+    return tmp_path
+
+
+def test_list_shows_the_matrix_and_runs_nothing(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    below = here / "deep"
     below.mkdir()
-    done = check(below, "--list", "--device", "virtual")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[1].split()[:4] == ["digits", "int8", "virtual", str(DIGITS)]
+    monkeypatch.chdir(below)
+    assert main(["check", "--list", "--device", "virtual"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[1].split()[:4] == ["digits", "int8", "virtual", str(DIGITS)]
     assert not list(below.iterdir())
 
 
-def test_init_writes_a_configuration_once(tmp_path: Path) -> None:
-    done = check(tmp_path, "--init")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "devdiff.toml: name your model" in done.stdout
-    written = (tmp_path / "devdiff.toml").read_text()
-    done = check(tmp_path, "--init")
-    assert done.returncode == 2
-    assert done.stderr == "devdiff: devdiff.toml exists already; it was left as it is\n"
-    assert (tmp_path / "devdiff.toml").read_text() == written
-    done = check(tmp_path)
-    assert done.returncode == 2
-    assert f"[models.model] model: {tmp_path / 'model.onnx'} does not exist" in done.stderr
+def test_init_writes_a_configuration_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "devdiff.toml").unlink()
+    assert main(["check", "--init"]) == 0
+    assert "devdiff.toml: name your model" in capsys.readouterr().out
+    written = (here / "devdiff.toml").read_text()
+    assert main(["check", "--init"]) == 2
+    told = capsys.readouterr().err
+    assert told == "devdiff: devdiff.toml exists already; it was left as it is\n"
+    assert (here / "devdiff.toml").read_text() == written
+    assert main(["check"]) == 2
+    missing = f"[models.model] model: {here.resolve() / 'model.onnx'} does not exist"
+    assert missing in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -185,16 +195,17 @@ def test_init_writes_a_configuration_once(tmp_path: Path) -> None:
     [
         (["--baseline", "no.json"], "the baseline no.json does not exist"),
         (["--write-baseline", "no/known.json"], "name a file in a folder that exists"),
+        (["--junit", "."], "--junit .: name a file in a folder that exists"),
+        (["--sarif", "devdiff.toml"], "--sarif devdiff.toml is a file"),
         (["other"], "has no model 'other'; it has digits"),
         (["--config", "other.toml"], "other.toml: there is no such file"),
     ],
 )
 def test_what_cannot_be_checked_is_one_line_before_anything_runs(
-    arguments: list[str], told: str, tmp_path: Path
+    arguments: list[str], told: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "devdiff.toml").write_text(TWO_CELLS)
-    done = check(tmp_path, *arguments)
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "devdiff-checks").exists()
+    assert main(["check", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
+    assert [path.name for path in here.iterdir()] == ["devdiff.toml"]

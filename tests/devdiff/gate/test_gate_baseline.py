@@ -306,6 +306,29 @@ def test_what_no_rule_explains_counts_in_full() -> None:
     assert (held.verdict, only(held, "worse").text) == (FAIL, "the run's own words")
 
 
+def test_what_cannot_be_compared_hides_nothing_of_the_run_itself() -> None:
+    now = run(output(verdict=FAIL), scan=found(), verdict=FINDING)
+    held = hold(now, replace(now, inputs_sha256="c" * 64), RULES)
+    assert held.verdict is FINDING
+    assert kinds(held) == {"incomparable", "worse"}
+
+
+def test_a_known_failure_does_not_explain_an_error_or_a_finding() -> None:
+    failing = run(output(verdict=FAIL, agreement=agreeing(60)))
+    for verdict in (ERROR, FINDING):
+        held = hold(replace(failing, verdict=verdict), failing, RULES)
+        assert (held.verdict, kinds(held)) == (verdict, {"known", "worse"})
+
+
+def test_another_measure_is_told_and_a_failure_by_it_is_not_the_known_one() -> None:
+    before = run(output(facts.BY_AGREEMENT, FAIL, agreement=agreeing(60)))
+    held = hold(run(output(facts.BY_SNR, FAIL)), before, RULES)
+    assert held.verdict is FAIL
+    assert "is judged by snr and was by agreement" in only(held, "worse").text
+    held = hold(run(output(facts.BY_SNR)), before, RULES)
+    assert (held.verdict, kinds(held)) == (PASS, {"note"})
+
+
 def test_a_baseline_file_keeps_everything(tmp_path: Path) -> None:
     known = run(
         output(facts.BY_SNR, snr_db=math.inf, agreement=agreeing(3)),
