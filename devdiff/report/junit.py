@@ -112,7 +112,7 @@ def _of_case(report: Mapping[str, Any], case: Case) -> TestCase:
     name = f"{case.output}: {case.pair} ({case.step})"
     outcome: FinalResult | None = None
     if case.verdict == "error":
-        told = "not compared" if case.metrics is None else "not run"
+        told = "not compared" if case.metrics is None else "error"
         outcome = _outcome(Error, told, case.reasons)
     elif case.verdict != "pass" and not case.counts:
         reasons = (f"{case.verdict}, in a step that the verdict does not count", *case.reasons)

@@ -137,7 +137,8 @@ def _layers(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _deviations(layer: Mapping[str, Any]) -> int:
     parts = (layer.get("weights"), layer.get("bias"))
-    return sum(int(part.get("count", 0)) for part in parts if isinstance(part, Mapping))
+    counts = [part.get("count") for part in parts if isinstance(part, Mapping)]
+    return sum(count for count in counts if isinstance(count, int))
 
 
 def _named(layers: Iterable[Mapping[str, Any]]) -> str:

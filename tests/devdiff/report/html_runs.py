@@ -86,7 +86,7 @@ def scanned_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     model.write_bytes((reader / "backdoored.onnx").read_bytes())
     with np.load(HELDOUT) as data:
         np.savez(folder / "digits.npz", image=data["image"][:300].astype(np.float32) / 255)
-    inputs = ("--inputs", "digits.npz", "--device", "local")
+    inputs = ("--inputs", "digits.npz", "--device", "local", "--placebos", "1")
     return finished_run(folder, "reader.onnx", *inputs, verb="scan")
 
 
