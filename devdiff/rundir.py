@@ -98,15 +98,21 @@ class RunDirectory:
 
 @contextlib.contextmanager
 def open_run(
-    path: Path | None, name: str, request: Mapping[str, Any], root: Path = DEFAULT_ROOT
+    path: Path | None,
+    name: str,
+    request: Mapping[str, Any],
+    root: Path = DEFAULT_ROOT,
+    result: str = REPORT_NAME,
 ) -> Iterator[RunDirectory]:
     """The directory of a run of ``request``, locked as long as the context lasts.
+
+    The run is over when the file ``result`` is there.
 
     With ``path`` None, an unfinished run of the same request under ``root`` is continued, else a
     new directory is made there. A named ``path`` is made or continued; raises `RunDirectoryError`
     when it holds another or a finished run, anything else, or is in use.
     """
-    with open_kept(path, name, request, root, REPORT_NAME) as (kept, resumed):
+    with open_kept(path, name, request, root, result) as (kept, resumed):
         yield RunDirectory(kept, resumed)
 
 

@@ -71,14 +71,13 @@ def run_check(
             events.note(f"continuing the unfinished check in {path}")
         records: list[dict[str, Any]] = []
         facts: dict[str, Facts] = {}
-        exported: dict[tuple[str, str], Path] = {}
+        exported: dict[tuple[object, ...], Path] = {}
         for number, (cell, folder) in enumerate(_folders(cells, path), 1):
             told = _Told(events, f"{cell.name} ({number} of {len(cells)})")
-            alike = exported.get((cell.model, cell.compression))
-            found, error = _run(cell, folder, alike, told, command)
+            found, error = _run(cell, folder, exported.get(cell.on_the_host), told, command)
             if found is not None:
                 facts[cell.name] = found
-                exported.setdefault((cell.model, cell.compression), folder)
+                exported.setdefault(cell.on_the_host, folder)
             records.append(
                 _record(cell, folder, found, error, known.get(cell.name), held_to, rules)
             )

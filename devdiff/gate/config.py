@@ -40,6 +40,14 @@ class Cell:
         """``reader/int8/local``: unique in a configuration, and stable from check to check."""
         return f"{self.model}/{self.compression}/{self.device}"
 
+    @property
+    def on_the_host(self) -> tuple[str, str, tuple[str, ...]]:
+        """Equal for cells that differ in their device only: all else is the same for them.
+
+        The device has its say in which kernels the host runs.
+        """
+        return self.model, self.compression, self.request.running.hosts
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

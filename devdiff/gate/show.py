@@ -8,11 +8,10 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from devdiff.gate.baseline import Held
 from devdiff.gate.config import Cell
-from devdiff.report.terminal import STYLES
+from devdiff.report import parts
 
 _CHANGES: Final = {
     "error": "bold magenta",
@@ -29,10 +28,11 @@ def show(record: Mapping[str, Any], out: Console, directory: Path) -> None:
 
     The reports are named as seen from the check's directory.
     """
-    verdict = record["verdict"]
-    out.print(f"[{STYLES[verdict]}]{verdict.upper()}[/]  {escape(record['summary'])}")
+    parts.headline(record["verdict"], record["summary"], out)
     out.print()
-    table = _table("model", "compression", "device", "verdict", "agreement", "worst step", "report")
+    table = parts.table(
+        "model", "compression", "device", "verdict", "agreement", "worst step", "report"
+    )
     for cell in record["cells"]:
         table.add_row(
             escape(cell["model"]),
@@ -58,7 +58,9 @@ def show(record: Mapping[str, Any], out: Console, directory: Path) -> None:
 def show_held(held: Held, path: Path, out: Console) -> None:
     """Print a run held to its baseline."""
     verdict = held.verdict.value
-    out.print(f"baseline {escape(str(path))}: [{STYLES[verdict]}]{verdict}[/]", soft_wrap=True)
+    out.print(
+        f"baseline {escape(str(path))}: [{parts.STYLES[verdict]}]{verdict}[/]", soft_wrap=True
+    )
     show_changes(held.to_json()["changes"], out)
 
 
@@ -74,7 +76,7 @@ def show_changes(changes: Iterable[Mapping[str, Any]], out: Console) -> None:
 
 def show_matrix(cells: Sequence[Cell], out: Console) -> None:
     """Print what would be run."""
-    table = _table("model", "compression", "device", "file", "inputs", "scan")
+    table = parts.table("model", "compression", "device", "file", "inputs", "scan")
     for cell in cells:
         inputs = cell.request.data.inputs
         table.add_row(
@@ -88,17 +90,10 @@ def show_matrix(cells: Sequence[Cell], out: Console) -> None:
     out.print(table)
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
 def _verdict(cell: Mapping[str, Any]) -> str:
     """What counts, and the run's own verdict where a baseline made another of it."""
     counted, own = cell["gate"], cell["verdict"]
-    shown = f"[{STYLES[counted]}]{counted}[/]"
+    shown = f"[{parts.STYLES[counted]}]{counted}[/]"
     return shown if counted == own else f"{shown} (run: {own})"
 
 

@@ -9,27 +9,19 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from devdiff.judging import JudgedPair
-from devdiff.report import scan
+from devdiff.report import parts, scan
 from devdiff.verdict import combine
 from exporter.manifest import Manifest, PrunedSource
 
 _FLIPS_SHOWN: Final = 3
 _FLAT_SHARE: Final = 0.1
-STYLES: Final = {
-    "pass": "bold green",
-    "fail": "bold red",
-    "inconclusive": "bold yellow",
-    "error": "bold magenta",
-    "finding": "bold red",
-}
 
 
 def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
     """Print a whole report; ``path`` is where its JSON lies."""
-    _headline(report["verdict"], f"{report['model']['name']}: {report['summary']}", out)
+    parts.headline(report["verdict"], f"{report['model']['name']}: {report['summary']}", out)
     out.print()
     _steps(report["pairs"], out)
     _reasons(report["pairs"], out)
@@ -68,12 +60,12 @@ def show_export(
     pairs = [judged.to_json() for judged in conversions]
     verdict = combine(judged.judgement.verdict for judged in conversions).value
     said = {"pass": "converted, and the float artifact answers like the source"}
-    _headline(verdict, said.get(verdict, "the conversion is not to be trusted"), out)
+    parts.headline(verdict, said.get(verdict, "the conversion is not to be trusted"), out)
     out.print()
     _steps(pairs, out)
     _reasons(pairs, out)
     out.print()
-    table = _table("artifact", "size", "operators", "in float", "sha256")
+    table = parts.table("artifact", "size", "operators", "in float", "sha256")
     for record in manifest.artifacts:
         table.add_row(
             escape(str(folder / record.file)),
@@ -100,7 +92,7 @@ def show_pair(judged: JudgedPair, out: Console) -> None:
     """Print one comparison."""
     pair = judged.to_json()
     reasons = pair["judgement"]["reasons"]
-    _headline(pair["judgement"]["verdict"], f"{pair['reference']} → {pair['candidate']}", out)
+    parts.headline(pair["judgement"]["verdict"], f"{pair['reference']} → {pair['candidate']}", out)
     out.print()
     _steps([pair], out)
     if reasons:
@@ -122,25 +114,14 @@ def _pruned(pruned: PrunedSource | None, out: Console) -> None:
     )
 
 
-def _headline(verdict: str, text: str, out: Console) -> None:
-    out.print(f"[{STYLES[verdict]}]{verdict.upper()}[/]  {escape(text)}", soft_wrap=True)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
 def _steps(pairs: Any, out: Console) -> None:
     """A row for each output of each step."""
-    table = _table(
+    table = parts.table(
         "step", "rungs", "output", "max error", "SNR dB", "top-1 agreement", "differing", "verdict"
     )
     for pair in pairs:
         verdict = pair["judgement"]["verdict"]
-        shown = f"[{STYLES[verdict]}]{verdict}[/]" if pair["gates"] else f"({verdict})"
+        shown = f"[{parts.STYLES[verdict]}]{verdict}[/]" if pair["gates"] else f"({verdict})"
         head = (pair["step"], f"{pair['reference']} → {pair['candidate']}")
         comparison = pair["comparison"]
         if comparison is None:
@@ -191,7 +172,7 @@ def _reasons(pairs: Any, out: Console) -> None:
         verdict = pair["judgement"]["verdict"]
         if verdict == "pass" or not pair["gates"]:
             continue
-        mark = f"[{STYLES[verdict]}]{verdict}[/]"
+        mark = f"[{parts.STYLES[verdict]}]{verdict}[/]"
         for reason in pair["judgement"]["reasons"]:
             out.print(f"{mark} {pair['step']}: {escape(reason)}", soft_wrap=True)
 
@@ -254,7 +235,7 @@ def _share(value: Mapping[str, Any]) -> str:
 
 def _rungs(rungs: Any, out: Console, accuracy: Mapping[str, str] | None = None) -> None:
     columns = ["rung", "what ran", "model sha256", "samples", "ms/sample"]
-    table = _table(*columns, *(["accuracy"] if accuracy else []))
+    table = parts.table(*columns, *(["accuracy"] if accuracy else []))
     for rung in rungs:
         about = rung["about"]
         samples = str(rung["samples"])

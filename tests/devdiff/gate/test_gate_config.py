@@ -139,6 +139,15 @@ def test_a_finished_model_is_not_compressed_again(tmp_path: Path) -> None:
     assert [cell.name for cell in entry.cells()] == ["reader/as it is/default"]
 
 
+def test_only_what_the_host_runs_alike_is_shared(tmp_path: Path) -> None:
+    """Without XNNPACK on the device the host runs builtin kernels, but none for no device."""
+    text = '[models.a]\nmodel = "a.onnx"\ndevices = ["local", "virtual", "none"]\n'
+    cells = [*loaded(tmp_path, text).entries[0].cells()]
+    assert len({cell.on_the_host for cell in cells}) == 1
+    cells = [*loaded(tmp_path, text + 'delegate = "none"').entries[0].cells()]
+    assert [cell.on_the_host == cells[0].on_the_host for cell in cells] == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ("defaults", "own", "scans"),
     [

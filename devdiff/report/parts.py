@@ -1,0 +1,30 @@
+"""What all that is printed on a terminal is made of."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+STYLES: Final = {
+    "pass": "bold green",
+    "fail": "bold red",
+    "inconclusive": "bold yellow",
+    "error": "bold magenta",
+    "finding": "bold red",
+}
+
+
+def headline(verdict: str, text: str, out: Console) -> None:
+    """The first line of a verb's answer: the verdict, and the sentence behind it."""
+    out.print(f"[{STYLES[verdict]}]{verdict.upper()}[/]  {escape(text)}", soft_wrap=True)
+
+
+def table(*columns: str) -> Table:
+    """A table without rules, whose cells fold instead of being cut."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
