@@ -65,7 +65,8 @@ def pytest_runtest_makereport(
     excinfo = call.excinfo
     if report.when == "call" and report.failed and excinfo is not None and _could_not(excinfo):
         lines = [entry.lineno + 1 for entry in excinfo.traceback if entry.path == item.path]
-        report.longrepr = f"{item.path.name}:{lines[-1]}: {excinfo.exconly()}"
+        where = f"{item.path.name}:{lines[-1]}" if lines else item.nodeid
+        report.longrepr = f"{where}: {excinfo.exconly()}"
         report.when = "setup"
     return report
 

@@ -16,7 +16,9 @@ import pytest
 from command import DIGITS, HELDOUT, ROOT, devdiff
 
 from devdiff.cli.main import main
+from devdiff.errors import UsageError
 from devdiff.gate import record
+from devdiff.gate.baseline_file import Baseline
 from exporter.artifact import sha256_file
 
 TWO_CELLS = f"""
@@ -81,8 +83,8 @@ def test_a_check_runs_all_continues_after_an_error_and_holds_to_what_it_was(tmp_
     assert "baseline: known.json (2 of 3 cells; without broken/int8/none" in done.stderr
     assert done.stderr.count("converting ONNX to TensorFlow") == 1
     assert "digits/int8/none (3 of 3): running int8" in done.stderr
-    same = [directory / "digits-int8-local", directory / "digits-int8-none"]
-    hashes = [sha256_file(folder / "artifacts/int8.tflite") for folder in same]
+    shared = [directory / f"digits-int8-{device}" for device in ("local", "none")]
+    hashes = [sha256_file(folder / "artifacts/int8.tflite") for folder in shared]
     assert hashes[0] == hashes[1]
 
     mended = np.random.default_rng(0).random((8, 1, 28, 28), np.float32)
@@ -94,6 +96,17 @@ def test_a_check_runs_all_continues_after_an_error_and_holds_to_what_it_was(tmp_
     assert json.loads(done.stdout) == second
     assert second["baseline"]["sha256"] == sha256_file(tmp_path / "known.json")
     assert [cell["baseline"]["verdict"] for cell in second["cells"]] == ["pass", "pass"]
+    known, same = Baseline.load(tmp_path / "known.json"), Baseline.load(tmp_path / "second")
+    assert set(same.cells) == {"digits/int8/local", "digits/int8/none"}
+    assert {name: facts.steps for name, facts in same.cells.items()} == {
+        name: facts.steps for name, facts in known.cells.items()
+    }
+    report = tmp_path / "second/digits-int8-local/report.json"
+    whole = report.read_text()
+    report.write_text(f"{whole} ")
+    with pytest.raises(UsageError, match="it was changed"):
+        Baseline.load(tmp_path / "second/check.json")
+    report.write_text(whole)
     done = check(tmp_path, "--baseline", "known.json", "--check-dir", "second")
     assert done.returncode == 2
     assert "holds this run already, finished" in done.stderr
