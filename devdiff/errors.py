@@ -33,3 +33,7 @@ class AttestationError(DevdiffError):
 
 class HistoryError(DevdiffError):
     """The history of runs cannot be read or written."""
+
+
+class NotTestedError(DevdiffError):
+    """A test asked whether a model passed, and something could not run."""

@@ -17,7 +17,7 @@ INTERRUPTED = 130
 
 def exit_code(error: BaseException) -> int | None:
     """The exit code of an error devdiff raises on purpose; None for a fault of its own."""
-    from devdiff.errors import AttestationError, DevdiffError
+    from devdiff.errors import AttestationError, DevdiffError, NotTestedError
     from device_runner.errors import ArchiveError, DeviceRunnerError, RunnerChoiceError
     from exporter.errors import ExporterError, WorkerError
 
@@ -28,6 +28,7 @@ def exit_code(error: BaseException) -> int | None:
         (ArchiveError, USAGE),
         (DeviceRunnerError, INFRASTRUCTURE),
         (AttestationError, REFUSED),
+        (NotTestedError, INFRASTRUCTURE),
         (DevdiffError, USAGE),
     )
     for kind, code in table:

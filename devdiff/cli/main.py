@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from devdiff import __version__
 from devdiff.cli import (
     attest,
+    check,
     demo,
     devices,
     diff,
@@ -30,6 +31,7 @@ from devdiff.cli import (
 
 _VERBS = (
     export_and_test,
+    check,
     export,
     run,
     diff,

@@ -81,12 +81,17 @@ def append_step_summary(
     Where that file has no room for all of it, only the headline is appended, or nothing. Returns
     the file when something was appended. Raises `OSError` when it cannot be written.
     """
+    return append_to_step((render(report), headline(report) + "\n"), environ)
+
+
+def append_to_step(texts: Sequence[str], environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Append the first of ``texts`` that there is room for, as `append_step_summary` does."""
     named = environ.get(SUMMARY_VARIABLE)
     if not named:
         return None
     path = Path(named)
     taken = path.stat().st_size if path.exists() else 0
-    for text in (render(report), headline(report) + "\n"):
+    for text in texts:
         data = f"{text}\n".encode()
         if taken + len(data) <= SUMMARY_BYTES:
             with path.open("ab") as stream:

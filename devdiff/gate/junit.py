@@ -1,0 +1,77 @@
+"""A check as JUnit XML: a suite a model, a test case for each run, by what the check counts.
+
+`devdiff.report.junit` has a case for each output of each step of one run; here a baseline has its
+say, so that a file is green when, and only when, the check is.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
+from junitparser.junitparser import FinalResult, SystemOut
+
+from devdiff.files import whole_file
+from devdiff.report.cases import finished
+from devdiff.report.words import one_line
+
+_OUTCOMES: Final[Mapping[str, type[FinalResult]]] = {
+    "fail": Failure,
+    "inconclusive": Failure,
+    "finding": Failure,
+    "error": Error,
+}
+
+
+def write(record: Mapping[str, Any], path: Path) -> None:
+    """Write a check's record as JUnit XML to ``path``, whole or not at all."""
+    text = render(record)
+    with whole_file(path) as stream:
+        stream.write(text)
+
+
+def render(record: Mapping[str, Any]) -> str:
+    """The XML document of a check's record."""
+    suites: dict[str, TestSuite] = {}
+    for cell in record["cells"]:
+        suite = suites.get(cell["model"])
+        if suite is None:
+            suite = suites[cell["model"]] = TestSuite(one_line(cell["model"]))
+            suite.timestamp = finished(record).strftime("%Y-%m-%dT%H:%M:%S")
+            suite.add_property("devdiff", one_line(record["devdiff"]))
+            if record["baseline"]:
+                suite.add_property("baseline.sha256", record["baseline"]["sha256"])
+        suite.add_testcase(_case(cell))
+    document = JUnitXml()
+    for suite in suites.values():
+        document.append(suite)  # type: ignore[no-untyped-call]
+    buffer = io.BytesIO()
+    document.write(buffer, pretty=True)
+    return buffer.getvalue().decode()
+
+
+def _case(cell: Mapping[str, Any]) -> TestCase:
+    # Readers take what stands before the last dot for a package.
+    where = ".".join(one_line(cell[key]).replace(".", "_") for key in ("model", "device"))
+    case = TestCase(one_line(f"{cell['compression']} on {cell['device']}"), where, 0.0)
+    lines = [cell["summary"], *told(cell)]
+    text = "\n".join(one_line(line) for line in lines)
+    kind = _OUTCOMES.get(cell["gate"])
+    if kind is None:
+        out = SystemOut(text)
+        case.extend([out])  # type: ignore[no-untyped-call]
+    else:
+        outcome = kind(one_line(cell["summary"]), cell["gate"])
+        outcome.text = text
+        case.result = outcome
+    return case
+
+
+def told(cell: Mapping[str, Any]) -> list[str]:
+    """A line for each thing that the baseline says of a run, and where its report lies."""
+    changes = (cell["baseline"] or {}).get("changes", ())
+    lines = [f"{one['kind']} {one['where']}: {one['text']}" for one in changes]
+    return lines + ([f"report: {cell['report']}"] if cell["report"] else [])
