@@ -20,6 +20,7 @@ from device_runner.host import SOURCE_RUNNER, HostRunner
 from exporter.client import ExportWorker
 from exporter.compression import INT8_ONLY, Compression
 from exporter.manifest import EXPORTED_NAMES, MANIFEST_NAME, Manifest
+from exporter.recipe import FLOAT32
 
 CHECKED_SAMPLES: Final = 20
 _WORK_NAME: Final = ".devdiff-export"
@@ -90,7 +91,7 @@ def export_model(request: ExportRequest, out: Path, events: Events | None = None
                 read.inputs,
                 read.index_limits,
                 work / "inputs",
-                calibrate=request.compression.int8,
+                calibrate=request.compression.calibrated,
                 progress=events.progress,
             )
             for note in samples.notes:
@@ -131,15 +132,15 @@ def _check(
     source = ladder.source_rung(
         read.source.path, read.source.sha256, artifact.inputs, artifact.outputs, SOURCE_RUNNER
     )
-    pruning = pruned.pruning if pruned else None
-    rungs = [ladder.artifact_rung("float", artifact, "float32", HostRunner(), pruning)]
+    recipe = replace(FLOAT32, pruning=pruned.pruning if pruned else None)
+    rungs = [ladder.artifact_rung("float", artifact, recipe, HostRunner())]
     if pruned is None or request.full:
         rungs.insert(0, source)
     if pruned is not None:
         rungs.insert(-1, ladder.pruned_rung(source, manifest.pruned_source(out), pruned))
         if request.full:
             full = manifest.full(out)
-            rungs.append(ladder.artifact_rung(ladder.FULL, full, "float32", HostRunner()))
+            rungs.append(ladder.artifact_rung(ladder.FULL, full, FLOAT32, HostRunner()))
     results = [
         ladder.run_rung(rung, few, work, out / "export.log", 120.0, lambda done: None)
         for rung in rungs

@@ -33,6 +33,7 @@ from exporter.client import ExportWorker
 from exporter.compression import INT8_ONLY, Compression
 from exporter.errors import ArtifactError, CompressionError, SourceModelError
 from exporter.manifest import Manifest
+from exporter.recipe import FLOAT32
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class TestRequest:
                 for path in (self.model, self.source, self.floating)
             ],
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-            "compression": str(self.compression or INT8_ONLY),
+            "compression": asdict(self.compression or INT8_ONLY),
             "full": self.full,
             "data": self.data.fingerprint(),
             "running": self.running.fingerprint(),
@@ -139,7 +140,7 @@ def export_and_test(
                 read.inputs,
                 read.index_limits,
                 run.inputs,
-                calibrate=not read.finished and compression.int8,
+                calibrate=not read.finished and compression.calibrated,
                 progress=events.progress,
             )
             full = request.full or request.scan is not None
@@ -247,16 +248,13 @@ def _rungs(
     found = subject.artifacts(read, manifest, run.artifacts)
     main: list[Rung] = []
     side: list[Rung] = []
-    for precision, name in (("float32", "float"), ("int8", "int8")):
-        for known, (artifact, record) in found.items():
-            if known != precision:
-                continue
-            pruning = record.recipe.pruning
-            main.append(ladder.artifact_rung(name, artifact, precision, host[0], pruning))
-            side += [
-                ladder.artifact_rung(f"{name}@{runner.name}", artifact, precision, runner, pruning)
-                for runner in host[1:]
-            ]
+    for artifact, record in found:
+        name, recipe = record.recipe.rung, record.recipe
+        main.append(ladder.artifact_rung(name, artifact, recipe, host[0]))
+        side += [
+            ladder.artifact_rung(f"{name}@{runner.name}", artifact, recipe, runner)
+            for runner in host[1:]
+        ]
     pruned = manifest.pruned if manifest is not None else None
     if read.source is not None:
         source = ladder.source_rung(
@@ -272,7 +270,7 @@ def _rungs(
     if full and manifest is not None and pruned is not None:
         unquantized = manifest.full(run.artifacts)
     if unquantized is not None:
-        side.append(ladder.artifact_rung(ladder.FULL, unquantized, "float32", host[0]))
+        side.append(ladder.artifact_rung(ladder.FULL, unquantized, FLOAT32, host[0]))
     return main + side
 
 
@@ -282,7 +280,7 @@ def _check_scannable(request: TestRequest, compression: Compression) -> None:
         raise UsageError("a scan searches with PyTorch: pip install 'devdiff[torch]'")
     finished = request.model.suffix == ".tflite"
     alone = finished and request.source is None and request.floating is None
-    if alone or not (finished or compression.int8 or compression.pruning):
+    if alone or not (finished or compression.recipe or compression.pruning):
         raise UsageError(
             "a scan holds a compressed model beside its full one: give a source model and how it "
             "is compressed (--compress), or with a finished int8 .tflite its --float .tflite or "
@@ -298,10 +296,10 @@ def _scanned(
 ) -> Scanned:
     """The rungs that a scan holds together."""
     by_name = {rung.name: rung for rung in rungs}
-    shipped = [by_name[name] for name in ("float", "int8") if name in by_name]
+    hosted = [rung for rung in rungs if ladder.on_the_way(rung.name) and rung.name != "device"]
     return Scanned(
         _full(rungs),
-        shipped[-1],
+        hosted[-1],
         by_name.get("device"),
         {result.name: result for result in results},
         samples,
