@@ -166,19 +166,24 @@ def test_an_output_of_a_kept_layer_is_no_integer(
 
 
 @pytest.mark.parametrize(
-    ("kept", "told"),
+    ("recipe", "told"),
     [
-        ({"keep_operators": ("CONV2D",)}, "no operator 'CONV2D'; did you mean CONV_2D"),
-        ({"keep_layers": ("nowhere",)}, "no layer 'nowhere'; there are "),
+        (
+            replace(KEPT[0], keep_operators=("CONV2D",)),
+            "no operator 'CONV2D'; did you mean CONV_2D",
+        ),
+        (
+            replace(KEPT[0], keep_operators=(), keep_layers=("nowhere",)),
+            "no layer 'nowhere'; there are ",
+        ),
     ],
 )
 def test_a_layer_that_is_not_there_is_said(
     worker: ExportWorker,
     calibration: dict[str, Path],
     tmp_path: Path,
-    kept: dict[str, tuple[str, ...]],
+    recipe: Recipe,
     told: str,
 ) -> None:
-    recipe = replace(KEPT[0], **{"keep_operators": (), **kept})
     with pytest.raises(CompressionError, match=told):
         worker.export(tmp_path, (FLOAT32, recipe), calibration, "digits", 0)
