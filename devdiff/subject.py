@@ -133,7 +133,8 @@ def check_compression(model: Path, compression: Compression | None) -> Compressi
     """
     if compression is not None and model.suffix == ".tflite":
         raise UsageError(
-            f"--compress is for source models: {model} is finished, and is tested as it is"
+            f"--compress and --recipe are for source models: {model} is finished, and is tested "
+            "as it is"
         )
     return compression or INT8_ONLY
 

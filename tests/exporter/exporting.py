@@ -60,7 +60,8 @@ def export(model: Path, folder: Path) -> Exported:
 def digit_images() -> Array:
     """The shipped model's held-out images: float32 [N, 1, 1, 28, 28] in 0..1."""
     with np.load(DIGITS.parent / "heldout.npz") as arrays:
-        return (arrays["image"][:, np.newaxis] / 255).astype(np.float32)
+        images: Array = (arrays["image"][:, np.newaxis] / 255).astype(np.float32)
+    return images
 
 
 def export_digits(folder: Path) -> tuple[Exported, Array]:
