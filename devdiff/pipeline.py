@@ -21,7 +21,7 @@ from devdiff.ladder import Rung, RungResult
 from devdiff.places import check_device, open_device
 from devdiff.report import build
 from devdiff.report.html import page
-from devdiff.rundir import RunDirectory, open_run, write_json
+from devdiff.rundir import DEFAULT_ROOT, RunDirectory, open_run, write_json
 from devdiff.scan.scan import scan
 from devdiff.scan.scanned import Scanned, ScanSettings
 from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
@@ -100,10 +100,15 @@ def export_and_test(
     run_dir: Path | None = None,
     events: Events | None = None,
     command: tuple[str, ...] = (),
+    *,
+    root: Path = DEFAULT_ROOT,
+    alike: Path | None = None,
 ) -> TestOutcome:
     """Export the model, run it on every rung, compare, judge, and write the report.
 
-    ``run_dir`` None continues an unfinished run of the same request or makes a new directory.
+    ``run_dir`` None continues an unfinished run of the same request under ``root``, or makes a new
+    directory there. ``alike`` is the directory of a run that differs in its device only: what is
+    the same there is taken over.
     Raises the packages' errors for what cannot be tested at all; a rung that could not run is an
     ``error`` verdict in the report instead.
     """
@@ -123,11 +128,13 @@ def export_and_test(
         )
     check_device(request.running)
     with (
-        open_run(run_dir, request.model.stem, request.fingerprint()) as run,
+        open_run(run_dir, request.model.stem, request.fingerprint(), root) as run,
         _tidy_after_bad_input(run),
     ):
         if run.resumed:
             events.note(f"continuing the unfinished run in {run.path}")
+        if alike is not None:
+            run.take_over(alike)
         events.phase("reading the model")
         with ExportWorker(run.logs / "export.log") as worker:
             read = subject.read(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from devdiff.data.inputs import InputRequest
+    from devdiff.gate.config import Rules
     from devdiff.scan.scanned import ScanSettings
     from devdiff.settings import Gates, Running
     from exporter.compression import Compression
@@ -284,6 +285,50 @@ def gates(args: argparse.Namespace) -> Gates:
         max_lsb=args.max_lsb,
         exact=args.exact,
         classifiers=tuple(args.classifier),
+    )
+
+
+def add_baseline(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("baseline")
+    group.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FILE",
+        help="fail only on what got worse since: a report.json, a check.json or what devdiff check "
+        "--write-baseline wrote",
+    )
+    group.add_argument(
+        "--max-snr-loss",
+        type=float,
+        metavar="DB",
+        help="SNR an output may lose before it counts as worse (default 1)",
+    )
+    group.add_argument(
+        "--max-slowdown",
+        type=float,
+        metavar="FACTOR",
+        help="how many times slower the device may get (default: time does not count)",
+    )
+    group.add_argument(
+        "--allow-other-inputs", action="store_true", help="compare runs over other inputs, too"
+    )
+    group.add_argument(
+        "--allow-other-model",
+        action="store_true",
+        help="compare with a model of another file name, too",
+    )
+
+
+def rules(args: argparse.Namespace, usual: Rules) -> Rules:
+    """What counts as worse: the options, and where they are left out what is ``usual``."""
+    from devdiff.gate.config import Rules
+
+    loss, slowdown = args.max_snr_loss, args.max_slowdown
+    return Rules(
+        max_snr_loss_db=usual.max_snr_loss_db if loss is None else loss,
+        max_slowdown=usual.max_slowdown if slowdown is None else slowdown,
+        other_inputs=args.allow_other_inputs or usual.other_inputs,
+        other_model=args.allow_other_model or usual.other_model,
     )
 
 

@@ -18,7 +18,7 @@ from exporter.manifest import Manifest, PrunedSource
 
 _FLIPS_SHOWN: Final = 3
 _FLAT_SHARE: Final = 0.1
-_STYLES: Final = {
+STYLES: Final = {
     "pass": "bold green",
     "fail": "bold red",
     "inconclusive": "bold yellow",
@@ -123,7 +123,7 @@ def _pruned(pruned: PrunedSource | None, out: Console) -> None:
 
 
 def _headline(verdict: str, text: str, out: Console) -> None:
-    out.print(f"[{_STYLES[verdict]}]{verdict.upper()}[/]  {escape(text)}", soft_wrap=True)
+    out.print(f"[{STYLES[verdict]}]{verdict.upper()}[/]  {escape(text)}", soft_wrap=True)
 
 
 def _table(*columns: str) -> Table:
@@ -140,7 +140,7 @@ def _steps(pairs: Any, out: Console) -> None:
     )
     for pair in pairs:
         verdict = pair["judgement"]["verdict"]
-        shown = f"[{_STYLES[verdict]}]{verdict}[/]" if pair["gates"] else f"({verdict})"
+        shown = f"[{STYLES[verdict]}]{verdict}[/]" if pair["gates"] else f"({verdict})"
         head = (pair["step"], f"{pair['reference']} → {pair['candidate']}")
         comparison = pair["comparison"]
         if comparison is None:
@@ -191,7 +191,7 @@ def _reasons(pairs: Any, out: Console) -> None:
         verdict = pair["judgement"]["verdict"]
         if verdict == "pass" or not pair["gates"]:
             continue
-        mark = f"[{_STYLES[verdict]}]{verdict}[/]"
+        mark = f"[{STYLES[verdict]}]{verdict}[/]"
         for reason in pair["judgement"]["reasons"]:
             out.print(f"{mark} {pair['step']}: {escape(reason)}", soft_wrap=True)
 
