@@ -42,7 +42,8 @@ class TestRequest:
 
     ``source`` and ``floating`` are the source model and the float32 artifact of a finished int8
     ``model``; ``shapes`` fix dynamic axes. ``compression`` (None: int8) is for a source model;
-    ``full`` adds the rung of its float32 artifact as it is without pruning. With ``scan`` the run
+    ``full`` adds the rung of its float32 artifact as it is without pruning, ``hold_out`` keeps
+    calibration samples out of the test also where the compression needs none. With ``scan`` the run
     is scanned for what only the compressed model does. Unless ``gated``, what compression and
     deployment change does not count: the scan decides, and that the full model is the source.
     """
@@ -55,6 +56,7 @@ class TestRequest:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     compression: Compression | None = None
     full: bool = False
+    hold_out: bool = False
     data: InputRequest = data.SYNTHETIC
     running: Running = DEFAULT_RUNNING
     gates: Gates = DEFAULT_GATES
@@ -72,6 +74,7 @@ class TestRequest:
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
             "compression": asdict(self.compression or INT8_ONLY),
             "full": self.full,
+            "hold_out": self.hold_out,
             "data": self.data.fingerprint(),
             "running": self.running.fingerprint(),
             "gates": self.gates.fingerprint(),
@@ -103,12 +106,13 @@ def export_and_test(
     *,
     root: Path = DEFAULT_ROOT,
     alike: Path | None = None,
+    worker: ExportWorker | None = None,
 ) -> TestOutcome:
     """Export the model, run it on every rung, compare, judge, and write the report.
 
     ``run_dir`` None continues an unfinished run of the same request under ``root``, or makes a new
     directory there. ``alike`` is the directory of a run that differs in its device only: what is
-    the same there is taken over.
+    the same there is taken over. ``worker`` is one that runs, for tests that convert one model alike.
     Raises the packages' errors for what cannot be tested at all; a rung that could not run is an
     ``error`` verdict in the report instead.
     """
@@ -136,7 +140,9 @@ def export_and_test(
         if alike is not None:
             run.take_over(alike)
         events.phase("reading the model")
-        with ExportWorker(run.logs / "export.log") as worker:
+        with contextlib.nullcontext(worker) if worker else ExportWorker(
+            run.logs / "export.log"
+        ) as worker:
             read = subject.read(
                 worker, request.model, request.source, request.floating, request.shapes
             )
@@ -147,7 +153,7 @@ def export_and_test(
                 read.inputs,
                 read.index_limits,
                 run.inputs,
-                calibrate=not read.finished and compression.calibrated,
+                calibrate=not read.finished and (compression.calibrated or request.hold_out),
                 progress=events.progress,
             )
             full = request.full or request.scan is not None

@@ -94,6 +94,11 @@ class ExportWorker:
         self._scratch.cleanup()
 
     @property
+    def alive(self) -> bool:
+        """Whether it still takes jobs."""
+        return self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 
