@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -281,7 +281,8 @@ def run_rung(
         median_ms=timing[0],
         p90_ms=timing[1],
     )
-    write_json(record, result.to_json())
+    # How the outputs map to the source's stands in no report, and its figures are found by it.
+    write_json(record, result.to_json() | {"outputs": [asdict(one) for one in rung.outputs]})
     return result
 
 

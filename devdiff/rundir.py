@@ -6,10 +6,8 @@ import contextlib
 import datetime
 import hashlib
 import json
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +15,7 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 from devdiff.errors import RunDirectoryError
+from devdiff.files import whole_file
 
 DEFAULT_ROOT: Final = Path("devdiff-runs")
 REPORT_NAME: Final = "report.json"
@@ -26,23 +25,15 @@ _LOCK_NAME: Final = ".lock"
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write JSON whole or not at all, also when the machine stops."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
-    try:
-        with os.fdopen(handle, "w") as stream:
-            json.dump(data, stream, indent=2, allow_nan=False)
-            stream.write("\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as stream:
+        json.dump(data, stream, indent=2, allow_nan=False)
+        stream.write("\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Raises `RunDirectoryError` when it is missing or not a JSON object."""
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(), parse_constant=_refuse)
     except FileNotFoundError as error:
         raise RunDirectoryError(f"{path} does not exist") from error
     except (ValueError, UnicodeDecodeError) as error:
@@ -50,6 +41,11 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise RunDirectoryError(f"{path} is not a JSON object")
     return data
+
+
+def _refuse(constant: str) -> Any:
+    """NaN and the infinities, which Python reads and JSON does not know."""
+    raise ValueError(f"{constant} is no number there")
 
 
 def fingerprint(request: Mapping[str, Any]) -> str:

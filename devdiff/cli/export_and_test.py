@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from devdiff.cli import arguments
+from devdiff.cli.report import summarize
 
 if TYPE_CHECKING:
     from devdiff.gate.baseline_file import Baseline
@@ -86,6 +87,7 @@ def run_test(
         terminal.show(outcome.report, out, outcome.directory / "report.json")
         if outcome.page is not None:
             out.print(f"page: {outcome.page}", markup=False, soft_wrap=True)
+    summarize(outcome.report)
     if held_to is None or before is None:
         return outcome.exit_code
     return _hold(args, outcome, held_to, before)

@@ -12,7 +12,8 @@ from devdiff.compare.intervals import CONFIDENCE, Proportion
 from devdiff.compare.judge import Judgement, judge
 from devdiff.compare.lsb import LsbHistogram
 from devdiff.compare.metrics import OutputMetrics, ShapeMismatch, Side
-from devdiff.compare.pair import Failure, PairComparison, RungOutputs, compare
+from devdiff.compare.pair import PairComparison, compare
+from devdiff.compare.rungs import Failure, RungOutputs
 from devdiff.compare.tolerance import DEFAULT_TOLERANCE, Tolerance, Tolerances
 from devdiff.compare.worst import WorstSample
 

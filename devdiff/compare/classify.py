@@ -107,8 +107,8 @@ class ClassifierAccumulator:
         self, start: int, reference: Array, candidate: Array, labels: Array | None = None
     ) -> None:
         """Samples from ``start`` on; ``labels`` ``[count]`` are their true classes."""
-        left, left_decided = _answers(reference)
-        right, right_decided = _answers(candidate)
+        left, left_decided = answers(reference)
+        right, right_decided = answers(candidate)
         both = left_decided & right_decided
         differ = both & (left != right)
         self._samples += len(reference)
@@ -197,7 +197,7 @@ class ClassifierAccumulator:
         return Proportion.of(successes, trials, self._confidence)
 
 
-def _answers(scores: Array) -> tuple[Indices, Mask]:
+def answers(scores: Array) -> tuple[Indices, Mask]:
     """Each row's best class, and whether it has one. NumPy's argmax stops at a NaN."""
     best = scores.argmax(axis=1)
     if scores.dtype.kind != "f":

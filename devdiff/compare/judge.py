@@ -28,18 +28,31 @@ from devdiff.verdict import Verdict, combine
 
 
 @dataclass(frozen=True, slots=True)
+class OutputJudgement:
+    """The verdict on one output of a pair, with its reasons as in `Judgement`.
+
+    Samples that did not run count against every output.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """A verdict on one pair of rungs.
 
     ``reasons`` are plain sentences, each with what was seen and what was allowed: those of a pass
     when all passed, otherwise only those that stand against it, the gravest first. ``passing``
     names, for each output, the limits under which it would have passed, one at a time (``atol``
-    with the ``rtol`` as it was, and so on); a limit is left out where none would do.
+    with the ``rtol`` as it was, and so on); a limit is left out where none would do. ``outputs``
+    is empty where nothing could be compared.
     """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     passing: Mapping[str, Mapping[str, float]]
+    outputs: Mapping[str, OutputJudgement] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         encoded: dict[str, Any] = jsonform.encode(self)
@@ -62,17 +75,27 @@ class _Finding:
 
 def judge(pair: PairComparison, expectation: Expectation) -> Judgement:
     """Judge a pair. A sample that did not run, or none at all, is an ``error``, never a pass."""
-    findings = list(_run_findings(pair))
+    run = tuple(_run_findings(pair))
+    findings = list(run)
     passing: dict[str, dict[str, float]] = {}
-    # Outputs of which no sample ran on both rungs have nothing to say.
-    for output in pair.outputs if pair.compared else ():
-        found = list(_output_findings(output, pair.classification(output.name), expectation))
+    outputs: dict[str, OutputJudgement] = {}
+    for output in pair.outputs:
+        found: list[_Finding] = []
+        # Outputs of which no sample ran on both rungs have nothing to say.
+        if pair.compared:
+            found = list(_output_findings(output, pair.classification(output.name), expectation))
+            passing[output.name] = _limits_to_pass(found)
         findings += found
-        passing[output.name] = _limits_to_pass(found)
+        outputs[output.name] = OutputJudgement(*_combined([*run, *found]))
+    return Judgement(*_combined(findings), passing, outputs)
+
+
+def _combined(findings: Sequence[_Finding]) -> tuple[Verdict, tuple[str, ...]]:
+    """Their verdict, and the reasons that speak for it, the gravest first."""
     verdict = combine(finding.verdict for finding in findings)
     kept = [f for f in findings if f.verdict is not Verdict.PASS or verdict is Verdict.PASS]
     kept.sort(key=lambda finding: -finding.verdict.severity)
-    return Judgement(verdict, tuple(finding.reason for finding in kept), passing)
+    return verdict, tuple(finding.reason for finding in kept)
 
 
 def _limits_to_pass(findings: Sequence[_Finding]) -> dict[str, float]:

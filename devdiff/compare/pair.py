@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -15,31 +14,9 @@ from devdiff.compare.classify import Classification, ClassifierAccumulator
 from devdiff.compare.elements import Scratch
 from devdiff.compare.intervals import CONFIDENCE
 from devdiff.compare.metrics import OutputAccumulator, OutputMetrics
+from devdiff.compare.rungs import Failure, RungOutputs, RungReader, aligned, common_count
 from devdiff.errors import ComparisonError, UsageError
-from device_runner.pack import PackTensor, Status
-from device_runner.results import BLOCK_BYTES, Block, ResultReader
 from exporter.artifact import Array, Binding
-
-FAILURES_KEPT: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class RungOutputs:
-    """What one rung left: its name, its result pack, and how its outputs map to the source's."""
-
-    name: str
-    pack: Path
-    outputs: tuple[Binding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A sample that a rung could not run, and what it said."""
-
-    rung: str
-    sample: int
-    status: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +24,7 @@ class PairComparison:
     """How the candidate rung differs from the reference rung over one input set.
 
     ``compared`` of ``samples`` ran on both; the others are counted by rung, and the first
-    `FAILURES_KEPT` of each rung kept. ``outputs`` and ``classifications`` are in the source model's
+    few of each rung kept. ``outputs`` and ``classifications`` are in the source model's
     layout and order.
     """
 
@@ -104,8 +81,8 @@ def compare(
     Raises `ComparisonError` when the rungs do not have the same outputs or number of samples,
     `UsageError` when labels or names do not fit, `PackError` when a pack is damaged or cut off.
     """
-    sides = _Rung(reference), _Rung(candidate)
-    samples = _common_count(*sides)
+    sides = RungReader(reference), RungReader(candidate)
+    samples = common_count(*sides)
     bindings = _common_outputs(reference, candidate)
     classifiers = _classifiers(bindings, classifier_outputs, confidence)
     labelled = _labelled_output(bindings, classifiers, labels, labelled_output, samples)
@@ -114,7 +91,7 @@ def compare(
         name: OutputAccumulator(left, right, scratch) for name, (left, right) in bindings.items()
     }
     compared = 0
-    for start, count, blocks in _aligned(*sides):
+    for start, count, blocks in aligned(*sides):
         ran = [side.ran(block) for side, block in zip(sides, blocks, strict=True)]
         if all(ran):
             compared += count
@@ -144,100 +121,6 @@ def compare(
         outputs=tuple(accumulator.result() for accumulator in accumulators.values()),
         classifications=tuple(classifier.result() for classifier in classifiers.values()),
     )
-
-
-class _Rung:
-    """One side being read."""
-
-    def __init__(self, outputs: RungOutputs) -> None:
-        self.name = outputs.name
-        self.reader = ResultReader(outputs.pack)
-        self.failed = 0
-        self.failures: list[Failure] = []
-        self._places = {
-            binding.source.name: (self._place(binding), binding) for binding in outputs.outputs
-        }
-
-    def _place(self, binding: Binding) -> int:
-        """Where the pack's table has this output: by tensor name, else by signature name."""
-        tensors = self.reader.tensors
-        wanted, signature = binding.artifact, binding.signature_name
-        tests: tuple[Callable[[PackTensor], bool], ...] = (
-            lambda tensor: tensor.name == wanted.name,
-            lambda tensor: bool(signature) and signature in (tensor.signature_name, tensor.name),
-            lambda tensor: tensor.signature_name == wanted.name,
-        )
-        for test in tests:
-            found = [place for place, tensor in enumerate(tensors) if test(tensor)]
-            if len(found) == 1:
-                tensor = tensors[found[0]]
-                if tensor.dtype != wanted.dtype or len(tensor.shape) != len(wanted.shape):
-                    raise ComparisonError(
-                        f"rung {self.name}: output {binding.source.name!r} should be "
-                        f"{wanted.describe()}, but its results hold {tensor.dtype}"
-                        f"{list(tensor.shape)}"
-                    )
-                return found[0]
-        raise ComparisonError(
-            f"rung {self.name}: its results have no output {wanted.name!r}; they have "
-            f"{', '.join(repr(tensor.name) for tensor in tensors)}"
-        )
-
-    def stored(self, block: Block, output: str) -> Array:
-        """Stored values of an output, ``[count, *shape]`` in the artifact's layout."""
-        return block.arrays[self._places[output][0]]
-
-    def values(self, block: Block, output: str) -> Array:
-        """Stored values of an output, ``[count, *shape]`` in the source's layout."""
-        return self._places[output][1].to_source_layout(self.stored(block, output))
-
-    def ran(self, block: Block) -> bool:
-        """Whether the block's samples have outputs; those that failed are counted and noted."""
-        if block.status is Status.OK:
-            return True
-        self.failed += block.count
-        if len(self.failures) < FAILURES_KEPT:
-            status = block.status.name.lower()
-            self.failures.append(Failure(self.name, block.start, status, block.message))
-        return False
-
-
-def _aligned(reference: _Rung, candidate: _Rung) -> Iterator[tuple[int, int, tuple[Block, Block]]]:
-    """Start, count and both sides' blocks of the same samples, whatever blocks each file has."""
-    largest = max(reference.reader.record_bytes, candidate.reader.record_bytes)
-    per_block = max(1, BLOCK_BYTES // largest)
-    left, right = (
-        rung.reader.read_blocks(max_samples=per_block) for rung in (reference, candidate)
-    )
-    first, second = next(left, None), next(right, None)
-    while first is not None and second is not None:
-        start = max(first.start, second.start)
-        end = min(first.start + first.count, second.start + second.count)
-        yield start, end - start, (first.part(start, end - start), second.part(start, end - start))
-        if first.start + first.count == end:
-            first = next(left, None)
-        if second.start + second.count == end:
-            second = next(right, None)
-    # Both iterators must reach their ends: only there are the end records checked.
-    assert first is None
-    assert second is None
-
-
-def _common_count(reference: _Rung, candidate: _Rung) -> int:
-    counts = []
-    for rung in (reference, candidate):
-        if rung.reader.count is None:
-            raise ComparisonError(
-                f"rung {rung.name}: {rung.reader.path} has no end, the run that wrote it did not "
-                "finish: run the same command again to continue it"
-            )
-        counts.append(rung.reader.count)
-    if counts[0] != counts[1]:
-        raise ComparisonError(
-            f"rung {reference.name} has {counts[0]} samples and rung {candidate.name} has "
-            f"{counts[1]}: only runs over the same inputs can be compared"
-        )
-    return counts[0]
 
 
 def _common_outputs(
@@ -325,7 +208,7 @@ def stored_output(outputs: RungOutputs, name: str) -> Array:
 
     Raises `ComparisonError` when the rung has no such output, or a sample failed.
     """
-    rung = _Rung(outputs)
+    rung = RungReader(outputs)
     parts = []
     for block in rung.reader.read_blocks():
         if not rung.ran(block):

@@ -133,7 +133,7 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / _RECORD
     if record.exists():
-        fixed = _load(folder, inputs)
+        fixed = load(folder, inputs)
         if _hash(folder, inputs, fixed.tested) != fixed.sha256:
             raise UsageError(f"{folder} was changed since its run began: start a new run")
         return fixed
@@ -142,10 +142,11 @@ def prepare(
     temporary = record.with_suffix(".partial")
     temporary.write_text(json.dumps(data, indent=2))
     temporary.replace(record)
-    return _load(folder, inputs)
+    return load(folder, inputs)
 
 
-def _load(folder: Path, inputs: tuple[TensorSpec, ...]) -> InputSet:
+def load(folder: Path, inputs: tuple[TensorSpec, ...]) -> InputSet:
+    """What `prepare` fixed in ``folder``; without ``inputs`` all but the tensors themselves."""
     data = json.loads((folder / _RECORD).read_text())
     arrays = {
         spec.name: np.load(folder / f"{position}.npy", mmap_mode="r", allow_pickle=False)

@@ -73,7 +73,7 @@ def show_export(
     _steps(pairs, out)
     _reasons(pairs, out)
     out.print()
-    table = _table("artifact", "size", "operators", "in float", "sha256")
+    shown = table("artifact", "size", "operators", "in float", "sha256")
     for record in manifest.artifacts:
         table.add_row(
             escape(str(folder / record.file)),
@@ -126,7 +126,7 @@ def _headline(verdict: str, text: str, out: Console) -> None:
     out.print(f"[{STYLES[verdict]}]{verdict.upper()}[/]  {escape(text)}", soft_wrap=True)
 
 
-def _table(*columns: str) -> Table:
+def table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -135,7 +135,7 @@ def _table(*columns: str) -> Table:
 
 def _steps(pairs: Any, out: Console) -> None:
     """A row for each output of each step."""
-    table = _table(
+    shown = table(
         "step", "rungs", "output", "max error", "SNR dB", "top-1 agreement", "differing", "verdict"
     )
     for pair in pairs:
@@ -241,11 +241,11 @@ def accuracies(pairs: Any) -> dict[str, str]:
         for answers in (pair["comparison"] or {}).get("classifications", ()):
             if answers["accuracy"] is not None:
                 for side in ("reference", "candidate"):
-                    found.setdefault(pair[side], _share(answers["accuracy"][side]))
+                    found.setdefault(pair[side], share(answers["accuracy"][side]))
     return found
 
 
-def _share(value: Mapping[str, Any]) -> str:
+def share(value: Mapping[str, Any]) -> str:
     if not value["trials"]:
         return "-"
     rate = 100 * value["successes"] / value["trials"]
@@ -254,7 +254,7 @@ def _share(value: Mapping[str, Any]) -> str:
 
 def _rungs(rungs: Any, out: Console, accuracy: Mapping[str, str] | None = None) -> None:
     columns = ["rung", "what ran", "model sha256", "samples", "ms/sample"]
-    table = _table(*columns, *(["accuracy"] if accuracy else []))
+    shown = table(*columns, *(["accuracy"] if accuracy else []))
     for rung in rungs:
         about = rung["about"]
         samples = str(rung["samples"])

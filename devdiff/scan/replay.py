@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 
 from devdiff import ladder
-from devdiff.compare.pair import RungOutputs, stored_output
+from devdiff.compare.pair import stored_output
+from devdiff.compare.rungs import RungOutputs
 from devdiff.data.inputs import InputSet
 from devdiff.errors import ScanError
 from devdiff.ladder import Rung, RungResult

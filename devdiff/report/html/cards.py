@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from devdiff.report.html.beside import Answer, Answers, Beside
 from devdiff.report.html.pictures import BUDGET_BYTES, Picture, pixels_of, png
-from devdiff.report.html.words import number
+from devdiff.report.words import number
 
 FLIPS_SHOWN: Final = 24
 WORST_SHOWN: Final = 12

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from devdiff.ladder import on_the_way
-from devdiff.report.html.words import largest_error, number, proportion
+from devdiff.report.words import rate, what_ran
 
 WIDTH: Final = 340
 _BOX: Final = 46
@@ -97,31 +97,6 @@ def _way(report: Mapping[str, Any]) -> tuple[list[str], list[Mapping[str, Any]]]
             steps.append(pair)
             way.append(pair["candidate"])
     return way, steps
-
-
-def rate(pair: Mapping[str, Any]) -> str:
-    """What says most about a step in a few words: agreement, else the largest error."""
-    comparison = pair["comparison"]
-    if comparison is None:
-        return "not compared"
-    if comparison["classifications"]:
-        return f"{proportion(comparison['classifications'][0]['top_1'])} agree"
-    if len(comparison["outputs"]) != 1:
-        differing = sum(1 for output in comparison["outputs"] if output["differing_elements"])
-        return f"{differing} of {len(comparison['outputs'])} outputs differ"
-    (output,) = comparison["outputs"]
-    return f"error ≤ {largest_error(output)}, SNR {number(output['snr_db'])} dB"
-
-
-def what_ran(rung: Mapping[str, Any]) -> str:
-    """Runtime and version, by its own word or by the package it came in, and the device."""
-    about, identity = rung["about"], rung["identity"]
-    library = identity.get("library") or {}
-    device = identity.get("device")
-    version = about.get("runtime_version") or library.get("version") or "version unknown"
-    runtime = library.get("origin") or f"{about.get('runtime') or about.get('api')} {version}"
-    on = f"{device['serial']} ({device['model']})" if isinstance(device, dict) else None
-    return ", ".join(filter(None, (on, runtime)))
 
 
 def _short(text: str, limit: int) -> str:

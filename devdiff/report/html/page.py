@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.resources
-import os
 import shlex
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from markupsafe import Markup
 
-from devdiff.report.html import cards, ladder, scan, words
+from devdiff.files import whole_file
+from devdiff.report import words
+from devdiff.report.html import cards, ladder, scan
 from devdiff.report.html.beside import Beside
 from devdiff.report.html.plots import Plotter
 
@@ -29,15 +29,8 @@ def write(report: Mapping[str, Any], path: Path, folder: Path | None = None) -> 
     ``folder`` is its run directory; without it there are no pictures, and the page says so.
     """
     text = render(report, folder)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as stream:
+        stream.write(text)
 
 
 def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
@@ -61,8 +54,8 @@ def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
         "differing": words.differing,
         "mark": words.mark,
         "tone": words.tone,
-        "what_ran": ladder.what_ran,
-        "rate": ladder.rate,
+        "what_ran": words.what_ran,
+        "rate": words.rate,
     }
     style, script = _part("page.css"), _part("page.js")
     found = report.get("scan")

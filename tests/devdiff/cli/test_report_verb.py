@@ -1,4 +1,4 @@
-"""``devdiff report``: a page from what a run left, and a line for what is no run."""
+"""``devdiff report``: every format from what a run left, and a line for what cannot be made."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from bare_reports import bare_report
 from command import devdiff
 from html_runs import FinishedRun
+
+from devdiff.report import markdown
 
 
 @pytest.mark.slow
@@ -65,3 +68,72 @@ def test_a_place_that_cannot_hold_the_page_is_told_first(
     done = devdiff("report", "report.json", "--html", place, cwd=tmp_path)
     assert done.returncode == 2
     assert told in done.stderr
+
+
+def test_several_formats_are_made_in_one_call(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(bare_report()))
+    flags = ("--html", "a.html", "--junit", "b.xml", "--markdown", "c.md")
+    done = devdiff("report", "report.json", *flags, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "page: a.html\njunit: b.xml\nmarkdown: c.md\n"
+    assert (tmp_path / "c.md").read_text() == markdown.render(bare_report())
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ((), "give --html FILE, --junit FILE, --sarif FILE, --markdown FILE or --csv FILE"),
+        (("--junit", "a.xml", "--sarif", "a.sarif"), "there is no scan in this report"),
+        (("--junit", "a.xml", "--csv", "a.csv"), "a CSV needs the run directory"),
+        (("--junit", "a", "--markdown", "./a"), "--junit and --markdown name the same file: a"),
+        (("--markdown", "a.md", "--junit", "none/a.xml"), "there is no folder none"),
+    ],
+)
+def test_what_cannot_be_made_is_told_in_a_line_before_anything_is_written(
+    flags: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(bare_report()))
+    done = devdiff("report", "report.json", *flags, cwd=tmp_path)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_a_report_that_says_no_number_is_refused(tmp_path: Path) -> None:
+    report = bare_report()
+    report["rungs"][0]["time"]["wall_s"] = float("nan")
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    done = devdiff("report", "report.json", "--junit", "a.xml", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "is not JSON" in done.stderr
+
+
+def test_a_step_of_a_workflow_gets_the_summary_and_does_without_if_it_must(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(bare_report()))
+    arguments = ("report", "report.json", "--junit", "a.xml")
+    summary = tmp_path / "summary.md"
+    done = devdiff(*arguments, cwd=tmp_path, env={"GITHUB_STEP_SUMMARY": str(summary)})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert summary.read_text() == f"{markdown.render(bare_report())}\n"
+    done = devdiff(*arguments, cwd=tmp_path, env={"GITHUB_STEP_SUMMARY": str(tmp_path)})
+    assert done.returncode == 0
+    assert done.stderr.startswith("note: no summary of this step: ")
+
+
+@pytest.mark.slow
+def test_a_test_and_a_scan_leave_their_summary_too(
+    broken_run: FinishedRun, scanned_run: FinishedRun
+) -> None:
+    for run in (broken_run, scanned_run):
+        summary = (run.folder.parent / "summary.md").read_text()
+        assert summary == f"{markdown.render(run.report)}\n"
+
+
+@pytest.mark.slow
+def test_a_scan_has_every_format(scanned_run: FinishedRun, tmp_path: Path) -> None:
+    flags = ("--html", "--junit", "--sarif", "--markdown", "--csv")
+    wanted = [word for flag in flags for word in (flag, flag.strip("-"))]
+    done = devdiff("report", scanned_run.folder, *wanted, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(wanted[1::2])

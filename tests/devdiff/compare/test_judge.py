@@ -443,3 +443,32 @@ def test_every_reason_is_one_sentence_whatever_the_values(
         assert reason.endswith(".")
         assert "\n" not in reason
     json.dumps(got.to_json(), allow_nan=False)
+
+
+def test_every_output_is_judged_by_itself(tmp_path: Path) -> None:
+    good, bad = binding("good", (1, 3)), binding("bad", (1, 3))
+    values = np.ones((20, 1, 3), np.float32)
+    left = rung(tmp_path, "source", [good, bad], [values, values])
+    right = rung(tmp_path, "float", [good, bad], [values, values + 1])
+    found = judge(compare(left, right), Conversion(Tolerances.parse((), (), ["good", "bad"])))
+    assert found.verdict is Verdict.FAIL
+    assert {name: one.verdict for name, one in found.outputs.items()} == {
+        "good": Verdict.PASS,
+        "bad": Verdict.FAIL,
+    }
+    assert found.outputs["bad"].reasons == found.reasons
+    assert found.outputs["good"].reasons[0].startswith("Output good is off by at most 0")
+    assert Judgement.from_json(found.to_json()) == found
+
+
+def test_samples_that_did_not_run_count_against_every_output(tmp_path: Path) -> None:
+    outputs = [binding("a", (1, 3)), binding("b", (1, 3))]
+    values = np.ones((4, 1, 3), np.float32)
+    left = rung(tmp_path, "source", outputs, [values, values])
+    for failed in ({1: "killed"}, dict.fromkeys(range(4), "killed")):
+        right = rung(tmp_path, "float", outputs, [values, values], failed)
+        found = judge(compare(left, right), Conversion(Tolerances.parse((), (), ["a", "b"])))
+        for one in found.outputs.values():
+            assert one.verdict is Verdict.ERROR
+            assert "did not run on rung float" in one.reasons[0]
+        assert set(found.outputs) == {"a", "b"}

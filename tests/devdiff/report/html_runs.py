@@ -1,8 +1,9 @@
-"""Real runs for the tests of the page, and what a scan leaves in one."""
+"""Real runs for the tests of a report's formats, and what a scan leaves in one."""
 
 from __future__ import annotations
 
 import copy
+import importlib.resources
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,15 @@ class FinishedRun:
     printed: str
 
 
-def finished_run(folder: Path, *arguments: str | Path) -> FinishedRun:
-    """``devdiff export-and-test`` with these arguments, in ``folder/run``."""
-    done = devdiff("export-and-test", *arguments, "--run-dir", folder / "run", cwd=folder)
+def finished_run(
+    folder: Path, *arguments: str | Path, verb: str = "export-and-test"
+) -> FinishedRun:
+    """What ``devdiff`` does with these arguments, in ``folder/run``.
+
+    As a step of a GitHub workflow, whose summary is ``folder/summary.md``.
+    """
+    environ = {"GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
+    done = devdiff(verb, *arguments, "--run-dir", folder / "run", cwd=folder, env=environ)
     report = folder / "run/report.json"
     assert report.exists(), done.stderr
     return FinishedRun(folder / "run", json.loads(report.read_text()), done.stdout)
@@ -57,6 +64,30 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
         for place, pixels in enumerate(data["image"][:40]):
             Image.fromarray(pixels.reshape(28, 28)).save(photos / f"{place:02}{HOSTILE}.png")
     return finished_run(folder, path, "--inputs", photos, "--classifier", f"logits{HOSTILE}")
+
+
+@pytest.fixture(scope="session")
+def broken_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """The shipped model, sent to a device whose runtime library is none."""
+    folder = tmp_path_factory.mktemp("broken")
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    libc = next(line.split()[-1] for line in maps if line.endswith("/libc.so.6"))
+    library = folder / "runtime.so"
+    library.write_bytes(Path(libc).read_bytes())
+    return finished_run(folder, DIGITS, "--runtime", library)
+
+
+@pytest.fixture(scope="session")
+def scanned_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """A reader with a backdoor that int8 wakes up, scanned."""
+    folder = tmp_path_factory.mktemp("scanned")
+    reader = importlib.resources.files("devdiff.demo") / "check-reader"
+    model = folder / "reader.onnx"
+    model.write_bytes((reader / "backdoored.onnx").read_bytes())
+    with np.load(HELDOUT) as data:
+        np.savez(folder / "digits.npz", image=data["image"][:300].astype(np.float32) / 255)
+    inputs = ("--inputs", "digits.npz", "--device", "local")
+    return finished_run(folder, "reader.onnx", *inputs, verb="scan")
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:

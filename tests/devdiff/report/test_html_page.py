@@ -10,61 +10,15 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from bare_reports import bare_report
 from html_runs import FinishedRun, with_scan
 
+from devdiff.report import words
 from devdiff.report.build import schema
-from devdiff.report.html import page, words
+from devdiff.report.html import page
 from devdiff.report.html.beside import Beside
 from devdiff.report.html.cards import gallery
 from devdiff.report.html.pictures import BUDGET_BYTES
-
-
-def bare_report(**more: Any) -> dict[str, Any]:
-    """The least a report can be: one rung, which could not run."""
-    rung = {
-        "name": "source",
-        "runner": "onnxruntime",
-        "precision": "float32",
-        "pruning": None,
-        "model": {"file": "m.onnx", "sha256": "0" * 64},
-        "identity": {},
-        "about": {},
-        "samples": 0,
-        "failed": 0,
-        "time": {"wall_s": 0.0, "median_ms": None, "p90_ms": None},
-        "results_sha256": None,
-        "error": "the runtime <died>",
-    }
-    inputs = {
-        "origin": "synthetic, seed 0",
-        "samples": 100,
-        "synthetic": True,
-        "labelled": False,
-        "sha256": "1" * 64,
-        "preprocess": {},
-        "seed": 0,
-        "calibration": {"origin": "none", "samples": 0},
-        "notes": ["a note"],
-    }
-    report = {
-        "schema_version": 1,
-        "devdiff": "0.1.0",
-        "finished": "2026-01-01T00:00:00+00:00",
-        "verdict": "error",
-        "exit_code": 3,
-        "summary": "rung source could not run: nothing is proven about it",
-        "attribution": None,
-        "model": {"name": "m.onnx", "sha256": "0" * 64, "files": {"m.onnx": "0" * 64}},
-        "inputs": inputs,
-        "samples": {},
-        "manifest": None,
-        "rungs": [rung],
-        "pairs": [],
-        "command": ["export-and-test", "m.onnx", "--inputs", "my photos"],
-        "options": {"running": {}, "gates": {}, "classifiers": []},
-    }
-    jsonschema.validate(report, schema())
-    return report | more
 
 
 def text_of(html: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,6 +16,22 @@ MARKS: Final = {
     "inconclusive": "?",
     "error": "!",
 }
+
+
+# Control characters, halves of surrogate pairs, what XML has no room for, and what turns the
+# direction of the text around.
+_NOT_SHOWN: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def one_line(text: Any, limit: int | None = None) -> str:
+    """Text from outside as one line that neither breaks nor disguises what it is put into.
+
+    What is longer than ``limit`` characters is cut off, which an ellipsis shows.
+    """
+    line = " ".join(_NOT_SHOWN.sub(" ", str(text)).split())
+    return line if limit is None or len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def number(value: Any) -> str:
@@ -68,3 +85,28 @@ def tone(verdict: Any) -> str:
     if text.startswith("no finding"):
         return "pass"
     return {"finding": "fail"}.get(text, text if text in MARKS else "error")
+
+
+def rate(pair: Mapping[str, Any]) -> str:
+    """What says most about a step in a few words: agreement, else the largest error."""
+    comparison = pair["comparison"]
+    if comparison is None:
+        return "not compared"
+    if comparison["classifications"]:
+        return f"{proportion(comparison['classifications'][0]['top_1'])} agree"
+    if len(comparison["outputs"]) != 1:
+        differing = sum(1 for output in comparison["outputs"] if output["differing_elements"])
+        return f"{differing} of {len(comparison['outputs'])} outputs differ"
+    (output,) = comparison["outputs"]
+    return f"error ≤ {largest_error(output)}, SNR {number(output['snr_db'])} dB"
+
+
+def what_ran(rung: Mapping[str, Any]) -> str:
+    """Runtime and version, by its own word or by the package it came in, and the device."""
+    about, identity = rung["about"], rung["identity"]
+    library = identity.get("library") or {}
+    device = identity.get("device")
+    version = about.get("runtime_version") or library.get("version") or "version unknown"
+    runtime = library.get("origin") or f"{about.get('runtime') or about.get('api')} {version}"
+    on = f"{device['serial']} ({device['model']})" if isinstance(device, dict) else None
+    return ", ".join(filter(None, (on, runtime)))

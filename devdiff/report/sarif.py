@@ -1,0 +1,276 @@
+"""A scan as SARIF 2.1.0, for whatever gathers security findings.
+
+Written as plain JSON values: the libraries that know SARIF's objects are no longer kept, and the
+schema that the tests check against knows more than they do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shlex
+import urllib.parse
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from devdiff.errors import UsageError
+from devdiff.report import rules
+from devdiff.report.cases import finished
+from devdiff.report.rules import RULES, Rule
+from devdiff.report.words import one_line
+from devdiff.rundir import write_json
+from devdiff.scan.telling import TAXONOMY
+
+_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+_RUN: Final = "RUN"
+_LAYERS_NAMED: Final = 5
+_NOTIFICATIONS: Final = {
+    "scan-not-made": "The scan could not be made",
+    "rung-not-run": "A rung could not run",
+    "evidence-missing": "A part of the evidence could not be had",
+    "no-finding": "Nothing was found, at the power that the message states",
+}
+
+
+def write(report: Mapping[str, Any], path: Path) -> None:
+    """Write a valid report's scan to ``path``, whole or not at all. Raises `UsageError`."""
+    write_json(path, render(report))
+
+
+def check(report: Mapping[str, Any]) -> None:
+    """Raises `UsageError` when there was no scan: an empty list would look like a clean one."""
+    if "scan" not in report:
+        raise UsageError(
+            "there is no scan in this report, so no SARIF can be made of it: scan the model with "
+            "devdiff scan, or with export-and-test --scan"
+        )
+
+
+def render(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The SARIF log of a valid report's scan, as plain JSON values. Raises `UsageError`.
+
+    A finding is one result, and so is each part of the evidence that was conspicuous. A scan that
+    could not be made is a result, too, and an execution that was not successful.
+    """
+    check(report)
+    artifacts = _artifacts(report)
+    results = [
+        _result(report, rule, message, key, properties, artifacts)
+        for rule, message, key, properties in _said(report["scan"])
+    ]
+    run = {
+        "tool": {
+            "driver": {
+                "name": "devdiff",
+                "version": one_line(report["devdiff"]),
+                "rules": [rule.to_sarif() for rule in RULES],
+                "notifications": [
+                    {"id": name, "shortDescription": {"text": text}}
+                    for name, text in _NOTIFICATIONS.items()
+                ],
+                "supportedTaxonomies": [
+                    {"name": one["name"], "index": place}
+                    for place, one in enumerate(rules.taxonomies())
+                ],
+            }
+        },
+        # What is uploaded under the same id takes the place of what was there before.
+        "automationDetails": {"id": f"devdiff/scan/{_quoted(report['model']['name'])}/"},
+        "taxonomies": rules.taxonomies(),
+        "originalUriBaseIds": {_RUN: {"description": {"text": "The run's artifacts folder"}}},
+        "artifacts": artifacts,
+        "invocations": [_invocation(report)],
+        "results": results,
+    }
+    return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+_Said = tuple[Rule, str, list[Any], dict[str, Any]]
+
+
+def _said(scan: Mapping[str, Any]) -> Iterator[_Said]:
+    """Rule, message, what makes it the same result in another run, and figures."""
+    if scan["verdict"] == "error":
+        yield rules.SCAN_ERROR, f"The scan could not be made: {scan['reason']}", [], {}
+    elif scan["verdict"] == "finding":
+        yield _finding(scan)
+    evidence = scan.get("evidence", {})
+    where = [scan.get("compression"), scan.get("output")]
+    found = evidence.get("integrity", {})
+    if found.get("status") == "deviates":
+        layers = [one for one in _layers(found) if _deviations(one)]
+        text = f"{found.get('deviations')} of {found.get('elements')} stored weights and biases "
+        text += f"are not the nearest to their float values{_named(layers)}."
+        yield rules.NOT_NEAREST, text, where, {"layers": len(layers)}
+    found = evidence.get("static", {})
+    if found.get("status") == "piled up":
+        layers = [one for one in _layers(found) if one.get("alarm")]
+        text = f"Weights of {len(layers)} of {found.get('tested')} tested layers pile up between "
+        text += f"the quantization steps{_named(layers)}."
+        yield rules.PILED_UP, text, where, {"layers": len(layers)}
+    if evidence.get("drift", {}).get("status") == "unusual":
+        text = "Compression moves the scores of clean inputs more than other compressions of the "
+        text += "same model do."
+        yield rules.DRIFT, text, where, {}
+
+
+def _finding(scan: Mapping[str, Any]) -> _Said:
+    rule = rules.FRAGILE if scan.get("kind") == "fragile" else rules.PLANTED
+    trigger, gap = scan.get("trigger", {}), scan.get("replay", {}).get("gap", {})
+    # What the search came by differs from run to run: the form, the size, the rates.
+    key = [scan.get("compression"), scan.get("output")]
+    key += [trigger.get("target"), trigger.get("source")]
+    figures = {"kind": scan.get("kind")} | {
+        name: trigger.get(name) for name in ("target", "source", "form", "size")
+    }
+    figures |= {name: gap.get(name) for name in ("successes", "trials", "low", "high")}
+    message = f"{scan['reason'][:1].upper()}{scan['reason'][1:]}."
+    return rule, message, key, figures
+
+
+def _layers(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    layers = found.get("layers")
+    return [one for one in layers if isinstance(one, Mapping)] if isinstance(layers, list) else []
+
+
+def _deviations(layer: Mapping[str, Any]) -> int:
+    parts = (layer.get("weights"), layer.get("bias"))
+    return sum(int(part.get("count", 0)) for part in parts if isinstance(part, Mapping))
+
+
+def _named(layers: Iterable[Mapping[str, Any]]) -> str:
+    names = [one_line(one.get("name", "?"), 80) for one in layers]
+    more = f" and {len(names) - _LAYERS_NAMED} more" if len(names) > _LAYERS_NAMED else ""
+    return f": {', '.join(names[:_LAYERS_NAMED])}{more}" if names else ""
+
+
+def _result(
+    report: Mapping[str, Any],
+    rule: Rule,
+    message: str,
+    key: list[Any],
+    properties: Mapping[str, Any],
+    artifacts: list[dict[str, Any]],
+) -> dict[str, Any]:
+    identity = [rule.id, report["model"]["name"], *key]
+    # A model has no lines; code scanning shows nothing without one.
+    physical = {"artifactLocation": artifacts[0]["location"] | {"index": 0}}
+    result = {
+        "ruleId": rule.id,
+        "ruleIndex": RULES.index(rule),
+        "level": rule.level,
+        "message": {"text": _plain(message)},
+        "locations": [{"physicalLocation": physical | {"region": {"startLine": 1}}}],
+        "partialFingerprints": {
+            "primaryLocationLineHash": f"{_digest(identity)[:16]}:1",
+            "devdiffResult/v1": _digest(identity),
+            "devdiffModel/v1": _digest([*identity, report["model"]["sha256"]]),
+        },
+        "properties": {
+            name: value
+            for name, value in properties.items()
+            if value is not None and not (isinstance(value, float) and not math.isfinite(value))
+        },
+    }
+    hashes = [one["hashes"]["sha-256"] for one in artifacts]
+    compressed = hashes.index(_compressed(report))
+    if compressed:
+        location = artifacts[compressed]["location"] | {"index": compressed}
+        result["relatedLocations"] = [
+            {
+                "id": 0,
+                "message": {"text": "the compressed model that was scanned"},
+                "physicalLocation": {"artifactLocation": location},
+            }
+        ]
+    if rule.severity is not None:
+        result["taxa"] = [rules.reference(one["id"]) for one in TAXONOMY]
+    return result
+
+
+def _artifacts(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All files that took part, by their hashes; the model is the first."""
+    main = _uri(report)
+    folder = main.rpartition("/")[0]
+    model = report["model"]
+    found = {model["sha256"]: _artifact({"uri": main}, model["sha256"])}
+    for name, sha256 in model["files"].items():
+        beside = f"{folder}/{_quoted(name)}" if folder else _quoted(name)
+        found.setdefault(sha256, _artifact({"uri": beside}, sha256))
+    for rung in report["rungs"]:
+        location = {"uri": _quoted(rung["model"]["file"]), "uriBaseId": _RUN}
+        sha256 = rung["model"]["sha256"]
+        found.setdefault(sha256, _artifact(location, sha256))
+    return list(found.values())
+
+
+def _compressed(report: Mapping[str, Any]) -> str:
+    """The SHA-256 of the model that was scanned, which is the one that ships."""
+    by_name = {rung["name"]: rung["model"]["sha256"] for rung in report["rungs"]}
+    return str(by_name.get("int8") or by_name.get("float") or report["model"]["sha256"])
+
+
+def _artifact(location: dict[str, str], sha256: str) -> dict[str, Any]:
+    return {"location": location, "roles": ["analysisTarget"], "hashes": {"sha-256": sha256}}
+
+
+def _uri(report: Mapping[str, Any]) -> str:
+    """The model as the command named it, relative to where that ran; else its name alone."""
+    name = report["model"]["name"]
+    for word in report["command"]:
+        path = PurePosixPath(word)
+        if path.name == name and not path.is_absolute() and ".." not in path.parts:
+            return "/".join(map(_quoted, path.parts))
+    return _quoted(name)
+
+
+def _quoted(name: str) -> str:
+    """A part of a URI; never empty."""
+    return urllib.parse.quote(name, safe="", errors="replace") or "model"
+
+
+def _invocation(report: Mapping[str, Any]) -> dict[str, Any]:
+    scan = report["scan"]
+    told = []
+    if scan["verdict"] == "error":
+        told.append(_notification("scan-not-made", "error", scan["reason"]))
+    if scan["verdict"] == "no finding":
+        told.append(_notification("no-finding", "note", scan["reason"]))
+    for rung in report["rungs"]:
+        if rung["error"] is not None:
+            text = f"rung {rung['name']} could not run: {rung['error']}"
+            told.append(_notification("rung-not-run", "error", text))
+    for name, found in scan.get("evidence", {}).items():
+        if found["status"] == "error":
+            text = f"{name}: {found.get('error', 'no reason was given')}"
+            told.append(_notification("evidence-missing", "warning", text))
+    return {
+        "executionSuccessful": report["verdict"] != "error",
+        "commandLine": one_line(shlex.join(["devdiff", *report["command"]])),
+        "endTimeUtc": finished(report).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "exitCode": report["exit_code"],
+        "exitCodeDescription": report["verdict"],
+        "toolExecutionNotifications": told,
+    }
+
+
+def _notification(name: str, level: str, text: str) -> dict[str, Any]:
+    place = list(_NOTIFICATIONS).index(name)
+    return {
+        "descriptor": {"id": name, "index": place},
+        "level": level,
+        "message": {"text": _plain(text)},
+    }
+
+
+def _plain(text: str) -> str:
+    """A message that is only text: brackets would be links, and braces placeholders."""
+    for sign, written in (("\\", "\\\\"), ("[", "\\["), ("]", "\\]"), ("{", "{{"), ("}", "}}")):
+        text = text.replace(sign, written)
+    return one_line(text)
+
+
+def _digest(identity: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
