@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -63,9 +64,15 @@ class ExportOutcome:
         return combine(judged.judgement.verdict for judged in self.conversions)
 
 
-def export_model(request: ExportRequest, out: Path, events: Events | None = None) -> ExportOutcome:
+def export_model(
+    request: ExportRequest,
+    out: Path,
+    events: Events | None = None,
+    worker: ExportWorker | None = None,
+) -> ExportOutcome:
     """Export ``request.model`` into ``out`` and compare float artifacts with their sources.
 
+    ``worker`` is one that runs already, for exports that convert one model alike.
     The comparison runs on at most `CHECKED_SAMPLES` samples. What ``out`` held of an earlier export
     is replaced. Raises the packages' errors when the model or the data cannot be used.
     """
@@ -82,7 +89,7 @@ def export_model(request: ExportRequest, out: Path, events: Events | None = None
         log = out / "export.log"
         log.unlink(missing_ok=True)
         events.phase("reading the model")
-        with ExportWorker(log) as worker:
+        with contextlib.nullcontext(worker) if worker else ExportWorker(log) as worker:
             read = subject.read(worker, request.model, shapes=request.shapes)
             check_names(read.output_names, request.gates)
             events.phase("preparing inputs")
@@ -103,6 +110,26 @@ def export_model(request: ExportRequest, out: Path, events: Events | None = None
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return ExportOutcome(manifest, out, *conversions)
+
+
+def export_each(
+    request: ExportRequest,
+    compressions: Sequence[Compression],
+    out: Path,
+    events: Events | None = None,
+) -> list[ExportOutcome]:
+    """`export_model` for each compression, all pruned alike, into a folder of its name in ``out``.
+
+    The model is converted once. Raises what `export_model` raises.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    log = out / "export.log"
+    log.unlink(missing_ok=True)
+    with ExportWorker(log) as worker:
+        return [
+            export_model(replace(request, compression=one), out / one.folder_name, events, worker)
+            for one in compressions
+        ]
 
 
 def _clear(out: Path) -> None:

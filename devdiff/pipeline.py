@@ -112,7 +112,8 @@ def export_and_test(
 
     ``run_dir`` None continues an unfinished run of the same request under ``root``, or makes a new
     directory there. ``alike`` is the directory of a run that differs in its device only: what is
-    the same there is taken over. ``worker`` is one that runs, for tests that convert one model alike.
+    the same there is taken over. ``worker`` is one that runs already, for tests that convert one
+    model alike.
     Raises the packages' errors for what cannot be tested at all; a rung that could not run is an
     ``error`` verdict in the report instead.
     """
@@ -140,9 +141,11 @@ def export_and_test(
         if alike is not None:
             run.take_over(alike)
         events.phase("reading the model")
-        with contextlib.nullcontext(worker) if worker else ExportWorker(
-            run.logs / "export.log"
-        ) as worker:
+        with (
+            contextlib.nullcontext(worker)
+            if worker
+            else ExportWorker(run.logs / "export.log") as worker
+        ):
             read = subject.read(
                 worker, request.model, request.source, request.floating, request.shapes
             )

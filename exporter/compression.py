@@ -31,6 +31,11 @@ class Compression:
         return "+".join(steps) or "none"
 
     @property
+    def folder_name(self) -> str:
+        """The text form as part of a file name."""
+        return str(self).replace(":", "-")
+
+    @property
     def calibrated(self) -> bool:
         """Whether it needs a representative dataset."""
         return self.recipe is not None and self.recipe.calibrated

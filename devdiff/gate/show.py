@@ -8,11 +8,10 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from devdiff.gate.baseline import Held
 from devdiff.gate.config import Cell
-from devdiff.report.terminal import STYLES
+from devdiff.report.terminal import STYLES, table
 
 _CHANGES: Final = {
     "error": "bold magenta",
@@ -32,9 +31,9 @@ def show(record: Mapping[str, Any], out: Console, directory: Path) -> None:
     verdict = record["verdict"]
     out.print(f"[{STYLES[verdict]}]{verdict.upper()}[/]  {escape(record['summary'])}")
     out.print()
-    table = _table("model", "compression", "device", "verdict", "agreement", "worst step", "report")
+    rows = table("model", "compression", "device", "verdict", "agreement", "worst step", "report")
     for cell in record["cells"]:
-        table.add_row(
+        rows.add_row(
             escape(cell["model"]),
             escape(cell["compression"]),
             escape(cell["device"]),
@@ -43,7 +42,7 @@ def show(record: Mapping[str, Any], out: Console, directory: Path) -> None:
             escape(cell["worst_step"] or "-"),
             escape(cell["report"] or "-"),
         )
-    out.print(table)
+    out.print(rows)
     out.print()
     for cell in record["cells"]:
         changes = (cell["baseline"] or {}).get("changes", ())
@@ -74,10 +73,10 @@ def show_changes(changes: Iterable[Mapping[str, Any]], out: Console) -> None:
 
 def show_matrix(cells: Sequence[Cell], out: Console) -> None:
     """Print what would be run."""
-    table = _table("model", "compression", "device", "file", "inputs", "scan")
+    rows = table("model", "compression", "device", "file", "inputs", "scan")
     for cell in cells:
         inputs = cell.request.data.inputs
-        table.add_row(
+        rows.add_row(
             escape(cell.model),
             escape(cell.compression),
             escape(cell.device),
@@ -85,14 +84,7 @@ def show_matrix(cells: Sequence[Cell], out: Console) -> None:
             escape(str(inputs) if inputs else "synthetic"),
             "yes" if cell.request.scan else "no",
         )
-    out.print(table)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+    out.print(rows)
 
 
 def _verdict(cell: Mapping[str, Any]) -> str:

@@ -11,7 +11,11 @@ from devdiff.compare.intervals import Proportion
 from devdiff.files import whole_file
 
 _SIZE: Final = (7.0, 4.2)
-_SETTINGS: Final[Any] = {"svg.fonttype": "none", "svg.hashsalt": "devdiff", "text.parse_math": False}
+_SETTINGS: Final[Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "devdiff",
+    "text.parse_math": False,
+}
 
 
 def write(record: Mapping[str, Any], path: Path) -> bool:

@@ -57,9 +57,7 @@ def row(
     }
 
 
-def build(
-    model: str, rows: Sequence[Mapping[str, Any]], command: Sequence[str]
-) -> dict[str, Any]:
+def build(model: str, rows: Sequence[Mapping[str, Any]], command: Sequence[str]) -> dict[str, Any]:
     """The record as plain JSON values; its verdict is the gravest among the compressions."""
     verdict = combine(Verdict(one["verdict"]) for one in rows)
     passed = sum(one["verdict"] == Verdict.PASS.value for one in rows)
@@ -83,7 +81,9 @@ def _rung_names(report: Mapping[str, Any]) -> set[str]:
     return {
         rung["name"]
         for rung in report["rungs"]
-        if rung["model"]["sha256"] == shipped and rung["name"] != "device" and "@" not in rung["name"]
+        if rung["model"]["sha256"] == shipped
+        and rung["name"] != "device"
+        and "@" not in rung["name"]
     }
 
 

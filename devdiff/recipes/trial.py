@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from devdiff import rundir
 from devdiff.errors import DevdiffError, UsageError
@@ -59,10 +59,8 @@ def run_trial(
         raise UsageError("a comparison of recipes needs two at least")
     events = events or Silent()
     hold_out = any(one.calibrated for one in compressions)
-    requests = {
-        str(one): replace(request, compression=one, hold_out=hold_out) for one in compressions
-    }
-    key = {"recipes": {name: one.fingerprint() for name, one in requests.items()}}
+    requests = [replace(request, compression=one, hold_out=hold_out) for one in compressions]
+    key = {"recipes": [one.fingerprint() for one in requests]}
     opened = rundir.open_kept(
         directory, f"{request.model.stem}-recipes", key, root, record.RECORD_NAME
     )
@@ -71,12 +69,12 @@ def run_trial(
             events.note(f"continuing the unfinished trial in {path}")
         rows = []
         with _Workers(path / "export.log") as workers:
-            for name, one in requests.items():
-                folder = path / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
-                told = _Told(events, name)
-                error = _test(one, folder, workers, told, command)
+            for compression, one in zip(compressions, requests, strict=True):
+                folder = path / compression.folder_name
+                told = _Told(events, str(compression))
+                error = _test(one, folder, partial(workers.of, compression), told, command)
                 report = None if error else load.load(folder / REPORT_NAME)
-                rows.append(record.row(name, folder, report, error))
+                rows.append(record.row(str(compression), folder, report, error))
         finished = record.build(request.model.name, rows, command)
         plot = _plot(finished, path, events)
         write_json(path / record.RECORD_NAME, finished)
@@ -92,7 +90,7 @@ class _Workers:
         self._pruning: Pruning | None = None
         self._running: ExportWorker | None = None
 
-    def __enter__(self) -> _Workers:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -125,7 +123,7 @@ class _Told:
 def _test(
     request: TestRequest,
     folder: Path,
-    workers: _Workers,
+    worker: Callable[[], ExportWorker],
     events: Events,
     command: tuple[str, ...],
 ) -> str | None:
@@ -133,11 +131,8 @@ def _test(
     if rundir.finished(folder):
         events.note("has its report already")
         return None
-    assert request.compression is not None
     try:
-        export_and_test(
-            request, folder, events, command, worker=workers.of(request.compression)
-        )
+        export_and_test(request, folder, events, command, worker=worker())
     except (DevdiffError, ExporterError, DeviceRunnerError) as error:
         events.note(str(error))
         return str(error)

@@ -73,9 +73,9 @@ def show_export(
     _steps(pairs, out)
     _reasons(pairs, out)
     out.print()
-    shown = table("artifact", "size", "operators", "in float", "sha256")
+    rows = table("artifact", "size", "operators", "in float", "sha256")
     for record in manifest.artifacts:
-        table.add_row(
+        rows.add_row(
             escape(str(folder / record.file)),
             f"{record.bytes / 1e6:.2f} MB",
             str(sum(record.operators.values())),
@@ -84,7 +84,7 @@ def show_export(
             else "",
             record.sha256[:12],
         )
-    out.print(table)
+    out.print(rows)
     _pruned(manifest.pruned, out)
     for note in manifest.notes:
         out.print(f"note: {escape(note)}", soft_wrap=True)
@@ -127,15 +127,16 @@ def _headline(verdict: str, text: str, out: Console) -> None:
 
 
 def table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    """An empty table in the style of all of them."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+        made.add_column(column, overflow="fold")
+    return made
 
 
 def _steps(pairs: Any, out: Console) -> None:
     """A row for each output of each step."""
-    shown = table(
+    rows = table(
         "step", "rungs", "output", "max error", "SNR dB", "top-1 agreement", "differing", "verdict"
     )
     for pair in pairs:
@@ -144,11 +145,11 @@ def _steps(pairs: Any, out: Console) -> None:
         head = (pair["step"], f"{pair['reference']} → {pair['candidate']}")
         comparison = pair["comparison"]
         if comparison is None:
-            table.add_row(*head, "", "", "", "", "", shown)
+            rows.add_row(*head, "", "", "", "", "", shown)
             continue
         agreement = {c["output"]: c["top_1"] for c in comparison["classifications"]}
         for output in comparison["outputs"]:
-            table.add_row(
+            rows.add_row(
                 *head,
                 escape(output["name"]),
                 _error(output),
@@ -158,7 +159,7 @@ def _steps(pairs: Any, out: Console) -> None:
                 shown,
             )
             head, shown = ("", ""), ""
-    out.print(table)
+    out.print(rows)
 
 
 def _error(output: Mapping[str, Any]) -> str:
@@ -246,6 +247,7 @@ def accuracies(pairs: Any) -> dict[str, str]:
 
 
 def share(value: Mapping[str, Any]) -> str:
+    """A proportion of the report in per cent, with its interval."""
     if not value["trials"]:
         return "-"
     rate = 100 * value["successes"] / value["trials"]
@@ -254,14 +256,14 @@ def share(value: Mapping[str, Any]) -> str:
 
 def _rungs(rungs: Any, out: Console, accuracy: Mapping[str, str] | None = None) -> None:
     columns = ["rung", "what ran", "model sha256", "samples", "ms/sample"]
-    shown = table(*columns, *(["accuracy"] if accuracy else []))
+    rows = table(*columns, *(["accuracy"] if accuracy else []))
     for rung in rungs:
         about = rung["about"]
         samples = str(rung["samples"])
         if rung["failed"]:
             samples += f" ({rung['failed']} failed)"
         median = rung["time"]["median_ms"]
-        table.add_row(
+        rows.add_row(
             rung["name"],
             escape(rung["error"] or _ran(about, rung["identity"])),
             rung["model"]["sha256"][:12],
@@ -269,7 +271,7 @@ def _rungs(rungs: Any, out: Console, accuracy: Mapping[str, str] | None = None) 
             "-" if median is None else f"{median:.3g}",
             *([accuracy.get(rung["name"], "-")] if accuracy else []),
         )
-    out.print(table)
+    out.print(rows)
 
 
 def _ran(about: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
