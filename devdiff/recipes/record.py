@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import importlib.resources
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from devdiff.compare.jsonform import encode
 from devdiff.gate.facts import Facts
 from devdiff.rundir import REPORT_NAME
 from devdiff.verdict import Verdict, combine
@@ -16,6 +19,13 @@ from exporter.artifact import sha256_file
 RECORD_NAME: Final = "recipes.json"
 KIND: Final = "devdiff recipes"
 SCHEMA_VERSION: Final = 1
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema every ``recipes.json`` of this version conforms to."""
+    text = importlib.resources.files("devdiff.recipes").joinpath("recipes.schema.json").read_text()
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
 
 
 def row(
@@ -48,7 +58,8 @@ def row(
         "agreement": (
             {"agreed": agreement.agreed, "samples": agreement.samples} if agreement else None
         ),
-        "snr_db": min(levels, default=None),
+        # Infinite where nothing differs, which JSON cannot say.
+        "snr_db": encode(min(levels, default=None)),
         "accuracy": _accuracy(report),
         "ms_per_sample": {
             "host": facts.median_ms.get(hosts[-1]) if hosts else None,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from devdiff.recipes.record import RECORD_NAME
-from devdiff.report.terminal import STYLES, share, table
+from devdiff.report.terminal import STYLES, decibels, share, table
 
 
 def show(record: Mapping[str, Any], out: Console, directory: Path, plot: Path | None) -> None:
@@ -42,7 +42,7 @@ def _figures(row: Mapping[str, Any]) -> list[str]:
     return [
         f"{row['bytes'] / 1e3:.1f} kB",
         f"{agreement['agreed']}/{agreement['samples']}" if agreement else "-",
-        "-" if row["snr_db"] is None else f"{row['snr_db']:.1f}",
+        decibels(row["snr_db"]),
         share(accuracy) if accuracy else "-",
         *("-" if times[place] is None else f"{times[place]:.3g}" for place in ("host", "device")),
     ]

@@ -153,7 +153,7 @@ def _steps(pairs: Any, out: Console) -> None:
                 *head,
                 escape(output["name"]),
                 _error(output),
-                _decibels(output["snr_db"]),
+                decibels(output["snr_db"]),
                 _proportion(agreement.get(output["name"])),
                 _differing(output),
                 shown,
@@ -174,7 +174,8 @@ def _differing(output: Mapping[str, Any]) -> str:
     return f"{output['differing_elements']} of {output['samples'] * math.prod(output['shape'])}"
 
 
-def _decibels(value: Any) -> str:
+def decibels(value: Any) -> str:
+    """A level of the report, or a dash where there is none."""
     if value is None:
         return "-"
     return "∞" if math.isinf(float(value)) else f"{float(value):.1f}"
