@@ -63,15 +63,54 @@ def add_compression(parser: argparse.ArgumentParser) -> None:
         "--compress",
         metavar="HOW",
         help="int8 (default), prune:RATE (each layer's smallest weights), channel-prune:RATE (each "
-        "layer's weakest channels), either with +int8 behind (prune:0.5+int8), or none",
+        "layer's weakest channels), either with a recipe behind (prune:0.5+int8), or none",
+    )
+    parser.add_argument(
+        "--recipe",
+        action="append",
+        default=[],
+        metavar="NAME|FILE",
+        help="how weights and activations are quantized: int8 (default), int8-float-io, "
+        "int8-per-tensor, int16x8, dynamic, float16, ai-edge-int8, ai-edge-int16x8, "
+        "ai-edge-dynamic, or a JSON file",
     )
 
 
-def compression(args: argparse.Namespace) -> Compression | None:
-    """``--compress`` as a value, None where it was left out. Raises `CompressionError`."""
+def compressions(args: argparse.Namespace) -> tuple[Compression, ...]:
+    """``--compress`` with each ``--recipe``; empty where both were left out.
+
+    Raises `CompressionError` for what does not exist, `UsageError` for what does not go together.
+    """
+    from devdiff.errors import UsageError
+    from exporter import recipe
     from exporter.compression import Compression
 
-    return None if args.compress is None else Compression.parse(args.compress)
+    chosen = None if args.compress is None else Compression.parse(args.compress)
+    recipes = [recipe.parse(text) for text in args.recipe]
+    if not recipes:
+        return () if chosen is None else (chosen,)
+    if chosen is not None and (chosen.recipe is not None or chosen.pruning is None):
+        raise UsageError(
+            f"--compress {args.compress} says how weights are quantized, and so does --recipe: "
+            "leave one out (--compress prune:RATE goes with a recipe)"
+        )
+    if len({one.name for one in recipes}) < len(recipes):
+        raise UsageError("--recipe: two recipes have one name; each needs its own")
+    pruning = chosen.pruning if chosen else None
+    return tuple(Compression(pruning, one) for one in recipes)
+
+
+def compression(args: argparse.Namespace) -> Compression | None:
+    """The one compression that was asked for, None where it was left out.
+
+    Raises what `compressions` raises, and `UsageError` for several.
+    """
+    from devdiff.errors import UsageError
+
+    found = compressions(args)
+    if len(found) > 1:
+        raise UsageError(f"devdiff {args.verb} takes one --recipe")
+    return found[0] if found else None
 
 
 def add_data(parser: argparse.ArgumentParser, calibration: bool = True) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from devdiff.gate.baseline_file import Baseline
     from devdiff.gate.facts import Facts
     from devdiff.pipeline import TestOutcome, TestRequest
+    from exporter.compression import Compression
 
 NAME: Final = "export-and-test"
 HELP: Final = "export a model, run it on every rung up to the device, compare, and give a verdict"
@@ -22,6 +23,7 @@ examples:
   devdiff export-and-test model.onnx --inputs samples.npz
   devdiff export-and-test model.onnx --inputs photos/ --calibration train-photos/
   devdiff export-and-test model.onnx --inputs samples.npz --compress prune:0.5+int8
+  devdiff export-and-test model.onnx --inputs samples.npz --recipe int8 --recipe float16
   devdiff export-and-test model.tflite --source model.onnx --inputs samples.npz --exact
   devdiff export-and-test model.onnx --shape image:1,3,224,224 --json > report.json
   devdiff export-and-test model.onnx --inputs samples.npz --baseline last-release/report.json
@@ -55,18 +57,41 @@ def run(args: argparse.Namespace) -> int:
     from devdiff.pipeline import TestRequest
 
     held_to = Baseline.load(args.baseline) if args.baseline else None
+    compressions = arguments.compressions(args)
     request = TestRequest(
         model=args.model,
         source=args.source,
         floating=args.floating,
         shapes=arguments.shapes(args.shape),
-        compression=arguments.compression(args),
+        compression=compressions[0] if compressions else None,
         data=arguments.request(args),
         running=arguments.running(args),
         gates=arguments.gates(args),
         scan=arguments.scan(args) if args.scan else None,
     )
+    if len(compressions) > 1:
+        return _compare(args, request, compressions)
     return run_test(args, request, held_to)
+
+
+def _compare(
+    args: argparse.Namespace, request: TestRequest, compressions: tuple[Compression, ...]
+) -> int:
+    """Test each recipe with a narrator and show them side by side."""
+    from devdiff.cli import console
+    from devdiff.errors import UsageError
+    from devdiff.recipes import record, show
+    from devdiff.recipes.trial import run_trial
+
+    if args.baseline:
+        raise UsageError("--baseline holds one run: give one --recipe, or use devdiff check")
+    with console.Narrator() as narrator:
+        outcome = run_trial(request, compressions, args.run_dir, narrator, tuple(sys.argv[1:]))
+    if args.json:
+        sys.stdout.write((outcome.directory / record.RECORD_NAME).read_text())
+    else:
+        show.show(outcome.record, console.stdout(), outcome.directory, outcome.plot)
+    return outcome.verdict.exit_code
 
 
 def run_test(

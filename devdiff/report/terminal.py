@@ -133,7 +133,7 @@ def _steps(pairs: Any, out: Console) -> None:
                 *head,
                 escape(output["name"]),
                 _error(output),
-                _decibels(output["snr_db"]),
+                decibels(output["snr_db"]),
                 _proportion(agreement.get(output["name"])),
                 _differing(output),
                 shown,
@@ -154,7 +154,8 @@ def _differing(output: Mapping[str, Any]) -> str:
     return f"{output['differing_elements']} of {output['samples'] * math.prod(output['shape'])}"
 
 
-def _decibels(value: Any) -> str:
+def decibels(value: Any) -> str:
+    """A level of the report, or a dash where there is none."""
     if value is None:
         return "-"
     return "∞" if math.isinf(float(value)) else f"{float(value):.1f}"
@@ -222,11 +223,12 @@ def accuracies(pairs: Any) -> dict[str, str]:
         for answers in (pair["comparison"] or {}).get("classifications", ()):
             if answers["accuracy"] is not None:
                 for side in ("reference", "candidate"):
-                    found.setdefault(pair[side], _share(answers["accuracy"][side]))
+                    found.setdefault(pair[side], share(answers["accuracy"][side]))
     return found
 
 
-def _share(value: Mapping[str, Any]) -> str:
+def share(value: Mapping[str, Any]) -> str:
+    """A proportion of the report in per cent, with its interval."""
     if not value["trials"]:
         return "-"
     rate = 100 * value["successes"] / value["trials"]
