@@ -26,3 +26,18 @@ class Silent:
     def progress(self, done: int, total: int) -> None: ...
 
     def note(self, text: str) -> None: ...
+
+
+class Named:
+    """Events of one of several pieces of work, told with its name."""
+
+    def __init__(self, events: Events, name: str) -> None:
+        self._events = events
+        self._name = name
+        self.progress = events.progress
+
+    def phase(self, text: str) -> None:
+        self._events.phase(f"{self._name}: {text}")
+
+    def note(self, text: str) -> None:
+        self._events.note(f"{self._name}: {text}")

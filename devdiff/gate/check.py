@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from devdiff import rundir
 from devdiff.errors import DevdiffError
-from devdiff.events import Events, Silent
+from devdiff.events import Events, Named, Silent
 from devdiff.gate import baseline, record
 from devdiff.gate.baseline_file import Baseline
 from devdiff.gate.config import Cell, Rules
@@ -73,7 +73,7 @@ def run_check(
         facts: dict[str, Facts] = {}
         exported: dict[tuple[object, ...], Path] = {}
         for number, (cell, folder) in enumerate(_folders(cells, path), 1):
-            told = _Told(events, f"{cell.name} ({number} of {len(cells)})")
+            told = Named(events, f"{cell.name} ({number} of {len(cells)})")
             found, error = _run(cell, folder, exported.get(cell.on_the_host), told, command)
             if found is not None:
                 facts[cell.name] = found
@@ -90,21 +90,6 @@ def run_check(
         )
         write_json(path / record.CHECK_NAME, finished)
         return CheckOutcome(finished, path, facts)
-
-
-class _Told:
-    """Events that say which cell they are of."""
-
-    def __init__(self, events: Events, name: str) -> None:
-        self._events = events
-        self._name = name
-        self.progress = events.progress
-
-    def phase(self, text: str) -> None:
-        self._events.phase(f"{self._name}: {text}")
-
-    def note(self, text: str) -> None:
-        self._events.note(f"{self._name}: {text}")
 
 
 def _folders(cells: Sequence[Cell], root: Path) -> Iterator[tuple[Cell, Path]]:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from devdiff import rundir
 from devdiff.errors import DevdiffError, UsageError
-from devdiff.events import Events, Silent
+from devdiff.events import Events, Named, Silent
 from devdiff.pipeline import TestRequest, export_and_test
 from devdiff.recipes import record
 from devdiff.report import load
@@ -71,7 +71,7 @@ def run_trial(
         with _Workers(path / "export.log") as workers:
             for compression, one in zip(compressions, requests, strict=True):
                 folder = path / compression.folder_name
-                told = _Told(events, str(compression))
+                told = Named(events, str(compression))
                 error = _test(one, folder, partial(workers.of, compression), told, command)
                 report = None if error else load.load(folder / REPORT_NAME)
                 rows.append(record.row(str(compression), folder, report, error))
@@ -103,21 +103,6 @@ class _Workers:
             self._pruning = compression.pruning
             self._running = self._stack.enter_context(ExportWorker(self._log))
         return self._running
-
-
-class _Told:
-    """Events that say which recipe they are of."""
-
-    def __init__(self, events: Events, name: str) -> None:
-        self._events = events
-        self._name = name
-        self.progress = events.progress
-
-    def phase(self, text: str) -> None:
-        self._events.phase(f"{self._name}: {text}")
-
-    def note(self, text: str) -> None:
-        self._events.note(f"{self._name}: {text}")
 
 
 def _test(

@@ -251,7 +251,7 @@ def test_a_finished_file_is_not_compressed(tmp_path: Path) -> None:
     (tmp_path / "shipped.tflite").write_bytes(b"\0\0\0\0TFL3")
     done = devdiff("export-and-test", "shipped.tflite", "--compress", "int8", cwd=tmp_path)
     assert done.returncode == 2
-    assert "--compress is for source models: shipped.tflite is finished" in done.stderr
+    assert "--recipe are for source models: shipped.tflite is finished" in done.stderr
     assert not (tmp_path / "devdiff-runs").exists()
 
 
@@ -259,7 +259,7 @@ def test_a_finished_file_is_not_compressed(tmp_path: Path) -> None:
 def test_a_compression_that_does_not_exist(tmp_path: Path, verb: tuple[str, ...]) -> None:
     done = devdiff(*verb, DIGITS, "--compress", "int4", cwd=tmp_path)
     assert done.returncode == 2
-    assert "--compress int4: no 'int4'; there are int8, prune:RATE" in done.stderr
+    assert "--compress int4: no 'int4'; there are int8, int8-float-io" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
