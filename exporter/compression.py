@@ -52,8 +52,8 @@ class Compression:
         words = text.split("+")
         recipes = [word for word in words if word in BUILTIN]
         prunings = [word for word in words if word not in BUILTIN]
-        if len(recipes) > 1 or (recipes != words[-1:] and recipes):
-            better = "+".join([*prunings, recipes[-1]])
+        if recipes and recipes != words[-1:]:
+            better = "+".join([*filter(None, prunings), recipes[-1]])
             raise CompressionError(
                 f"--compress {text}: one quantization, and last, since weights are pruned before "
                 f"they are quantized: write {better}"

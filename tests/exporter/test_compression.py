@@ -39,13 +39,13 @@ def test_a_rate_is_a_share(rate: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("int4", "no 'int4'; there are int8, prune:RATE"),
+        ("int4", "no 'int4'; there are int8, int8-float-io"),
         ("", "no ''; there are int8"),
         ("none+int8", "no 'none'"),
         ("prune:0.5+none", "one pruning at a time"),
         ("prune:0.5+channel-prune:0.3+int8", "one pruning at a time"),
         ("int8+prune:0.5", r"last, .*: write prune:0.5\+int8$"),
-        ("int8+int8", "stands once .*: write int8$"),
+        ("int8+int8", "one quantization, .*: write int8$"),
         ("int8+", "write int8$"),
     ],
 )
