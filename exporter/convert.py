@@ -10,7 +10,6 @@ import importlib.util
 import re
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +19,10 @@ import onnx.shape_inference
 import onnx.version_converter
 
 from exporter.artifact import TensorSpec
+from exporter.converted import Converted, ConvertedOutput
 from exporter.errors import ConversionError
 from exporter.manifest import SourceModel
-from exporter.onnx_source import graph_inputs
+from exporter.sources.onnx import graph_inputs
 
 # Below this opset onnx2tf converts some models without a word and wrongly (Softmax changed its
 # meaning in 13).
@@ -31,28 +31,6 @@ _OLDEST_OPSET: Final = 13
 _SAMPLE_IMAGES: Final = "calibration_image_sample_data_20x128x128x3_float32.npy"
 # Written out in builtin operators; left alone they would need TensorFlow on the phone (Flex).
 _PSEUDO_OPERATORS: Final = ("erf", "gelu")
-
-
-@dataclass(frozen=True, slots=True)
-class ConvertedOutput:
-    """One output of the converted function; axis ``k`` is source axis ``permutation[k]``."""
-
-    source: TensorSpec
-    permutation: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Converted:
-    """The Keras model onnx2tf built; ``inputs`` and ``outputs`` stand in the source's order.
-
-    ``keras_order`` gives, for each of the Keras model's own inputs, its place in ``inputs``.
-    """
-
-    keras_model: Any
-    keras_order: tuple[int, ...]
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[ConvertedOutput, ...]
-    notes: tuple[str, ...]
 
 
 def convert(source: SourceModel, model: Any, scratch: Path) -> Converted:
@@ -88,7 +66,13 @@ def convert(source: SourceModel, model: Any, scratch: Path) -> Converted:
         for safe, tensor in zip(safe_outputs, keras_model.outputs, strict=True)
     )
     order = tuple(safe_inputs.index(tensor.name.split(":")[0]) for tensor in keras_model.inputs)
-    return Converted(keras_model, order, tuple(inputs), outputs, notes)
+
+    def call(*values: Any) -> list[Any]:
+        arranged = [values[place] for place in order]
+        results = keras_model(arranged if len(arranged) > 1 else arranged[0])
+        return list(results) if isinstance(results, list | tuple) else [results]
+
+    return Converted(call, tuple(inputs), outputs, notes)
 
 
 def _refuse_unknown_operators(model: Any) -> None:

@@ -18,16 +18,17 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from exporter.artifact import Array, Binding, TensorSpec, sha256_file
 from exporter.compression import Pruning
-from exporter.errors import CalibrationError, ConversionError, ExporterError
+from exporter.converted import Converted
+from exporter.errors import CalibrationError, CompressionError, ConversionError, ExporterError
 from exporter.manifest import (
     FLOAT32,
     INT8,
@@ -37,10 +38,19 @@ from exporter.manifest import (
     Manifest,
     PrunedSource,
     Recipe,
-    SourceModel,
 )
+from exporter.sources.formats import THROUGH_ONNX, SourceFormat
 
-_VERSIONED: Final = ("onnx", "onnxsim", "onnx2tf", "tensorflow", "tf_keras", "numpy")
+if TYPE_CHECKING:
+    from exporter.sources.reading import ReadSource
+
+_VERSIONED: Final = {
+    "onnx": ("onnx", "onnxsim", "onnx2tf", "tensorflow", "tf_keras", "numpy"),
+    "exported-program": ("torch", "onnxscript"),
+    "torch": ("torch", "onnxscript"),
+    "keras": ("keras", "tf_keras", "tensorflow", "numpy"),
+    "saved-model": ("tensorflow", "numpy"),
+}
 
 
 class Worker:
@@ -48,8 +58,7 @@ class Worker:
 
     def __init__(self, events: Any) -> None:
         self._events = events
-        self._model: Any = None
-        self._source: SourceModel | None = None
+        self._read: ReadSource | None = None
 
     def emit(self, **event: Any) -> None:
         self._events.write(json.dumps(event) + "\n")
@@ -58,7 +67,7 @@ class Worker:
     def handle(self, job: Mapping[str, Any]) -> Any:
         match job["job"]:
             case "describe":
-                return self._describe(Path(job["path"]), job["shapes"])
+                return self._describe(job)
             case "inspect":
                 return self._inspect(Path(job["path"]))
             case "export":
@@ -66,13 +75,13 @@ class Worker:
             case unknown:
                 raise ExporterError(f"unknown job {unknown!r}")
 
-    def _describe(self, path: Path, shapes: Mapping[str, Sequence[int]]) -> Any:
-        from exporter import onnx_source
+    def _describe(self, job: Mapping[str, Any]) -> Any:
+        from exporter.sources import reading
 
-        self._model = onnx_source.load(path)
-        chosen = {name: tuple(shape) for name, shape in shapes.items()}
-        self._source = onnx_source.describe(path, self._model, chosen)
-        return {**asdict(self._source), "path": str(path)}
+        path = Path(job["path"])
+        chosen = {name: tuple(shape) for name, shape in job["shapes"].items()}
+        self._read = reading.read(path, chosen, job["signature"], job["trust"], Path.cwd())
+        return {**asdict(self._read.source), "path": str(path)}
 
     def _inspect(self, path: Path) -> Any:
         from exporter import tflite_file
@@ -80,22 +89,25 @@ class Worker:
         return asdict(tflite_file.inspect(path))
 
     def _export(self, job: Mapping[str, Any]) -> Any:
-        if self._source is None:
+        if self._read is None:
             raise ExporterError("export before describe")
-        source, folder, scratch = self._source, Path(job["folder"]), Path.cwd()
+        # The frameworks hold copies of the weights; ours are not needed for longer.
+        read, self._read = self._read, None
+        source, folder, scratch = read.source, Path(job["folder"]), Path.cwd()
         pruning = Pruning(**job["pruning"]) if job["pruning"] else None
-        pruned = self._prune(pruning, folder) if pruning else None
+        pruned, notes = None, tuple[str, ...]()
+        if pruning:
+            read, pruned, notes = self._prune(read, pruning, folder)
         self.emit(event="phase", phase="loading TensorFlow")
-        from exporter import convert, quantize
+        from exporter import quantize
 
-        self.emit(event="phase", phase="converting ONNX to TensorFlow")
-        converted = convert.convert(source, self._model, scratch)
-        self._model = None  # the frameworks hold copies of the weights; ours is no longer needed
+        converted = self._convert(read, scratch)
+        del read
         inputs = quantize.signature_names([spec.name for spec in converted.inputs])
         outputs = quantize.signature_names([out.source.name for out in converted.outputs])
         saved_model = scratch / "saved_model"
         quantize.save_function(converted, inputs, outputs, saved_model)
-        notes = [*(pruned[1] if pruned else ()), *converted.notes]
+        notes = (*notes, *converted.notes)
 
         records = []
         if "float32" in job["precisions"]:
@@ -112,7 +124,7 @@ class Worker:
             calibration = _calibration_info(job["calibration"], arrays)
             self.emit(event="phase", phase=f"quantizing to int8 on {calibration.samples} samples")
             data, extra = quantize.to_int8(saved_model, arrays)
-            notes += extra
+            notes = (*notes, *extra)
             recipe = replace(INT8, pruning=pruning)
             path = _write(folder / recipe.file_name, data)
             records.append(_record(path, recipe, converted, inputs, outputs))
@@ -125,21 +137,38 @@ class Worker:
             shapes={spec.name: spec.shape for spec in source.inputs},
             calibration=calibration,
             artifacts=tuple(records),
-            versions=_versions(),
-            notes=tuple(notes),
-            pruned=pruned[0] if pruned else None,
+            versions=_versions(source.format),
+            notes=notes,
+            pruned=pruned,
         )
         manifest.save(folder)
         return manifest.to_json()
 
-    def _prune(self, pruning: Pruning, folder: Path) -> tuple[PrunedSource, tuple[str, ...]]:
-        """Prune the loaded model and leave it in ``folder``; its record, and notes."""
+    def _convert(self, read: ReadSource, scratch: Path) -> Converted:
+        if read.function is not None:
+            converted: Converted = read.function.converted()
+            return converted
+        from exporter import convert
+
+        self.emit(event="phase", phase="converting ONNX to TensorFlow")
+        return convert.convert(read.source, read.onnx, scratch)
+
+    def _prune(
+        self, read: ReadSource, pruning: Pruning, folder: Path
+    ) -> tuple[ReadSource, PrunedSource, tuple[str, ...]]:
+        """The model with its weights pruned, also left in ``folder``; its record, and notes."""
         from exporter import prune
 
+        if read.onnx is None:
+            raise CompressionError(
+                f"{pruning}: weights are pruned in ONNX, and {read.source.path.name} is converted "
+                "without it; prune it in its own framework, or export it to ONNX first"
+            )
         self.emit(event="phase", phase=f"pruning ({pruning})")
-        self._model, layers, notes = prune.prune(self._model, pruning)
-        path = _write(folder / PRUNED_NAME, self._model.SerializeToString())
-        return PrunedSource(path.name, sha256_file(path), pruning, layers), notes
+        model, layers, notes = prune.prune(read.onnx, pruning)
+        path = _write(folder / PRUNED_NAME, model.SerializeToString())
+        record = PrunedSource(path.name, sha256_file(path), pruning, layers)
+        return replace(read, onnx=model), record, notes
 
 
 def _write(path: Path, data: bytes) -> Path:
@@ -205,11 +234,11 @@ def _record(
     )
 
 
-def _versions() -> dict[str, str]:
+def _versions(kind: SourceFormat) -> dict[str, str]:
+    """Versions of everything that had a part in the export of such a source."""
+    names = [*_VERSIONED[kind], *(_VERSIONED["onnx"] if kind in THROUGH_ONNX else ())]
     versions = {"python": sys.version.split()[0], "devdiff": importlib.metadata.version("devdiff")}
-    for name in _VERSIONED:
-        versions[name] = importlib.metadata.version(name)
-    return versions
+    return versions | {name: importlib.metadata.version(name) for name in names}
 
 
 def _no_network() -> None:

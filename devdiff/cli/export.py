@@ -14,6 +14,7 @@ HELP: Final = "turn a source model into float32 and compressed .tflite, and chec
 EXAMPLES: Final = """\
 examples:
   devdiff export model.onnx --out exported/ --inputs samples.npz
+  devdiff export model.keras --out exported/ --inputs samples.npz
   devdiff export model.onnx --out exported/ --calibration train-photos/
   devdiff export model.onnx --out exported/ --shape image:1,3,224,224
   devdiff export model.onnx --out exported/ --inputs samples.npz --compress prune:0.5+int8
@@ -50,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     request = ExportRequest(
         model=args.model,
         shapes=arguments.shapes(args.shape),
+        signature=args.signature,
+        trust=args.trust,
         compression=arguments.compression(args) or INT8_ONLY,
         full=args.full,
         data=arguments.request(args),
