@@ -19,7 +19,7 @@ import onnx.shape_inference
 import onnx.version_converter
 
 from exporter.artifact import TensorSpec
-from exporter.converted import Converted, ConvertedOutput
+from exporter.converted import Converted, ConvertedOutput, worth_unrolling
 from exporter.errors import ConversionError
 from exporter.manifest import SourceModel
 from exporter.sources.onnx import graph_inputs
@@ -47,7 +47,11 @@ def convert(source: SourceModel, model: Any, scratch: Path) -> Converted:
     )
     safe_inputs = [to_safe[spec.name] for spec in source.inputs]
     safe_outputs = [value.name for value in prepared.graph.output]
-    keras_model = _run_onnx2tf(prepared, safe_inputs, scratch, to_source)
+    steps = _recurrent_steps(prepared)
+    unroll = worth_unrolling(steps)
+    if unroll:
+        notes = (*notes, f"{len(steps)} recurrent layers are written out step by step")
+    keras_model = _run_onnx2tf(prepared, safe_inputs, scratch, to_source, unroll)
     by_name = {tensor.name.split(":")[0]: tensor for tensor in keras_model.inputs}
     if set(by_name) != set(safe_inputs):
         raise ConversionError(
@@ -171,7 +175,23 @@ def _rename(model: Any) -> tuple[dict[str, str], dict[str, str]]:
     return to_safe, {safe_name: name for name, safe_name in to_safe.items()}
 
 
-def _run_onnx2tf(model: Any, inputs: list[str], scratch: Path, to_source: Mapping[str, str]) -> Any:
+def _recurrent_steps(model: Any) -> list[int]:
+    """The number of steps of each recurrent layer; 0 where it is not known."""
+    graph = model.graph
+    shapes = {
+        value.name: [int(dim.dim_value) for dim in value.type.tensor_type.shape.dim]
+        for value in (*graph.input, *graph.value_info)
+    }
+    return [
+        (shapes.get(node.input[0]) or [0])[0]
+        for node in graph.node
+        if node.op_type in ("GRU", "LSTM", "RNN")
+    ]
+
+
+def _run_onnx2tf(
+    model: Any, inputs: list[str], scratch: Path, to_source: Mapping[str, str], unroll: bool
+) -> Any:
     import onnx2tf
 
     try:
@@ -183,6 +203,7 @@ def _run_onnx2tf(model: Any, inputs: list[str], scratch: Path, to_source: Mappin
             not_use_opname_auto_generate=True,
             keep_shape_absolutely_input_names=inputs,
             replace_to_pseudo_operators=list(_PSEUDO_OPERATORS),
+            enable_rnn_unroll=unroll,
             non_verbose=True,
             verbosity="error",
         )

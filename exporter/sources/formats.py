@@ -53,7 +53,7 @@ def format_of(path: Path) -> SourceFormat | None:
     if path.suffix == FINISHED_SUFFIX:
         return None
     if path.suffix not in _SUFFIXES:
-        raise SourceModelError(f"{path}: devdiff takes {CHOICES}, not {path.suffix or 'no suffix'}")
+        raise SourceModelError(f"{path}: devdiff takes {CHOICES}, not {path.suffix!r}")
     return _SUFFIXES[path.suffix]
 
 

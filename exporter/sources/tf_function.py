@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from exporter.artifact import Array, TensorSpec
-from exporter.converted import Converted, ConvertedOutput
+from exporter.converted import Converted, ConvertedOutput, worth_unrolling
 from exporter.errors import ConversionError, SourceModelError
 from exporter.sources import shapes as fixed
 
@@ -97,11 +97,6 @@ class FixedFunction:
         )
 
 
-# Beyond these, a recurrent layer written out step by step is too long a graph.
-_MOST_STEPS: Final = 128
-_MOST_STEPS_IN_ALL: Final = 512
-
-
 def fix(model: TfModel, chosen: Mapping[str, tuple[int, ...]]) -> FixedFunction:
     """The model with every shape fixed.
 
@@ -118,10 +113,7 @@ def fix(model: TfModel, chosen: Mapping[str, tuple[int, ...]]) -> FixedFunction:
         raise SourceModelError(f"{model.path} has no inputs: it computes a constant")
     frozen, names = _freeze(model, specs)
     notes: tuple[str, ...] = ()
-    steps = _loop_steps(frozen)
-    if steps and max(steps) <= _MOST_STEPS and sum(steps) <= _MOST_STEPS_IN_ALL:
-        # TensorFlow Lite has a fused operator for the loop of an LSTM, but it carries its state
-        # from one sample into the next, and the quantizer crashes on the loop itself.
+    if worth_unrolling(_loop_steps(frozen)):
         unrolled = model.unroll()
         if unrolled:
             frozen, names = _freeze(model, specs)
