@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,9 @@ def write_program(
         for one in training:
             one.training = True
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial.pt2")
-    torch.export.save(program, temporary)
-    temporary.replace(path)
+    # The file's name goes into the archive, so it is the temporary folder that has another.
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.name) as folder:
+        temporary = Path(folder) / path.name
+        torch.export.save(program, temporary)
+        temporary.replace(path)
     return path

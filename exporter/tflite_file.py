@@ -167,8 +167,8 @@ def _signature(path: Path, model: Any) -> tuple[str | None, dict[int, str], dict
     if len(graphs) > 1:
         keys = ", ".join(sorted(text(s.signatureKey) for s in model.signatureDefs))
         raise ArtifactError(
-            f"{path} has the signatures {keys}, on {len(graphs)} graphs: devdiff runs the main graph "
-            "of a .tflite only; write one file for each signature"
+            f"{path} has the signatures {keys}, on {len(graphs)} graphs: devdiff runs the main "
+            "graph of a .tflite only; write one file for each signature"
         )
     for signature in model.signatureDefs or []:
         if signature.subgraphIndex == 0:

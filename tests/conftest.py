@@ -7,4 +7,5 @@ pytest_plugins = [
     "phone_bench",
     "phone_fixtures",
     "real_adbd",
+    "source_zoo",
 ]

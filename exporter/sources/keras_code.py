@@ -54,7 +54,7 @@ def read(path: Path) -> KerasFile:
     check_start(path, b"\x89HDF\r\n\x1a\n", f"a Keras {path.suffix} file")
     attributes = _check_hdf5(path, path)
     if "model_config" not in attributes:
-        weights = "layer_names" in attributes or "keras_version" in attributes
+        weights = not {"layer_names", "layers", "vars"}.isdisjoint(attributes)
         what = "holds weights without a model" if weights else "is no Keras model"
         raise SourceModelError(
             f"{path} {what}: write the whole model with model.save({f'{path.stem}.keras'!r})"
@@ -92,7 +92,7 @@ def _major(version: Any) -> int:
 
 
 def _check_hdf5(file: Any, path: Path) -> dict[str, Any]:
-    """The attributes of an HDF5 file whose data all lies in the file itself.
+    """Names of the groups, and the attributes, of an HDF5 file whose data all lies in itself.
 
     Raises `SourceModelError` when it is damaged, points to other files, or claims far more data
     than it has bytes.
@@ -118,8 +118,8 @@ def _check_hdf5(file: Any, path: Path) -> dict[str, Any]:
             opened.visititems_links(look)
             if not foreign:
                 opened.visititems(measure)
-            attributes = dict(opened.attrs)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            attributes = {**dict.fromkeys(opened, None), **opened.attrs}
+    except Exception as error:  # HDF5 raises whatever damaged bytes lead it to
         raise SourceModelError(
             f"{path} is damaged or truncated ({path.stat().st_size} bytes): "
             f"{' '.join(str(error).split())[:200]}; save or copy it again"
@@ -152,7 +152,7 @@ def _suspicious(value: Any) -> Iterator[str]:
         yield f"a Lambda layer {name!r}" if name else "a Python lambda"
     if isinstance(kind, str) and isinstance(module, str):
         if not _OWN.fullmatch(module):
-            yield f"{module}.{kind}"
+            yield f"{module}.{config if kind == 'function' else kind}"
         elif kind == "function":
             named = config if isinstance(config, str) else ""
             if module == "builtins" and hasattr(builtins, named):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from exporter.artifact import file_hashes, sha256_path
-from exporter.errors import SourceModelError
+from exporter.errors import ExporterError, SourceModelError
 from exporter.manifest import SourceModel
 from exporter.sources import onnx as onnx_source
 from exporter.sources.formats import SourceFormat, format_of
@@ -40,6 +41,27 @@ def read(
         raise SourceModelError(f"{path} is a finished .tflite, not a source model")
     if signature is not None and kind != "saved-model":
         raise SourceModelError(f"--signature is for SavedModels; {path.name} has one function only")
+    try:
+        return _read(path, kind, shapes, signature, trust, scratch)
+    except (ExporterError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        # No list of what parsers and frameworks make of damaged files is ever complete.
+        traceback.print_exc()
+        reason = " ".join(str(error).split())[:300]
+        raise SourceModelError(
+            f"{path} cannot be read, it may be damaged: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def _read(
+    path: Path,
+    kind: SourceFormat,
+    shapes: Shapes,
+    signature: str | None,
+    trust: bool,
+    scratch: Path,
+) -> ReadSource:
     match kind:
         case "onnx":
             model = onnx_source.load(path)

@@ -10,6 +10,8 @@ import contextlib
 import inspect
 import itertools
 import os
+import pickle
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -128,7 +130,8 @@ def _only_weights() -> Iterator[None]:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    plain = re.sub(r"\x1b\[[\d;]*m", "", str(error))
+    return " ".join(plain.split())[:300] or type(error).__name__
 
 
 def _load_program(path: Path, trust: bool) -> TorchModel:
@@ -143,6 +146,11 @@ def _load_program(path: Path, trust: bool) -> TorchModel:
     try:
         with contextlib.nullcontext() if trust else _only_weights():
             program = torch.export.load(path)
+    except pickle.UnpicklingError as error:
+        raise SourceModelError(
+            f"{path} could run code while it is loaded (a pickle in it holds more than tensors): "
+            f"it is not opened; {_TRUST}"
+        ) from error
     except Exception as error:
         raise SourceModelError(
             f"{path} is not an exported program that PyTorch {torch.__version__} reads, or it is "
