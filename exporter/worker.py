@@ -91,7 +91,6 @@ class Worker:
     def _export(self, job: Mapping[str, Any]) -> Any:
         if self._read is None:
             raise ExporterError("export before describe")
-        # The frameworks hold copies of the weights; ours are not needed for longer.
         read, self._read = self._read, None
         source, folder, scratch = read.source, Path(job["folder"]), Path.cwd()
         pruning = Pruning(**job["pruning"]) if job["pruning"] else None
@@ -102,12 +101,12 @@ class Worker:
         from exporter import quantize
 
         converted = self._convert(read, scratch)
-        del read
+        notes = (*read.notes, *notes, *converted.notes)
+        del read  # the frameworks hold copies of the weights; ours are no longer needed
         inputs = quantize.signature_names([spec.name for spec in converted.inputs])
         outputs = quantize.signature_names([out.source.name for out in converted.outputs])
         saved_model = scratch / "saved_model"
         quantize.save_function(converted, inputs, outputs, saved_model)
-        notes = (*notes, *converted.notes)
 
         records = []
         if "float32" in job["precisions"]:

@@ -43,11 +43,16 @@ def check_zip(path: Path, what: str) -> Mapping[str, int]:
             raise SourceModelError(f"{path} holds {member.filename!r} twice: it was tampered with")
         names[member.filename] = member.file_size
     total, size = _unpacked(members), path.stat().st_size
-    if total > max(_HARMLESS_BYTES, _HIGHEST_RATIO * size):
+    if inflated(total, size):
         raise SourceModelError(
             f"{path} has {size} bytes and would unpack to {total}: no model compresses like that"
         )
     return names
+
+
+def inflated(claimed: int, size: int) -> bool:
+    """Whether a file of ``size`` bytes claims to hold more than a model's ever does."""
+    return claimed > max(_HARMLESS_BYTES, _HIGHEST_RATIO * size)
 
 
 def _unpacked(members: list[zipfile.ZipInfo]) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporter.errors import SourceModelError
-from exporter.sources.archive import check_zip, read_member
+from exporter.sources.archive import check_zip, inflated, read_member
 from exporter.sources.formats import check_start
 
 _WEIGHTS: Final = "model.weights.h5"
@@ -32,8 +32,6 @@ _TF_FUNCTIONS: Final = re.compile(
     r"(math|nn|linalg|image|signal|__operators__|bitwise)\.[\w.]+|[a-z_]+"
 )
 _NO_ARITHMETIC: Final = re.compile(r"(py_|numpy_|load|import|function|print|init|recompute).*")
-_MOST_UNPACKED: Final = 256 << 20
-_HIGHEST_RATIO: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +124,7 @@ def _check_hdf5(file: Any, path: Path) -> dict[str, Any]:
         ) from error
     if foreign:
         raise SourceModelError(f"{path} takes {foreign[0]!r} from another file: save it as one")
-    if claimed > max(_MOST_UNPACKED, _HIGHEST_RATIO * path.stat().st_size):
+    if inflated(claimed, path.stat().st_size):
         raise SourceModelError(
             f"{path} has {path.stat().st_size} bytes and claims {claimed} of weights: no model "
             "compresses like that"
@@ -134,9 +132,11 @@ def _check_hdf5(file: Any, path: Path) -> dict[str, Any]:
     return attributes
 
 
-def forbidden(config: Any) -> str | None:
+def forbidden(config: Mapping[str, Any]) -> str | None:
     """What in a model's description could run code of the file's choice; None when nothing can."""
-    return next(_suspicious(config), None)
+    # What the model was trained with is not loaded; that of models within it would be.
+    loaded = {key: value for key, value in config.items() if key != "compile_config"}
+    return next(_suspicious(loaded), None)
 
 
 def _suspicious(value: Any) -> Iterator[str]:
@@ -163,7 +163,5 @@ def _suspicious(value: Any) -> Iterator[str]:
         function = str(config.get("function"))
         if not _TF_FUNCTIONS.fullmatch(function) or _NO_ARITHMETIC.fullmatch(function):
             yield f"the TensorFlow function {function!r}"
-    for key, one in value.items():
-        # What a model was trained with is not loaded.
-        if key not in ("compile_config", "build_config"):
-            yield from _suspicious(one)
+    for one in value.values():
+        yield from _suspicious(one)

@@ -20,12 +20,16 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadSource:
-    """A source model and the form in which it goes on: ``onnx`` (an `onnx.ModelProto`), or
-    ``function`` (a `tf_function.FixedFunction`)."""
+    """A source model and the form in which it goes on.
+
+    Either ``onnx`` (an `onnx.ModelProto`) or ``function`` (a `tf_function.FixedFunction`).
+    ``notes`` tell of the user's choices about it.
+    """
 
     source: SourceModel
     onnx: Any = None
     function: Any = None
+    notes: tuple[str, ...] = ()
 
 
 def read(
@@ -41,8 +45,11 @@ def read(
         raise SourceModelError(f"{path} is a finished .tflite, not a source model")
     if signature is not None and kind != "saved-model":
         raise SourceModelError(f"--signature is for SavedModels; {path.name} has one function only")
+    notes = [f"signature {signature}"] if signature else []
+    notes += [f"code in {path.name} was trusted"] if trust else []
     try:
-        return _read(path, kind, shapes, signature, trust, scratch)
+        found = _read(path, kind, shapes, signature, trust, scratch)
+        return replace(found, notes=tuple(notes))
     except (ExporterError, OSError, MemoryError):
         raise
     except Exception as error:
@@ -82,6 +89,7 @@ def _read_torch(
     torch_source.to_onnx(loaded, shapes, exported)
     model = onnx_source.load(exported)
     described = onnx_source.describe(exported, model, shapes)
+    exported.unlink()
     return ReadSource(
         replace(_named(described, path, kind, trust), runtime="torch"),
         onnx=model,

@@ -9,19 +9,22 @@ plain loading of tensors needs: everything here names the first thing that goes 
 from __future__ import annotations
 
 import ast
+import io
 import json
 import pickletools
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Literal
+from typing import IO, Any, Final, Literal
 
 from exporter.errors import SourceModelError
 from exporter.sources.archive import read_member
 
 TorchKind = Literal["exported-program", "torchscript", "pickled-module", "weights"]
 
+# A magic number, a version, the machine, and the object; its tensors' bytes follow.
+_LEGACY_PICKLES: Final = 4
 # Members that torch.export.load hands to a pickle loader of its own, or to dlopen.
 _FOREIGN: Final = (
     ("custom_obj_", "a custom object, which is unpickled"),
@@ -67,16 +70,19 @@ def kind_of(path: Path, members: Mapping[str, int]) -> TorchKind:
     pickles = [name for name in members if PurePosixPath(name).name == "data.pkl"]
     if len(pickles) != 1:
         raise SourceModelError(f"{path} is a zip archive, but nothing that torch.save wrote")
-    return "weights" if not _classes(read_member(path, pickles[0])) else "pickled-module"
+    found = _classes(io.BytesIO(read_member(path, pickles[0])))
+    return "pickled-module" if found else "weights"
 
 
 def kind_of_pickle(path: Path) -> TorchKind:
-    """The same for the bare pickle that torch.save wrote before version 1.6."""
-    return "weights" if not _classes(path.read_bytes()) else "pickled-module"
+    """The same for the bare pickles that torch.save wrote before version 1.6."""
+    with path.open("rb") as stream:
+        found = [name for _ in range(_LEGACY_PICKLES) for name in _classes(stream)]
+    return "pickled-module" if found else "weights"
 
 
-def _classes(data: bytes) -> list[str]:
-    """Classes and functions that unpickling ``data`` would call, tensors' own aside."""
+def _classes(data: IO[bytes]) -> list[str]:
+    """Classes and functions that the next pickle of ``data`` would call, tensors' own aside."""
     found: list[str] = []
     strings: list[str] = []
     try:
@@ -87,10 +93,8 @@ def _classes(data: bytes) -> list[str]:
                 found.append(".".join(strings[-2:]))
             elif isinstance(argument, str):
                 strings.append(argument)
-    except (ValueError, IndexError, UnicodeDecodeError):
-        # Where a legacy file goes on behind its first pickles there is no pickle any more.
-        if not found:
-            return ["?"]
+    except (ValueError, IndexError, OverflowError):
+        return [*found, "an unreadable pickle"]
     plain = re.compile(r"torch(\.storage|\._utils|\._tensor)?\.\w+|collections\.OrderedDict")
     return [name for name in found if not plain.fullmatch(name)]
 

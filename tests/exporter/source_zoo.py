@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from exporter.client import ExportWorker
 
 
 def _make(module: str, folder: Path) -> Path:
@@ -30,3 +33,10 @@ def torch_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def keras_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _make("keras_zoo", tmp_path_factory.mktemp("keras_zoo"))
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExportWorker]:
+    """One process for a whole module: it imports its framework once."""
+    with ExportWorker(tmp_path_factory.mktemp("reader") / "log.txt") as worker:
+        yield worker

@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,6 @@ from exporter.client import ExportWorker
 from exporter.errors import SourceModelError
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExportWorker]:
-    """One process for all: it imports TensorFlow once."""
-    with ExportWorker(tmp_path_factory.mktemp("reader") / "log.txt") as worker:
-        yield worker
 
 
 def test_keras_keeps_names_layout_and_tables(reader: ExportWorker, keras_models: Path) -> None:

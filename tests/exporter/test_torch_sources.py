@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,6 @@ from exporter.client import ExportWorker
 from exporter.errors import ConversionError, SourceModelError
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExportWorker]:
-    """One process for all: it imports PyTorch once."""
-    with ExportWorker(tmp_path_factory.mktemp("reader") / "log.txt") as worker:
-        yield worker
 
 
 def test_programs_keep_the_names_of_their_module(reader: ExportWorker, torch_models: Path) -> None:
