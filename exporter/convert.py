@@ -47,10 +47,11 @@ def convert(source: SourceModel, model: Any, scratch: Path) -> Converted:
     )
     safe_inputs = [to_safe[spec.name] for spec in source.inputs]
     safe_outputs = [value.name for value in prepared.graph.output]
-    steps = _recurrent_steps(prepared)
-    unroll = worth_unrolling(steps)
+    recurrent = _recurrent_steps(prepared)
+    unroll = worth_unrolling(list(recurrent.values()))
     if unroll:
-        notes = (*notes, f"{len(steps)} recurrent layers are written out step by step")
+        listed = ", ".join(to_source.get(name, name) for name in recurrent)
+        notes = (*notes, f"recurrent layers are written out step by step: {listed}")
     keras_model = _run_onnx2tf(prepared, safe_inputs, scratch, to_source, unroll)
     by_name = {tensor.name.split(":")[0]: tensor for tensor in keras_model.inputs}
     if set(by_name) != set(safe_inputs):
@@ -175,18 +176,18 @@ def _rename(model: Any) -> tuple[dict[str, str], dict[str, str]]:
     return to_safe, {safe_name: name for name, safe_name in to_safe.items()}
 
 
-def _recurrent_steps(model: Any) -> list[int]:
-    """The number of steps of each recurrent layer; 0 where it is not known."""
+def _recurrent_steps(model: Any) -> dict[str, int]:
+    """The number of steps of each recurrent layer, by its first output; 0 where it is not known."""
     graph = model.graph
     shapes = {
         value.name: [int(dim.dim_value) for dim in value.type.tensor_type.shape.dim]
         for value in (*graph.input, *graph.value_info)
     }
-    return [
-        (shapes.get(node.input[0]) or [0])[0]
+    return {
+        next(filter(None, node.output)): (shapes.get(node.input[0]) or [0])[0]
         for node in graph.node
         if node.op_type in ("GRU", "LSTM", "RNN")
-    ]
+    }
 
 
 def _run_onnx2tf(

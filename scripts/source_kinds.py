@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -41,7 +40,7 @@ _CONVOLUTIONS: Final = ((0, 1, True), (3, 1, False), (5, 2, False), (7, 1, False
 _HEAD: Final = 11
 _HEADER: Final = (
     "source", "runs in", "by way of", "float error", "int8 same answer", "accuracy",
-    "int8 accuracy", "seconds",
+    "int8 accuracy",
 )  # fmt: skip
 
 
@@ -162,10 +161,8 @@ def row(kind: str, folder: Path) -> list[str]:
     steps = "scale=1/255,layout=NHWC" if way == "–" else "scale=1/255"
     data = InputRequest(inputs=_DIGITS / "heldout.npz", preprocess=Preprocess.parse(steps))
     shapes = {"input": (1, 1, _SIDE, _SIDE)} if kind == "TorchScript .pt" else {}
-    started = time.monotonic()
     request = TestRequest(model, shapes=shapes, data=data, running=Running(device="none"))
     report = export_and_test(request, folder / "run").report
-    seconds = time.monotonic() - started
     conversion, compression = report["pairs"][:2]
     error = max(one["max_abs_error"] for one in conversion["comparison"]["outputs"])
     same = compression["comparison"]["classifications"][0]["top_1"]
@@ -178,7 +175,6 @@ def row(kind: str, folder: Path) -> list[str]:
         f"{same['successes']} of {same['trials']}",
         _share(right["reference"]),
         _share(right["candidate"]),
-        f"{seconds:.0f}",
     ]
 
 

@@ -83,10 +83,11 @@ def _read_torch(
     path: Path, kind: SourceFormat, shapes: Shapes, trust: bool, scratch: Path
 ) -> ReadSource:
     from exporter.sources import torch as torch_source
+    from exporter.sources import torch_onnx
 
     loaded = torch_source.load(path, trust)
     exported = scratch / _EXPORTED_NAME
-    torch_source.to_onnx(loaded, shapes, exported)
+    torch_onnx.to_onnx(loaded, shapes, exported)
     model = onnx_source.load(exported)
     described = onnx_source.describe(exported, model, shapes)
     exported.unlink()

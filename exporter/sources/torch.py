@@ -1,14 +1,13 @@
 """PyTorch models: exported programs, TorchScript, and trusted pickled modules.
 
-Imported by child processes only: by the worker, which turns them into ONNX, and by the source rung,
-which runs them as they are.
+Imported by child processes only: by the worker, which turns them into ONNX (`torch_onnx`), and by
+the source rung, which runs them as they are.
 """
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-import itertools
 import os
 import pickle
 import re
@@ -21,15 +20,11 @@ from typing import Any, Final
 import numpy as np
 
 from exporter.artifact import Array
-from exporter.errors import ConversionError, SourceModelError
-from exporter.sources import shapes as fixed
+from exporter.errors import SourceModelError
 from exporter.sources import torch_code
 from exporter.sources.archive import check_zip
 
 _TRUST: Final = "if you trust whoever made the file, give --trust"
-# Tried in turn for models that do not say which type their inputs have.
-_GUESSED_DTYPES: Final = ("float32", "int64")
-_MOST_GUESSED_INPUTS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,12 +61,12 @@ def load(path: Path, trust: bool = False) -> TorchModel:
     """
     _require_torch(path)
     kind = _kind(path)
-    with _quiet():
+    with quiet():
         match kind:
             case "exported-program":
                 return _load_program(path, trust)
             case "torchscript":
-                return _load_script(path)
+                return _load_script(path, trust)
             case "pickled-module":
                 return _load_module(path, trust)
     raise SourceModelError(
@@ -107,7 +102,7 @@ def _require_torch(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """PyTorch warns a user's model about everything; what matters is raised."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -129,7 +124,8 @@ def _only_weights() -> Iterator[None]:
             os.environ[name] = before
 
 
-def _line(error: BaseException) -> str:
+def line(error: BaseException) -> str:
+    """PyTorch's many-coloured, many-lined messages as one plain line."""
     plain = re.sub(r"\x1b\[[\d;]*m", "", str(error))
     return " ".join(plain.split())[:300] or type(error).__name__
 
@@ -154,10 +150,10 @@ def _load_program(path: Path, trust: bool) -> TorchModel:
     except Exception as error:
         raise SourceModelError(
             f"{path} is not an exported program that PyTorch {torch.__version__} reads, or it is "
-            f"damaged: {_line(error)}; export it again with this version"
+            f"damaged: {line(error)}; export it again with this version"
         ) from error
     changed = program.run_decompositions({}).graph_signature
-    _refuse_state(path, list(changed.buffers_to_mutate.values()))
+    refuse_state(path, list(changed.buffers_to_mutate.values()))
     for value in program.graph_signature.user_inputs:
         if not isinstance(value, str):
             raise SourceModelError(
@@ -175,7 +171,8 @@ def _load_program(path: Path, trust: bool) -> TorchModel:
     return TorchModel(path, "exported-program", names, call, program, module)
 
 
-def _refuse_state(path: Path, changed: list[str]) -> None:
+def refuse_state(path: Path, changed: list[str]) -> None:
+    """Raises `SourceModelError` when a model changes any of its own buffers."""
     if changed:
         raise SourceModelError(
             f"{path} changes its own {', '.join(changed)} with every call: devdiff runs each "
@@ -184,16 +181,22 @@ def _refuse_state(path: Path, changed: list[str]) -> None:
         )
 
 
-def _load_script(path: Path) -> TorchModel:
+def _load_script(path: Path, trust: bool) -> TorchModel:
     import torch
 
+    found = None if trust else torch_code.script_forbidden(path, check_zip(path, "TorchScript"))
+    if found:
+        raise SourceModelError(
+            f"{path} reaches for files or code outside PyTorch ({found}): it is not opened; "
+            f"{_TRUST}"
+        )
     try:
         script = torch.jit.load(path, map_location="cpu").eval()
         arguments = script.forward.schema.arguments[1:]
     except Exception as error:
         raise SourceModelError(
             f"{path} is not a TorchScript model that PyTorch {torch.__version__} reads, or it is "
-            f"damaged: {_line(error)}"
+            f"damaged: {line(error)}"
         ) from error
     others = [a.name for a in arguments if str(a.type) != "Tensor" and not a.has_default_value()]
     if others:
@@ -216,11 +219,11 @@ def _load_module(path: Path, trust: bool) -> TorchModel:
         module = torch.load(path, map_location="cpu", weights_only=False)
     except (ImportError, AttributeError) as error:
         raise SourceModelError(
-            f"{path} needs the code of its module: {_line(error)}; put the folder it lies in on "
+            f"{path} needs the code of its module: {line(error)}; put the folder it lies in on "
             "PYTHONPATH"
         ) from error
     except Exception as error:
-        raise SourceModelError(f"{path} cannot be unpickled: {_line(error)}") from error
+        raise SourceModelError(f"{path} cannot be unpickled: {line(error)}") from error
     if not isinstance(module, torch.nn.Module):
         raise SourceModelError(f"{path} holds a {type(module).__name__}, not an nn.Module")
     module.eval()
@@ -252,128 +255,3 @@ def named_outputs(result: Any) -> dict[str, Any]:
             raise SourceModelError(f"output {name} is a {type(value).__name__}, not a tensor")
         found[f"output_{name}" if name[0].isdigit() else name] = value
     return found
-
-
-def example_inputs(model: TorchModel, chosen: Mapping[str, tuple[int, ...]]) -> tuple[Any, ...]:
-    """Zeros that a model without declared inputs accepts, of the shapes the user chose.
-
-    The types are found by trying float32 and int64. Raises `SourceModelError` when a shape is
-    missing, or the model runs with no types.
-    """
-    import torch
-
-    fixed.check_names(chosen, model.input_names)
-    missing = [name for name in model.input_names if name not in chosen]
-    if missing:
-        raise SourceModelError(
-            f"{model.path} does not say which shape its input {', '.join(missing)} has: give "
-            f"--shape {' '.join(f'{name}:1,3,224,224' for name in missing)}"
-        )
-    reason: Exception | None = None
-    count = len(model.input_names)
-    if count > _MOST_GUESSED_INPUTS:
-        raise SourceModelError(f"{model.path} has {count} inputs of unknown types: give a .pt2")
-    for dtypes in itertools.product(_GUESSED_DTYPES, repeat=count):
-        values = tuple(
-            torch.zeros(chosen[name], dtype=getattr(torch, dtype))
-            for name, dtype in zip(model.input_names, dtypes, strict=True)
-        )
-        try:
-            with torch.no_grad():
-                model.call(*values)
-        except Exception as error:
-            reason = reason or error
-        else:
-            return values
-    raise SourceModelError(
-        f"{model.path} does not run with inputs "
-        f"{', '.join(f'{name}{list(chosen[name])}' for name in model.input_names)}: "
-        f"{_line(reason) if reason else ''}; see --shape"
-    )
-
-
-def to_onnx(
-    model: TorchModel, chosen: Mapping[str, tuple[int, ...]], path: Path
-) -> tuple[str, ...]:
-    """Write the model as ONNX to ``path``; the names of its outputs.
-
-    Raises `SourceModelError` when inputs are missing, `ConversionError` when torch.onnx cannot
-    export it.
-    """
-    with _quiet():
-        if model.program is not None:
-            return _program_to_onnx(model, path)
-        values = example_inputs(model, chosen)
-        if model.kind == "torchscript":
-            return _script_to_onnx(model, values, path)
-        return _program_to_onnx(_export(model, values), path)
-
-
-def _export(model: TorchModel, values: tuple[Any, ...]) -> TorchModel:
-    """A trusted module as an exported program."""
-    import torch
-
-    try:
-        program = torch.export.export(model.module, values)
-    except Exception as error:
-        raise ConversionError(
-            f"torch.export cannot export {model.path.name}: {_line(error)}"
-        ) from error
-    _refuse_state(
-        model.path,
-        list(program.run_decompositions({}).graph_signature.buffers_to_mutate.values()),
-    )
-    return TorchModel(model.path, model.kind, model.input_names, model.call, program, model.module)
-
-
-def _program_to_onnx(model: TorchModel, path: Path) -> tuple[str, ...]:
-    import torch
-
-    program = model.program
-    outputs = program.graph_signature.user_outputs
-    tree = torch.utils._pytree.tree_unflatten(
-        [torch.zeros(()) if isinstance(name, str) else None for name in outputs],
-        program.call_spec.out_spec,
-    )
-    names = tuple(named_outputs(tree))
-    try:
-        torch.onnx.export(
-            program,
-            (),
-            path,
-            input_names=list(model.input_names),
-            output_names=list(names),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    except Exception as error:
-        raise ConversionError(_onnx_reason(model.path, error)) from error
-    return names
-
-
-def _script_to_onnx(model: TorchModel, values: tuple[Any, ...], path: Path) -> tuple[str, ...]:
-    import torch
-
-    names = tuple(named_outputs(model.call(*values)))
-    try:
-        # The newer exporter takes no TorchScript.
-        torch.onnx.export(
-            model.module,
-            values,
-            path,
-            input_names=list(model.input_names),
-            output_names=list(names),
-            dynamo=False,
-            opset_version=18,
-        )
-    except Exception as error:
-        raise ConversionError(_onnx_reason(model.path, error)) from error
-    return names
-
-
-def _onnx_reason(path: Path, error: BaseException) -> str:
-    """The innermost reason of an ONNX export that failed, without its advice."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"torch.onnx cannot export {path.name}: {type(error).__name__}: {_line(error)}"

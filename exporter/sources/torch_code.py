@@ -36,6 +36,9 @@ _TARGETS: Final = re.compile(
     r"_operator\.(getitem|add|sub|mul|truediv|floordiv|mod|pow|neg|pos|abs|and_|or_|xor|not_|invert"
     r"|eq|ne|lt|le|gt|ge|lshift|rshift)"
 )
+_SCRIPT_FILES: Final = re.compile(
+    r"\b(from_file|torch\.(save|load)|ops\.(?!aten\b|prims?\b)\w+\.\w+)"
+)
 _FILE_OPERATORS: Final = ("from_file", "save", "_load_from")
 _IMPORTING_KEYS: Final = ("__enum__", "default_factory_module")
 # Whatever could be more than a name once it stands in generated source.
@@ -115,6 +118,20 @@ def forbidden(path: Path, members: Mapping[str, int]) -> str | None:
                 found = next(_suspicious(data, ""), None)
                 if found:
                     return f"{name}: {found}"
+    return None
+
+
+def script_forbidden(path: Path, members: Mapping[str, int]) -> str | None:
+    """What in a TorchScript file reaches for files or for operators of its own; None when nothing.
+
+    Its code is TorchScript and not Python, but that has operators for files, too.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for name in members:
+            if name.endswith(".py") and "/code/" in name:
+                found = _SCRIPT_FILES.search(archive.read(name).decode(errors="replace"))
+                if found:
+                    return f"{name} calls {found[0]}"
     return None
 
 

@@ -47,10 +47,10 @@ def lookup() -> Any:
     )
 
 
-def recurrent(package: Any, stateful: bool = False) -> Any:
-    """``sequence`` [1, 6, 4] through an LSTM to two numbers."""
+def recurrent(package: Any, steps: int = 6, stateful: bool = False) -> Any:
+    """``sequence`` [1, steps, 4] through an LSTM to two numbers."""
     own = package.layers
-    sequence = package.Input((6, 4), batch_size=1, name="sequence")
+    sequence = package.Input((steps, 4), batch_size=1, name="sequence")
     return package.Model(
         sequence, own.Dense(2, name="numbers")(own.LSTM(5, stateful=stateful)(sequence))
     )
@@ -102,6 +102,7 @@ def make(folder: Path) -> None:
     lookup().save(folder / "lookup.keras")
     recurrent(keras).save(folder / "recurrent.keras")
     recurrent(tf_keras).save(folder / "older-recurrent.keras")
+    recurrent(keras, steps=300).save(folder / "long.keras")
     recurrent(keras, stateful=True).save(folder / "stateful.keras")
     image = keras.Input((None, None, 3), name="image")
     pooled = layers.GlobalAveragePooling2D(name="means")(layers.Conv2D(4, 3)(image))

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from exporting import calibration_files
 
 from exporter.client import ExportWorker
-from exporter.errors import SourceModelError
+from exporter.errors import ConversionError, SourceModelError
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +42,18 @@ def test_dynamic_axes_ask_for_a_choice(reader: ExportWorker, keras_models: Path)
     assert reader.describe(path, {"image": (1, 12, 9, 3)}).inputs[0].shape == (1, 12, 9, 3)
     with pytest.raises(SourceModelError, match="--shape names input 'picture'"):
         reader.describe(path, {"picture": (1, 12, 9, 3)})
+
+
+def test_a_loop_that_the_quantizer_dies_of_is_told_from_a_broken_machine(
+    keras_models: Path, tmp_path: Path
+) -> None:
+    with ExportWorker(tmp_path / "log.txt") as worker:
+        source = worker.describe(keras_models / "long.keras", {})
+        calibration = calibration_files(source, tmp_path, samples=2)
+        with pytest.raises(ConversionError, match=r"quantizer crashed.*--compress none"):
+            worker.export(tmp_path, ("float32", "int8"), calibration, "test", 0)
+    assert (tmp_path / "float.tflite").exists()
+    assert not (tmp_path / "manifest.json").exists()
 
 
 def test_every_file_of_a_folder_is_hashed(

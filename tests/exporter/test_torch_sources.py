@@ -55,6 +55,8 @@ def test_weights_without_a_model_are_named(
 def test_a_model_that_changes_itself_is_refused(reader: ExportWorker, torch_models: Path) -> None:
     with pytest.raises(SourceModelError, match="changes its own count with every call"):
         reader.describe(torch_models / "counting.pt2", {})
+    with pytest.raises(SourceModelError, match="changes its own count with every call"):
+        reader.describe(torch_models / "counting.pt", {"x": (1, 4)})
 
 
 def test_what_onnx_lacks_is_named(reader: ExportWorker, torch_models: Path) -> None:
@@ -69,6 +71,7 @@ def test_what_onnx_lacks_is_named(reader: ExportWorker, torch_models: Path) -> N
         ("planted.pt", "is a pickled module"),
         ("planted-old.pth", "is a pickled module"),
         ("planted-inputs.pt2", "a pickle in it holds more than tensors"),
+        ("mapping.pt", "calls from_file"),
         ("planted-object.pt2", "a custom object, which is unpickled"),
         ("planted-size.pt2", "the expression"),
         ("planted-operator.pt2", r"the operator 'torch\.hub\.load'"),
@@ -81,6 +84,7 @@ def test_code_in_a_file_does_not_run(
     with pytest.raises(SourceModelError, match=f"{reason}.*--trust"):
         reader.describe(torch_models / name, {})
     assert not (torch_models / "planted").exists()
+    assert not (torch_models / "mapped").exists()
 
 
 def test_trust_lets_it_run(torch_models: Path, tmp_path: Path) -> None:

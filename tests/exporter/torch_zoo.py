@@ -87,6 +87,17 @@ class Counting(nn.Module):  # type: ignore[misc]
         return x + self.count
 
 
+class Mapping(nn.Module):  # type: ignore[misc]
+    """Makes a file and takes it for a tensor."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.from_file(self.path, shared=True, size=4, dtype=torch.float32)
+
+
 class Sorting(nn.Module):  # type: ignore[misc]
     """Uses an operator that has no counterpart in ONNX."""
 
@@ -122,6 +133,10 @@ def make(folder: Path) -> None:
     write_program(zoo.Counting(), [extra], folder / "counting.pt2")
     write_program(zoo.Sorting(), [torch.randn(3, 3)], folder / "sorting.pt2")
     torch.jit.trace(zoo.Pair().eval(), (ids, extra)).save(folder / "script.pt")
+    torch.jit.trace(zoo.Counting(), extra, check_trace=False).save(folder / "counting.pt")
+    mapped = torch.jit.trace(zoo.Mapping(str(folder / "mapped")), extra, check_trace=False)
+    (folder / "mapped").unlink()
+    mapped.save(folder / "mapping.pt")
     torch.save(lookup, folder / "module.pth")
     torch.save(lookup.state_dict(), folder / "weights.pth")
     torch.save(lookup.state_dict(), folder / "old.pth", _use_new_zipfile_serialization=False)
