@@ -152,8 +152,7 @@ def _load_program(path: Path, trust: bool) -> TorchModel:
             f"{path} is not an exported program that PyTorch {torch.__version__} reads, or it is "
             f"damaged: {line(error)}; export it again with this version"
         ) from error
-    changed = program.run_decompositions({}).graph_signature
-    refuse_state(path, list(changed.buffers_to_mutate.values()))
+    refuse_state(path, changed_buffers(program))
     for value in program.graph_signature.user_inputs:
         if not isinstance(value, str):
             raise SourceModelError(
@@ -169,6 +168,16 @@ def _load_program(path: Path, trust: bool) -> TorchModel:
         return module(*positional, **keywords)
 
     return TorchModel(path, "exported-program", names, call, program, module)
+
+
+def changed_buffers(program: Any) -> list[str]:
+    """Names of the buffers that a program changes when it is called."""
+    try:
+        functional = program.run_decompositions({})
+    except Exception:
+        # Then it cannot become ONNX either, and that says why.
+        return []
+    return list(functional.graph_signature.buffers_to_mutate.values())
 
 
 def refuse_state(path: Path, changed: list[str]) -> None:

@@ -55,9 +55,14 @@ _FUNCTIONS: Final = frozenset({
     "IsNonOverlappingAndDenseIndicator", "LShift", "Le", "LessThan", "Lt", "Max", "Min", "Mod",
     "ModularIndexing", "Mul", "Ne", "Not", "Or", "PowByNatural", "Pow", "PythonMod", "RShift",
     "Rational", "RoundToInt", "StrictGreaterThan", "StrictLessThan", "Symbol", "ToFloat",
-    "TruncToFloat", "TruncToInt", "Unequality", "Where", "ceiling", "floor",
+    "TruncToFloat", "TruncToInt", "Unequality", "Where", "abs", "bool", "ceiling", "float",
+    "floor", "int", "len", "max", "min", "pow", "round",
 })  # fmt: skip
-_METHODS: Final = frozenset({"size", "stride", "storage_offset", "isnan", "inf", "item", "dim"})
+_METHODS: Final = frozenset({
+    "ceil", "dim", "floor", "inf", "isnan", "item", "ndim", "numel", "shape", "size", "sqrt",
+    "storage_offset", "stride", "sym_float", "sym_int", "sym_ite", "sym_max", "sym_min", "sym_not",
+    "trunc",
+})  # fmt: skip
 
 
 def kind_of(path: Path, members: Mapping[str, int]) -> TorchKind:

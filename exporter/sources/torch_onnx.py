@@ -10,7 +10,14 @@ from typing import Any, Final
 
 from exporter.errors import ConversionError, SourceModelError
 from exporter.sources import shapes as fixed
-from exporter.sources.torch import TorchModel, line, named_outputs, quiet, refuse_state
+from exporter.sources.torch import (
+    TorchModel,
+    changed_buffers,
+    line,
+    named_outputs,
+    quiet,
+    refuse_state,
+)
 
 # Tried in turn for models that do not say which type their inputs have.
 _GUESSED_DTYPES: Final = ("float32", "int64")
@@ -82,10 +89,7 @@ def _export(model: TorchModel, values: tuple[Any, ...]) -> TorchModel:
         raise ConversionError(
             f"torch.export cannot export {model.path.name}: {line(error)}"
         ) from error
-    refuse_state(
-        model.path,
-        list(program.run_decompositions({}).graph_signature.buffers_to_mutate.values()),
-    )
+    refuse_state(model.path, changed_buffers(program))
     return replace(model, program=program)
 
 
