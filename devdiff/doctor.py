@@ -16,7 +16,8 @@ from device_runner.errors import DeviceRunnerError
 
 _PACKAGES: Final = (
     ("onnx2tf", "1.29.24", "converting ONNX"),
-    ("tensorflow", "2.19.0", "converting and quantizing"),
+    ("tensorflow", "2.19.0", "converting and quantizing; SavedModel sources"),
+    ("keras", None, "Keras sources"),
     ("onnx", "1.19.1", "reading source models"),
     ("onnxsim", None, "folding constants before conversion"),
     ("onnxruntime", "1.23.0", "the source rung"),
@@ -25,7 +26,8 @@ _PACKAGES: Final = (
 )
 _OPTIONAL_PACKAGES: Final = (
     ("tflite-runtime", "2.14.0", "--host-runtime tflite-runtime"),
-    ("torch", None, "remaking the shipped digits model (scripts/train_digits.py)"),
+    ("torch", "2.13.0", "PyTorch sources, and the scan"),
+    ("onnxscript", "0.7.2", "PyTorch sources"),
 )
 
 

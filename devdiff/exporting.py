@@ -17,11 +17,12 @@ from devdiff.events import Events, Silent
 from devdiff.judging import JudgedPair, check_names, judge_pairs
 from devdiff.settings import DEFAULT_GATES, Gates
 from devdiff.verdict import Verdict, combine
-from device_runner.host import SOURCE_RUNNER, HostRunner
+from device_runner.host import HostRunner
 from exporter.client import ExportWorker
 from exporter.compression import INT8_ONLY, Compression
 from exporter.manifest import EXPORTED_NAMES, MANIFEST_NAME, Manifest
 from exporter.recipe import FLOAT32
+from exporter.sources.formats import format_of
 
 CHECKED_SAMPLES: Final = 20
 _WORK_NAME: Final = ".devdiff-export"
@@ -36,6 +37,8 @@ class ExportRequest:
 
     model: Path
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    signature: str | None = None
+    trust: bool = False
     data: InputRequest = data.SYNTHETIC
     compression: Compression = INT8_ONLY
     full: bool = False
@@ -78,8 +81,9 @@ def export_model(
     """
     events = events or Silent()
     subject.check_paths(request.model)
-    if request.model.suffix != ".onnx":
-        raise UsageError(f"{request.model} is finished already: give a source model (.onnx)")
+    if format_of(request.model) is None:
+        raise UsageError(f"{request.model} is finished already: give a source model")
+    subject.check_compression(request.model, request.compression)
     out.mkdir(parents=True, exist_ok=True)
     _clear(out)
     work = out / _WORK_NAME
@@ -90,7 +94,13 @@ def export_model(
         log.unlink(missing_ok=True)
         events.phase("reading the model")
         with contextlib.nullcontext(worker) if worker else ExportWorker(log) as worker:
-            read = subject.read(worker, request.model, shapes=request.shapes)
+            read = subject.read(
+                worker,
+                request.model,
+                shapes=request.shapes,
+                signature=request.signature,
+                trust=request.trust,
+            )
             check_names(read.output_names, request.gates)
             events.phase("preparing inputs")
             samples = data.prepare(
@@ -157,7 +167,11 @@ def _check(
     artifact = manifest.artifact(out, "float32", pruned is not None)
     assert read.source is not None
     source = ladder.source_rung(
-        read.source.path, read.source.sha256, artifact.inputs, artifact.outputs, SOURCE_RUNNER
+        read.source.path,
+        read.source.sha256,
+        artifact.inputs,
+        artifact.outputs,
+        subject.source_runner(read.source),
     )
     recipe = replace(FLOAT32, pruning=pruned.pruning if pruned else None)
     rungs = [ladder.artifact_rung("float", artifact, recipe, HostRunner())]

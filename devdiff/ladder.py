@@ -15,6 +15,7 @@ from devdiff.data.inputs import InputSet
 from devdiff.errors import RunDirectoryError
 from devdiff.rundir import read_json, write_json
 from device_runner.errors import DeviceRunnerError
+from device_runner.host import SOURCE_RUNNER
 from device_runner.pack import PackTensor
 from device_runner.results import ResultReader
 from device_runner.runner import Job, Runner
@@ -158,9 +159,14 @@ def source_rung(
 
 
 def pruned_rung(source: Rung, path: Path, pruned: PrunedSource) -> Rung:
-    """The source with its weights pruned, run as the source is."""
+    """The source with its weights pruned, which is ONNX wherever the source came from."""
     return replace(
-        source, name="pruned", model=path, sha256=pruned.sha256, pruning=str(pruned.pruning)
+        source,
+        name="pruned",
+        model=path,
+        sha256=pruned.sha256,
+        pruning=str(pruned.pruning),
+        runner=SOURCE_RUNNER,
     )
 
 

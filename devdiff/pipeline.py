@@ -27,9 +27,9 @@ from devdiff.scan.scan import scan
 from devdiff.scan.scanned import Scanned, ScanSettings
 from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
 from devdiff.subject import Subject
-from device_runner.host import SOURCE_RUNNER, HostRunner
+from device_runner.host import HostRunner
 from device_runner.runner import Runner
-from exporter.artifact import Artifact, sha256_file
+from exporter.artifact import Artifact, sha256_path
 from exporter.client import ExportWorker
 from exporter.compression import INT8_ONLY, Compression
 from exporter.errors import ArtifactError, CompressionError, SourceModelError
@@ -42,7 +42,8 @@ class TestRequest:
     """Everything that decides what a test does and allows.
 
     ``source`` and ``floating`` are the source model and the float32 artifact of a finished int8
-    ``model``; ``shapes`` fix dynamic axes. ``compression`` (None: int8) is for a source model;
+    ``model``; ``shapes`` fix dynamic axes, ``signature`` chooses one of a SavedModel's, ``trust``
+    allows code in the source's file to run. ``compression`` (None: int8) is for a source model;
     ``full`` adds the rung of its float32 artifact as it is without pruning, ``hold_out`` keeps
     calibration samples out of the test also where the compression needs none. With ``scan`` the run
     is scanned for what only the compressed model does. Unless ``gated``, what compression and
@@ -55,6 +56,8 @@ class TestRequest:
     source: Path | None = None
     floating: Path | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    signature: str | None = None
+    trust: bool = False
     compression: Compression | None = None
     full: bool = False
     hold_out: bool = False
@@ -69,10 +72,12 @@ class TestRequest:
         return {
             "devdiff": importlib.metadata.version("devdiff"),
             "files": [
-                [str(path.resolve()), sha256_file(path)] if path else None
+                [str(path.resolve()), sha256_path(path)] if path else None
                 for path in (self.model, self.source, self.floating)
             ],
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "signature": self.signature,
+            "trust": self.trust,
             "compression": asdict(self.compression or INT8_ONLY),
             "full": self.full,
             "hold_out": self.hold_out,
@@ -148,7 +153,13 @@ def export_and_test(
             else ExportWorker(run.logs / "export.log") as worker
         ):
             read = subject.read(
-                worker, request.model, request.source, request.floating, request.shapes
+                worker,
+                request.model,
+                request.source,
+                request.floating,
+                request.shapes,
+                request.signature,
+                request.trust,
             )
             check_names(read.output_names, request.gates)
             events.phase("preparing inputs")
@@ -276,7 +287,11 @@ def _rungs(
     pruned = manifest.pruned if manifest is not None else None
     if read.source is not None:
         source = ladder.source_rung(
-            read.source.path, read.source.sha256, main[0].inputs, main[0].outputs, SOURCE_RUNNER
+            read.source.path,
+            read.source.sha256,
+            main[0].inputs,
+            main[0].outputs,
+            subject.source_runner(read.source),
         )
         main.insert(0, source)
         if manifest is not None and pruned is not None:
@@ -302,7 +317,7 @@ def _check_scannable(request: TestRequest, compression: Compression) -> None:
         raise UsageError(
             "a scan holds a compressed model beside its full one: give a source model and how it "
             "is compressed (--compress), or with a finished int8 .tflite its --float .tflite or "
-            "its --source .onnx"
+            "its --source model"
         )
 
 

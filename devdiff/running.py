@@ -20,12 +20,13 @@ from devdiff.ladder import Pair, Rung, RungResult, Step
 from devdiff.rundir import read_json, write_json
 from devdiff.settings import Gates
 from device_runner.errors import RunnerError
-from device_runner.host import HostRunner
+from device_runner.host import DISTRIBUTIONS, SOURCE_RUNTIMES, HostRunner
 from device_runner.local import LocalRunner
 from device_runner.runner import Runner
 from exporter.artifact import sha256_file
 from exporter.client import ExportWorker
 from exporter.manifest import binding_from_json
+from exporter.sources.formats import format_of
 
 SCHEMA_VERSION: Final = 1
 _RECORD: Final = "run.json"
@@ -38,6 +39,8 @@ class RunRequest:
 
     model: Path
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    signature: str | None = None
+    trust: bool = False
     data: InputRequest = data.SYNTHETIC
     on: str | None = None
     runtime: str | None = None
@@ -54,7 +57,7 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
     """
     events = events or Silent()
     subject.check_paths(request.model)
-    runner = _runner(request)
+    _check_runner(request)
     if out.exists() and any(out.iterdir()) and not (out / _RECORD).exists():
         raise UsageError(f"{out} holds something else already: give an empty folder as --out")
     shutil.rmtree(out, ignore_errors=True)
@@ -64,7 +67,14 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
     try:
         events.phase("reading the model")
         with ExportWorker(log) as worker:
-            read = subject.read(worker, request.model, shapes=request.shapes)
+            read = subject.read(
+                worker,
+                request.model,
+                shapes=request.shapes,
+                signature=request.signature,
+                trust=request.trust,
+            )
+        runner = _runner(request, read)
         events.phase("preparing inputs")
         samples = data.prepare(
             request.data,
@@ -104,17 +114,27 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
     return record
 
 
-def _runner(request: RunRequest) -> Runner:
+def _check_runner(request: RunRequest) -> None:
+    """Raises `UsageError` when ``--on`` names no place where such a file runs."""
+    if request.on is None:
+        return
+    places = SOURCE_RUNTIMES if format_of(request.model) is not None else (*DISTRIBUTIONS, "local")
+    if request.on.partition(":")[0] not in places:
+        raise UsageError(
+            f"{request.model.name} does not run on {request.on}: see devdiff run --help"
+        )
+
+
+def _runner(request: RunRequest, read: subject.Subject) -> Runner:
     """The runner of ``--on``. Raises `UsageError` when it cannot run such a file."""
-    onnx = request.model.suffix == ".onnx"
-    on = request.on or ("onnxruntime" if onnx else "litert")
-    if onnx != (on == "onnxruntime"):
-        raise UsageError(f"{request.model.name} does not run on {on}: see devdiff run --help")
-    if onnx:
-        return HostRunner("onnxruntime", threads=request.threads)
-    if on == "local":
+    if read.source is not None:
+        runner = subject.source_runner(read.source, request.threads)
+        if request.on not in (None, runner.name):
+            raise UsageError(f"{read.model.name} runs on {runner.name}, not on {request.on}")
+        return runner
+    if request.on == "local":
         return LocalRunner(request.runtime, request.delegate, request.threads)
-    return HostRunner.parse(on, request.threads)
+    return HostRunner.parse(request.on or "litert", request.threads)
 
 
 def _rung(read: subject.Subject, runner: Runner) -> Rung:

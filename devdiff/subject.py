@@ -8,6 +8,7 @@ from pathlib import Path
 
 from devdiff.data.inputs import InputSet
 from devdiff.errors import UsageError
+from device_runner.host import SourceRunner
 from exporter.artifact import Artifact, TensorSpec
 from exporter.client import ExportWorker
 from exporter.compression import INT8_ONLY, Compression
@@ -15,6 +16,7 @@ from exporter.errors import ArtifactError
 from exporter.manifest import ArtifactRecord, Manifest, SourceModel, bind
 from exporter.match import match_to_source
 from exporter.recipe import FLOAT32
+from exporter.sources.formats import THROUGH_ONNX, format_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +60,16 @@ class Subject:
 
 
 def check_paths(model: Path, source: Path | None = None, floating: Path | None = None) -> None:
-    """A first look that needs no framework. Raises `UsageError`."""
+    """A first look that needs no framework. Raises `UsageError` or `SourceModelError`."""
     for path in filter(None, (model, source, floating)):
         if not path.exists():
             raise UsageError(f"{path} does not exist")
-        if not path.is_file():
-            raise UsageError(f"{path} is not a file: name an .onnx or a .tflite")
-    if model.suffix not in (".onnx", ".tflite"):
-        raise UsageError(f"{model}: devdiff takes .onnx and .tflite models, not {model.suffix!r}")
-    finished = model.suffix == ".tflite"
-    if source is not None and (not finished or source.suffix != ".onnx"):
-        raise UsageError("--source names the .onnx that a finished .tflite MODEL was made from")
-    if floating is not None and (not finished or floating.suffix != ".tflite"):
+    finished = format_of(model) is None
+    if source is not None and (not finished or format_of(source) is None):
+        raise UsageError(
+            "--source names the source model that a finished .tflite MODEL was made from"
+        )
+    if floating is not None and (not finished or format_of(floating) is not None):
         raise UsageError("--float names the float32 .tflite that an int8 .tflite MODEL belongs to")
 
 
@@ -79,19 +79,23 @@ def read(
     source: Path | None = None,
     floating: Path | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    signature: str | None = None,
+    trust: bool = False,
 ) -> Subject:
     """Read the model, and what is named beside a .tflite, in the worker.
 
+    ``shapes``, ``signature`` and ``trust`` are about the source model, as `ExportWorker.describe`
+    takes them.
     Raises `SourceModelError` or `ArtifactError` when a file is damaged, or they do not match.
     """
     shapes = shapes or {}
     check_paths(model, source, floating)
-    if model.suffix == ".onnx":
-        read = worker.describe(model, shapes)
+    if format_of(model) is not None:
+        read = worker.describe(model, shapes, signature, trust)
         return Subject(model, read.sha256, read, (), read.inputs, read.index_limits)
     if shapes and source is None:
         raise UsageError("--shape is for models with dynamic axes; a .tflite has fixed ones")
-    described = worker.describe(source, shapes) if source is not None else None
+    described = worker.describe(source, shapes, signature, trust) if source is not None else None
     given = [path for path in (floating, model) if path is not None]
     finished = tuple(Finished(path, _read_finished(worker, path, described)) for path in given)
     precisions = [one.record.recipe.precision for one in finished]
@@ -121,9 +125,14 @@ def _exported(folder: Path, sha256: str, source: SourceModel | None) -> Artifact
         manifest = Manifest.load(folder)
     except ArtifactError:
         return None
-    if source is not None and source.sha256 not in manifest.source_files.values():
+    if source is not None and set(source.files.values()) != set(manifest.source_files.values()):
         return None
     return next((record for record in manifest.artifacts if record.sha256 == sha256), None)
+
+
+def source_runner(source: SourceModel, threads: int = 1) -> SourceRunner:
+    """Runs a source model in the framework it comes from."""
+    return SourceRunner(source.runtime, source.signature, source.trust, threads)
 
 
 def check_compression(model: Path, compression: Compression | None) -> Compression:
@@ -131,10 +140,16 @@ def check_compression(model: Path, compression: Compression | None) -> Compressi
 
     Raises `UsageError` when one was asked for of a finished file.
     """
-    if compression is not None and model.suffix == ".tflite":
+    kind = format_of(model)
+    if compression is not None and kind is None:
         raise UsageError(
             f"--compress and --recipe are for source models: {model} is finished, and is tested "
             "as it is"
+        )
+    if compression is not None and compression.pruning and kind not in THROUGH_ONNX:
+        raise UsageError(
+            f"--compress {compression}: weights are pruned in ONNX, and {model} is converted "
+            "without it; prune it in its own framework, or export it to ONNX first"
         )
     return compression or INT8_ONLY
 

@@ -1,4 +1,4 @@
-"""Runners on this machine: the source model in onnxruntime, artifacts in Python interpreters."""
+"""Runners on this machine: source models in their frameworks, artifacts in Python interpreters."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from device_runner.runner import Job, Outcome
 Kernels = Literal["xnnpack", "builtin", "reference"]
 KERNELS: Final[tuple[Kernels, ...]] = ("xnnpack", "builtin", "reference")
 
+SOURCE_RUNTIMES: Final = ("onnxruntime", "torch", "keras", "tf-keras", "tensorflow")
 DISTRIBUTIONS: Final[Mapping[str, str]] = {
     "litert": "ai-edge-litert",
     "tflite-runtime": "tflite-runtime",
     "tensorflow": "tensorflow",
-    "onnxruntime": "onnxruntime",
 }
 _ENVIRONMENT: Final = {
     "CUDA_VISIBLE_DEVICES": "-1",
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "TF_ENABLE_ONEDNN_OPTS": "0",
+    # Keras 2, which onnx2tf needs as well, stands beside Keras 3.
+    "TF_USE_LEGACY_KERAS": "1",
 }
 
 
@@ -33,9 +35,8 @@ _ENVIRONMENT: Final = {
 class HostRunner:
     """An interpreter in a child process of its own.
 
-    ``runtime`` is ``litert``, ``tflite-runtime``, ``tensorflow`` or, for ONNX, ``onnxruntime``.
-    ``kernels`` chooses TensorFlow Lite's kernels: with the XNNPACK delegate, the optimized builtin
-    ones, or the reference ones.
+    ``runtime`` is ``litert``, ``tflite-runtime`` or ``tensorflow``. ``kernels`` chooses TensorFlow
+    Lite's kernels: with the XNNPACK delegate, the optimized builtin ones, or the reference ones.
     """
 
     runtime: str = "litert"
@@ -49,30 +50,21 @@ class HostRunner:
         Raises `RunnerChoiceError` when there is no such runtime or kernels.
         """
         runtime, _, kernels = text.partition(":")
-        known = [name for name in DISTRIBUTIONS if name != "onnxruntime"]
-        if runtime not in known or kernels not in ("", *KERNELS):
+        if runtime not in DISTRIBUTIONS or kernels not in ("", *KERNELS):
             raise RunnerChoiceError(
-                f"no host runtime {text!r}: give {', '.join(known)}, with :xnnpack (the default), "
-                ":builtin or :reference behind it"
+                f"no host runtime {text!r}: give {', '.join(DISTRIBUTIONS)}, with :xnnpack (the "
+                "default), :builtin or :reference behind it"
             )
         chosen: Kernels = next((choice for choice in KERNELS if choice == kernels), "xnnpack")
         return cls(runtime, chosen, threads)
 
     @property
     def name(self) -> str:
-        plain = self.runtime == "onnxruntime" or self.kernels == "xnnpack"
-        return self.runtime if plain else f"{self.runtime}:{self.kernels}"
+        return self.runtime if self.kernels == "xnnpack" else f"{self.runtime}:{self.kernels}"
 
     def identity(self) -> Mapping[str, Any]:
         """Runtime, version and kernels. Raises `RunnerError` when it is not installed."""
-        distribution = DISTRIBUTIONS[self.runtime]
-        try:
-            version = importlib.metadata.version(distribution)
-        except importlib.metadata.PackageNotFoundError as error:
-            raise RunnerError(
-                f"{distribution} is not installed: pip install {distribution}, or choose another "
-                "--host-runtime"
-            ) from error
+        version = _version(DISTRIBUTIONS[self.runtime], ", or choose another --host-runtime")
         return {"runtime": self.runtime, "version": version, "kernels": self.kernels}
 
     def run(self, job: Job, progress: Callable[[int], None]) -> Outcome:
@@ -86,4 +78,46 @@ class HostRunner:
         return process.run(Command(argv, _ENVIRONMENT), job, progress)
 
 
-SOURCE_RUNNER: Final = HostRunner("onnxruntime")
+@dataclass(frozen=True, slots=True)
+class SourceRunner:
+    """A source model in the framework it comes from, in a child process of its own.
+
+    ``runtime`` is one of `SOURCE_RUNTIMES`. ``signature`` chooses a SavedModel's function,
+    ``trust`` allows code in the file to run.
+    """
+
+    runtime: str = "onnxruntime"
+    signature: str | None = None
+    trust: bool = False
+    threads: int = 1
+
+    @property
+    def name(self) -> str:
+        return self.runtime
+
+    def identity(self) -> Mapping[str, Any]:
+        """Runtime and version. Raises `RunnerError` when it is not installed."""
+        return {"runtime": self.runtime, "version": _version(self.runtime)}
+
+    def run(self, job: Job, progress: Callable[[int], None]) -> Outcome:
+        argv = (
+            *(sys.executable, "-m", "device_runner.host_child", "--source"),
+            *("--model", str(job.model.resolve())),
+            *("--runtime", self.runtime),
+            *("--threads", str(self.threads)),
+            *(("--signature", self.signature) if self.signature else ()),
+            *(("--trust",) if self.trust else ()),
+        )
+        return process.run(Command(argv, _ENVIRONMENT), job, progress)
+
+
+def _version(distribution: str, otherwise: str = "") -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise RunnerError(
+            f"{distribution} is not installed: pip install {distribution}{otherwise}"
+        ) from error
+
+
+SOURCE_RUNNER: Final = SourceRunner()

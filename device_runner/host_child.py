@@ -1,8 +1,8 @@
 """The host runner process: ``python -m device_runner.host_child``.
 
 Speaks the native runner's protocol (an input pack in, a result pack out, one JSON object about
-itself) for TensorFlow Lite interpreters in Python and for onnxruntime. Only a child process imports
-this module.
+itself) for TensorFlow Lite interpreters in Python, and for source models in the framework they come
+from. Only a child process imports this module.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import queue
 import sys
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
 
+from device_runner.engine import Engine, RefusalError, check_tensor
 from device_runner.errors import PackError
 from device_runner.pack import (
     Header,
@@ -44,29 +44,7 @@ _INTERPRETERS: Final = {
     "tflite-runtime": ("tflite_runtime.interpreter", "tflite-runtime"),
     "tensorflow": ("tensorflow.lite.python.interpreter", "tensorflow"),
 }
-
-
-class RefusalError(Exception):
-    """Why the runner cannot begin; one clear sentence."""
-
-
-class Engine(ABC):
-    """A loaded model that runs one sample at a time."""
-
-    @abstractmethod
-    def about(self) -> dict[str, Any]:
-        """What runs, by the runtime's own word."""
-
-    @abstractmethod
-    def bind(self, tensors: Sequence[PackTensor]) -> None:
-        """Match the pack's tensors to the model's inputs by name. Raises `RefusalError`."""
-
-    @abstractmethod
-    def outputs(self) -> tuple[PackTensor, ...]: ...
-
-    @abstractmethod
-    def invoke(self, arrays: Sequence[Array]) -> tuple[int, list[Array]]:
-        """Nanoseconds of the invocation alone, and the outputs."""
+_SOURCES: Final = ("onnxruntime", "torch", "keras", "tf-keras")
 
 
 class TfLiteEngine(Engine):
@@ -148,7 +126,7 @@ class TfLiteEngine(Engine):
         self._targets = []
         for tensor in tensors:
             details = inputs.get(tensor.name) or by_signature.get(tensor.signature_name)
-            _check(tensor, self._tensor(details) if details else None, list(inputs))
+            check_tensor(tensor, self._tensor(details) if details else None, list(inputs))
             assert details is not None
             self._targets.append(details["index"])
         if len(tensors) != len(inputs):
@@ -213,7 +191,7 @@ class OnnxEngine(Engine):
             known = inputs.get(tensor.name)
             if known is not None and 0 in known.shape:
                 known = PackTensor(known.name, known.dtype, tensor.shape)
-            _check(tensor, known, list(inputs))
+            check_tensor(tensor, known, list(inputs))
         self._names = [tensor.name for tensor in tensors]
 
     def outputs(self) -> tuple[PackTensor, ...]:
@@ -224,16 +202,6 @@ class OnnxEngine(Engine):
         start = time.perf_counter_ns()
         results = self._session.run(None, feed)
         return time.perf_counter_ns() - start, results
-
-
-def _check(wanted: PackTensor, known: PackTensor | None, names: list[str]) -> None:
-    if known is None:
-        raise RefusalError(f"the model has no input {wanted.name!r}; it has {', '.join(names)}")
-    if (wanted.dtype, wanted.shape) != (known.dtype, known.shape):
-        raise RefusalError(
-            f"input {wanted.name!r} is {known.dtype}{list(known.shape)} in the model, "
-            f"{wanted.dtype}{list(wanted.shape)} in the inputs"
-        )
 
 
 def cpu() -> dict[str, Any]:
@@ -292,26 +260,40 @@ def _serve(engine: Engine, source: IO[bytes], results: IO[bytes], about: dict[st
     results.write(encode_done(done))
 
 
+def _engine(args: argparse.Namespace) -> Engine:
+    """The model in the runtime that was asked for. Raises `RefusalError`."""
+    if args.runtime == "onnxruntime":
+        return OnnxEngine(args.model, args.threads)
+    if not args.source:
+        return TfLiteEngine(args.model, args.runtime, args.kernels, args.threads)
+    if args.runtime == "torch":
+        from device_runner.torch_engine import TorchEngine
+
+        return TorchEngine(args.model, args.threads, args.trust)
+    from device_runner.tensorflow_engine import TensorFlowEngine
+
+    return TensorFlowEngine(args.model, args.runtime, args.threads, args.signature, args.trust)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="device_runner.host_child")
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--inputs", choices=["-"], required=True)
     parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--runtime", choices=[*_INTERPRETERS, "onnxruntime"], required=True)
+    parser.add_argument("--runtime", choices=[*_INTERPRETERS, *_SOURCES], required=True)
     parser.add_argument("--kernels", default="xnnpack")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--source", action="store_true")
+    parser.add_argument("--signature")
+    parser.add_argument("--trust", action="store_true")
     args = parser.parse_args()
     # Frameworks print to standard output; only the one JSON object may appear there.
     said = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    engine: Engine
     stage = "model"
     about: dict[str, Any] = {"protocol": PROTOCOL, "ok": True, **cpu()}
     try:
-        if args.runtime == "onnxruntime":
-            engine = OnnxEngine(args.model, args.threads)
-        else:
-            engine = TfLiteEngine(args.model, args.runtime, args.kernels, args.threads)
+        engine = _engine(args)
         about |= engine.about()
         stage = "inputs"
         with args.results.open("wb") as results:

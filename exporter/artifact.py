@@ -24,6 +24,22 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def file_hashes(path: Path) -> dict[str, str]:
+    """SHA-256 of a file by its name, or of every file in a folder by its path in it."""
+    if not path.is_dir():
+        return {path.name: sha256_file(path)}
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return {file.relative_to(path).as_posix(): sha256_file(file) for file in files}
+
+
+def sha256_path(path: Path) -> str:
+    """SHA-256 of a file; of a folder, over the names and hashes of all files in it."""
+    if not path.is_dir():
+        return sha256_file(path)
+    listed = "".join(f"{digest}  {name}\n" for name, digest in file_hashes(path).items())
+    return hashlib.sha256(listed.encode()).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Quantization:
     """Per-tensor affine quantization: ``real = (stored - zero_point) * scale``."""

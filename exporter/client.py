@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from exporter import errors
-from exporter.errors import ExporterError, WorkerError
+from exporter.errors import ConversionError, ExporterError, WorkerError
 from exporter.manifest import (
     ArtifactRecord,
     Manifest,
@@ -27,6 +27,9 @@ from exporter.manifest import (
 from exporter.recipe import FLOAT32, Pruning, Recipe
 
 Progress = Callable[[str], None]
+
+# How the worker's phases of quantization begin.
+_QUANTIZING: Final = "quantizing"
 
 # Frameworks read these at import: quiet, deterministic, and blind to GPUs and to the network.
 _ENVIRONMENT: Final = {
@@ -53,6 +56,7 @@ class ExportWorker:
         self._log_path = log
 
     def __enter__(self) -> Self:
+        self._phase = ""
         self._scratch = tempfile.TemporaryDirectory(prefix="devdiff-export-")
         read_end, write_end = os.pipe()
         try:
@@ -102,10 +106,22 @@ class ExportWorker:
     def pid(self) -> int:
         return self._process.pid
 
-    def describe(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> SourceModel:
-        """Read an ONNX model. Raises `SourceModelError` when it is not usable as it is."""
-        self._described = path, dict(shapes)
-        data = self._call({"job": "describe", "path": str(path.resolve()), "shapes": dict(shapes)})
+    def describe(
+        self,
+        path: Path,
+        shapes: Mapping[str, tuple[int, ...]],
+        signature: str | None = None,
+        trust: bool = False,
+    ) -> SourceModel:
+        """Read a source model.
+
+        ``signature`` chooses one of a SavedModel's, ``trust`` allows code in the file to run.
+        Raises `SourceModelError` when it is not usable as it is, `ConversionError` when its
+        framework cannot hand it on.
+        """
+        self._described = path, dict(shapes), signature, trust
+        job = {"shapes": dict(shapes), "signature": signature, "trust": trust}
+        data = self._call({"job": "describe", "path": str(path.resolve()), **job})
         return SourceModel(
             path=path,
             format=data["format"],
@@ -114,6 +130,9 @@ class ExportWorker:
             inputs=tuple(spec_from_json(spec) for spec in data["inputs"]),
             outputs=tuple(spec_from_json(spec) for spec in data["outputs"]),
             index_limits=data["index_limits"],
+            runtime=data["runtime"],
+            signature=data["signature"],
+            trust=data["trust"],
         )
 
     def inspect(self, path: Path) -> ArtifactRecord:
@@ -179,7 +198,8 @@ class ExportWorker:
             event = json.loads(line)
             match event["event"]:
                 case "phase":
-                    progress(event["phase"])
+                    self._phase = event["phase"]
+                    progress(self._phase)
                 case "result":
                     return event["result"]
                 case "oserror":
@@ -189,10 +209,15 @@ class ExportWorker:
                     raise kind(event["message"])
         raise self._death()
 
-    def _death(self) -> WorkerError:
+    def _death(self) -> ExporterError:
         code = self._process.wait()
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+        told = f"what it printed is in {self._log_path}"
+        if code in (-signal.SIGSEGV, -signal.SIGABRT) and self._phase.startswith(_QUANTIZING):
+            return ConversionError(
+                f"the TensorFlow Lite quantizer crashed on this model ({how}); a loop over a "
+                "sequence (While, Loop, a long recurrent layer) is the usual reason: unroll it, or "
+                f"ship float32 (--compress none); {told}"
+            )
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        return WorkerError(
-            f"the export process ended {how}{hint}; what it printed is in {self._log_path}"
-        )
+        return WorkerError(f"the export process ended {how}{hint}; {told}")

@@ -10,7 +10,6 @@ import importlib.util
 import re
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +19,10 @@ import onnx.shape_inference
 import onnx.version_converter
 
 from exporter.artifact import TensorSpec
+from exporter.converted import Converted, ConvertedOutput, worth_unrolling
 from exporter.errors import ConversionError
 from exporter.manifest import SourceModel
-from exporter.onnx_source import graph_inputs
+from exporter.sources.onnx import graph_inputs
 
 # Below this opset onnx2tf converts some models without a word and wrongly (Softmax changed its
 # meaning in 13).
@@ -31,28 +31,6 @@ _OLDEST_OPSET: Final = 13
 _SAMPLE_IMAGES: Final = "calibration_image_sample_data_20x128x128x3_float32.npy"
 # Written out in builtin operators; left alone they would need TensorFlow on the phone (Flex).
 _PSEUDO_OPERATORS: Final = ("erf", "gelu")
-
-
-@dataclass(frozen=True, slots=True)
-class ConvertedOutput:
-    """One output of the converted function; axis ``k`` is source axis ``permutation[k]``."""
-
-    source: TensorSpec
-    permutation: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Converted:
-    """The Keras model onnx2tf built; ``inputs`` and ``outputs`` stand in the source's order.
-
-    ``keras_order`` gives, for each of the Keras model's own inputs, its place in ``inputs``.
-    """
-
-    keras_model: Any
-    keras_order: tuple[int, ...]
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[ConvertedOutput, ...]
-    notes: tuple[str, ...]
 
 
 def convert(source: SourceModel, model: Any, scratch: Path) -> Converted:
@@ -69,7 +47,12 @@ def convert(source: SourceModel, model: Any, scratch: Path) -> Converted:
     )
     safe_inputs = [to_safe[spec.name] for spec in source.inputs]
     safe_outputs = [value.name for value in prepared.graph.output]
-    keras_model = _run_onnx2tf(prepared, safe_inputs, scratch, to_source)
+    recurrent = _recurrent_steps(prepared)
+    unroll = worth_unrolling(list(recurrent.values()))
+    if unroll:
+        listed = ", ".join(to_source.get(name, name) for name in recurrent)
+        notes = (*notes, f"recurrent layers are written out step by step: {listed}")
+    keras_model = _run_onnx2tf(prepared, safe_inputs, scratch, to_source, unroll)
     by_name = {tensor.name.split(":")[0]: tensor for tensor in keras_model.inputs}
     if set(by_name) != set(safe_inputs):
         raise ConversionError(
@@ -88,7 +71,13 @@ def convert(source: SourceModel, model: Any, scratch: Path) -> Converted:
         for safe, tensor in zip(safe_outputs, keras_model.outputs, strict=True)
     )
     order = tuple(safe_inputs.index(tensor.name.split(":")[0]) for tensor in keras_model.inputs)
-    return Converted(keras_model, order, tuple(inputs), outputs, notes)
+
+    def call(*values: Any) -> list[Any]:
+        arranged = [values[place] for place in order]
+        results = keras_model(arranged if len(arranged) > 1 else arranged[0])
+        return list(results) if isinstance(results, list | tuple) else [results]
+
+    return Converted(call, tuple(inputs), outputs, notes)
 
 
 def _refuse_unknown_operators(model: Any) -> None:
@@ -187,7 +176,23 @@ def _rename(model: Any) -> tuple[dict[str, str], dict[str, str]]:
     return to_safe, {safe_name: name for name, safe_name in to_safe.items()}
 
 
-def _run_onnx2tf(model: Any, inputs: list[str], scratch: Path, to_source: Mapping[str, str]) -> Any:
+def _recurrent_steps(model: Any) -> dict[str, int]:
+    """The number of steps of each recurrent layer, by its first output; 0 where it is not known."""
+    graph = model.graph
+    shapes = {
+        value.name: [int(dim.dim_value) for dim in value.type.tensor_type.shape.dim]
+        for value in (*graph.input, *graph.value_info)
+    }
+    return {
+        next(filter(None, node.output)): (shapes.get(node.input[0]) or [0])[0]
+        for node in graph.node
+        if node.op_type in ("GRU", "LSTM", "RNN")
+    }
+
+
+def _run_onnx2tf(
+    model: Any, inputs: list[str], scratch: Path, to_source: Mapping[str, str], unroll: bool
+) -> Any:
     import onnx2tf
 
     try:
@@ -199,6 +204,7 @@ def _run_onnx2tf(model: Any, inputs: list[str], scratch: Path, to_source: Mappin
             not_use_opname_auto_generate=True,
             keep_shape_absolutely_input_names=inputs,
             replace_to_pseudo_operators=list(_PSEUDO_OPERATORS),
+            enable_rnn_unroll=unroll,
             non_verbose=True,
             verbosity="error",
         )

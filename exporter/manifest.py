@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self, get_args
+from typing import Any, Final, Self, get_args
 
 from exporter.artifact import Artifact, Binding, Quantization, TensorSpec, sha256_file
 from exporter.errors import ArtifactError, CompressionError
 from exporter.recipe import Precision, Pruning, Recipe
+from exporter.sources.formats import SourceFormat
 
 SCHEMA_VERSION: Final = 1
 MANIFEST_NAME: Final = "manifest.json"
@@ -34,16 +35,21 @@ class SourceModel:
 
     ``files`` maps every file it consists of (the model, external data) to its SHA-256; ``inputs``
     have static shapes, with the user's choices for dynamic axes filled in. ``index_limits`` gives,
-    for integer inputs that index a table, the number of its rows.
+    for integer inputs that index a table, the number of its rows. ``runtime`` names the package
+    that runs the model as it is: onnxruntime, torch, keras, tf-keras or tensorflow. ``signature``
+    is the one that was chosen of a SavedModel, ``trust`` whether code in the file may run.
     """
 
     path: Path
-    format: Literal["onnx", "tflite"]
+    format: SourceFormat
     sha256: str
     files: Mapping[str, str]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     index_limits: Mapping[str, int]
+    runtime: str = "onnxruntime"
+    signature: str | None = None
+    trust: bool = False
 
 
 @dataclass(frozen=True, slots=True)

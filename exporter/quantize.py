@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from exporter import kept
 from exporter.artifact import Array
-from exporter.convert import Converted
+from exporter.converted import Converted
 from exporter.errors import ConversionError
 from exporter.recipe import Recipe
 
@@ -49,13 +49,9 @@ def save_function(
         tf.TensorSpec(spec.shape, spec.dtype, name=name)
         for spec, name in zip(converted.inputs, input_names, strict=True)
     ]
-    model = converted.keras_model
 
     def call(*values: Any) -> dict[str, Any]:
-        arranged = [values[place] for place in converted.keras_order]
-        results = model(arranged if len(arranged) > 1 else arranged[0])
-        if not isinstance(results, list | tuple):
-            results = [results]
+        results = converted.call(*values)
         # An output that is an input, or stands twice, would fold into one tensor of one name.
         return {name: tf.identity(value) for name, value in zip(output_names, results, strict=True)}
 

@@ -138,8 +138,39 @@ def _spec(tensor: Any) -> TensorSpec:
     return TensorSpec(text(tensor.name), tuple(integers(tensor.shape)), dtype, quantization)
 
 
-def _signature(model: Any) -> tuple[str | None, dict[int, str], dict[int, str]]:
-    """The signature on the main graph: its key, and names by tensor index."""
+def _state(model: Any, names: list[str]) -> str | None:
+    """What a model keeps between calls: tensors marked variable, or variables that it assigns.
+
+    Graphs that run once, before the first call, may assign what later calls only read.
+    """
+    once = {
+        getattr(operator.builtinOptions, "initSubgraphIndex", -1)
+        for graph in model.subgraphs
+        for operator in graph.operators or []
+        if names[operator.opcodeIndex] == "CALL_ONCE"
+    }
+    for index, graph in enumerate(model.subgraphs):
+        for tensor in graph.tensors or []:
+            if tensor.isVariable:
+                return f"tensor {text(tensor.name)!r}"
+        for operator in graph.operators or []:
+            if index not in once and names[operator.opcodeIndex] == "ASSIGN_VARIABLE":
+                return "operator ASSIGN_VARIABLE"
+    return None
+
+
+def _signature(path: Path, model: Any) -> tuple[str | None, dict[int, str], dict[int, str]]:
+    """The signature on the main graph: its key, and names by tensor index.
+
+    Raises `ArtifactError` when there are signatures on other graphs, which no runner here calls.
+    """
+    graphs = {signature.subgraphIndex for signature in model.signatureDefs or []}
+    if len(graphs) > 1:
+        keys = ", ".join(sorted(text(s.signatureKey) for s in model.signatureDefs))
+        raise ArtifactError(
+            f"{path} has the signatures {keys}, on {len(graphs)} graphs: devdiff runs the main "
+            "graph of a .tflite only; write one file for each signature"
+        )
     for signature in model.signatureDefs or []:
         if signature.subgraphIndex == 0:
             return (
@@ -166,7 +197,13 @@ def inspect(path: Path) -> ArtifactRecord:
             f"{', '.join(name.removeprefix('custom:') for name in foreign)}; "
             "replace them in the source model by builtin ones"
         )
-    key, input_names, output_names = _signature(model)
+    stateful = _state(model, names)
+    if stateful:
+        raise ArtifactError(
+            f"{path} keeps state from one call to the next ({stateful}): devdiff runs each sample "
+            "by itself. Export it with that state as an input and an output"
+        )
+    key, input_names, output_names = _signature(path, model)
     operators: Counter[str] = Counter()
     in_float: Counter[str] = Counter()
     for subgraph in model.subgraphs:

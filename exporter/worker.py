@@ -18,26 +18,31 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from exporter.artifact import Array, Binding, TensorSpec, sha256_file
-from exporter.errors import CalibrationError, ConversionError, ExporterError
-from exporter.manifest import (
-    PRUNED_NAME,
-    ArtifactRecord,
-    CalibrationInfo,
-    Manifest,
-    PrunedSource,
-    SourceModel,
-)
+from exporter import making
+from exporter.artifact import Array, Binding, sha256_path
+from exporter.errors import ConversionError, ExporterError
+from exporter.making import Made, write
+from exporter.manifest import PRUNED_NAME, ArtifactRecord, CalibrationInfo, Manifest
 from exporter.recipe import Pruning, Recipe
+from exporter.sources.formats import THROUGH_ONNX, SourceFormat
 
-_VERSIONED: Final = ("onnx", "onnxsim", "onnx2tf", "tensorflow", "tf_keras", "numpy")
+if TYPE_CHECKING:
+    from exporter.sources.reading import ReadSource
+
+_VERSIONED: Final = {
+    "onnx": ("onnx", "onnxsim", "onnx2tf", "tensorflow", "tf_keras", "numpy"),
+    "exported-program": ("torch", "onnxscript"),
+    "torch": ("torch", "onnxscript"),
+    "keras": ("keras", "tf_keras", "tensorflow", "numpy"),
+    "saved-model": ("tensorflow", "numpy"),
+}
 
 
 class Worker:
@@ -45,9 +50,9 @@ class Worker:
 
     def __init__(self, events: Any) -> None:
         self._events = events
-        self._model: Any = None
-        self._source: SourceModel | None = None
-        self._made: _Made | None = None
+        self._described: Mapping[str, Any] | None = None
+        self._read: ReadSource | None = None
+        self._made: Made | None = None
 
     def emit(self, **event: Any) -> None:
         self._events.write(json.dumps(event) + "\n")
@@ -56,7 +61,7 @@ class Worker:
     def handle(self, job: Mapping[str, Any]) -> Any:
         match job["job"]:
             case "describe":
-                return self._describe(Path(job["path"]), job["shapes"])
+                return self._describe(job)
             case "inspect":
                 return self._inspect(Path(job["path"]))
             case "export":
@@ -64,13 +69,18 @@ class Worker:
             case unknown:
                 raise ExporterError(f"unknown job {unknown!r}")
 
-    def _describe(self, path: Path, shapes: Mapping[str, Sequence[int]]) -> Any:
-        from exporter import onnx_source
+    def _describe(self, job: Mapping[str, Any]) -> Any:
+        from exporter.sources import reading
 
-        self._model = onnx_source.load(path)
-        chosen = {name: tuple(shape) for name, shape in shapes.items()}
-        self._source = onnx_source.describe(path, self._model, chosen)
-        return {**asdict(self._source), "path": str(path)}
+        path = Path(job["path"])
+        if self._made is not None:
+            if (job, sha256_path(path)) != (self._described, self._made.source.sha256):
+                raise ExporterError("one worker converts one model in one way")
+            return {**asdict(self._made.source), "path": str(path)}
+        chosen = {name: tuple(shape) for name, shape in job["shapes"].items()}
+        self._read = reading.read(path, chosen, job["signature"], job["trust"], Path.cwd())
+        self._described = job
+        return {**asdict(self._read.source), "path": str(path)}
 
     def _inspect(self, path: Path) -> Any:
         from exporter import tflite_file
@@ -78,140 +88,57 @@ class Worker:
         return asdict(tflite_file.inspect(path))
 
     def _export(self, job: Mapping[str, Any]) -> Any:
-        if self._source is None:
-            raise ExporterError("export before describe")
-        source, folder = self._source, Path(job["folder"])
         pruning = Pruning(**job["pruning"]) if job["pruning"] else None
-        made = self._convert(source, pruning)
-        pruned = made.pruned
-        if pruned is not None:
-            shutil.copyfile(made.scratch / PRUNED_NAME, folder / PRUNED_NAME)
+        made = self._make(pruning)
+        from exporter import quantize
+
+        folder = Path(job["folder"])
+        if made.pruned is not None:
+            shutil.copyfile(made.pruned_path, folder / PRUNED_NAME)
         notes, records, calibration = list(made.notes), [], None
         for chosen in map(Recipe.from_json, job["recipes"]):
             recipe = replace(chosen, pruning=pruning)
             path = folder / recipe.file_name
             if recipe.precision == "float32":
-                _write(path, made.floating.read_bytes())
+                write(path, made.floating.read_bytes())
             else:
-                arrays = {}
+                arrays: dict[str, Array] = {}
                 if recipe.calibrated:
                     arrays = made.calibration(job["calibration"]["arrays"])
                     calibration = _calibration_info(job["calibration"], arrays)
                 self.emit(event="phase", phase=f"quantizing ({recipe.name})")
-                from exporter import quantize
-
                 data, extra = quantize.compress(made.saved_model, recipe, arrays, made.floating)
                 notes += extra
-                _write(path, data)
-            records.append(_record(path, recipe, made.converted, made.inputs, made.outputs))
+                write(path, data)
+            records.append(_record(path, recipe, made))
 
         manifest = Manifest(
-            source=source.path.name,
-            source_format=source.format,
-            source_files=source.files,
-            shapes={spec.name: spec.shape for spec in source.inputs},
+            source=made.source.path.name,
+            source_format=made.source.format,
+            source_files=made.source.files,
+            shapes={spec.name: spec.shape for spec in made.source.inputs},
             calibration=calibration,
             artifacts=tuple(records),
-            versions=_versions(),
+            versions=_versions(made.source.format),
             notes=tuple(notes),
-            pruned=pruned,
+            pruned=made.pruned,
         )
         manifest.save(folder)
         return manifest.to_json()
 
-    def _convert(self, source: SourceModel, pruning: Pruning | None) -> _Made:
-        """The described model as a SavedModel and a float32 artifact, made once."""
-        if self._made is not None:
-            if (self._made.source, self._made.pruning) != (source, pruning):
-                raise ExporterError("one worker converts one model in one way")
-            return self._made
-        scratch = Path.cwd()
-        pruned: tuple[PrunedSource | None, tuple[str, ...]] = (None, ())
-        if pruning is not None:
-            pruned = self._prune(pruning, scratch)
-        self.emit(event="phase", phase="loading TensorFlow")
-        from exporter import convert, quantize
-
-        self.emit(event="phase", phase="converting ONNX to TensorFlow")
-        converted = convert.convert(source, self._model, scratch)
-        self._model = None  # the frameworks hold copies of the weights; ours is no longer needed
-        inputs = quantize.signature_names([spec.name for spec in converted.inputs])
-        outputs = quantize.signature_names([out.source.name for out in converted.outputs])
-        saved_model = scratch / "saved_model"
-        quantize.save_function(converted, inputs, outputs, saved_model)
-        self.emit(event="phase", phase="writing the float32 artifact")
-        floating = _write(scratch / "float.tflite", quantize.to_float32(saved_model))
-        notes = (*pruned[1], *converted.notes)
-        self._made = _Made(
-            source=source,
-            pruning=pruning,
-            scratch=scratch,
-            converted=converted,
-            inputs=inputs,
-            outputs=outputs,
-            saved_model=saved_model,
-            floating=floating,
-            notes=notes,
-            pruned=pruned[0],
-        )
+    def _make(self, pruning: Pruning | None) -> Made:
+        """The described model converted, the first time it is exported."""
+        if self._made is None:
+            if self._read is None:
+                raise ExporterError("export before describe")
+            # The frameworks hold copies of the weights; ours are not needed for longer.
+            read, self._read = self._read, None
+            self._made = making.make(
+                read, pruning, Path.cwd(), lambda phase: self.emit(event="phase", phase=phase)
+            )
+        if self._made.pruning != pruning:
+            raise ExporterError("one worker converts one model in one way")
         return self._made
-
-    def _prune(self, pruning: Pruning, folder: Path) -> tuple[PrunedSource, tuple[str, ...]]:
-        """Prune the loaded model and leave it in ``folder``; its record, and notes."""
-        from exporter import prune
-
-        self.emit(event="phase", phase=f"pruning ({pruning})")
-        self._model, layers, notes = prune.prune(self._model, pruning)
-        path = _write(folder / PRUNED_NAME, self._model.SerializeToString())
-        return PrunedSource(path.name, sha256_file(path), pruning, layers), notes
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """What a source model was converted into, in the worker's scratch folder."""
-
-    source: SourceModel
-    pruning: Pruning | None
-    scratch: Path
-    converted: Any
-    inputs: list[str]
-    outputs: list[str]
-    saved_model: Path
-    floating: Path
-    notes: tuple[str, ...]
-    pruned: PrunedSource | None
-
-    def calibration(self, paths: Mapping[str, str]) -> dict[str, Array]:
-        """The representative dataset by signature name."""
-        return {
-            signature: _calibration_array(spec, paths)
-            for spec, signature in zip(self.converted.inputs, self.inputs, strict=True)
-        }
-
-
-def _write(path: Path, data: bytes) -> Path:
-    temporary = path.with_suffix(".partial")
-    temporary.write_bytes(data)
-    temporary.replace(path)
-    return path
-
-
-def _calibration_array(spec: TensorSpec, paths: Mapping[str, str]) -> Array:
-    """The memory-mapped representative samples of one input, [N, *shape] in its dtype."""
-    array: Array = np.load(paths[spec.name], mmap_mode="r", allow_pickle=False)
-    if array.shape[1:] != spec.shape or array.dtype != spec.numpy_dtype or len(array) == 0:
-        raise CalibrationError(
-            f"calibration data for {spec.describe()} has dtype {array.dtype} and shape "
-            f"{list(array.shape)}; it must be [N,{','.join(map(str, spec.shape))}]"
-        )
-    if spec.dtype.startswith("float"):
-        for index, sample in enumerate(array):
-            if not np.isfinite(sample).all():
-                raise CalibrationError(
-                    f"calibration sample {index} of input {spec.name!r} holds NaN or infinity: "
-                    "its range would be meaningless; repair or remove that sample"
-                )
-    return array
 
 
 def _calibration_info(job: Mapping[str, Any], arrays: Mapping[str, Array]) -> CalibrationInfo:
@@ -224,15 +151,14 @@ def _calibration_info(job: Mapping[str, Any], arrays: Mapping[str, Array]) -> Ca
     return CalibrationInfo(job["origin"], samples, digest.hexdigest(), job["seed"])
 
 
-def _record(
-    path: Path, recipe: Recipe, converted: Any, inputs: list[str], outputs: list[str]
-) -> ArtifactRecord:
+def _record(path: Path, recipe: Recipe, made: Made) -> ArtifactRecord:
     """The artifact's own record, with its tensors bound to the source's names and layout."""
     from exporter import tflite_file
 
     record = tflite_file.inspect(path)
     stored_inputs = {binding.signature_name: binding.artifact for binding in record.inputs}
     stored_outputs = {binding.signature_name: binding.artifact for binding in record.outputs}
+    inputs, outputs = made.inputs, made.outputs
     if set(stored_inputs) != set(inputs) or set(stored_outputs) != set(outputs):
         raise ConversionError(
             f"the converter changed the signature: {sorted(stored_inputs)} → "
@@ -243,20 +169,20 @@ def _record(
         recipe=recipe,
         inputs=tuple(
             Binding(spec, stored_inputs[name], tuple(range(len(spec.shape))), name)
-            for spec, name in zip(converted.inputs, inputs, strict=True)
+            for spec, name in zip(made.converted.inputs, inputs, strict=True)
         ),
         outputs=tuple(
             Binding(output.source, stored_outputs[name], output.permutation, name)
-            for output, name in zip(converted.outputs, outputs, strict=True)
+            for output, name in zip(made.converted.outputs, outputs, strict=True)
         ),
     )
 
 
-def _versions() -> dict[str, str]:
+def _versions(kind: SourceFormat) -> dict[str, str]:
+    """Versions of everything that had a part in the export of such a source."""
+    names = [*_VERSIONED[kind], *(_VERSIONED["onnx"] if kind in THROUGH_ONNX else ())]
     versions = {"python": sys.version.split()[0], "devdiff": importlib.metadata.version("devdiff")}
-    for name in _VERSIONED:
-        versions[name] = importlib.metadata.version(name)
-    return versions
+    return versions | {name: importlib.metadata.version(name) for name in names}
 
 
 def _no_network() -> None:

@@ -18,6 +18,7 @@ pytest_plugins = [
     "phone_bench",
     "phone_fixtures",
     "real_adbd",
+    "source_zoo",
 ]
 
 

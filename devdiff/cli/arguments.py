@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="an .onnx or a finished .tflite")
+    parser.add_argument(
+        "model",
+        type=Path,
+        metavar="MODEL",
+        help=".onnx, .pt2 or .pt (PyTorch), .keras or .h5, a SavedModel folder, or a finished "
+        ".tflite",
+    )
     parser.add_argument(
         "--shape",
         nargs="+",
@@ -24,14 +30,23 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         metavar="INPUT:D0,D1,…",
         help="fix the dynamic axes of an input, for example image:1,3,224,224",
     )
+    parser.add_argument(
+        "--signature", metavar="NAME", help="which of a SavedModel's signatures to take"
+    )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="let code in the model's file run (a pickled module, a Lambda layer): only if you "
+        "trust whoever made it",
+    )
 
 
 def add_relatives(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source",
         type=Path,
-        metavar="ONNX",
-        help="the source model a finished .tflite MODEL was made from",
+        metavar="MODEL",
+        help="the source model (any but .tflite) that a finished .tflite MODEL was made from",
     )
     parser.add_argument(
         "--float",

@@ -17,6 +17,7 @@ HELP: Final = "turn a source model into float32 and compressed .tflite, and chec
 EXAMPLES: Final = """\
 examples:
   devdiff export model.onnx --out exported/ --inputs samples.npz
+  devdiff export model.keras --out exported/ --inputs samples.npz
   devdiff export model.onnx --out exported/ --calibration train-photos/
   devdiff export model.onnx --out exported/ --shape image:1,3,224,224
   devdiff export model.onnx --out exported/ --inputs samples.npz --compress prune:0.5+int8
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     request = ExportRequest(
         model=args.model,
         shapes=arguments.shapes(args.shape),
+        signature=args.signature,
+        trust=args.trust,
         compression=compressions[0],
         full=args.full,
         data=arguments.request(args),

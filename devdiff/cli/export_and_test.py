@@ -21,7 +21,8 @@ HELP: Final = "export a model, run it on every rung up to the device, compare, a
 EXAMPLES: Final = """\
 examples:
   devdiff export-and-test model.onnx --inputs samples.npz
-  devdiff export-and-test model.onnx --inputs photos/ --calibration train-photos/
+  devdiff export-and-test model.pt2 --inputs photos/ --calibration train-photos/
+  devdiff export-and-test saved_model/ --signature encode --inputs samples.npz
   devdiff export-and-test model.onnx --inputs samples.npz --compress prune:0.5+int8
   devdiff export-and-test model.onnx --inputs samples.npz --recipe int8 --recipe float16
   devdiff export-and-test model.tflite --source model.onnx --inputs samples.npz --exact
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
         source=args.source,
         floating=args.floating,
         shapes=arguments.shapes(args.shape),
+        signature=args.signature,
+        trust=args.trust,
         compression=compressions[0] if compressions else None,
         data=arguments.request(args),
         running=arguments.running(args),

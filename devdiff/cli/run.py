@@ -18,8 +18,8 @@ examples:
   devdiff run int8.tflite --inputs samples.npz --on local --out outputs/device
   devdiff diff outputs/builtin outputs/device
 
---on: onnxruntime (the default for .onnx), litert (the default for .tflite), tflite-runtime or
-tensorflow, with :xnnpack, :builtin or :reference, or local (the native runner).
+A source model runs in the framework it comes from. For a .tflite, --on is litert (the default),
+tflite-runtime or tensorflow, with :xnnpack, :builtin or :reference, or local (the native runner).
 """
 
 
@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     request = RunRequest(
         model=args.model,
         shapes=arguments.shapes(args.shape),
+        signature=args.signature,
+        trust=args.trust,
         data=arguments.request(args),
         on=args.on,
         runtime=args.runtime,

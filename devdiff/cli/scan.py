@@ -45,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         source=args.source,
         floating=args.floating,
         shapes=arguments.shapes(args.shape),
+        signature=args.signature,
+        trust=args.trust,
         compression=arguments.compression(args),
         data=arguments.request(args),
         running=arguments.running(args),

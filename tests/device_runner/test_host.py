@@ -12,14 +12,14 @@ from exporting import Exported
 from device_runner.errors import RunnerChoiceError, RunnerError
 from device_runner.host import SOURCE_RUNNER, HostRunner
 from device_runner.pack import PackTensor, Record, read_header, read_records
-from device_runner.runner import Job, Outcome
+from device_runner.runner import Job, Outcome, Runner
 from exporter.artifact import Array
 
 SAMPLES = 8
 
 
 def run(
-    runner: HostRunner, model: Path, tensors: list[PackTensor], data: list[list[Array]], out: Path
+    runner: Runner, model: Path, tensors: list[PackTensor], data: list[list[Array]], out: Path
 ) -> tuple[Outcome, dict[str, int], list[Record]]:
     results = out / "results.pack"
     job = Job(model, tuple(tensors), len(data), data.__getitem__, results, out / "log")

@@ -41,7 +41,7 @@ def test_models_that_are_none(tmp_path: Path) -> None:
     assert "not a .tflite" in refused("export-and-test", "random.tflite", cwd=tmp_path)
     assert "'.txt'" in refused("export-and-test", "notes.txt", cwd=tmp_path)
     assert "does not exist" in refused("export-and-test", "nowhere.onnx", cwd=tmp_path)
-    assert "is not a file" in refused("export-and-test", ".", cwd=tmp_path)
+    assert "no SavedModel" in refused("export-and-test", ".", cwd=tmp_path)
     assert not list(tmp_path.glob("devdiff-runs/*"))
 
 

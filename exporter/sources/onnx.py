@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -13,8 +13,7 @@ from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 from exporter.artifact import TensorSpec, sha256_file
 from exporter.errors import SourceModelError
 from exporter.manifest import SourceModel
-
-_INPUT_DTYPES: Final = ("float32", "int32", "int64", "uint8", "int8", "bool")
+from exporter.sources import shapes as fixed
 
 
 def load(path: Path) -> Any:
@@ -60,29 +59,6 @@ def external_files(model: Any) -> list[str]:
     return sorted(found)
 
 
-def _fixed_shape(name: str, dims: list[int | str], chosen: tuple[int, ...] | None) -> list[int]:
-    """Static dimensions, or a `SourceModelError` that asks for ``--shape``."""
-    shown = f"{name}[{','.join(map(str, dims))}]"
-    if chosen is not None:
-        fits = len(chosen) == len(dims) and all(
-            have == want for have, want in zip(dims, chosen, strict=False) if isinstance(have, int)
-        )
-        if not fits or any(size < 1 for size in chosen):
-            raise SourceModelError(
-                f"--shape {name}:{','.join(map(str, chosen))} does not fit the model's {shown}"
-            )
-        return list(chosen)
-    free = [axis for axis, size in enumerate(dims) if not isinstance(size, int)]
-    if free and free != [0]:
-        example = ",".join(
-            str(s) if isinstance(s, int) else ("1" if a == 0 else "224") for a, s in enumerate(dims)
-        )
-        raise SourceModelError(
-            f"input {shown} has dynamic axes: choose them, for example --shape {name}:{example}"
-        )
-    return [1 if axis in free else int(size) for axis, size in enumerate(dims)]
-
-
 def _dims(value: Any) -> list[int | str]:
     return [
         dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else dim.dim_param or "?"
@@ -111,23 +87,12 @@ def describe(path: Path, model: Any, shapes: Mapping[str, tuple[int, ...]]) -> S
     ``shapes`` are the user's choices for dynamic inputs. Raises `SourceModelError` when a choice is
     missing or does not fit, or an input has a dtype a phone's runtime does not take.
     """
-    inputs = []
-    known = {value.name for value in graph_inputs(model)}
-    for name in shapes:
-        if name not in known:
-            raise SourceModelError(
-                f"--shape names input {name!r}, the model has {', '.join(sorted(known))}"
-            )
-    for value in graph_inputs(model):
-        dtype = _dtype(value)
-        if dtype not in _INPUT_DTYPES:
-            raise SourceModelError(
-                f"input {value.name!r} is {dtype}; devdiff takes {', '.join(_INPUT_DTYPES)}: "
-                "export the model again with float32 inputs"
-                + (" (keep_io_types=True in a float16 converter)" if dtype == "float16" else "")
-            )
-        shape = _fixed_shape(value.name, _dims(value), shapes.get(value.name))
-        inputs.append(TensorSpec(value.name, tuple(shape), dtype))
+    found = graph_inputs(model)
+    fixed.check_names(shapes, [value.name for value in found])
+    inputs = [
+        fixed.input_spec(value.name, _dims(value), _dtype(value), shapes.get(value.name))
+        for value in found
+    ]
     if not inputs:
         raise SourceModelError(f"{path} has no inputs: it computes a constant")
     outputs = tuple(

@@ -1,0 +1,73 @@
+"""The kinds of models a user may name, told apart without a framework."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from exporter.errors import SourceModelError
+
+SourceFormat = Literal["onnx", "exported-program", "torch", "keras", "saved-model"]
+SOURCE_FORMATS: Final[tuple[SourceFormat, ...]] = get_args(SourceFormat)
+FINISHED_SUFFIX: Final = ".tflite"
+
+_SUFFIXES: Final[dict[str, SourceFormat]] = {
+    ".onnx": "onnx",
+    ".pt2": "exported-program",
+    ".pt": "torch",
+    ".pth": "torch",
+    ".keras": "keras",
+    ".h5": "keras",
+    ".hdf5": "keras",
+}
+SAVED_MODEL_FILE: Final = "saved_model.pb"
+CHOICES: Final = (
+    ".onnx, .pt2, .pt or .pth (PyTorch), .keras or .h5 (Keras), a SavedModel folder, or a finished "
+    ".tflite"
+)
+# What is turned into ONNX on its way, and can therefore be pruned there.
+THROUGH_ONNX: Final[frozenset[SourceFormat]] = frozenset({"onnx", "exported-program", "torch"})
+
+_MARKS: Final = (
+    (b"PK\x03\x04", 0, "a zip archive (.keras, .pt2 and .pt are such)"),
+    (b"\x89HDF\r\n\x1a\n", 0, "an HDF5 file (.h5)"),
+    (b"TFL3", 4, "a finished .tflite"),
+    (b"\x80", 0, "a Python pickle (.pt, .pth)"),
+)
+
+
+def format_of(path: Path) -> SourceFormat | None:
+    """The source format that ``path`` claims to have; None for a finished .tflite.
+
+    Raises `SourceModelError` when it is none that devdiff takes.
+    """
+    if path.is_dir():
+        if not (path / SAVED_MODEL_FILE).is_file():
+            raise SourceModelError(
+                f"{path} is a folder, but no SavedModel: it has no {SAVED_MODEL_FILE}; name the "
+                "folder that tf.saved_model.save (or model.export) wrote"
+            )
+        return "saved-model"
+    if path.name == SAVED_MODEL_FILE:
+        raise SourceModelError(f"{path} is a part of a SavedModel: name its folder, {path.parent}")
+    if path.suffix == FINISHED_SUFFIX:
+        return None
+    if path.suffix not in _SUFFIXES:
+        raise SourceModelError(f"{path}: devdiff takes {CHOICES}, not {path.suffix!r}")
+    return _SUFFIXES[path.suffix]
+
+
+def check_start(path: Path, mark: bytes, what: str) -> None:
+    """Refuse a file that does not begin with ``mark``, saying what it looks like instead.
+
+    Raises `SourceModelError`.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(16)
+    if not start:
+        raise SourceModelError(f"{path} is empty: export or copy it again")
+    if start.startswith(mark):
+        return
+    seen = next((name for bits, at, name in _MARKS if start[at:].startswith(bits)), None)
+    hint = f"it looks like {seen}: give it the suffix it needs" if seen else "export it again"
+    raise SourceModelError(f"{path} is not {what}, or it is damaged; {hint}")
