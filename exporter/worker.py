@@ -51,6 +51,7 @@ class Worker:
     def __init__(self, events: Any) -> None:
         self._events = events
         self._described: Mapping[str, Any] | None = None
+        self._converted: Mapping[str, Any] | None = None
         self._read: ReadSource | None = None
         self._made: Made | None = None
 
@@ -73,10 +74,10 @@ class Worker:
         from exporter.sources import reading
 
         path = Path(job["path"])
-        if self._made is not None:
-            if (job, sha256_path(path)) != (self._described, self._made.source.sha256):
-                raise ExporterError("one worker converts one model in one way")
-            return {**asdict(self._made.source), "path": str(path)}
+        made = self._made
+        if made and (job, sha256_path(path)) == (self._converted, made.source.sha256):
+            self._read = None
+            return {**asdict(made.source), "path": str(path)}
         chosen = {name: tuple(shape) for name, shape in job["shapes"].items()}
         self._read = reading.read(path, chosen, job["signature"], job["trust"], Path.cwd())
         self._described = job
@@ -136,7 +137,8 @@ class Worker:
             self._made = making.make(
                 read, pruning, Path.cwd(), lambda phase: self.emit(event="phase", phase=phase)
             )
-        if self._made.pruning != pruning:
+            self._converted = self._described
+        if self._read is not None or self._made.pruning != pruning:
             raise ExporterError("one worker converts one model in one way")
         return self._made
 
