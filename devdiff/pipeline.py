@@ -28,7 +28,7 @@ from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
 from devdiff.subject import Subject
 from device_runner.host import SOURCE_RUNNER, HostRunner
 from device_runner.runner import Runner
-from exporter.artifact import Artifact, sha256_file
+from exporter.artifact import Artifact, TensorSpec, sha256_file
 from exporter.client import ExportWorker
 from exporter.compression import INT8_ONLY, Compression
 from exporter.errors import ArtifactError, CompressionError, SourceModelError
@@ -150,6 +150,9 @@ def export_and_test(
                 )
             elif full and request.floating is None and read.source is not None:
                 unquantized = subject.export_full(worker, samples, run.artifacts, events.phase)
+        samples, note = samples.with_labels_of(_output_specs(read, manifest))
+        if note:
+            events.note(note)
         classifiers = _classifiers(read, manifest, samples, request.gates, events)
         with open_device(request.running, events) as device:
             rungs = _rungs(read, manifest, unquantized, run, host, device, full)
@@ -204,6 +207,11 @@ def _write_page(report: Mapping[str, Any], run: RunDirectory, events: Events) ->
         events.note(f"no page: {error}; try devdiff report {run.path} --html FILE")
         return None
     return path
+
+
+def _output_specs(read: Subject, manifest: Manifest | None) -> list[TensorSpec]:
+    record = manifest.artifacts[0] if manifest is not None else read.finished[-1].record
+    return [binding.source for binding in record.outputs]
 
 
 def _classifiers(

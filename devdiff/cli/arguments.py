@@ -79,11 +79,18 @@ def add_data(parser: argparse.ArgumentParser, calibration: bool = True) -> None:
         "--inputs",
         type=Path,
         metavar="PATH",
-        help=".npz (an array per input, 'labels' if any), .npy, or a folder of images; left out: "
-        "seeded synthetic samples, which speak of numerics only",
+        help=".npz (an array per input, 'labels' if any), .npy, a folder of images or WAV files, a "
+        ".csv of paths and labels, loader.py:FUNCTION (your own file, which is run), or a saved "
+        "Hugging Face data set; left out: seeded synthetic samples, which speak of numerics only",
     )
     group.add_argument(
         "--labels", type=Path, metavar="FILE", help="true class of each sample: .npy, .npz or text"
+    )
+    group.add_argument(
+        "--classes",
+        type=Path,
+        metavar="FILE",
+        help="the model's class names in order, one a line, for labels that are names",
     )
     if calibration:
         group.add_argument(
@@ -97,7 +104,9 @@ def add_data(parser: argparse.ArgumentParser, calibration: bool = True) -> None:
         "--preprocess",
         default="",
         metavar="STEPS",
-        help="resize=HxW,scale=1/255,mean=A:B:C,std=A:B:C,layout=NCHW|NHWC,channels=RGB|BGR|L",
+        help="resize=[bilinear|nearest|letterbox|cover:]HxW,crop=HxW,pad=NUMBER,scale=1/255,"
+        "mean=A:B:C,std=A:B:C,layout=NCHW|NHWC,channels=RGB|BGR|L; for sound rate=HZ,mono,"
+        "length=SAMPLES,normalize",
     )
     group.add_argument("--seed", type=int, default=0, help="for every random choice (default 0)")
 
@@ -109,6 +118,7 @@ def request(args: argparse.Namespace) -> InputRequest:
     return InputRequest(
         inputs=args.inputs,
         labels=args.labels,
+        classes=args.classes,
         calibration=getattr(args, "calibration", None),
         preprocess=Preprocess.parse(args.preprocess),
         seed=args.seed,
