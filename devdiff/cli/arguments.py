@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from devdiff.data.inputs import InputRequest
     from devdiff.scan.scanned import ScanSettings
     from devdiff.settings import Gates, Running
+    from devdiff.tasks.request import TaskRequest
     from exporter.compression import Compression
 
 
@@ -256,6 +257,44 @@ def gates(args: argparse.Namespace) -> Gates:
         exact=args.exact,
         classifiers=tuple(args.classifier),
     )
+
+
+def add_task(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what the model is for")
+    group.add_argument(
+        "--task",
+        metavar="TASK[:OPTIONS]",
+        help="classification[:K], detection, segmentation, embedding, regression or sequence, with "
+        "options as in detection:format=yolo,nms=0.7 (docs/tasks.md); left out: classification if "
+        "there are labels, not judged",
+    )
+    group.add_argument(
+        "--truth",
+        type=Path,
+        metavar="PATH",
+        help="true boxes, masks, values or texts of the inputs; left out: labels, else the "
+        "source's own answers, and then nothing is judged",
+    )
+    group.add_argument(
+        "--max-drop",
+        type=_share,
+        metavar="SHARE",
+        help="by how much one step may make the task's first metric worse (default 0.05)",
+    )
+
+
+def task(args: argparse.Namespace) -> TaskRequest | None:
+    """What is to be measured. Raises `UsageError`."""
+    from devdiff.errors import UsageError
+    from devdiff.tasks.request import CLASSIFICATION, TaskRequest
+
+    if args.task is not None:
+        return TaskRequest.parse(args.task, args.truth, args.max_drop)
+    if args.truth is not None:
+        raise UsageError("--truth needs --task: detection, segmentation, regression or sequence")
+    if args.max_drop is not None:
+        return TaskRequest.parse(CLASSIFICATION, None, args.max_drop)
+    return None
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

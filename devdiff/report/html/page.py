@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from devdiff.report import task
 from devdiff.report.html import cards, ladder, scan, words
 from devdiff.report.html.beside import Beside
 from devdiff.report.html.plots import Plotter
@@ -63,6 +64,8 @@ def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
         "tone": words.tone,
         "what_ran": ladder.what_ran,
         "rate": ladder.rate,
+        "interval": lambda value, signed=False: task.interval(value or None, signed),
+        "change": lambda value, higher_is_better: task.change(value or None, higher_is_better),
     }
     style, script = _part("page.css"), _part("page.js")
     found = report.get("scan")
