@@ -149,6 +149,11 @@ def export_and_test(
                 calibrate=not read.finished and compression.int8,
                 progress=events.progress,
             )
+            others = request.task is not None and request.task.kind != CLASSIFICATION
+            settled = None
+            if others and read.source is not None and _fixed(read.source.outputs):
+                # What does not go together is said before minutes are spent on the export.
+                settled = _settled(request, read, read.source.outputs, samples, ())
             full = request.full or request.scan is not None
             manifest = unquantized = None
             if not read.finished:
@@ -158,14 +163,14 @@ def export_and_test(
             elif full and request.floating is None and read.source is not None:
                 unquantized = subject.export_full(worker, samples, run.artifacts, events.phase)
         outputs = _output_specs(read, manifest)
-        others = request.task is not None and request.task.kind != CLASSIFICATION
         if not others:
             samples, note = samples.with_labels_of(outputs)
             if note:
                 events.note(note)
         labels = None if others else samples.labels
         classifiers = _classifiers(read, manifest, labels is not None, request, events)
-        settled = _settled(request, read, outputs, samples, classifiers)
+        if settled is None:
+            settled = _settled(request, read, outputs, samples, classifiers)
         with open_device(request.running, events) as device:
             rungs = _rungs(read, manifest, unquantized, run, host, device, full)
             results = _run(rungs, samples, run, request.running.timeout_s, events)
@@ -232,10 +237,14 @@ def _output_specs(read: Subject, manifest: Manifest | None) -> list[TensorSpec]:
     return [binding.source for binding in record.outputs]
 
 
+def _fixed(outputs: Sequence[TensorSpec]) -> bool:
+    return all(size > 0 for spec in outputs for size in spec.shape)
+
+
 def _settled(
     request: TestRequest,
     read: Subject,
-    outputs: list[TensorSpec],
+    outputs: Sequence[TensorSpec],
     samples: InputSet,
     classifiers: tuple[str, ...],
 ) -> Settled | None:

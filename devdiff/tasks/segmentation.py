@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,16 +27,28 @@ class Segmentation:
 
     @classmethod
     def of(
-        cls, spec: TensorSpec, axis: int | None, threshold: float, ignore: int | None
+        cls,
+        spec: TensorSpec,
+        size: tuple[int, int],
+        axis: int | None,
+        threshold: float,
+        ignore: int | None,
     ) -> Segmentation:
-        """Raises `UsageError` when the output is no map of class scores."""
+        """``size`` is the input's (height, width): left open, ``axis`` is such that the map has its
+        proportions. Raises `UsageError` when the output is no map of class scores."""
         shape = spec.shape
         if len(shape) != 4 or shape[0] != 1 or axis not in (None, 1, 3):
             raise UsageError(
                 f"--task segmentation: output {spec.describe()} is no map of scores [1,C,H,W] or "
                 "[1,H,W,C] (axis=1 or axis=3)"
             )
-        return cls(spec, axis or (1 if shape[1] <= shape[3] else 3), threshold, ignore)
+        if axis is None:
+            first, last = (
+                abs(math.log(height / width * size[1] / size[0]))
+                for height, width in (shape[2:], shape[1:3])
+            )
+            axis = 1 if (first, shape[1]) <= (last, shape[3]) else 3
+        return cls(spec, axis, threshold, ignore)
 
     @property
     def outputs(self) -> tuple[str, ...]:

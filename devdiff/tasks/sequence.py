@@ -14,9 +14,11 @@ from exporter.artifact import Array, TensorSpec
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Scores [1, T, C] or, with ``classes_first``, [1, C, T]; the best class of each step is read,
-    repeats are one, and ``blank`` separates (Graves et al., ICML 2006). ``alphabet`` has the
-    symbols of the other classes in order; without it classes stand for themselves.
+    """Scores [1, T, C] or [T, 1, C] or, with ``classes_first``, [1, C, T]; of each step the best
+    class is read, repeats are one, and ``blank`` separates (Graves et al., ICML 2006).
+
+    ``alphabet`` has the symbols of the other classes in order; without it classes stand for
+    themselves.
     """
 
     spec: TensorSpec
@@ -37,7 +39,8 @@ class Reading:
 
     def answer(self, outputs: Mapping[str, Array]) -> str | tuple[int, ...]:
         scores = finite(outputs[self.spec.name], self.spec.name)
-        scores = scores.reshape(max(scores.shape[:-2], default=1), *scores.shape[-2:])[0]
+        # The axis of one is the batch, wherever it stands.
+        scores = scores[:, 0] if scores.shape[0] > 1 else scores[0]
         best = scores.argmax(axis=0 if self.classes_first else 1)
         starts = np.flatnonzero(np.diff(best, prepend=-1))
         read = tuple(int(c) for c in best[starts] if c != self.blank)

@@ -133,16 +133,17 @@ def _segmentation(
     spec = one_output(
         request.kind, request.options.get("output"), outputs, lambda one: len(one.shape) == 4
     )
+    frame = Frame.of(samples, inputs)
     axis = int(request.number("axis", 0)) or None
     ignore = int(request.number("ignore", -1)) if "ignore" in request.options else None
-    task = Segmentation.of(spec, axis, request.number("threshold", 0.5), ignore)
+    threshold = request.number("threshold", 0.5)
+    task = Segmentation.of(spec, frame.size, axis, threshold, ignore)
     if request.truth is None:
         return task, None
-    frame = Frame.of(samples, inputs)
     masks = truths.Masks(request.truth, samples, _rows(samples))
     # What lies outside the image is not the model's to answer.
     outside = -1 if ignore is None else ignore
-    made = Segmentation.of(spec, axis, request.number("threshold", 0.5), outside)
+    made = Segmentation.of(spec, frame.size, axis, threshold, outside)
 
     def truth(index: int) -> Any:
         row = int(samples.tested[index])
@@ -177,7 +178,7 @@ def _sequence(
     spec = one_output(
         request.kind, request.options.get("output"), outputs, lambda one: len(one.shape) == 3
     )
-    if len(spec.shape) < 2:
+    if len(spec.shape) != 3 or 1 not in spec.shape[:2]:
         raise UsageError(f"--task sequence: output {spec.describe()} has no steps with classes")
     classes_first = request.choice("layout", "TC", "CT") == "CT"
     classes = spec.shape[-2] if classes_first else spec.shape[-1]
@@ -204,11 +205,10 @@ def _sequence(
 def _alphabet(path: Path, classes: int) -> tuple[str, ...]:
     """Symbols of all classes but the blank, in order."""
     try:
-        symbols = tuple(path.read_text("utf-8").split("\n"))
+        # Not splitlines: an alphabet may hold characters that would end a line for it.
+        symbols = tuple(path.read_text("utf-8").removesuffix("\n").split("\n"))
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not text in UTF-8: {error}") from error
-    while len(symbols) > classes - 1 and not symbols[-1]:
-        symbols = symbols[:-1]
     if len(symbols) == classes - 2:
         symbols = (*symbols, " ")  # PaddleOCR's alphabets leave out their last symbol, the space
     if len(symbols) != classes - 1:
