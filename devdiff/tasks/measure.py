@@ -24,6 +24,7 @@ from devdiff.verdict import Verdict, combine
 
 # Resampling fewer says more of the few than of samples in general.
 FEWEST: Final = 20
+_MOST_SAMPLES: Final = 10_000_000
 # Steps whose sides are held to the same answers element by element: no change is none.
 _ALIKE: Final = frozenset({"conversion", "deployment", "runtime"})
 
@@ -176,15 +177,16 @@ def _score(
     """One rung's scores, beside the source's answers to the same samples."""
     task, scorer = settled.task, settled.task.scorer()
     own = sample_outputs(outputs, task.outputs)
-    same = without_source or source.name == outputs.name
-    beside = itertools.repeat(None) if same else sample_outputs(source, task.outputs)
+    same = source.name == outputs.name
+    alone = same or without_source
+    beside = itertools.repeat(None) if alone else sample_outputs(source, task.outputs)
     # The rung ends the loop: the source's stream is as long, or endless.
     for index, (mine, theirs) in enumerate(zip(own, beside, strict=False)):
         try:
             answer = task.answer(mine)
         except ComparisonError as error:
             raise ComparisonError(f"rung {outputs.name}, sample {index}: {error}") from error
-        first = answer if theirs is None else task.answer(theirs)
+        first = answer if same else None if theirs is None else task.answer(theirs)
         truth = settled.truth(index) if settled.truth else task.as_truth(first)
         scorer.add(answer, truth, first)
     return scorer.scores()
@@ -242,9 +244,13 @@ def judge_drop(
         return Judgement(Verdict.PASS, (f"{text}.",), {})
     if drop.low > most:
         return Judgement(Verdict.FAIL, (f"{text}.",), {})
-    more = samples * ((drop.high - drop.low) / 2 / max(abs(most - drop.value), 1e-9)) ** 2
-    if more < 1e7:
+    # Intervals narrow with the root of the number of samples.
+    apart = max(abs(most - drop.value), 1e-9)
+    more = samples * ((drop.high - drop.low) / 2 / apart) ** 2
+    if more < _MOST_SAMPLES:
         text += f": about {int(np.ceil(more)) + 1} samples of this kind would decide"
+    else:
+        text += ", and with this very drop no number of samples would decide"
     return Judgement(Verdict.INCONCLUSIVE, (f"{text}.",), {})
 
 

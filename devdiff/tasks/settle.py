@@ -89,8 +89,8 @@ def _classification(
         return Classification(spec.name, k), None
     if len(labels) and int(labels.max()) >= spec.elements:
         raise UsageError(
-            f"labels run up to {int(labels.max())}, but output {spec.describe()} has the classes 0 "
-            f"to {spec.elements - 1}"
+            f"labels run from {int(labels.min())} to {int(labels.max())}, but output "
+            f"{spec.describe()} has the classes 0 to {spec.elements - 1}"
         )
     return Classification(spec.name, k), lambda index: int(labels[index])
 
