@@ -33,20 +33,22 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Class indices int64 [N]. Of those that are numbered by the order of their names alone,
-    ``guessed`` is how many classes there are, and ``note`` says so."""
+    """Class indices int64 [N]. ``guessed`` is how many classes a model must have for those that
+    are numbered by the order of their names alone, or at least have (``at_least``) for subfolders
+    that are numbers; ``note`` says what was guessed."""
 
     values: Array
     guessed: int | None = None
     note: str | None = None
+    at_least: bool = False
 
 
 def of_folder(folder: Path, classes: Sequence[str] | None) -> Listing:
     """The images, or else the WAV files, under a folder.
 
     Where every file lies in one of several subfolders, those of the first level are the classes,
-    numbered by ``classes`` or in sorted order. Raises `UsageError` when there is nothing, or both
-    images and sound.
+    numbered by ``classes``, by their own numbers, or in sorted order. Raises `UsageError` when
+    there is nothing, or both images and sound.
     """
     images, sounds = image_paths(folder), sound_paths(folder)
     if images and sounds:
@@ -62,7 +64,13 @@ def of_folder(folder: Path, classes: Sequence[str] | None) -> Listing:
     folders = [name.partition("/")[0] for name in names if "/" in name]
     labels = None
     if len(folders) == len(names) and len(set(folders)) > 1:
-        labels = _numbered(folders, classes, f"subfolders of {folder.name}")
+        origin = f"subfolders of {folder.name}"
+        if classes is None and all(name.isdecimal() for name in folders):
+            values = np.array([int(name[:9]) for name in folders], np.int64)
+            note = f"classes are the numbers of the {origin}"
+            labels = Labels(values, int(values.max()) + 1, note, at_least=True)
+        else:
+            labels = _numbered(folders, classes, origin)
     return Listing(folder, paths, names, labels, sound=bool(sounds))
 
 
