@@ -11,11 +11,11 @@ from typing import Any, Final
 import numpy as np
 
 from devdiff.data.building import Builder, digest
-from devdiff.data.request import SYNTHETIC, InputRequest, Progress, file_state
+from devdiff.data.request import SYNTHETIC, InputRequest, Progress
 from devdiff.errors import UsageError
 from exporter.artifact import Array, TensorSpec
 
-__all__ = ["SYNTHETIC", "InputRequest", "InputSet", "file_state", "prepare"]
+__all__ = ["SYNTHETIC", "InputRequest", "InputSet", "load", "prepare"]
 
 _RECORD: Final = "inputs.json"
 
@@ -117,7 +117,7 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / _RECORD
     if record.exists():
-        fixed = _load(folder, inputs)
+        fixed = load(folder, inputs)
         if digest(folder, inputs, fixed.tested) != fixed.sha256:
             raise UsageError(f"{folder} was changed since its run began: start a new run")
         return fixed
@@ -125,10 +125,11 @@ def prepare(
     temporary = record.with_suffix(".partial")
     temporary.write_text(json.dumps(data, indent=2))
     temporary.replace(record)
-    return _load(folder, inputs)
+    return load(folder, inputs)
 
 
-def _load(folder: Path, inputs: tuple[TensorSpec, ...]) -> InputSet:
+def load(folder: Path, inputs: tuple[TensorSpec, ...]) -> InputSet:
+    """What `prepare` fixed in ``folder``; without ``inputs`` all but the tensors themselves."""
     data = json.loads((folder / _RECORD).read_text())
     arrays = {
         spec.name: np.load(folder / f"{position}.npy", mmap_mode="r", allow_pickle=False)
