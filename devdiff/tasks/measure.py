@@ -13,7 +13,7 @@ from devdiff.compare.intervals import CONFIDENCE, clopper_pearson
 from devdiff.compare.judge import Judgement
 from devdiff.compare.pair import RungOutputs, sample_outputs
 from devdiff.compare.wording import count, number, percent
-from devdiff.errors import ComparisonError
+from devdiff.errors import ComparisonError, UsageError
 from devdiff.judging import JudgedPair
 from devdiff.ladder import Pair, RungResult
 from devdiff.tasks import bootstrap
@@ -65,7 +65,7 @@ class Measured:
             "options": dict(request.options),
             "truth": self.settled.origin,
             "from_source": self.settled.truth is None,
-            "max_drop": request.max_drop,
+            "max_drop": request.allowed,
             "samples": self.samples,
             "confidence": CONFIDENCE,
             "resamples": RESAMPLES,
@@ -114,7 +114,7 @@ def measure(
     """Score every rung and judge every step. ``results`` begin with the source.
 
     A rung that did not run, or gave no answer to a sample (NaN), has an error instead of figures,
-    and so have the steps it belongs to. Raises `UsageError` when the truth allows no metric.
+    and so have the steps it belongs to; likewise where the truth allows no metric.
     """
     figures = settled.task.figures
     scored: dict[str, Scores] = {}
@@ -130,7 +130,7 @@ def measure(
         outputs = RungOutputs(result.name, result.pack, result.outputs)
         try:
             scored[result.name] = _score(settled, source, outputs, bool(results[0].error))
-        except ComparisonError as error:
+        except (ComparisonError, UsageError) as error:
             errors[result.name] = str(error)
     names = list(scored)
     known = [p for p in pairs if p.reference in scored and p.candidate in scored]
@@ -226,7 +226,7 @@ def judge_drop(
 ) -> Judgement:
     """A step passes when the whole interval of its drop is within ``max_drop``, fails when the
     whole interval is beyond, and is inconclusive otherwise."""
-    most, kind = settled.request.max_drop, settled.request.kind
+    most, kind = settled.request.allowed, settled.request.kind
     shown = f"Task {kind}: {figure.name} {number(before.value)} became {number(after.value)}"
     if not all(map(np.isfinite, (drop.value, drop.low, drop.high))):
         text = f"{shown}, whose difference is no number: too few samples have what it needs."

@@ -59,6 +59,17 @@ def settle(
     return Settled(request, task, truth, origin)
 
 
+def check_truth(request: TaskRequest, samples: InputSet) -> None:
+    """Raises `UsageError` when a limit is given and nothing can be held to it."""
+    known = samples.labels if request.kind in (CLASSIFICATION, "embedding") else request.truth
+    if request.max_drop is not None and known is None:
+        wanted = "--labels" if request.kind in (CLASSIFICATION, "embedding") else "--truth"
+        raise UsageError(
+            f"--max-drop: without the truth nothing can be judged: give {wanted}, or leave it out "
+            "to see how far the rungs agree"
+        )
+
+
 _Made = tuple[Task, Callable[[int], Any] | None]
 
 

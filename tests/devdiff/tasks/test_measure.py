@@ -182,6 +182,15 @@ def test_a_cosine_to_a_source_that_did_not_run_is_no_number(tmp_path: Path) -> N
     assert values["recall@1"]["value"] is not None
 
 
+def test_a_truth_that_allows_no_metric_is_an_error_of_every_step(tmp_path: Path) -> None:
+    values = np.arange(30, dtype=np.float32)[:, None, None]
+    results = [result(tmp_path, name, values) for name in ("float", "int8")]
+    found, judgement = measured(Regression("y"), lambda index: np.ones(1), results)
+    assert "the same in all samples" in (found.rungs[0].error or "")
+    assert judgement is not None
+    assert judgement.verdict is Verdict.ERROR
+
+
 def test_the_graver_verdict_stands(tmp_path: Path) -> None:
     results = [
         result(tmp_path, "float", classes(100, 100)),

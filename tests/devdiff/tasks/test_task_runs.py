@@ -116,6 +116,7 @@ def test_a_wrong_task_is_refused_before_anything_is_exported(tmp_path: Path) -> 
         (("--task", "poetry"), "there is no such task"),
         (("--truth", "coco.json"), "--truth needs --task"),
         (("--task", "detection:format=yolo", "--truth", "gone.json"), "gone.json does not exist"),
+        (("--max-drop", "0.01"), "without the truth nothing can be judged: give --labels"),
     ):
         done = devdiff(
             "export-and-test",
