@@ -156,12 +156,6 @@ def _decoded(path: Path, fit: Fit, prepare: Callable[[Array], Array]) -> Array:
     return prepare(decode(path, str(path), fit))
 
 
-def image_paths(folder: Path) -> tuple[Path, ...]:
-    """Image files under ``folder``, in the order of their relative names."""
-    found = [p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
-    return tuple(sorted(found, key=lambda path: path.relative_to(folder).as_posix()))
-
-
 def image_fit(spec: TensorSpec, pipeline: Preprocess) -> Fit:
     """How images become the tensors of an input, with what the pipeline leaves open filled in.
 

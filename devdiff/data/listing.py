@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from devdiff.data.images import IMAGE_SUFFIXES, image_paths
-from devdiff.data.sound import SOUND_SUFFIXES, sound_paths
+from devdiff.data.images import IMAGE_SUFFIXES
+from devdiff.data.sound import SOUND_SUFFIXES
 from devdiff.errors import UsageError
 from exporter.artifact import Array
 
@@ -50,7 +50,7 @@ def of_folder(folder: Path, classes: Sequence[str] | None) -> Listing:
     numbered by ``classes``, by their own numbers, or in sorted order. Raises `UsageError` when
     there is nothing, or both images and sound.
     """
-    images, sounds = image_paths(folder), sound_paths(folder)
+    images, sounds = (_files(folder, kind) for kind in (IMAGE_SUFFIXES, SOUND_SUFFIXES))
     if images and sounds:
         raise UsageError(
             f"{folder} holds both images ({images[0].name}) and sound ({sounds[0].name}): name a "
@@ -72,6 +72,12 @@ def of_folder(folder: Path, classes: Sequence[str] | None) -> Listing:
         else:
             labels = _numbered(folders, classes, origin)
     return Listing(folder, paths, names, labels, sound=bool(sounds))
+
+
+def _files(folder: Path, suffixes: Collection[str]) -> tuple[Path, ...]:
+    """Files under ``folder`` with one of these endings, in the order of their relative names."""
+    found = [p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file()]
+    return tuple(sorted(found, key=lambda path: path.relative_to(folder).as_posix()))
 
 
 def of_csv(path: Path, classes: Sequence[str] | None) -> Listing:
