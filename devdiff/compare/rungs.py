@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -133,3 +133,23 @@ def common_count(*rungs: RungReader) -> int:
                 "only runs over the same inputs can be compared"
             )
     return counts[0]
+
+
+def sample_outputs(outputs: RungOutputs, names: Collection[str]) -> Iterator[dict[str, Array]]:
+    """The named outputs of each sample in turn, in real units and the source's layout.
+
+    Raises `ComparisonError` when the rung has no such output, or a sample failed.
+    """
+    rung = RungReader(outputs)
+    scales = {b.source.name: b.artifact.quantization for b in outputs.outputs}
+    for block in rung.reader.read_blocks():
+        if not rung.ran(block):
+            raise ComparisonError(
+                f"rung {rung.name}: sample {block.start} failed: {block.message or block.status}"
+            )
+        values = {}
+        for name in names:
+            stored, scale = rung.values(block, name), scales[name]
+            values[name] = stored if scale is None else scale.dequantize(stored)
+        for place in range(block.count):
+            yield {name: value[place] for name, value in values.items()}
