@@ -25,3 +25,7 @@ class ScanError(DevdiffError):
 
 class UnknownOperatorError(ScanError):
     """The model uses an operator, or a form of one, that the differentiable twin does not know."""
+
+
+class BisectError(DevdiffError):
+    """What was given cannot be bisected: two models that do not have the same operators, say."""

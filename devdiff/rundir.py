@@ -19,8 +19,10 @@ from devdiff.errors import RunDirectoryError
 
 DEFAULT_ROOT: Final = Path("devdiff-runs")
 REPORT_NAME: Final = "report.json"
+BISECT_NAME: Final = "bisect.json"
 RUN_NAME: Final = "run.json"
 _LOCK_NAME: Final = ".lock"
+_RESULTS: Final = (REPORT_NAME, BISECT_NAME)
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
@@ -131,17 +133,22 @@ def _claim(path: Path, key: str, request: Mapping[str, Any]) -> bool:
         )
     if _finished(path):
         raise RunDirectoryError(
-            f"{path} holds this run already, finished: read {path / REPORT_NAME}, or give another "
+            f"{path} holds this run already, finished: read {_result(path)}, or give another "
             "--run-dir to run again"
         )
     (path / REPORT_NAME).unlink(missing_ok=True)
     return True
 
 
+def _result(path: Path) -> Path | None:
+    """Where a run's result lies, if it has one: what was bisected has no report of a ladder."""
+    return next((path / name for name in _RESULTS if (path / name).exists()), None)
+
+
 def _finished(path: Path) -> bool:
     """Whether a run came to a verdict; one that ended in ``error`` may be continued."""
-    report = path / REPORT_NAME
-    return report.exists() and read_json(report).get("verdict") != "error"
+    result = _result(path)
+    return result is not None and read_json(result).get("verdict") != "error"
 
 
 def _unfinished(root: Path, key: str) -> Path | None:

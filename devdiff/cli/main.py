@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from devdiff import __version__
 from devdiff.cli import (
+    bisect,
     demo,
     devices,
     diff,
@@ -25,7 +26,7 @@ from devdiff.cli import (
     virtual,
 )
 
-_VERBS = (export_and_test, export, run, diff, scan, report, devices, virtual, doctor, demo)
+_VERBS = (export_and_test, export, run, diff, bisect, scan, report, devices, virtual, doctor, demo)
 
 _EPILOG = """\
 exit codes: 0 pass · 1 fail · 2 usage or bad input · 3 device or infrastructure ·

@@ -1,0 +1,225 @@
+"""A bisection from what the user named to the report's section: `devdiff bisect`, from Python."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from devdiff.bisect import explorer, given, isolate, repro, search, sides, telling
+from devdiff.bisect.bench import Bench, Seen, Side
+from devdiff.bisect.given import BisectRequest, Given
+from devdiff.bisect.isolate import Isolated
+from devdiff.bisect.search import Found
+from devdiff.compare import Deployment, Tolerances
+from devdiff.data.inputs import InputSet
+from devdiff.errors import BisectError, RunDirectoryError, UsageError
+from devdiff.events import Events, Silent
+from devdiff.report import load
+from devdiff.report.html import page
+from devdiff.rundir import BISECT_NAME, REPORT_NAME, RunDirectory, open_run, write_json
+from devdiff.settings import Gates
+from devdiff.verdict import Verdict
+from exporter.errors import ArtifactError
+
+FOLDER: Final = "bisect"
+_LOOKED_AT: Final = 256
+"""How many samples are tried before it is said that none differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class BisectOutcome:
+    """The section of the report (also in ``path``), and the exit code it stands for."""
+
+    section: Mapping[str, Any]
+    path: Path
+    exit_code: int
+
+
+def bisect(
+    request: BisectRequest, run_dir: Path | None = None, events: Events | None = None
+) -> BisectOutcome:
+    """Find where two places part, and leave ``bisect.json`` and the repro in a run directory.
+
+    What is found about a finished run goes into its own directory and its report, too. Raises the
+    packages' errors for what cannot be bisected or run; the same request continues where an earlier
+    one was broken off.
+    """
+    events = events or Silent()
+    given.check(request)
+    of_run = given.is_run(request.model)
+    if of_run and run_dir is not None:
+        raise UsageError("--run-dir is for a .tflite: what is found about a run goes into its own")
+    folder = request.model / FOLDER if of_run else run_dir
+    started = time.monotonic()
+    with _opened(folder, request, of_run) as run, _tidy_after_bad_input(run):
+        if run.resumed:
+            events.note(f"continuing the unfinished bisection in {run.path}")
+        log = run.logs / "reading.log"
+        what = (
+            given.from_run(request, log, events)
+            if of_run
+            else given.from_files(request, run.inputs, log, events)
+        )
+        named = sides.choose(request, what)
+        with sides.opened(named, request, what, log, events) as (reference, candidate):
+            section = _section(request, what, reference, candidate, run, events)
+        section["cost"] = {"wall_s": round(time.monotonic() - started, 2)}
+        path = run.path / BISECT_NAME
+        for name in (run.rungs, run.artifacts):
+            shutil.rmtree(name, ignore_errors=True)
+        write_json(path, section)
+        if of_run:
+            _into_report(request.model, section, events)
+    return BisectOutcome(section, path, Verdict(section["verdict"]).exit_code)
+
+
+@contextlib.contextmanager
+def _opened(folder: Path | None, request: BisectRequest, of_run: bool) -> Iterator[RunDirectory]:
+    """A run directory; inside another run, whatever was bisected there before gives way."""
+    asked = request.fingerprint()
+    with contextlib.ExitStack() as stack:
+        try:
+            run = stack.enter_context(open_run(folder, f"bisect-{request.model.stem}", asked))
+        except RunDirectoryError:
+            if not of_run or folder is None:
+                raise
+            shutil.rmtree(folder)
+            run = stack.enter_context(open_run(folder, request.model.stem, asked))
+        yield run
+
+
+@contextlib.contextmanager
+def _tidy_after_bad_input(run: RunDirectory) -> Iterator[None]:
+    """What was refused before it began leaves nothing behind."""
+    try:
+        yield
+    except (UsageError, ArtifactError, BisectError):
+        if not run.resumed:
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+
+
+def _section(
+    request: BisectRequest,
+    what: Given,
+    reference: Side,
+    candidate: Side,
+    run: RunDirectory,
+    events: Events,
+) -> dict[str, Any]:
+    if reference.precision != candidate.precision:
+        from devdiff.bisect import profile
+
+        return profile.section(request, what, reference, candidate, run, events)
+    sides.check_same_graph(reference, candidate)
+    limits = _limits(what.gates)
+    bench, whole = _showing(request, what, reference, candidate, limits, run, events)
+    cuts: dict[tuple[int, ...], Seen] = {}
+    found: Found | None = None
+    isolated: Isolated | None = None
+    steps: list[tuple[tuple[int, ...], Seen]] = []
+
+    def differs(tensors: tuple[int, ...]) -> bool:
+        cuts[tensors] = seen = bench.cut(tensors)
+        steps.append((tensors, seen))
+        return seen.beyond
+
+    searched = dict(bench.runs)
+    if whole.beyond:
+        found = search.first_divergence(bench.flow, _target(whole), differs)
+        searched = dict(bench.runs)
+        isolated = isolate.isolate(bench, found, whole, cuts, request.suspects)
+    written = None
+    if isolated is not None and isolated.guilty:
+        written = _repro(bench, isolated, run.path / "repro", events)
+    walk = _walk(bench, events) if request.walk else None
+    section = telling.section(bench, limits, whole, steps, found, isolated, searched, walk)
+    section["repro"] = written.relative_to(run.path).as_posix() if written else None
+    data = explorer.write(run.path / "model-explorer.json", telling.by_name(section))
+    section["model_explorer"] = data.name
+    return section
+
+
+def _limits(gates: Gates) -> Deployment:
+    """What every tensor on the way may differ by; tolerances of single outputs do not apply."""
+    atol, rtol = (
+        [value for value in values if ":" not in value] for values in (gates.atol, gates.rtol)
+    )
+    return Deployment(gates.max_lsb, gates.exact, Tolerances.parse(atol, rtol, ()))
+
+
+def _showing(
+    request: BisectRequest,
+    what: Given,
+    reference: Side,
+    candidate: Side,
+    limits: Deployment,
+    run: RunDirectory,
+    events: Events,
+) -> tuple[Bench, Seen]:
+    """A bench with samples that show the difference, if there are any among the first ones."""
+
+    def bench(samples: InputSet, name: str) -> Bench:
+        folder = run.rungs / name
+        folder.mkdir(exist_ok=True)
+        timeout_s = what.running.timeout_s
+        return Bench(reference, candidate, samples, limits, folder, timeout_s, events)
+
+    samples = what.samples
+    rows = sorted(what.shown[: request.samples]) or range(min(request.samples, len(samples)))
+    few = bench(given.chosen(samples, rows), "few")
+    whole = few.whole()
+    if whole.beyond or len(samples) <= len(rows):
+        return few, whole
+    events.note(f"{len(rows)} samples do not differ: trying up to {_LOOKED_AT}")
+    many = bench(given.chosen(samples, range(min(len(samples), _LOOKED_AT))), "many")
+    seen = many.whole()
+    if not seen.beyond:
+        return many, seen
+    worst = sorted(many.worst_samples()[: request.samples])
+    again = bench(given.chosen(samples, worst), "worst")
+    return again, again.whole()
+
+
+def _target(whole: Seen) -> int:
+    """The output to follow: the first one computed of those that differ beyond what is allowed."""
+    # Without one, samples fail on one side alone: any output will do.
+    beyond = [one.tensor for one in whole.tensors if one.beyond]
+    return (beyond or [one.tensor for one in whole.tensors])[0]
+
+
+def _repro(bench: Bench, isolated: Isolated, folder: Path, events: Events) -> Path:
+    events.phase("writing the repro")
+    flow = bench.flow
+    if isolated.kind == "context":
+        return repro.write(bench, isolated.guilty, isolated.window, isolated.outputs, folder)
+    (operator,) = isolated.guilty
+    return repro.write(
+        bench, (operator,), flow.inputs_of(operator), flow.outputs_of(operator), folder
+    )
+
+
+def _walk(bench: Bench, events: Events) -> list[tuple[int, Seen, Seen]]:
+    """Every operator, in the model cut off behind it and alone."""
+    found = []
+    for operator in bench.flow.operators:
+        outputs = bench.flow.outputs_of(operator)
+        if outputs:
+            found.append((operator, bench.cut(outputs), isolate.alone(bench, operator)))
+    return found
+
+
+def _into_report(folder: Path, section: Mapping[str, Any], events: Events) -> None:
+    """The section in the report of the run it is about, and the page made again."""
+    path = folder / REPORT_NAME
+    report = load.load(path) | {"bisect": dict(section)}
+    write_json(path, report)
+    try:
+        page.write(report, folder / page.PAGE_NAME, folder)
+    except OSError as error:
+        events.note(f"no page: {error}; try devdiff report {folder} --html FILE")
