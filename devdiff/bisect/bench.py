@@ -7,7 +7,6 @@ measured, so that a search that was broken off goes on behind its last cut.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -162,16 +161,16 @@ class Bench:
             RungOutputs(role, result.pack, result.outputs) for role, result in self.results.items()
         ]
         outputs = compare(sides[0], sides[1], classifier_outputs=()).outputs
-        errors = {worst.sample: worst.max_abs_error for out in outputs for worst in out.worst}
-        return sorted(errors, key=lambda sample: -(errors[sample] or math.inf))
+        errors = {worst.sample: worst.error for output in outputs for worst in output.worst}
+        return sorted(errors, key=lambda sample: -errors[sample])
 
     def part(self, inputs: Sequence[int], outputs: Sequence[int]) -> Seen:
         """A part alone, fed on both sides with what the reference computes for its inputs.
 
         What went in and what came out is kept: see `kept`.
         """
-        behind = sorted({self.flow.made_by(index) for index in outputs} - {None})
-        self._events.phase(f"operators up to {', '.join(map(str, behind))} alone")
+        names = ", ".join(short(self.flow.tensor(index).name) for index in outputs)
+        self._events.phase(f"what makes {names}, alone")
         label = _part_label(inputs, outputs)
         known = self._known(label)
         if known is None:

@@ -206,7 +206,7 @@ def _shown(report: Mapping[str, Any], blamed: Mapping[str, Any] | None) -> tuple
             found |= dict.fromkeys(flip["sample"] for flip in answers["kept_flips"])
         found |= dict.fromkeys(failure["sample"] for failure in comparison["failures"])
         worst = [one for output in comparison["outputs"] for one in output["worst"]]
-        worst.sort(key=lambda one: -float(one.get("max_abs_error") or 0))
+        worst.sort(key=lambda one: -float(one["error"]))
         found |= dict.fromkeys(one["sample"] for one in worst)
     return tuple(found)
 

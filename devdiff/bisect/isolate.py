@@ -93,10 +93,17 @@ def alone(bench: Bench, operator: int) -> Seen:
 
 def _alone(bench: Bench, operator: int, cuts: dict[tuple[int, ...], Seen], whole: Seen) -> Suspect:
     outputs = bench.flow.outputs_of(operator)
-    in_place = cuts.get(outputs)
-    if in_place is None and {*outputs} == {one.tensor for one in whole.tensors}:
-        in_place = whole
-    return Suspect(operator, alone(bench, operator), in_place)
+    places = (_of(seen, outputs) for seen in (*cuts.values(), whole))
+    return Suspect(operator, alone(bench, operator), next(filter(None, places), None))
+
+
+def _of(seen: Seen, outputs: Sequence[int]) -> Seen | None:
+    """What a run came to for ``outputs``, if it ended there, among others perhaps."""
+    tensors = tuple(one for one in seen.tensors if one.tensor in outputs)
+    if len(tensors) != len(outputs):
+        return None
+    beyond = seen.failure is not None or any(one.beyond for one in tensors)
+    return Seen(beyond, seen.operators, tensors, seen.failure)
 
 
 def _in_context(bench: Bench, found: Found, suspects: tuple[Suspect, ...]) -> Isolated:

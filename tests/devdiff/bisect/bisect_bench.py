@@ -1,0 +1,65 @@
+"""Two sides of small models for the tests, and a whole search over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from in_process import InProcess
+
+from devdiff.bisect import given, isolate, search
+from devdiff.bisect.bench import Bench, Seen, Side
+from devdiff.bisect.isolate import Isolated
+from devdiff.bisect.search import Found
+from devdiff.compare import Deployment
+from devdiff.data import inputs as data
+from devdiff.events import Silent
+from device_runner.runner import Runner
+from exporter.manifest import bind
+from exporter.tflite_cut import Whole
+from exporter.tflite_file import inspect
+
+EXACT = Deployment(0)
+
+
+def side(path: Path, runner: Runner | None = None) -> Side:
+    record = inspect(path)
+    artifact = bind(record, path.parent)
+    precision = record.recipe.precision
+    return Side(path.name, artifact, precision, Whole(path), runner or InProcess())
+
+
+def bench(
+    folder: Path, reference: Side, candidate: Side, limits: Deployment = EXACT, samples: int = 3
+) -> Bench:
+    bindings = reference.artifact.inputs
+    specs = tuple(binding.source for binding in bindings)
+    made = data.prepare(data.SYNTHETIC, specs, {}, folder / "inputs", calibrate=False)
+    few = given.chosen(made, range(samples))
+    place = folder / "cuts"
+    place.mkdir(exist_ok=True)
+    return Bench(reference, candidate, few, limits, place, 60.0, Silent())
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What came of a search; ``cuts`` by the tensors they ended at."""
+
+    whole: Seen
+    found: Found
+    isolated: Isolated
+    cuts: dict[tuple[int, ...], Seen]
+
+
+def searched(on: Bench, suspects: int = isolate.SUSPECTS) -> Searched:
+    whole = on.whole()
+    assert whole.beyond
+    cuts: dict[tuple[int, ...], Seen] = {}
+
+    def differs(tensors: tuple[int, ...]) -> bool:
+        cuts[tensors] = on.cut(tensors)
+        return cuts[tensors].beyond
+
+    target = next(one.tensor for one in whole.tensors if one.beyond)
+    found = search.first_divergence(on.flow, target, differs)
+    return Searched(whole, found, isolate.isolate(on, found, whole, cuts, suspects), cuts)
