@@ -8,8 +8,8 @@ the file and what was asked for.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +46,11 @@ def tensor_key(index: int) -> str:
     return f"t{index}"
 
 
+def apart_key(index: int, operator: int) -> str:
+    """The name of tensor ``index`` among the inputs of operators that stand side by side."""
+    return f"t{index}o{operator}"
+
+
 class Whole:
     """A .tflite file to take parts of.
 
@@ -67,45 +72,90 @@ class Whole:
         """
         wanted = _between(self.graph, inputs, outputs)
         graph = self._model.subgraphs[0]
-        operators = [graph.operators[index] for index in wanted]
-        used = {*inputs, *outputs}
-        for operator in operators:
-            used.update((*integers(operator.inputs), *integers(operator.outputs)))
-            used.update(integers(operator.intermediates))
-        kept = sorted(used - {-1})
+        kept = sorted({*inputs, *outputs, *self._used(wanted)})
         names = _unique_names([graph.tensors[i] for i in kept], kept, {*inputs})
-        model = schema.ModelT()
-        model.version = self._model.version
-        model.description = self._model.description
         buffers = _Buffers(self._model.buffers)
         places = {index: place for place, index in enumerate(kept)}
-        places[-1] = -1
         part = schema.SubGraphT()
-        part.name = graph.name
         part.tensors = [
             _tensor(graph.tensors[index], names[index], buffers, index in inputs) for index in kept
         ]
         part.inputs = [places[index] for index in inputs]
         part.outputs = [places[index] for index in outputs]
-        codes = sorted({operator.opcodeIndex for operator in operators})
+        codes = sorted({graph.operators[index].opcodeIndex for index in wanted})
+        part.operators = [_operator(graph.operators[index], places, codes) for index in wanted]
+        signature = self._signature(inputs, outputs, places)
+        return Part(
+            self._file(part, codes, buffers, signature),
+            tuple(self._binding(i, names[i], signature, "inputs", places[i]) for i in inputs),
+            tuple(self._binding(i, names[i], signature, "outputs", places[i]) for i in outputs),
+            tuple(wanted),
+        )
+
+    def apart(self, data: Mapping[int, Sequence[int]]) -> Part:
+        """Some operators side by side in one file, each with inputs of its own.
+
+        ``data`` maps each operator to the computed tensors it takes. The inputs are called
+        `apart_key`, in the order of the operators; the outputs stand in that order, too.
+        """
+        graph = self._model.subgraphs[0]
+        buffers = _Buffers(self._model.buffers)
+        wanted = {
+            index: _between(self.graph, taken, self.graph.operators[index].outputs)
+            for index, taken in data.items()
+        }
+        every = sorted({operator for needed in wanted.values() for operator in needed})
+        codes = sorted({graph.operators[index].opcodeIndex for index in every})
+        part = schema.SubGraphT()
+        part.tensors, part.inputs, part.outputs, part.operators = [], [], [], []
+        inputs: list[Binding] = []
+        outputs: list[Binding] = []
+        for index, needed in wanted.items():
+            places = {}
+            for tensor in sorted({*data[index], *self._used(needed)}):
+                places[tensor] = len(part.tensors)
+                name = f"{text(graph.tensors[tensor].name)}#{tensor}#{index}"
+                taken = tensor in data[index]
+                part.tensors.append(_tensor(graph.tensors[tensor], name, buffers, taken))
+            part.operators += [_operator(graph.operators[i], places, codes) for i in needed]
+            for side, bindings, tensors in (
+                ("inputs", inputs, data[index]),
+                ("outputs", outputs, self.graph.operators[index].outputs),
+            ):
+                for tensor in tensors:
+                    getattr(part, side).append(places[tensor])
+                    name = part.tensors[places[tensor]].name
+                    bound = self._binding(tensor, name, None, side, places[tensor])
+                    key = apart_key(tensor, index) if side == "inputs" else tensor_key(tensor)
+                    bindings.append(replace(bound, source=replace(bound.source, name=key)))
+        file = self._file(part, codes, buffers, None)
+        return Part(file, tuple(inputs), tuple(outputs), tuple(wanted))
+
+    def _used(self, operators: Sequence[int]) -> set[int]:
+        """Every tensor that operators name."""
+        used: set[int] = set()
+        for index in operators:
+            operator = self._model.subgraphs[0].operators[index]
+            used.update((*integers(operator.inputs), *integers(operator.outputs)))
+            used.update(integers(operator.intermediates))
+        return used - {-1}
+
+    def _file(self, part: Any, codes: Sequence[int], buffers: _Buffers, signature: Any) -> bytes:
+        model = schema.ModelT()
+        model.version = self._model.version
+        model.description = self._model.description
         model.operatorCodes = [self._model.operatorCodes[code] for code in codes]
-        part.operators = [_operator(operator, places, codes) for operator in operators]
+        part.name = self._model.subgraphs[0].name
         model.subgraphs = [part]
         model.metadata = [
             _metadata(entry, buffers)
             for entry in self._model.metadata or []
             if text(entry.name) not in _DROPPED_METADATA
         ]
-        signature = self._signature(inputs, outputs, places)
         if signature is not None:
             model.signatureDefs = [signature]
         model.buffers = buffers.written
-        return Part(
-            serialize(model),
-            tuple(self._binding(i, names[i], signature, "inputs", places[i]) for i in inputs),
-            tuple(self._binding(i, names[i], signature, "outputs", places[i]) for i in outputs),
-            tuple(wanted),
-        )
+        return serialize(model)
 
     def _signature(
         self, inputs: Sequence[int], outputs: Sequence[int], places: dict[int, int]
@@ -235,6 +285,8 @@ def _tensor(whole: Any, name: str, buffers: _Buffers, is_input: bool) -> Any:
 def _operator(whole: Any, places: dict[int, int], codes: list[int]) -> Any:
     operator = copy.copy(whole)
     operator.opcodeIndex = codes.index(whole.opcodeIndex)
+    # An optional input that is absent is number -1 in every file.
+    places = {**places, -1: -1}
     operator.inputs = [places[index] for index in integers(whole.inputs)]
     operator.outputs = [places[index] for index in integers(whole.outputs)]
     if whole.intermediates is not None:

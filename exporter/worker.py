@@ -63,6 +63,8 @@ class Worker:
                 return self._inspect(Path(job["path"]))
             case "export":
                 return self._export(job)
+            case "keep float":
+                return self._keep_float(job)
             case unknown:
                 raise ExporterError(f"unknown job {unknown!r}")
 
@@ -85,16 +87,9 @@ class Worker:
         source, folder, scratch = self._source, Path(job["folder"]), Path.cwd()
         pruning = Pruning(**job["pruning"]) if job["pruning"] else None
         pruned = self._prune(pruning, folder) if pruning else None
-        self.emit(event="phase", phase="loading TensorFlow")
-        from exporter import convert, quantize
+        converted, inputs, outputs, saved_model = self._convert(source, scratch)
+        from exporter import quantize
 
-        self.emit(event="phase", phase="converting ONNX to TensorFlow")
-        converted = convert.convert(source, self._model, scratch)
-        self._model = None  # the frameworks hold copies of the weights; ours is no longer needed
-        inputs = quantize.signature_names([spec.name for spec in converted.inputs])
-        outputs = quantize.signature_names([out.source.name for out in converted.outputs])
-        saved_model = scratch / "saved_model"
-        quantize.save_function(converted, inputs, outputs, saved_model)
         notes = [*(pruned[1] if pruned else ()), *converted.notes]
 
         records = []
@@ -131,6 +126,53 @@ class Worker:
         )
         manifest.save(folder)
         return manifest.to_json()
+
+    def _convert(
+        self, source: SourceModel, scratch: Path
+    ) -> tuple[Any, list[str], list[str], Path]:
+        """The loaded model in TensorFlow, the names in its signature, and where it was saved."""
+        self.emit(event="phase", phase="loading TensorFlow")
+        from exporter import convert, quantize
+
+        self.emit(event="phase", phase="converting ONNX to TensorFlow")
+        converted = convert.convert(source, self._model, scratch)
+        self._model = None  # the frameworks hold copies of the weights; ours is no longer needed
+        inputs = quantize.signature_names([spec.name for spec in converted.inputs])
+        outputs = quantize.signature_names([out.source.name for out in converted.outputs])
+        saved_model = scratch / "saved_model"
+        quantize.save_function(converted, inputs, outputs, saved_model)
+        return converted, inputs, outputs, saved_model
+
+    def _keep_float(self, job: Mapping[str, Any]) -> Any:
+        """int8 artifacts with layers in float32: one for each of the ``variants``, lists of names.
+
+        One that is refused is its reason.
+        """
+        if self._source is None:
+            raise ExporterError("keep float before describe")
+        converted, inputs, outputs, saved_model = self._convert(self._source, Path.cwd())
+        from exporter import selective
+
+        arrays = {
+            signature: _calibration_array(spec, job["calibration"])
+            for spec, signature in zip(converted.inputs, inputs, strict=True)
+        }
+        self.emit(event="phase", phase="measuring ranges")
+        model = selective.calibrated(saved_model, arrays)
+        shutil.rmtree(saved_model)
+        made: list[Any] = []
+        for place, names in enumerate(job["variants"]):
+            self.emit(
+                event="phase", phase=f"quantizing with {', '.join(names) or 'no layer'} float"
+            )
+            try:
+                data = selective.keeping(model, names)
+            except ConversionError as error:
+                made.append(str(error))
+                continue
+            path = _write(Path(job["folder"]) / f"keep-float-{place}.tflite", data)
+            made.append(asdict(_record(path, INT8, converted, inputs, outputs)))
+        return made
 
     def _prune(self, pruning: Pruning, folder: Path) -> tuple[PrunedSource, tuple[str, ...]]:
         """Prune the loaded model and leave it in ``folder``; its record, and notes."""
