@@ -162,9 +162,9 @@ class Worker:
         shutil.rmtree(saved_model)
         made: list[Any] = []
         for place, names in enumerate(job["variants"]):
-            self.emit(
-                event="phase", phase=f"quantizing with {', '.join(names) or 'no layer'} float"
-            )
+            # A fused layer has the names of all its parts.
+            said = ", ".join(name.split(";")[0] for name in names) or "no layer"
+            self.emit(event="phase", phase=f"quantizing with {said} in float")
             try:
                 data = selective.keeping(model, names)
             except ConversionError as error:
