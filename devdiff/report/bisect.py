@@ -50,22 +50,23 @@ def _operators(title: str, rows: Any, out: Console) -> None:
         table.add_row(
             str(row["index"]),
             row["kind"],
-            *_figures(row["alone"]),
-            *_figures(row["in_place"]),
-            _whence(row),
+            *figures(row["alone"]),
+            *figures(row["in_place"]),
+            whence(row),
         )
     out.print(table)
     out.print()
 
 
-def _whence(row: Mapping[str, Any]) -> str:
+def whence(row: Mapping[str, Any]) -> str:
+    """Whether an operator makes a difference itself or has it from its inputs."""
     if row["born"]:
         return "born here"
     beyond = row["in_place"] is not None and row["in_place"]["beyond"]
     return "passed on" if beyond else "-"
 
 
-def _figures(seen: Mapping[str, Any] | None) -> tuple[str, str]:
+def figures(seen: Mapping[str, Any] | None) -> tuple[str, str]:
     """The largest error in steps (or as it is), and relative to the tensor's peak."""
     if seen is None:
         return "-", "-"
