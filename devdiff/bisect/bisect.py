@@ -24,6 +24,7 @@ from devdiff.report.html import page
 from devdiff.rundir import BISECT_NAME, REPORT_NAME, RunDirectory, open_run, write_json
 from devdiff.settings import Gates
 from devdiff.verdict import Verdict
+from device_runner.errors import RunnerChoiceError
 from exporter.errors import ArtifactError
 
 FOLDER: Final = "bisect"
@@ -98,7 +99,7 @@ def _tidy_after_bad_input(run: RunDirectory) -> Iterator[None]:
     """What was refused before it began leaves nothing behind."""
     try:
         yield
-    except (UsageError, ArtifactError, BisectError):
+    except (UsageError, ArtifactError, BisectError, RunnerChoiceError):
         if not run.resumed:
             shutil.rmtree(run.path, ignore_errors=True)
         raise
@@ -137,7 +138,7 @@ def _section(
     written = None
     if isolated is not None and isolated.guilty:
         written = _repro(bench, isolated, run.path / "repro", events)
-    walk = _walk(bench, events) if request.walk else None
+    walk = isolate.walk(bench) if request.walk else None
     section = telling.section(bench, limits, whole, steps, found, isolated, searched, walk)
     section["repro"] = written.relative_to(run.path).as_posix() if written else None
     data = explorer.write(run.path / "model-explorer.json", telling.by_name(section))
@@ -202,16 +203,6 @@ def _repro(bench: Bench, isolated: Isolated, folder: Path, events: Events) -> Pa
     return repro.write(
         bench, (operator,), flow.inputs_of(operator), flow.outputs_of(operator), folder
     )
-
-
-def _walk(bench: Bench, events: Events) -> list[tuple[int, Seen, Seen]]:
-    """Every operator, in the model cut off behind it and alone."""
-    found = []
-    for operator in bench.flow.operators:
-        outputs = bench.flow.outputs_of(operator)
-        if outputs:
-            found.append((operator, bench.cut(outputs), isolate.alone(bench, operator)))
-    return found
 
 
 def _into_report(folder: Path, section: Mapping[str, Any], events: Events) -> None:

@@ -85,6 +85,16 @@ def isolate(
     return _in_context(bench, found, tuple(looked))
 
 
+def walk(bench: Bench) -> list[Suspect]:
+    """Every operator, in the model cut off behind it and alone: what a search spares."""
+    found = []
+    for operator in bench.flow.operators:
+        outputs = bench.flow.outputs_of(operator)
+        if outputs:
+            found.append(Suspect(operator, alone(bench, operator), bench.cut(outputs)))
+    return found
+
+
 def alone(bench: Bench, operator: int) -> Seen:
     """One operator with the reference's inputs on both sides."""
     flow = bench.flow

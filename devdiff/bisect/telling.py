@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from devdiff.bisect.bench import Bench, Difference, Role, Seen, short
-from devdiff.bisect.isolate import Isolated
+from devdiff.bisect.isolate import Isolated, Suspect
 from devdiff.bisect.search import Found
 from devdiff.compare import Deployment, jsonform
 from devdiff.verdict import Verdict
@@ -23,7 +23,7 @@ def section(
     found: Found | None,
     isolated: Isolated | None,
     searched: Mapping[Role, int],
-    walk: Sequence[tuple[int, Seen, Seen]] | None,
+    walk: Sequence[Suspect] | None,
 ) -> dict[str, Any]:
     """The section but for what it cost and which files it left."""
     verdict = Verdict.FAIL if whole.beyond else Verdict.PASS
@@ -49,26 +49,10 @@ def section(
         "found": [_operator(bench, index) for index in found.operators] if found else [],
         "guilty": [_operator(bench, index) for index in isolated.guilty] if isolated else [],
         "search": [_step(bench, tensors, seen) for tensors, seen in steps],
-        "suspects": [
-            {
-                **_operator(bench, one.operator),
-                "born": one.born,
-                "alone": jsonform.encode(one.alone),
-                "in_place": jsonform.encode(one.in_place),
-            }
-            for one in (isolated.suspects if isolated else ())
-        ],
+        "suspects": [_suspect(bench, one) for one in (isolated.suspects if isolated else ())],
     }
     if walk is not None:
-        data["walk"] = [
-            {
-                **_operator(bench, operator),
-                "born": alone.beyond,
-                "alone": jsonform.encode(alone),
-                "in_place": jsonform.encode(in_place),
-            }
-            for operator, in_place, alone in walk
-        ]
+        data["walk"] = [_suspect(bench, one) for one in walk]
     return data
 
 
@@ -140,6 +124,15 @@ def _operator(bench: Bench, index: int) -> dict[str, Any]:
         "index": index,
         "kind": operator.kind,
         "name": bench.flow.tensor(operator.outputs[0]).name,
+    }
+
+
+def _suspect(bench: Bench, one: Suspect) -> dict[str, Any]:
+    return {
+        **_operator(bench, one.operator),
+        "born": one.born,
+        "alone": jsonform.encode(one.alone),
+        "in_place": jsonform.encode(one.in_place),
     }
 
 

@@ -11,6 +11,7 @@ from bisect_bench import bench, searched, side
 from branchy import branchy, changed
 from in_process import InProcess
 
+from devdiff.bisect import isolate
 from devdiff.compare import Deployment, Tolerances
 from exporter.artifact import Array
 from exporter.tflite_graph import Graph
@@ -40,6 +41,16 @@ def test_an_operator_changed_by_hand_is_the_one_that_is_named(
     assert not any(suspect.born or suspect.alone.differing for suspect in others)
     suspects = len(found.isolated.suspects)
     assert on.runs["candidate"] <= 2 * math.log2(OPERATORS) + suspects
+
+
+def test_a_walk_looks_at_every_operator(model: Path, tmp_path: Path) -> None:
+    on = bench(tmp_path, side(model), side(changed(model, tmp_path / "changed.tflite", 9)))
+    walked = isolate.walk(on)
+    assert [one.operator for one in walked] == list(range(OPERATORS))
+    assert [one.operator for one in walked if one.born] == [9]
+    passed_on = [one.operator for one in walked if one.in_place and one.in_place.beyond]
+    assert passed_on == [9, 11, 12, 13, 14, 15]
+    assert on.runs["candidate"] == 2 * OPERATORS
 
 
 def test_equal_sides_do_not_differ(model: Path, tmp_path: Path) -> None:

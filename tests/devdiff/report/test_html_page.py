@@ -131,8 +131,19 @@ def test_a_scan_that_lacks_parts_is_shown_without_them(
 
 
 def test_the_layers_of_a_bisection_are_a_table_and_a_plot() -> None:
-    rows = [{"name": f"conv<{place}>", "sqnr_db": 30.0 - place} for place in range(5)]
-    html = page.render(bare_report(bisect={"layers": rows}))
+    rows = [
+        {
+            "index": place,
+            "kind": "CONV_2D",
+            "name": f"conv<{place}>",
+            "in_place": {"sqnr_db": 30.0 - place, "saturated": 0.0, "range_used": 0.5},
+            "alone": None,
+        }
+        for place in range(5)
+    ]
+    found = {"kind": "profile", "verdict": "pass", "suspects": [], "search": []}
+    profile = {"layers": rows, "costliest": [], "kept_in_float": None}
+    html = page.render(bare_report(bisect=found | {"profile": profile}))
     assert "conv&lt;4&gt;" in html
     assert "5 layers; the lowest is 26 at layer 4." in html
 
