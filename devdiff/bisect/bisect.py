@@ -165,11 +165,14 @@ def _showing(
 ) -> tuple[Bench, Seen]:
     """A bench with samples that show the difference, if there are any among the first ones."""
 
-    def bench(samples: InputSet, name: str) -> Bench:
+    def bench(samples: InputSet, name: str, before: Bench | None = None) -> Bench:
         folder = run.rungs / name
         folder.mkdir(exist_ok=True)
         timeout_s = what.running.timeout_s
-        return Bench(reference, candidate, samples, limits, folder, timeout_s, events)
+        made = Bench(reference, candidate, samples, limits, folder, timeout_s, events)
+        if before is not None:
+            made.runs = dict(before.runs)
+        return made
 
     samples = what.samples
     rows = sorted(what.shown[: request.samples]) or range(min(request.samples, len(samples)))
@@ -178,12 +181,12 @@ def _showing(
     if whole.beyond or len(samples) <= len(rows):
         return few, whole
     events.note(f"{len(rows)} samples do not differ: trying up to {_LOOKED_AT}")
-    many = bench(given.chosen(samples, range(min(len(samples), _LOOKED_AT))), "many")
+    many = bench(given.chosen(samples, range(min(len(samples), _LOOKED_AT))), "many", few)
     seen = many.whole()
     if not seen.beyond:
         return many, seen
     worst = sorted(many.worst_samples()[: request.samples])
-    again = bench(given.chosen(samples, worst), "worst")
+    again = bench(given.chosen(samples, worst), "worst", many)
     return again, again.whole()
 
 
