@@ -122,6 +122,7 @@ def test_what_is_found_about_a_run_goes_into_its_report(tmp_path: Path) -> None:
     run = tmp_path / "run"
     tested = devdiff("export-and-test", DIGITS, *DATA, *kernels, "--run-dir", run, cwd=tmp_path)
     assert tested.returncode == 1, tested.stderr
+    assert f"which operator: devdiff bisect {run}\n" in tested.stdout
     done = devdiff("bisect", run, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     report = json.loads((run / "report.json").read_text())
