@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -113,6 +114,23 @@ def open_run(
         yield RunDirectory(path, _claim(path, key, request))
     finally:
         lock.release()
+
+
+def make_way(path: Path, request: Mapping[str, Any]) -> None:
+    """Remove a finished run, or one of another request, that stands where ``request`` is to run.
+
+    What the same request began in ``path`` stays. Raises `RunDirectoryError` when it is in use.
+    """
+    if not path.exists():
+        return
+    try:
+        with FileLock(path / _LOCK_NAME).acquire(blocking=False):
+            record = path / RUN_NAME
+            begun = record.exists() and read_json(record).get("fingerprint") == fingerprint(request)
+            if not begun or _finished(path):
+                shutil.rmtree(path)
+    except Timeout as error:
+        raise RunDirectoryError(f"{path} is in use by another devdiff: wait for it") from error
 
 
 def _claim(path: Path, key: str, request: Mapping[str, Any]) -> bool:

@@ -179,14 +179,15 @@ class Whole:
         tensor = self.graph.tensors[index]
         entries = [] if signature is None else getattr(signature, side)
         signed = next((e.name for e in entries if e.tensorIndex == place), "")
-        quantization = _quantization(tensor) if side == "outputs" else None
-        stored = TensorSpec(name, tensor.shape, tensor.dtype, quantization)
-        dtype = "float32" if quantization else tensor.dtype
+        grid = quantization(tensor) if side == "outputs" else None
+        stored = TensorSpec(name, tensor.shape, tensor.dtype, grid)
+        dtype = "float32" if grid else tensor.dtype
         source = TensorSpec(tensor_key(index), tensor.shape, dtype)
         return Binding(source, stored, tuple(range(len(tensor.shape))), signed)
 
 
-def _quantization(tensor: GraphTensor) -> Quantization | None:
+def quantization(tensor: GraphTensor) -> Quantization | None:
+    """A tensor's only scale and zero point; None without one, or with one for every channel."""
     if tensor.scales is None or tensor.zero_points is None or len(tensor.scales) != 1:
         return None
     return Quantization(float(tensor.scales[0]), int(tensor.zero_points[0]))

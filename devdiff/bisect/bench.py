@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -42,6 +42,23 @@ class Side:
     precision: str
     whole: Whole
     runner: Runner
+
+    def ran(self, result: RungResult) -> dict[str, Any]:
+        """What ran, for the report."""
+        return {
+            "name": self.name,
+            "model": {"file": self.artifact.path.name, "sha256": self.artifact.sha256},
+            "runner": result.runner,
+            "identity": dict(result.identity),
+            "about": dict(result.about),
+        }
+
+    def stored(self, samples: InputSet, index: int) -> Array:
+        """The samples of one input of the graph as the file takes them, [N, *shape]."""
+        name = self.whole.graph.tensors[index].name
+        binding = next(one for one in self.artifact.inputs if one.artifact.name == name)
+        rows = range(len(samples))
+        return np.stack([binding.encode(samples.sample(row)[binding.source.name]) for row in rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +113,16 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """A part as it was run on both sides: stored values [N, *shape] by the tensor's index."""
+    """A part as it was run on both sides: stored values [N, *shape] by the tensor's index.
+
+    A candidate on which samples fail has no outputs, and ``failure`` says what happened.
+    """
 
     parts: dict[Role, Part]
     results: dict[Role, RungResult]
     inputs: dict[int, Array]
     outputs: dict[Role, dict[int, Array]]
+    failure: str | None
 
 
 class Bench:
@@ -126,6 +147,7 @@ class Bench:
         self.limits = limits
         self.runs: dict[Role, int] = {"reference": 0, "candidate": 0}
         self.results: dict[Role, RungResult] = {}
+        self._counted: set[tuple[Role, str]] = set()
         self._folder = folder
         self._timeout_s = timeout_s
         self._events = events
@@ -152,7 +174,7 @@ class Bench:
         if known is None:
             return self._both(label, self.flow.graph.inputs, tensors, self.samples)[0]
         for role in ROLES:
-            self.runs[role] += 1
+            self._count(role, label)
         return known
 
     def worst_samples(self) -> list[int]:
@@ -181,8 +203,10 @@ class Bench:
             )
             return self._both(label, inputs, outputs, self._fed(values), keep=True)[0]
         for role in ROLES:
-            self.runs[role] += 1
-        self.runs["reference"] += not {*inputs} <= {*self.flow.graph.inputs}
+            self._count(role, label)
+        computed = [index for index in inputs if index not in self.flow.graph.inputs]
+        if computed:
+            self._count("reference", _values_label(computed))
         return known
 
     def kept(self, inputs: Sequence[int], outputs: Sequence[int]) -> Kept:
@@ -190,7 +214,11 @@ class Bench:
         label = _part_label(inputs, outputs)
         with np.load(self._folder / f"{label}.npz", allow_pickle=False) as stored:
             given = {index: stored[tensor_key(index)] for index in inputs}
-        parts, results, made = {}, {}, {}
+        parts: dict[Role, Part] = {}
+        results: dict[Role, RungResult] = {}
+        made: dict[Role, dict[int, Array]] = {}
+        known = self._known(label)
+        failure = known.failure if known is not None else None
         for role in ROLES:
             name = f"{role}-{label}"
             parts[role] = part = self.sides[role].whole.part(inputs, outputs)
@@ -198,18 +226,21 @@ class Bench:
             record = read_json(pack.with_suffix(".json"))
             results[role] = RungResult.from_json(record, part.outputs, pack)
             packed = RungOutputs(name, pack, part.outputs)
+            made[role] = {}
+            if role == "candidate" and failure is not None:
+                continue
             made[role] = {index: stored_output(packed, tensor_key(index)) for index in outputs}
-        return Kept(parts, results, given, made)
+        return Kept(parts, results, given, made, failure)
 
     def values(self, tensors: Sequence[int]) -> dict[int, Array]:
         """What the reference computes for ``tensors``, as stored: [N, *shape] each."""
         side = self.sides["reference"]
-        given = {i: self._given(side, i) for i in tensors if i in self.flow.graph.inputs}
+        given = {i: side.stored(self.samples, i) for i in tensors if i in self.flow.graph.inputs}
         computed = [index for index in tensors if index not in given]
         if not computed:
             return given
         part = side.whole.part(self.flow.graph.inputs, computed)
-        label = f"values-{_label(computed)}"
+        label = _values_label(computed)
         result = self._run("reference", label, part, self.samples)
         outputs = RungOutputs(result.name, result.pack, result.outputs)
         found = {index: stored_output(outputs, tensor_key(index)) for index in computed}
@@ -230,14 +261,11 @@ class Bench:
             names=(),
         )
 
-    def _given(self, side: Side, index: int) -> Array:
-        """The samples of one input of the model, as the file takes them."""
-        name = self.flow.tensor(index).name
-        binding = next(one for one in side.artifact.inputs if one.artifact.name == name)
-        rows = range(len(self.samples))
-        return np.stack(
-            [binding.encode(self.samples.sample(row)[binding.source.name]) for row in rows]
-        )
+    def _count(self, role: Role, label: str) -> None:
+        """Once for each part, however often it is asked for."""
+        if (role, label) not in self._counted:
+            self._counted.add((role, label))
+            self.runs[role] += 1
 
     def _known(self, label: str) -> Seen | None:
         try:
@@ -289,7 +317,7 @@ class Bench:
             self._timeout_s,
             lambda done: self._events.progress(done, len(samples)),
         )
-        self.runs[role] += 1
+        self._count(role, label)
         if result.error:
             what = "" if whole else f" a part of {side.artifact.path.name} ({label})"
             raise RunnerError(f"{side.name} could not run{what}: {result.error}")
@@ -340,6 +368,10 @@ class Bench:
             error / peak if error is not None and peak else None,
             output.snr_db,
         )
+
+
+def _values_label(computed: Sequence[int]) -> str:
+    return f"values-{_label(computed)}"
 
 
 def _part_label(inputs: Sequence[int], outputs: Sequence[int]) -> str:

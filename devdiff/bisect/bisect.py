@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from devdiff.bisect import explorer, given, isolate, repro, search, sides, telling
-from devdiff.bisect.bench import Bench, Seen, Side
+from devdiff.bisect import explorer, given, isolate, repro, sides, telling
+from devdiff.bisect.bench import Bench, Side
+from devdiff.bisect.finding import find
 from devdiff.bisect.given import BisectRequest, Given
 from devdiff.bisect.isolate import Isolated
-from devdiff.bisect.search import Found
 from devdiff.compare import Deployment, Tolerances
 from devdiff.data.inputs import InputSet
-from devdiff.errors import BisectError, RunDirectoryError, UsageError
+from devdiff.errors import BisectError, UsageError
 from devdiff.events import Events, Silent
 from devdiff.report import load
 from devdiff.report.html import page
-from devdiff.rundir import BISECT_NAME, REPORT_NAME, RunDirectory, open_run, write_json
+from devdiff.rundir import BISECT_NAME, REPORT_NAME, RunDirectory, make_way, open_run, write_json
 from devdiff.settings import Gates
 from devdiff.verdict import Verdict
 from device_runner.errors import RunnerChoiceError
@@ -55,9 +55,15 @@ def bisect(
     of_run = given.is_run(request.model)
     if of_run and run_dir is not None:
         raise UsageError("--run-dir is for a .tflite: what is found about a run goes into its own")
-    folder = request.model / FOLDER if of_run else run_dir
+    folder, asked = run_dir, request.fingerprint()
+    if of_run:
+        folder = request.model / FOLDER
+        make_way(folder, asked)
     started = time.monotonic()
-    with _opened(folder, request, of_run) as run, _tidy_after_bad_input(run):
+    with (
+        open_run(folder, f"bisect-{request.model.stem}", asked) as run,
+        _tidy_after_bad_input(run),
+    ):
         if run.resumed:
             events.note(f"continuing the unfinished bisection in {run.path}")
         log = run.logs / "reading.log"
@@ -77,21 +83,6 @@ def bisect(
         if of_run:
             _into_report(request.model, section, events)
     return BisectOutcome(section, path, Verdict(section["verdict"]).exit_code)
-
-
-@contextlib.contextmanager
-def _opened(folder: Path | None, request: BisectRequest, of_run: bool) -> Iterator[RunDirectory]:
-    """A run directory; inside another run, whatever was bisected there before gives way."""
-    asked = request.fingerprint()
-    with contextlib.ExitStack() as stack:
-        try:
-            run = stack.enter_context(open_run(folder, f"bisect-{request.model.stem}", asked))
-        except RunDirectoryError:
-            if not of_run or folder is None:
-                raise
-            shutil.rmtree(folder)
-            run = stack.enter_context(open_run(folder, request.model.stem, asked))
-        yield run
 
 
 @contextlib.contextmanager
@@ -119,27 +110,13 @@ def _section(
         return profile.section(request, what, reference, candidate, run, events)
     sides.check_same_graph(reference, candidate)
     limits = _limits(what.gates)
-    bench, whole = _showing(request, what, reference, candidate, limits, run, events)
-    cuts: dict[tuple[int, ...], Seen] = {}
-    found: Found | None = None
-    isolated: Isolated | None = None
-    steps: list[tuple[tuple[int, ...], Seen]] = []
-
-    def differs(tensors: tuple[int, ...]) -> bool:
-        cuts[tensors] = seen = bench.cut(tensors)
-        steps.append((tensors, seen))
-        return seen.beyond
-
-    searched = dict(bench.runs)
-    if whole.beyond:
-        found = search.first_divergence(bench.flow, _target(whole), differs)
-        searched = dict(bench.runs)
-        isolated = isolate.isolate(bench, found, whole, cuts, request.suspects)
+    bench = _showing(request, what, reference, candidate, limits, run, events)
+    finding = find(bench, request.suspects)
     written = None
-    if isolated is not None and isolated.guilty:
-        written = _repro(bench, isolated, run.path / "repro", events)
+    if finding.isolated is not None and finding.isolated.guilty:
+        written = _repro(bench, finding.isolated, run.path / "repro", events)
     walk = isolate.walk(bench) if request.walk else None
-    section = telling.section(bench, limits, whole, steps, found, isolated, searched, walk)
+    section = telling.section(bench, limits, finding, walk)
     section["repro"] = written.relative_to(run.path).as_posix() if written else None
     data = explorer.write(run.path / "model-explorer.json", telling.by_name(section))
     section["model_explorer"] = data.name
@@ -162,7 +139,7 @@ def _showing(
     limits: Deployment,
     run: RunDirectory,
     events: Events,
-) -> tuple[Bench, Seen]:
+) -> Bench:
     """A bench with samples that show the difference, if there are any among the first ones."""
 
     def bench(samples: InputSet, name: str, before: Bench | None = None) -> Bench:
@@ -177,24 +154,14 @@ def _showing(
     samples = what.samples
     rows = sorted(what.shown[: request.samples]) or range(min(request.samples, len(samples)))
     few = bench(given.chosen(samples, rows), "few")
-    whole = few.whole()
-    if whole.beyond or len(samples) <= len(rows):
-        return few, whole
+    if few.whole().beyond or len(samples) <= len(rows):
+        return few
     events.note(f"{len(rows)} samples do not differ: trying up to {_LOOKED_AT}")
     many = bench(given.chosen(samples, range(min(len(samples), _LOOKED_AT))), "many", few)
-    seen = many.whole()
-    if not seen.beyond:
-        return many, seen
+    if not many.whole().beyond:
+        return many
     worst = sorted(many.worst_samples()[: request.samples])
-    again = bench(given.chosen(samples, worst), "worst", many)
-    return again, again.whole()
-
-
-def _target(whole: Seen) -> int:
-    """The output to follow: the first one computed of those that differ beyond what is allowed."""
-    # Without one, samples fail on one side alone: any output will do.
-    beyond = [one.tensor for one in whole.tensors if one.beyond]
-    return (beyond or [one.tensor for one in whole.tensors])[0]
+    return bench(given.chosen(samples, worst), "worst", many)
 
 
 def _repro(bench: Bench, isolated: Isolated, folder: Path, events: Events) -> Path:

@@ -136,6 +136,11 @@ def from_run(request: BisectRequest, log: Path, events: Events) -> Given:
     """What a finished run tested, where, and on what. Raises `UsageError`."""
     folder = request.model
     report = load.load(load.locate(folder))
+    if not (folder / "inputs").is_dir():
+        raise UsageError(
+            f"{folder} lacks the inputs of its run: name the artifact itself, and the inputs "
+            "(devdiff bisect FILE.tflite --inputs …)"
+        )
     asked = read_json(folder / RUN_NAME)["request"]
     paths = [_unchanged(entry) for entry in asked["files"]]
     model = paths[0]

@@ -18,7 +18,8 @@ import numpy as np
 from devdiff.errors import BisectError
 from device_runner.pack import MAX_TENSORS, Status
 from device_runner.results import ResultReader
-from exporter.artifact import Array, Quantization
+from exporter.artifact import Array
+from exporter.tflite_cut import quantization
 from exporter.tflite_graph import GraphTensor
 
 GROUP: Final = MAX_TENSORS // 3
@@ -86,12 +87,6 @@ class LayerErrors:
     full_tensor: int
     in_place: Errors = field(default_factory=Errors)
     alone: Errors | None = None
-
-
-def quantization(tensor: GraphTensor) -> Quantization | None:
-    if tensor.scales is None or tensor.zero_points is None or len(tensor.scales) != 1:
-        return None
-    return Quantization(float(tensor.scales[0]), int(tensor.zero_points[0]))
 
 
 def dequantized(stored: Array, tensor: GraphTensor) -> Array:

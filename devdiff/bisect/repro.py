@@ -14,6 +14,7 @@ from devdiff.bisect import standalone
 from devdiff.bisect.bench import ROLES, Bench, Kept, Role, short
 from devdiff.rundir import write_json
 from exporter.artifact import Array, Binding, sha256_file
+from exporter.tflite_cut import quantization
 
 # Small enough for a bug report; a single sample may need more.
 _BUDGET_BYTES: Final = 4 << 20
@@ -50,6 +51,7 @@ def write(
         "devdiff": importlib.metadata.version("devdiff"),
         "operators": ", ".join(_words(bench, index) for index in operators),
         "samples": len(chosen),
+        "failure": kept.failure,
         "inputs": [],
         "outputs": [],
     }
@@ -64,8 +66,10 @@ def write(
     ):
         entry = _tensor(bench, index, binding)
         for role in ROLES:
-            entry[role] = f"{role}_output_{place}.npy"
-            np.save(target / entry[role], kept.outputs[role][index][chosen])
+            entry[role] = None
+            if index in kept.outputs[role]:
+                entry[role] = f"{role}_output_{place}.npy"
+                np.save(target / entry[role], kept.outputs[role][index][chosen])
         told["outputs"].append(entry)
     for role in ROLES:
         told[role] = _ran(bench, kept, role, models[role])
@@ -91,6 +95,8 @@ def _models(kept: Kept, name: str, target: Path) -> dict[Role, str]:
 def _samples(kept: Kept) -> list[int]:
     """The samples that differ most, as many as stay small."""
     count = len(next(iter(kept.inputs.values())))
+    if kept.failure is not None:
+        return list(range(min(_SAMPLES, count)))
     apart = np.zeros(count)
     for index, left in kept.outputs["reference"].items():
         apart = np.maximum(apart, _distance(left, kept.outputs["candidate"][index]))
@@ -116,28 +122,20 @@ def _words(bench: Bench, index: int) -> str:
 
 def _tensor(bench: Bench, index: int, binding: Binding) -> dict[str, Any]:
     known = bench.flow.tensor(index)
-    single = known.scales is not None and len(known.scales) == 1
+    grid = quantization(known)
     return {
         "name": binding.artifact.name,
         "dtype": known.dtype,
         "shape": list(known.shape),
-        "scale": float(known.scales[0]) if single and known.scales is not None else None,
-        "zero_point": (
-            int(known.zero_points[0]) if single and known.zero_points is not None else None
-        ),
+        "scale": grid.scale if grid else None,
+        "zero_point": grid.zero_point if grid else None,
     }
 
 
 def _ran(bench: Bench, kept: Kept, role: Role, model: str) -> dict[str, Any]:
     side, result = bench.sides[role], kept.results[role]
-    return {
-        "name": side.name,
-        "model": {"file": model, "sha256": result.sha256},
-        "of": {"file": side.artifact.path.name, "sha256": side.artifact.sha256},
-        "runner": result.runner,
-        "identity": dict(result.identity),
-        "about": dict(result.about),
-    }
+    ran = side.ran(result)
+    return ran | {"model": {"file": model, "sha256": result.sha256}, "of": ran["model"]}
 
 
 def _readme(name: str, told: Mapping[str, Any]) -> str:
@@ -159,17 +157,18 @@ def _readme(name: str, told: Mapping[str, Any]) -> str:
         for tensor in told["inputs"]
     )
     outputs = "\n".join(
-        f"- `{tensor['reference']}`, `{tensor['candidate']}`: {tensor['name']}, "
-        f"{tensor['dtype']}{tensor['shape']}, on each side"
+        f"- {', '.join(f'`{tensor[role]}`' for role in ROLES if tensor[role])}: {tensor['name']}, "
+        f"{tensor['dtype']}{tensor['shape']}"
         for tensor in told["outputs"]
     )
+    failed = f"\n\nThe candidate fails: {told['failure']}" if told["failure"] else ""
     return f"""# {name}: two places compute it differently
 
 {told["operators"]}, cut out of `{told["reference"]["of"]["file"]}`
 (SHA-256 {told["reference"]["of"]["sha256"]}), fed with the same stored values on both sides.
 
 {side("reference")}
-{side("candidate")}
+{side("candidate")}{failed}
 
 This shows the difference again, and what this machine computes; it needs numpy and ai-edge-litert:
 

@@ -6,33 +6,26 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from devdiff.bisect.bench import Bench, Difference, Role, Seen, short
+from devdiff.bisect.bench import Bench, Difference, Seen, short
+from devdiff.bisect.finding import Finding
 from devdiff.bisect.isolate import Isolated, Suspect
 from devdiff.bisect.search import Found
 from devdiff.compare import Deployment, jsonform
 from devdiff.verdict import Verdict
 
-Step = tuple[tuple[int, ...], Seen]
-
 
 def section(
-    bench: Bench,
-    limits: Deployment,
-    whole: Seen,
-    steps: Sequence[Step],
-    found: Found | None,
-    isolated: Isolated | None,
-    searched: Mapping[Role, int],
-    walk: Sequence[Suspect] | None,
+    bench: Bench, limits: Deployment, finding: Finding, walk: Sequence[Suspect] | None
 ) -> dict[str, Any]:
     """The section but for what it cost and which files it left."""
+    whole, found, isolated = finding.whole, finding.found, finding.isolated
     verdict = Verdict.FAIL if whole.beyond else Verdict.PASS
     operators = len(bench.flow.operators)
     data = {
         "verdict": verdict.value,
         "kind": isolated.kind if isolated else "none",
         "reason": reason(bench, whole, found, isolated),
-        "sides": {role: _side(bench, role) for role in bench.sides},
+        "sides": {role: side.ran(bench.results[role]) for role, side in bench.sides.items()},
         "limits": {
             "max_lsb": 0 if limits.exact else limits.max_lsb,
             "atol": limits.tolerances.default.atol,
@@ -41,14 +34,14 @@ def section(
         "inputs": bench.samples.to_json(),
         "operators": operators,
         "runs": {
-            "search": dict(searched),
+            "search": dict(finding.searched),
             "all": dict(bench.runs),
             "allowed": round(_allowed(operators), 1),
         },
         "whole": jsonform.encode(whole),
         "found": [_operator(bench, index) for index in found.operators] if found else [],
         "guilty": [_operator(bench, index) for index in isolated.guilty] if isolated else [],
-        "search": [_step(bench, tensors, seen) for tensors, seen in steps],
+        "search": [_step(bench, tensors, seen) for tensors, seen in finding.cuts.items()],
         "suspects": [_suspect(bench, one) for one in (isolated.suspects if isolated else ())],
     }
     if walk is not None:
@@ -141,17 +134,6 @@ def _step(bench: Bench, tensors: Sequence[int], seen: Seen) -> dict[str, Any]:
     return {
         "behind": [_operator(bench, index) for index in behind if index is not None],
         **jsonform.encode(seen),
-    }
-
-
-def _side(bench: Bench, role: Role) -> dict[str, Any]:
-    side, result = bench.sides[role], bench.results[role]
-    return {
-        "name": side.name,
-        "model": {"file": side.artifact.path.name, "sha256": side.artifact.sha256},
-        "runner": result.runner,
-        "identity": dict(result.identity),
-        "about": dict(result.about),
     }
 
 

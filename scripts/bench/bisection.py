@@ -20,8 +20,8 @@ from typing import Any, Final
 import numpy as np
 from models import mobilenet_v2
 
-from devdiff.bisect import isolate, search
-from devdiff.bisect.bench import Bench, Seen, Side
+from devdiff.bisect.bench import Bench, Side
+from devdiff.bisect.finding import find
 from devdiff.compare import Deployment
 from devdiff.data import inputs as data
 from devdiff.data.inputs import InputSet
@@ -64,20 +64,11 @@ def bench(reference: Side, candidate: Side, samples: InputSet, folder: Path) -> 
 
 def bisected(on: Bench) -> tuple[int, int, int]:
     """The operator found, and the runs of the phone: to search, and in all."""
-    whole = on.whole()
-    if not whole.beyond:
+    finding = find(on)
+    if finding.isolated is None:
         return -1, on.runs["candidate"], on.runs["candidate"]
-    cuts: dict[tuple[int, ...], Seen] = {}
-
-    def differs(tensors: tuple[int, ...]) -> bool:
-        cuts[tensors] = on.cut(tensors)
-        return cuts[tensors].beyond
-
-    found = search.first_divergence(on.flow, on.outputs()[0], differs)
-    searched = on.runs["candidate"]
-    isolated = isolate.isolate(on, found, whole, cuts)
-    (guilty,) = isolated.guilty
-    return guilty, searched, on.runs["candidate"]
+    (guilty,) = finding.isolated.guilty
+    return guilty, finding.searched["candidate"], on.runs["candidate"]
 
 
 def walked(on: Bench) -> tuple[int, int]:

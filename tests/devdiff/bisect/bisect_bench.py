@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from in_process import InProcess
 
-from devdiff.bisect import given, isolate, search
+from devdiff.bisect import given
 from devdiff.bisect.bench import Bench, Seen, Side
-from devdiff.bisect.isolate import Isolated
+from devdiff.bisect.finding import find
+from devdiff.bisect.isolate import SUSPECTS, Isolated
 from devdiff.bisect.search import Found
 from devdiff.compare import Deployment
 from devdiff.data import inputs as data
@@ -43,23 +45,16 @@ def bench(
 
 @dataclass(frozen=True)
 class Searched:
-    """What came of a search; ``cuts`` by the tensors they ended at."""
+    """A `Finding` of two sides that differ."""
 
     whole: Seen
+    cuts: Mapping[tuple[int, ...], Seen]
     found: Found
     isolated: Isolated
-    cuts: dict[tuple[int, ...], Seen]
 
 
-def searched(on: Bench, suspects: int = isolate.SUSPECTS) -> Searched:
-    whole = on.whole()
-    assert whole.beyond
-    cuts: dict[tuple[int, ...], Seen] = {}
-
-    def differs(tensors: tuple[int, ...]) -> bool:
-        cuts[tensors] = on.cut(tensors)
-        return cuts[tensors].beyond
-
-    target = next(one.tensor for one in whole.tensors if one.beyond)
-    found = search.first_divergence(on.flow, target, differs)
-    return Searched(whole, found, isolate.isolate(on, found, whole, cuts, suspects), cuts)
+def searched(on: Bench, suspects: int = SUSPECTS) -> Searched:
+    finding = find(on, suspects)
+    assert finding.found is not None
+    assert finding.isolated is not None
+    return Searched(finding.whole, finding.cuts, finding.found, finding.isolated)

@@ -13,6 +13,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from device_runner.pack import (
     Header,
     PackTensor,
+    Status,
     encode_done,
     encode_header,
     encode_record,
@@ -26,7 +27,7 @@ Spoil = Callable[[Graph, list[Array]], list[Array]]
 
 @dataclass
 class InProcess:
-    """A runner. ``spoil`` is a device's fault: what it makes of a model's outputs.
+    """A runner. ``spoil`` is a device's fault: what it makes of a model's outputs, or its failure.
 
     ``inputs`` are the first input's bytes of every run, ``models`` the files' operator counts.
     """
@@ -63,7 +64,11 @@ class InProcess:
                 interpreter.set_tensor(takes[tensor.name], value)
             interpreter.invoke()
             outputs = [interpreter.get_tensor(details["index"]) for details in gives]
-            parts.append(encode_record(index, self.spoil(graph, outputs)))
+            try:
+                record = encode_record(index, self.spoil(graph, outputs))
+            except RuntimeError as error:
+                record = encode_record(index, status=Status.FAILED, message=str(error))
+            parts.append(record)
             progress(index + 1)
         job.results.write_bytes(b"".join([*parts, encode_done(job.samples)]))
         return Outcome(about, 0)

@@ -29,7 +29,7 @@ from devdiff.rundir import RunDirectory
 from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING
 from devdiff.subject import Subject
 from exporter.artifact import Array
-from exporter.tflite_cut import Whole
+from exporter.tflite_cut import Whole, quantization
 from exporter.tflite_graph import GraphTensor
 
 SAMPLES = 4
@@ -189,7 +189,7 @@ def test_alone_a_layer_gets_the_float_models_values(two_by_two: Exported, tmp_pa
             floats = every_tensor(two_by_two.folder / "float.tflite", inputs)
             for binding, index in zip(part.inputs, flow.inputs_of(layer["index"]), strict=True):
                 name = floating.whole.graph.tensors[paired.tensors[index]].name
-                grid = layers.quantization(flow.tensor(index))
+                grid = quantization(flow.tensor(index))
                 assert grid is not None
                 value = grid.quantize(floats[name][0].astype(np.float32), np.dtype(np.int8))
                 interpreter.set_tensor(takes[binding.artifact.name], value)

@@ -107,6 +107,21 @@ def test_neighbours_that_fail_together_are_one_model(model: Path, tmp_path: Path
     assert "against the reference: equal" in done.stdout
 
 
+def test_an_operator_that_fails_on_one_side_has_a_repro_too(model: Path, tmp_path: Path) -> None:
+    def spoil(graph: Graph, outputs: list[Array]) -> list[Array]:
+        if any(operator.kind == "AVERAGE_POOL_2D" for operator in graph.operators):
+            raise RuntimeError("no pools here")
+        return outputs
+
+    folder = written(tmp_path, model, model, InProcess(spoil))
+    assert folder.name == "op_014_AVERAGE_POOL_2D"
+    assert not list(folder.glob("candidate_output*"))
+    done = run(folder)
+    assert done.returncode == 0, done.stderr
+    assert "recorded:  reference against candidate: 3 samples fail: no pools here" in done.stdout
+    assert "The candidate fails: 3 samples fail" in (folder / "README.md").read_text()
+
+
 def test_errors_on_the_graph_are_named_by_tensors(tmp_path: Path) -> None:
     """In the form of Model Explorer's own node_data_builder, GraphNodeData."""
     values = {"a": 1.5, "b": None, "c": float("inf"), "d": 0.0}

@@ -15,6 +15,7 @@ from command import DATA, DIGITS, HELDOUT, devdiff
 
 from devdiff.report.build import bisect_schema, schema
 from devdiff.report.html.page import PAGE_NAME
+from exporter.tflite_cut import Whole
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +187,16 @@ def test_what_cannot_be_bisected_is_said_in_a_line(
 @pytest.mark.slow
 def test_sides_that_do_not_exist_are_said_in_a_line(tmp_path: Path) -> None:
     model, _ = branches(tmp_path)
+    whole = Whole(model)
+    shorter = tmp_path / "shorter.tflite"
+    outputs = whole.graph.operators[12].outputs
+    shorter.write_bytes(whole.part(whole.graph.inputs, outputs).data)
     for options, said in (
         (("--between", "litert", "nowhere"), "no host runtime 'nowhere'"),
         (("--between", "float", "int8"), "there is no int8 file here, only float"),
         (("--device", "none"), "--device none leaves no device"),
+        (("--against", shorter), "has 16 operators and shorter.tflite 13: only two files of the"),
+        (("--against", tmp_path / "none.tflite"), "none.tflite does not exist"),
     ):
         done = devdiff("bisect", model, *options, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
