@@ -24,7 +24,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return branchy(tmp_path_factory.mktemp("branchy") / "branchy.tflite")
 
 
-@pytest.mark.parametrize("operator", range(OPERATORS))
+@pytest.mark.parametrize(
+    "operator",
+    [
+        pytest.param(operator, marks=[] if operator in (4, 9) else pytest.mark.slow)
+        for operator in range(OPERATORS)
+    ],
+)
 def test_an_operator_changed_by_hand_is_the_one_that_is_named(
     model: Path, tmp_path: Path, operator: int
 ) -> None:

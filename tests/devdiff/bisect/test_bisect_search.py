@@ -67,7 +67,7 @@ def reaching(graph: Graph) -> list[int]:
 
 
 @given(graphs(), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_one_guilty_operator_is_found_wherever_it_is(graph: Graph, data: st.DataObject) -> None:
     candidates = reaching(graph)
     guilty = data.draw(st.sampled_from(candidates))
@@ -79,7 +79,7 @@ def test_one_guilty_operator_is_found_wherever_it_is(graph: Graph, data: st.Data
 
 
 @given(graphs(), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_whatever_heals_what_flows_in_is_equal_and_what_flows_out_differs(
     graph: Graph, data: st.DataObject
 ) -> None:
