@@ -64,7 +64,7 @@ def save_function(
 
 def to_float32(saved_model: Path) -> bytes:
     """The float32 artifact's bytes. Raises `ConversionError` naming what has no builtin kernel."""
-    return convert(tf.lite.TFLiteConverter.from_saved_model(str(saved_model)))
+    return _convert(tf.lite.TFLiteConverter.from_saved_model(str(saved_model)))
 
 
 def to_int8(saved_model: Path, calibration: Mapping[str, Array]) -> tuple[bytes, tuple[str, ...]]:
@@ -73,35 +73,32 @@ def to_int8(saved_model: Path, calibration: Mapping[str, Array]) -> tuple[bytes,
     ``calibration`` maps signature names to arrays [N, *shape]: the representative dataset.
     Raises `ConversionError` when the converter refuses the model altogether.
     """
-    integers, floats = tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS
-    try:
-        return convert(int8_converter(saved_model, calibration, integers)), ()
-    except ConversionError as error:
-        strict = str(error)
-    return convert(int8_converter(saved_model, calibration, integers, floats)), (
-        f"not full-integer: some operators have no int8 kernel and stay in float32 ({strict})",
-    )
-
-
-def int8_converter(saved_model: Path, calibration: Mapping[str, Array], *operator_sets: Any) -> Any:
-    """A converter set up for int8 with the representative dataset of `to_int8`."""
 
     def samples() -> Iterator[dict[str, Array]]:
         count = len(next(iter(calibration.values())))
         for index in range(count):
             yield {name: np.array(values[index]) for name, values in calibration.items()}
 
-    made = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
-    made.optimizations = [tf.lite.Optimize.DEFAULT]
-    made.representative_dataset = samples
-    made.target_spec.supported_ops = list(operator_sets)
-    made.inference_input_type = tf.int8
-    made.inference_output_type = tf.int8
-    return made
+    def converter(*operator_sets: Any) -> Any:
+        made = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
+        made.optimizations = [tf.lite.Optimize.DEFAULT]
+        made.representative_dataset = samples
+        made.target_spec.supported_ops = list(operator_sets)
+        made.inference_input_type = tf.int8
+        made.inference_output_type = tf.int8
+        return made
+
+    try:
+        return _convert(converter(tf.lite.OpsSet.TFLITE_BUILTINS_INT8)), ()
+    except ConversionError as error:
+        strict = str(error)
+    relaxed = converter(tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS)
+    return _convert(relaxed), (
+        f"not full-integer: some operators have no int8 kernel and stay in float32 ({strict})",
+    )
 
 
-def convert(converter: Any) -> bytes:
-    """What a converter makes. Raises `ConversionError` with the reason in one line."""
+def _convert(converter: Any) -> bytes:
     try:
         return bytes(converter.convert())
     except Exception as error:

@@ -5,16 +5,16 @@ The converter measures the ranges once; what is quantized of it is then chosen a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 # What tf.lite.experimental.QuantizationDebugger calls, which can only make models that take and
 # give floats, and quantizes everything twice.
 from tensorflow.lite.python.convert import mlir_quantize
 
-from exporter import quantize
 from exporter.artifact import Array
 from exporter.errors import ConversionError
 
@@ -22,13 +22,21 @@ from exporter.errors import ConversionError
 def calibrated(saved_model: Path, calibration: Mapping[str, Array]) -> bytes:
     """A float model with the ranges of the representative dataset in it.
 
-    ``calibration`` is as `quantize.to_int8` takes it. Raises `ConversionError`.
+    ``calibration`` maps signature names to arrays [N, *shape]. Raises `ConversionError`.
     """
-    converter = quantize.int8_converter(
-        saved_model, calibration, tf.lite.OpsSet.TFLITE_BUILTINS_INT8
-    )
+
+    def samples() -> Iterator[dict[str, Array]]:
+        for index in range(len(next(iter(calibration.values())))):
+            yield {name: np.array(values[index]) for name, values in calibration.items()}
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = samples
     converter._experimental_calibrate_only = True
-    return quantize.convert(converter)
+    try:
+        return bytes(converter.convert())
+    except Exception as error:
+        raise ConversionError(f"the converter cannot measure ranges: {error}") from error
 
 
 def keeping(model: bytes, names: Sequence[str]) -> bytes:

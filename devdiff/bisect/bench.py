@@ -65,10 +65,9 @@ class Side:
 class Difference:
     """How far the candidate's values of one tensor are from the reference's.
 
-    ``beyond`` says that it is farther than is allowed.
-
-    ``max_lsb`` is the largest error in quantization steps, None where there are none; ``relative``
-    the largest error over the reference's peak, None where that is zero.
+    ``beyond`` says that it is farther than is allowed. ``max_lsb`` is the largest error in
+    quantization steps, None where there are none; ``relative`` the largest error over the
+    reference's peak, None where that is zero.
     """
 
     tensor: int

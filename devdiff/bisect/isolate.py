@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from devdiff.bisect.bench import Bench, Seen
-from devdiff.bisect.graph import Flow
 from devdiff.bisect.search import Found
 
 Kind = Literal["born", "context", "accumulated", "unexplained"]
@@ -120,18 +119,14 @@ def _in_context(bench: Bench, found: Found, suspects: tuple[Suspect, ...]) -> Is
     """The smallest part in front of what was found that shows the difference; parts are doubled."""
     flow = bench.flow
     outputs = found.differing
-    starts = _starts(flow, outputs[0])
+    starts = flow.dominators(outputs[0])
     length = 1
     while True:
-        inputs = starts[-length] if length <= len(starts) else flow.graph.inputs
+        inputs = (starts[-length],) if length <= len(starts) else flow.graph.inputs
         seen = bench.part(inputs, outputs)
         if seen.beyond:
             operators = bench.sides["reference"].whole.part(inputs, outputs).operators
-            return Isolated("context", suspects, operators, tuple(inputs), outputs)
+            return Isolated("context", suspects, operators, inputs, outputs)
         if length > len(starts):
             return Isolated("unexplained", suspects, ())
         length *= 2
-
-
-def _starts(flow: Flow, target: int) -> Sequence[tuple[int, ...]]:
-    return [(tensor,) for tensor in flow.dominators(target)]

@@ -153,12 +153,12 @@ def _readme(name: str, told: Mapping[str, Any]) -> str:
         return f"- **{role}**, {ran['name']}: {', '.join(parts)}"
 
     tensors = "\n".join(
-        f"- `{tensor['file']}`: {tensor['name']}, {tensor['dtype']}{tensor['shape']}"
+        f"- `{tensor['file']}`: {tensor['name']!r}, {tensor['dtype']}{tensor['shape']}"
         for tensor in told["inputs"]
     )
     outputs = "\n".join(
-        f"- {', '.join(f'`{tensor[role]}`' for role in ROLES if tensor[role])}: {tensor['name']}, "
-        f"{tensor['dtype']}{tensor['shape']}"
+        f"- {', '.join(f'`{tensor[role]}`' for role in ROLES if tensor[role])}: "
+        f"{tensor['name']!r}, {tensor['dtype']}{tensor['shape']}"
         for tensor in told["outputs"]
     )
     failed = f"\n\nThe candidate fails: {told['failure']}" if told["failure"] else ""
