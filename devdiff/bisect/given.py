@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from devdiff import subject
+from devdiff.compare import Tolerances
 from devdiff.data import inputs as data
 from devdiff.data.inputs import InputRequest, InputSet
 from devdiff.errors import BisectError, UsageError
@@ -98,6 +99,10 @@ def is_run(path: Path) -> bool:
 
 def check(request: BisectRequest) -> None:
     """A first look that needs no framework. Raises `UsageError`."""
+    if request.gates is not None:
+        _check_limits(request.gates)
+    if request.keep_float < 0:
+        raise UsageError(f"--keep-float {request.keep_float}: give 0 or more layers")
     if is_run(request.model):
         return
     if request.model.is_dir():
@@ -110,6 +115,17 @@ def check(request: BisectRequest) -> None:
         )
     if request.against is not None:
         subject.check_paths(request.against)
+
+
+def _check_limits(gates: Gates) -> None:
+    named = next((value for value in (*gates.atol, *gates.rtol) if ":" in value), None)
+    if named is not None:
+        raise UsageError(
+            f"{named}: every tensor on the way is held to one tolerance; give a number alone"
+        )
+    Tolerances.parse(gates.atol, gates.rtol, ())
+    if gates.max_lsb < 0:
+        raise UsageError(f"--max-lsb {gates.max_lsb}: give 0 or more steps")
 
 
 def from_files(request: BisectRequest, folder: Path, log: Path, events: Events) -> Given:

@@ -171,6 +171,9 @@ def test_a_run_whose_file_was_changed_is_not_bisected(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("nothing.tflite",), "nothing.tflite does not exist"),
+        (("nothing.tflite", "--atol", "logits:1"), "every tensor on the way is held to one"),
+        (("nothing.tflite", "--rtol", "much"), "'much' is no tolerance"),
+        (("nothing.tflite", "--max-lsb", "-1"), "give 0 or more steps"),
         ((".",), "is no run directory"),
         ((str(DIGITS),), "is a source model: bisect takes the .tflite made from it"),
     ],
