@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +25,10 @@ from exporter.client import ExportWorker
 from exporter.errors import ArtifactError
 from exporter.manifest import ArtifactRecord, Manifest, bind
 
-RUNGS: Final = {"float32": "float", "int8": "int8"}
+
+def rung_of(precision: str) -> str:
+    """The name of the rung that an artifact of this precision stands on."""
+    return "float" if precision == "float32" else precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,7 @@ def from_files(request: BisectRequest, folder: Path, log: Path, events: Events) 
             progress=events.progress,
         )
     found = subject.artifacts(read, None, request.model.parent)
-    files = {RUNGS[precision]: pair for precision, pair in found.items()}
+    files = {rung_of(precision): pair for precision, pair in found.items()}
     gates = request.gates or Gates(max_lsb=0)
     return Given(read, files, samples, request.running, gates)
 
@@ -173,7 +176,7 @@ def from_run(request: BisectRequest, log: Path, events: Events) -> Given:
     blamed = report["attribution"]
     return Given(
         read,
-        {RUNGS[precision]: pair for precision, pair in found.items()},
+        {rung_of(precision): pair for precision, pair in found.items()},
         samples,
         _running(asked["running"], request.running),
         request.gates or Gates(**_tuples(asked["gates"])),

@@ -14,6 +14,7 @@ from devdiff.bisect.given import BisectRequest, Given
 from devdiff.bisect.layers import Errors, LayerErrors
 from devdiff.bisect.profiler import Profiler
 from devdiff.data.inputs import InputSet
+from devdiff.errors import BisectError
 from devdiff.events import Events
 from devdiff.rundir import RunDirectory
 from devdiff.verdict import Verdict
@@ -35,6 +36,11 @@ def section(
     Raises `BisectError` when the two files are not one model in two precisions.
     """
     sides = sorted((reference, candidate), key=lambda side: side.precision != "float32")
+    if sides[0].precision != "float32":
+        raise BisectError(
+            f"{reference.name} and {candidate.name} are two compressions: profile one against the "
+            "float32 file"
+        )
     profiler = Profiler(sides[0], sides[1], _samples(request, what), run, what, events)
     found = profiler.layers()
     rows = [_row(profiler, layer) for layer in found]

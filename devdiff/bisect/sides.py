@@ -41,7 +41,7 @@ def parse(text: str, rungs: tuple[str, ...], host: str) -> Named:
     Raises `UsageError` when there is no such rung or place.
     """
     rung, at, place = text.rpartition("@")
-    if not at and text in RUNG_NAMES:
+    if not at and text in (*RUNG_NAMES, *rungs):
         rung, place = text, host
     rung = rung or rungs[-1]
     if rung not in rungs:

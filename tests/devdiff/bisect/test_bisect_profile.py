@@ -17,7 +17,7 @@ from layered_graphs import float_graph, int8_graph, random_layers
 
 from devdiff.bisect import layers, profile
 from devdiff.bisect.bench import Side
-from devdiff.bisect.given import RUNGS, BisectRequest, Given
+from devdiff.bisect.given import BisectRequest, Given, rung_of
 from devdiff.bisect.graph import Flow
 from devdiff.bisect.layers import Errors
 from devdiff.bisect.pairing import pair
@@ -95,7 +95,7 @@ def made(two_by_two: Exported, folder: Path, runner: InProcess | None = None) ->
     ]
     records = {record.recipe.precision: record for record in two_by_two.manifest.artifacts}
     files = {
-        RUNGS[one.precision]: (one.artifact, records[one.precision])  # type: ignore[index]
+        rung_of(one.precision): (one.artifact, records[one.precision])  # type: ignore[index]
         for one in sides
     }
     bindings = sides[0].artifact.inputs
