@@ -37,3 +37,7 @@ class HistoryError(DevdiffError):
 
 class NotTestedError(DevdiffError):
     """A test asked whether a model passed, and something could not run."""
+
+
+class BisectError(DevdiffError):
+    """What was given cannot be bisected: two models that do not have the same operators, say."""

@@ -141,6 +141,23 @@ def open_kept(
         lock.release()
 
 
+def make_way(path: Path, request: Mapping[str, Any], result: str) -> None:
+    """Remove a finished run, or one of another request, that stands where ``request`` is to run.
+
+    What the same request began in ``path`` stays. Raises `RunDirectoryError` when it is in use.
+    """
+    if not path.exists():
+        return
+    try:
+        with FileLock(path / _LOCK_NAME).acquire(blocking=False):
+            record = path / RUN_NAME
+            begun = record.exists() and read_json(record).get("fingerprint") == fingerprint(request)
+            if not begun or finished(path, result):
+                shutil.rmtree(path)
+    except Timeout as error:
+        raise RunDirectoryError(f"{path} is in use by another devdiff: wait for it") from error
+
+
 def _claim(path: Path, key: str, request: Mapping[str, Any], result: str) -> bool:
     """Check that the directory is this run's; returns whether it was begun before."""
     record = path / RUN_NAME

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 from ai_edge_quantizer import calibrator, qtyping, quantizer, recipe_manager
 from ai_edge_quantizer.algorithm_manager import AlgorithmName
 from ai_edge_quantizer.utils import calibration_utils
 
+from exporter import calibration
 from exporter.artifact import Array
 from exporter.errors import CompressionError, ConversionError
 from exporter.recipe import Recipe
@@ -22,10 +22,10 @@ from exporter.tflite_graph import read_graph
 _NAMES: Final = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}
 
 
-def quantize(floating: Path, recipe: Recipe, calibration: Mapping[str, Array]) -> bytes:
+def quantize(floating: Path, recipe: Recipe, arrays: Mapping[str, Array]) -> bytes:
     """The bytes of the artifact that ``recipe`` makes of the float32 artifact ``floating``.
 
-    ``calibration`` maps signature names to arrays [N, *shape]. Raises `ConversionError` when the
+    ``arrays`` maps signature names to arrays [N, *shape]. Raises `ConversionError` when the
     quantizer refuses the model, `CompressionError` when it does not know an operator to keep.
     """
     if not recipe.float_io:
@@ -33,7 +33,7 @@ def quantize(floating: Path, recipe: Recipe, calibration: Mapping[str, Array]) -
     managed = _managed(recipe)
     try:
         made = quantizer.Quantizer(str(floating), managed.get_quantization_recipe())
-        found = _ranges(floating, managed, calibration) if managed.need_calibration() else None
+        found = _ranges(floating, managed, arrays) if managed.need_calibration() else None
         return bytes(made.quantize(found).quantized_model)
     except Exception as error:
         flat = re.sub(r"\s+", " ", str(error))
@@ -53,7 +53,7 @@ def _check_outputs(floating: Path, recipe: Recipe) -> None:
                 )
 
 
-def _ranges(floating: Path, managed: Any, calibration: Mapping[str, Array]) -> Any:
+def _ranges(floating: Path, managed: Any, arrays: Mapping[str, Array]) -> Any:
     """The range of every tensor over the calibration set.
 
     `Quantizer.calibrate` would take a moving average of each sample's range, which cuts off what
@@ -62,16 +62,11 @@ def _ranges(floating: Path, managed: Any, calibration: Mapping[str, Array]) -> A
     (signature,) = parse(floating).signatureDefs
     calibrating = calibrator.Calibrator(str(floating), num_threads=1)
     calibrating.calibrate(
-        {text(signature.signatureKey): _samples(calibration)},
+        {text(signature.signatureKey): calibration.samples(arrays)},
         managed,
         qsv_update_func=calibration_utils.min_max_update,
     )
     return calibrating.get_model_qsvs()
-
-
-def _samples(calibration: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
-    for index in range(len(next(iter(calibration.values())))):
-        yield {name: np.array(values[index]) for name, values in calibration.items()}
 
 
 def _managed(recipe: Recipe) -> Any:

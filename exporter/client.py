@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
@@ -185,6 +185,28 @@ class ExportWorker:
         whole = replace(manifest, artifacts=(*unpruned.artifacts, *manifest.artifacts))
         whole.save(folder)
         return whole
+
+    def keep_float(
+        self,
+        folder: Path,
+        variants: Sequence[Sequence[str]],
+        calibration: Mapping[str, Path],
+        progress: Progress = lambda phase: None,
+    ) -> tuple[ArtifactRecord | str, ...]:
+        """int8 artifacts of the model last described, in ``folder``, with some layers in float32.
+
+        Each variant names the tensors that its float layers make; ``calibration`` is as in
+        `export`. A variant that the quantizer refuses is its reason. Raises `ConversionError`,
+        `CalibrationError` or `WorkerError`.
+        """
+        job = {
+            "job": "keep float",
+            "folder": str(folder.resolve()),
+            "variants": [list(names) for names in variants],
+            "calibration": {name: str(path.resolve()) for name, path in calibration.items()},
+        }
+        made = self._call(job, progress)
+        return tuple(one if isinstance(one, str) else record_from_json(one) for one in made)
 
     def _call(self, job: Mapping[str, Any], progress: Progress = lambda phase: None) -> Any:
         stdin = self._process.stdin

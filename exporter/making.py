@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from exporter.artifact import Array, TensorSpec, sha256_file
+from exporter import calibration
+from exporter.artifact import Array, sha256_file
 from exporter.converted import Converted
-from exporter.errors import CalibrationError, CompressionError
+from exporter.errors import CompressionError
 from exporter.manifest import PRUNED_NAME, PrunedSource, SourceModel
 from exporter.recipe import Pruning
 
@@ -45,7 +44,7 @@ class Made:
         Raises `CalibrationError` when it does not fit or is not finite.
         """
         return {
-            signature: _calibration_array(spec, paths)
+            signature: calibration.load(spec, paths)
             for spec, signature in zip(self.converted.inputs, self.inputs, strict=True)
         }
 
@@ -119,21 +118,3 @@ def write(path: Path, data: bytes) -> Path:
     temporary.write_bytes(data)
     temporary.replace(path)
     return path
-
-
-def _calibration_array(spec: TensorSpec, paths: Mapping[str, str]) -> Array:
-    """The memory-mapped representative samples of one input, [N, *shape] in its dtype."""
-    array: Array = np.load(paths[spec.name], mmap_mode="r", allow_pickle=False)
-    if array.shape[1:] != spec.shape or array.dtype != spec.numpy_dtype or len(array) == 0:
-        raise CalibrationError(
-            f"calibration data for {spec.describe()} has dtype {array.dtype} and shape "
-            f"{list(array.shape)}; it must be [N,{','.join(map(str, spec.shape))}]"
-        )
-    if spec.dtype.startswith("float"):
-        for index, sample in enumerate(array):
-            if not np.isfinite(sample).all():
-                raise CalibrationError(
-                    f"calibration sample {index} of input {spec.name!r} holds NaN or infinity: "
-                    "its range would be meaningless; repair or remove that sample"
-                )
-    return array

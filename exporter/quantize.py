@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import tensorflow as tf
 
-from exporter import kept
+from exporter import calibration, kept
 from exporter.artifact import Array
 from exporter.converted import Converted
 from exporter.errors import ConversionError
@@ -67,11 +66,11 @@ def to_float32(saved_model: Path) -> bytes:
 
 
 def compress(
-    saved_model: Path, recipe: Recipe, calibration: Mapping[str, Array], floating: Path
+    saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array], floating: Path
 ) -> tuple[bytes, tuple[str, ...]]:
     """The bytes of the artifact that ``recipe`` makes, and notes on what it could not do.
 
-    ``calibration`` maps signature names to arrays [N, *shape]: the representative dataset, empty
+    ``arrays`` maps signature names to arrays [N, *shape]: the representative dataset, empty
     where the recipe needs none. ``floating`` is the float32 artifact. Raises `ConversionError` when
     the quantizer refuses the model, `CompressionError` when it cannot do what the recipe says.
     """
@@ -80,19 +79,27 @@ def compress(
     if recipe.quantizer == "ai-edge":
         from exporter import ai_edge
 
-        made = ai_edge.quantize(floating, recipe, calibration)
+        made = ai_edge.quantize(floating, recipe, arrays)
     elif recipe.keep_layers or recipe.keep_operators:
-        made = _keeping(saved_model, recipe, calibration)
+        from exporter import selective
+
+        made = selective.keeping(
+            selective.calibrated(saved_model, arrays),
+            recipe.keep_layers,
+            recipe.keep_operators,
+            float_io=recipe.float_io,
+            per_channel=recipe.per_channel,
+        )
     else:
-        made, notes = _quantized(saved_model, recipe, calibration)
+        made, notes = _quantized(saved_model, recipe, arrays)
     kept.check_made(recipe, floating, made)
     return made, notes
 
 
 def _quantized(
-    saved_model: Path, recipe: Recipe, calibration: Mapping[str, Array]
+    saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array]
 ) -> tuple[bytes, tuple[str, ...]]:
-    made = _converter(saved_model, recipe, calibration)
+    made = _converter(saved_model, recipe, arrays)
     if not recipe.calibrated:
         return _convert(made), ()
     integers = (
@@ -105,7 +112,7 @@ def _quantized(
         return _convert(made), ()
     except ConversionError as error:
         strict = str(error)
-    relaxed = _converter(saved_model, recipe, calibration)
+    relaxed = _converter(saved_model, recipe, arrays)
     relaxed.target_spec.supported_ops = [integers, tf.lite.OpsSet.TFLITE_BUILTINS]
     return _convert(relaxed), (
         f"not full-integer: some operators have no {recipe.precision} kernel and stay in float32 "
@@ -113,46 +120,20 @@ def _quantized(
     )
 
 
-def _converter(saved_model: Path, recipe: Recipe, calibration: Mapping[str, Array]) -> Any:
+def _converter(saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array]) -> Any:
     made = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
     made.optimizations = [tf.lite.Optimize.DEFAULT]
     if recipe.precision == "float16":
         made.target_spec.supported_types = [tf.float16]
     if not recipe.calibrated:
         return made
-    made.representative_dataset = functools.partial(_samples, calibration)
+    made.representative_dataset = functools.partial(calibration.samples, arrays)
     # There is no public switch for weights with one scale a tensor.
     made._experimental_disable_per_channel = not recipe.per_channel
     if not recipe.float_io:
         integer = tf.int8 if recipe.precision == "int8" else tf.int16
         made.inference_input_type = made.inference_output_type = integer
     return made
-
-
-def _samples(calibration: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
-    for index in range(len(next(iter(calibration.values())))):
-        yield {name: np.array(values[index]) for name, values in calibration.items()}
-
-
-def _keeping(saved_model: Path, recipe: Recipe, calibration: Mapping[str, Array]) -> bytes:
-    """Quantized but for some layers, which the converter offers by its debugger alone."""
-    made = _converter(saved_model, recipe, calibration)
-    made.target_spec.supported_ops = [
-        tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-        tf.lite.OpsSet.TFLITE_BUILTINS,
-    ]
-    try:
-        debugger = tf.lite.experimental.QuantizationDebugger(
-            converter=made,
-            debug_dataset=functools.partial(_samples, calibration),
-            debug_options=tf.lite.experimental.QuantizationDebugOptions(
-                denylisted_ops=list(recipe.keep_operators),
-                denylisted_nodes=list(recipe.keep_layers),
-            ),
-        )
-        return bytes(debugger.get_nondebug_quantized_model())
-    except Exception as error:
-        raise ConversionError(_reason(str(error))) from error
 
 
 def _convert(converter: Any) -> bytes:

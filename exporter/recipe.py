@@ -81,12 +81,7 @@ class Recipe:
         if keeps and self.precision in ("float32", "float16"):
             return f"{self.precision} quantizes nothing that could be kept in float32"
         if keeps and tflite and self.precision != "int8":
-            return f"the tflite quantizer keeps layers in float32 for int8 only: {_TAKE_AI_EDGE}"
-        if keeps and tflite and not self.float_io:
-            return (
-                "the tflite quantizer leaves inputs and outputs in float32 when it keeps layers: "
-                f"say float_io = true, or {_TAKE_AI_EDGE}"
-            )
+            return "with tflite, layers are kept in float32 for int8 only: take quantizer ai-edge"
         return None
 
     @property
@@ -142,7 +137,6 @@ class Recipe:
         return cls(**fields | {key: tuple(data[key]) for key in data if key in _LISTS})
 
 
-_TAKE_AI_EDGE: Final = "take quantizer ai-edge"
 _LISTS: Final = ("keep_layers", "keep_operators")
 _KEYS: Final = tuple(f.name for f in dataclasses.fields(Recipe) if f.name != "pruning")
 _CHOSEN: Final = {"precision": get_args(Precision)[1:], "quantizer": get_args(Quantizer)}

@@ -8,7 +8,6 @@ that the parent is gone, and the worker goes too.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -25,12 +24,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from exporter import making
+from exporter import calibration, making
 from exporter.artifact import Array, Binding, sha256_path
 from exporter.errors import ConversionError, ExporterError
 from exporter.making import Made, write
-from exporter.manifest import PRUNED_NAME, ArtifactRecord, CalibrationInfo, Manifest
-from exporter.recipe import Pruning, Recipe
+from exporter.manifest import PRUNED_NAME, ArtifactRecord, Manifest
+from exporter.recipe import INT8, Pruning, Recipe
 from exporter.sources.formats import THROUGH_ONNX, SourceFormat
 
 if TYPE_CHECKING:
@@ -67,6 +66,8 @@ class Worker:
                 return self._inspect(Path(job["path"]))
             case "export":
                 return self._export(job)
+            case "keep float":
+                return self._keep_float(job)
             case unknown:
                 raise ExporterError(f"unknown job {unknown!r}")
 
@@ -96,7 +97,7 @@ class Worker:
         folder = Path(job["folder"])
         if made.pruned is not None:
             shutil.copyfile(made.pruned_path, folder / PRUNED_NAME)
-        notes, records, calibration = list(made.notes), [], None
+        notes, records, dataset = list(made.notes), [], None
         for chosen in map(Recipe.from_json, job["recipes"]):
             recipe = replace(chosen, pruning=pruning)
             path = folder / recipe.file_name
@@ -106,7 +107,7 @@ class Worker:
                 arrays: dict[str, Array] = {}
                 if recipe.calibrated:
                     arrays = made.calibration(job["calibration"]["arrays"])
-                    calibration = _calibration_info(job["calibration"], arrays)
+                    dataset = calibration.info(job["calibration"], arrays)
                 self.emit(event="phase", phase=f"quantizing ({recipe.name})")
                 data, extra = quantize.compress(made.saved_model, recipe, arrays, made.floating)
                 notes += extra
@@ -118,7 +119,7 @@ class Worker:
             source_format=made.source.format,
             source_files=made.source.files,
             shapes={spec.name: spec.shape for spec in made.source.inputs},
-            calibration=calibration,
+            calibration=dataset,
             artifacts=tuple(records),
             versions=_versions(made.source.format),
             notes=tuple(notes),
@@ -126,6 +127,30 @@ class Worker:
         )
         manifest.save(folder)
         return manifest.to_json()
+
+    def _keep_float(self, job: Mapping[str, Any]) -> Any:
+        """int8 artifacts with layers in float32: one for each of the ``variants``, lists of names.
+
+        One that is refused is its reason.
+        """
+        made = self._make(None)
+        from exporter import selective
+
+        self.emit(event="phase", phase="measuring ranges")
+        model = selective.calibrated(made.saved_model, made.calibration(job["calibration"]))
+        told: list[Any] = []
+        for place, names in enumerate(job["variants"]):
+            # A fused layer has the names of all its parts.
+            said = ", ".join(name.split(";")[0] for name in names) or "no layer"
+            self.emit(event="phase", phase=f"quantizing with {said} in float")
+            try:
+                data = selective.keeping(model, names)
+            except ConversionError as error:
+                told.append(str(error))
+                continue
+            path = write(Path(job["folder"]) / f"keep-float-{place}.tflite", data)
+            told.append(asdict(_record(path, INT8, made)))
+        return told
 
     def _make(self, pruning: Pruning | None) -> Made:
         """The described model converted, the first time it is exported."""
@@ -141,16 +166,6 @@ class Worker:
         if self._read is not None or self._made.pruning != pruning:
             raise ExporterError("one worker converts one model in one way")
         return self._made
-
-
-def _calibration_info(job: Mapping[str, Any], arrays: Mapping[str, Array]) -> CalibrationInfo:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(f"{name}:{arrays[name].dtype}:{arrays[name].shape};".encode())
-        for sample in arrays[name]:
-            digest.update(np.ascontiguousarray(sample).data)
-    samples = len(next(iter(arrays.values())))
-    return CalibrationInfo(job["origin"], samples, digest.hexdigest(), job["seed"])
 
 
 def _record(path: Path, recipe: Recipe, made: Made) -> ArtifactRecord:

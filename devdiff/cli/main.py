@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from devdiff import __version__
 from devdiff.cli import (
     attest,
+    bisect,
     check,
     demo,
     devices,
@@ -35,6 +36,7 @@ _VERBS = (
     export,
     run,
     diff,
+    bisect,
     scan,
     report,
     attest,

@@ -17,6 +17,8 @@ from exporter.manifest import Manifest, PrunedSource
 
 _FLIPS_SHOWN: Final = 3
 _FLAT_SHARE: Final = 0.1
+# Steps between two .tflite files.
+_BISECTED: Final = ("deployment", "compression")
 
 
 def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
@@ -27,6 +29,8 @@ def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
     _reasons(report["pairs"], out)
     _flips(report, out)
     _flat(report["pairs"], out)
+    if report["attribution"] and report["attribution"]["step"] in _BISECTED:
+        out.print(f"which operator: devdiff bisect {escape(str(path.parent))}", soft_wrap=True)
     out.print()
     if "scan" in report:
         scan.show(report["scan"], out)

@@ -10,13 +10,18 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from android_harness.build import compile_program, runner_path
 from android_harness.cache import cache_root, whole_directory
+from device_runner import process, runtime
+from device_runner.process import Command
+from device_runner.runner import Job, Outcome
 
 _PACKAGES = (
     "qemu-user-static",
@@ -30,7 +35,8 @@ _ARMV82 = f"{_ARMV8} atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
 _CPUS = {
     "cortex-a53": ("0xd03", _ARMV8),
     "cortex-a76": ("0xd0b", _ARMV82),
-    # With the streaming extension QEMU computes wrong results.
+    # With the streaming extension QEMU computes wrong results: a device that is really broken.
+    "max": ("0xd0b", _ARMV82),
     "max,sme=off": ("0xd0b", _ARMV82),
 }
 # What bionic's start-up does for the runner, on top of glibc's.
@@ -71,6 +77,28 @@ class Machine:
     abi: str
     words: tuple[str, ...]
     runner: Path
+
+
+@dataclass(frozen=True)
+class ForeignRunner:
+    """The native runner's build for another machine as a `device_runner.runner.Runner`."""
+
+    machine: Machine
+    delegate: str = "xnnpack"
+
+    @property
+    def name(self) -> str:
+        return self.machine.words[2]
+
+    def identity(self) -> Mapping[str, Any]:
+        library = runtime.for_device(self.machine.abi)
+        return {"device": None, "library": library.to_json(), "delegate": self.delegate}
+
+    def run(self, job: Job, progress: Callable[[int], None]) -> Outcome:
+        library = runtime.for_device(self.machine.abi).path
+        argv = (*self.machine.words, str(self.machine.runner), "--runtime", str(library))
+        options = ("--model", str(job.model), "--delegate", self.delegate, "--threads", "1")
+        return process.run(Command((*argv, *options)), job, progress)
 
 
 def _unpacked() -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from devdiff.errors import RunDirectoryError
-from devdiff.rundir import open_run, write_json
+from devdiff.rundir import make_way, open_run, write_json
 
 REQUEST = {"model": "a", "seed": 0}
 
@@ -78,6 +78,25 @@ def test_two_runs_in_one_directory(tmp_path: Path) -> None:
         open_run(None, "m", REQUEST, tmp_path) as other,
     ):
         assert busy.path != other.path
+
+
+def test_a_finished_run_or_another_gives_way_and_an_unfinished_one_stays(tmp_path: Path) -> None:
+    path = tmp_path / "bisect"
+    make_way(path, REQUEST, "bisect.json")
+    with (
+        open_run(path, "m", REQUEST, result="bisect.json"),
+        pytest.raises(RunDirectoryError, match="in use by another"),
+    ):
+        make_way(path, REQUEST, "bisect.json")
+    make_way(path, REQUEST, "bisect.json")
+    assert path.exists()
+    write_json(path / "bisect.json", {"verdict": "fail"})
+    make_way(path, REQUEST, "bisect.json")
+    assert not path.exists()
+    with open_run(path, "m", REQUEST, result="bisect.json"):
+        pass
+    make_way(path, {"model": "b"}, "bisect.json")
+    assert not path.exists()
 
 
 def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:

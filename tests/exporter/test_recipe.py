@@ -48,7 +48,6 @@ def test_a_file_says_what_differs_from_the_default(tmp_path: Path) -> None:
         ({"precision": "dynamic", "per_channel": False}, "per_channel is for int8"),
         ({"precision": "float16", "keep_operators": ["ADD"]}, "quantizes nothing"),
         ({"precision": "int16x8", "keep_operators": ["ADD"]}, "for int8 only: take quantizer"),
-        ({"precision": "int8", "keep_operators": ["ADD"]}, "say float_io = true"),
         ([], "not a JSON object"),
     ],
 )

@@ -22,7 +22,7 @@ from exporter.recipe import BUILTIN, FLOAT32, Recipe
 from exporter.tflite_graph import read_graph
 
 KEPT = (
-    Recipe("kept", "int8", float_io=True, keep_operators=("FULLY_CONNECTED",)),
+    Recipe("kept", "int8", keep_operators=("FULLY_CONNECTED",)),
     Recipe("ai-edge-kept", "int8", "ai-edge", True, keep_operators=("FULLY_CONNECTED",)),
 )
 RECIPES = {recipe.name: recipe for recipe in (*BUILTIN.values(), *KEPT)}

@@ -14,13 +14,12 @@ from markupsafe import Markup
 
 from devdiff.files import whole_file
 from devdiff.report import task, words
-from devdiff.report.html import cards, ladder, scan
+from devdiff.report.html import bisect, cards, ladder, scan
 from devdiff.report.html.beside import Beside
 from devdiff.report.html.plots import Plotter
 
 PAGE_NAME: Final = "report.html"
 PLOTTED_OUTPUTS: Final = 16
-_BISECT_FIGURES: Final = ("sqnr_db", "snr_db")
 
 
 def write(report: Mapping[str, Any], path: Path, folder: Path | None = None) -> None:
@@ -60,7 +59,7 @@ def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
         "change": lambda value, higher_is_better: task.change(value or None, higher_is_better),
     }
     style, script = _part("page.css"), _part("page.js")
-    found = report.get("scan")
+    found, bisected = report.get("scan"), report.get("bisect")
     plots, left_out = _plots(report, plotter)
     return environment.get_template("page.html.j2").render(
         report=report,
@@ -77,7 +76,8 @@ def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
         gallery=cards.gallery(report, beside),
         scan=found,
         scan_view=scan.view(found, beside, plotter) if isinstance(found, Mapping) else None,
-        layers=_layers(report, plotter),
+        bisect=bisected,
+        bisect_view=bisect.view(bisected, plotter) if bisected is not None else None,
         classes=_classes(found),
         command=shlex.join(["devdiff", *report["command"]]),
     )
@@ -120,17 +120,3 @@ def _classes(found: Any) -> Mapping[int, str]:
     """Names of the classes, where the scan was given some."""
     labels = found.get("labels") if isinstance(found, Mapping) else None
     return dict(enumerate(map(str, labels))) if isinstance(labels, list) else {}
-
-
-def _layers(report: Mapping[str, Any], plotter: Plotter) -> Mapping[str, Any] | None:
-    """The layer profile of a bisection: its rows, and a plot of the figure they share."""
-    found = report.get("bisect")
-    if not isinstance(found, Mapping) or not isinstance(found.get("layers"), list):
-        return None
-    rows = [row for row in found["layers"] if isinstance(row, Mapping)]
-    for figure in _BISECT_FIGURES:
-        values = [row[figure] for row in rows if isinstance(row.get(figure), int | float)]
-        if rows and len(values) == len(rows):
-            plot = plotter.profile(values, figure.replace("_", " "))
-            return {"rows": rows, "plot": plot}
-    return {"rows": rows, "plot": None}

@@ -11,7 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 from bare_reports import bare_report
-from html_runs import FinishedRun, with_scan
+from html_runs import HOSTILE, FinishedRun, with_scan
 
 from devdiff.report import words
 from devdiff.report.build import schema
@@ -85,10 +85,42 @@ def test_a_scan_that_lacks_parts_is_shown_without_them(
 
 
 def test_the_layers_of_a_bisection_are_a_table_and_a_plot() -> None:
-    rows = [{"name": f"conv<{place}>", "sqnr_db": 30.0 - place} for place in range(5)]
-    html = page.render(bare_report(bisect={"layers": rows}))
+    rows = [
+        {
+            "index": place,
+            "kind": "CONV_2D",
+            "name": f"conv<{place}>",
+            "in_place": {"sqnr_db": 30.0 - place, "saturated": 0.0, "range_used": 0.5},
+            "alone": None,
+        }
+        for place in range(5)
+    ]
+    found = {"kind": "profile", "verdict": "pass", "suspects": [], "search": []}
+    profile = {"layers": rows, "costliest": [], "kept_in_float": None}
+    html = page.render(bare_report(bisect=found | {"profile": profile}))
     assert "conv&lt;4&gt;" in html
     assert "5 layers; the lowest is 26 at layer 4." in html
+
+
+def test_the_operator_of_a_bisection_stands_with_its_figures() -> None:
+    tensor = {"name": "conv<1>", "max_lsb": 3.0, "max_abs": 0.3, "relative": 0.02}
+    seen = {"beyond": True, "operators": 1, "tensors": [tensor], "failure": None}
+    suspect = {"index": 17, "kind": "CONV_2D", "name": "conv<1>", "born": True, "alone": seen}
+    passed_on = {**suspect, "index": 18, "born": False, "in_place": seen}
+    found = {
+        "kind": "born",
+        "verdict": "fail",
+        "reason": f"operator 17 {HOSTILE}",
+        "suspects": [suspect | {"in_place": None}, passed_on],
+        "search": [{"behind": [{"index": 17, "kind": "CONV_2D"}], **seen}],
+        "repro": "repro/op_017_CONV_2D",
+    }
+    html = page.render(bare_report(bisect=found))
+    assert HOSTILE not in html and "conv&lt;1&gt;" in html
+    text = text_of(html)
+    assert "born here" in text and "passed on" in text
+    assert "3 LSB" in text and "2 %" in text
+    assert "bisect/repro/op_017_CONV_2D" in text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,187 @@
+"""A bisection from what the user named to the report's section: `devdiff bisect`, from Python."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from devdiff.bisect import explorer, given, isolate, repro, sides, telling
+from devdiff.bisect.bench import Bench, Side
+from devdiff.bisect.finding import find
+from devdiff.bisect.given import BisectRequest, Given
+from devdiff.bisect.isolate import Isolated
+from devdiff.compare import Deployment, Tolerances
+from devdiff.data.inputs import InputSet
+from devdiff.errors import BisectError, UsageError
+from devdiff.events import Events, Silent
+from devdiff.report import load
+from devdiff.report.html import page
+from devdiff.rundir import REPORT_NAME, RunDirectory, make_way, open_run, write_json
+from devdiff.settings import Gates
+from devdiff.verdict import Verdict
+from device_runner.errors import RunnerChoiceError
+from exporter.errors import ArtifactError
+
+FOLDER: Final = "bisect"
+BISECT_NAME: Final = "bisect.json"
+_LOOKED_AT: Final = 256
+"""How many samples are tried before it is said that none differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class BisectOutcome:
+    """The section of the report (also in ``path``), and the exit code it stands for."""
+
+    section: Mapping[str, Any]
+    path: Path
+    exit_code: int
+
+
+def bisect(
+    request: BisectRequest, run_dir: Path | None = None, events: Events | None = None
+) -> BisectOutcome:
+    """Find where two places part, and leave ``bisect.json`` and the repro in a run directory.
+
+    What is found about a finished run goes into its own directory and its report, too. Raises the
+    packages' errors for what cannot be bisected or run; the same request continues where an earlier
+    one was broken off.
+    """
+    events = events or Silent()
+    given.check(request)
+    of_run = given.is_run(request.model)
+    if of_run and run_dir is not None:
+        raise UsageError("--run-dir is for a .tflite: what is found about a run goes into its own")
+    folder, asked = run_dir, request.fingerprint()
+    if of_run:
+        folder = request.model / FOLDER
+        make_way(folder, asked, BISECT_NAME)
+    started = time.monotonic()
+    with (
+        open_run(folder, f"bisect-{request.model.stem}", asked, result=BISECT_NAME) as run,
+        _tidy_after_bad_input(run),
+    ):
+        if run.resumed:
+            events.note(f"continuing the unfinished bisection in {run.path}")
+        log = run.logs / "reading.log"
+        what = (
+            given.from_run(request, log, events)
+            if of_run
+            else given.from_files(request, run.inputs, log, events)
+        )
+        named = sides.choose(request, what)
+        with sides.opened(named, request, what, log, events) as (reference, candidate):
+            section = _section(request, what, reference, candidate, run, events)
+        section["cost"] = {"wall_s": round(time.monotonic() - started, 2)}
+        path = run.path / BISECT_NAME
+        for name in (run.rungs, run.artifacts):
+            shutil.rmtree(name, ignore_errors=True)
+        write_json(path, section)
+        if of_run:
+            _into_report(request.model, section, events)
+    return BisectOutcome(section, path, Verdict(section["verdict"]).exit_code)
+
+
+@contextlib.contextmanager
+def _tidy_after_bad_input(run: RunDirectory) -> Iterator[None]:
+    """What was refused before it began leaves nothing behind."""
+    try:
+        yield
+    except (UsageError, ArtifactError, BisectError, RunnerChoiceError):
+        if not run.resumed:
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+
+
+def _section(
+    request: BisectRequest,
+    what: Given,
+    reference: Side,
+    candidate: Side,
+    run: RunDirectory,
+    events: Events,
+) -> dict[str, Any]:
+    if reference.precision != candidate.precision:
+        from devdiff.bisect import profile
+
+        return profile.section(request, what, reference, candidate, run, events)
+    sides.check_same_graph(reference, candidate)
+    limits = _limits(what.gates)
+    bench = _showing(request, what, reference, candidate, limits, run, events)
+    finding = find(bench, request.suspects)
+    written = None
+    if finding.isolated is not None and finding.isolated.guilty:
+        written = _repro(bench, finding.isolated, run.path / "repro", events)
+    walk = isolate.walk(bench) if request.walk else None
+    section = telling.section(bench, limits, finding, walk)
+    section["repro"] = written.relative_to(run.path).as_posix() if written else None
+    data = explorer.write(run.path / "model-explorer.json", telling.by_name(section))
+    section["model_explorer"] = data.name
+    return section
+
+
+def _limits(gates: Gates) -> Deployment:
+    """What every tensor on the way may differ by; tolerances of single outputs do not apply."""
+    atol, rtol = (
+        [value for value in values if ":" not in value] for values in (gates.atol, gates.rtol)
+    )
+    return Deployment(gates.max_lsb, gates.exact, Tolerances.parse(atol, rtol, ()))
+
+
+def _showing(
+    request: BisectRequest,
+    what: Given,
+    reference: Side,
+    candidate: Side,
+    limits: Deployment,
+    run: RunDirectory,
+    events: Events,
+) -> Bench:
+    """A bench with samples that show the difference, if there are any among the first ones."""
+
+    def bench(samples: InputSet, name: str, before: Bench | None = None) -> Bench:
+        folder = run.rungs / name
+        folder.mkdir(exist_ok=True)
+        timeout_s = what.running.timeout_s
+        made = Bench(reference, candidate, samples, limits, folder, timeout_s, events)
+        if before is not None:
+            made.runs = dict(before.runs)
+        return made
+
+    samples = what.samples
+    rows = sorted(what.shown[: request.samples]) or range(min(request.samples, len(samples)))
+    few = bench(given.chosen(samples, rows), "few")
+    if few.whole().beyond or len(samples) <= len(rows):
+        return few
+    events.note(f"{len(rows)} samples do not differ: trying up to {_LOOKED_AT}")
+    many = bench(given.chosen(samples, range(min(len(samples), _LOOKED_AT))), "many", few)
+    if not many.whole().beyond:
+        return many
+    worst = sorted(many.worst_samples()[: request.samples])
+    return bench(given.chosen(samples, worst), "worst", many)
+
+
+def _repro(bench: Bench, isolated: Isolated, folder: Path, events: Events) -> Path:
+    events.phase("writing the repro")
+    flow = bench.flow
+    if isolated.kind == "context":
+        return repro.write(bench, isolated.guilty, isolated.window, isolated.outputs, folder)
+    (operator,) = isolated.guilty
+    return repro.write(
+        bench, (operator,), flow.inputs_of(operator), flow.outputs_of(operator), folder
+    )
+
+
+def _into_report(folder: Path, section: Mapping[str, Any], events: Events) -> None:
+    """The section in the report of the run it is about, and the page made again."""
+    path = folder / REPORT_NAME
+    report = load.load(path) | {"bisect": dict(section)}
+    write_json(path, report)
+    try:
+        page.write(report, folder / page.PAGE_NAME, folder)
+    except OSError as error:
+        events.note(f"no page: {error}; try devdiff report {folder} --html FILE")
