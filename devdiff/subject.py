@@ -95,6 +95,8 @@ def read(
         return Subject(model, read.sha256, read, (), read.inputs, read.index_limits)
     if shapes and source is None:
         raise UsageError("--shape is for models with dynamic axes; a .tflite has fixed ones")
+    if signature is not None and source is None:
+        raise UsageError("--signature is for SavedModels; a .tflite runs its main graph")
     described = worker.describe(source, shapes, signature, trust) if source is not None else None
     given = [path for path in (floating, model) if path is not None]
     finished = tuple(Finished(path, _read_finished(worker, path, described)) for path in given)
