@@ -150,7 +150,7 @@ def export_and_test(
                 )
             elif full and request.floating is None and read.source is not None:
                 unquantized = subject.export_full(worker, samples, run.artifacts, events.phase)
-        classifiers = _classifiers(read, manifest, samples, request.gates, events)
+        classifiers = _classifiers(read, manifest, samples, request, events)
         with open_device(request.running, events) as device:
             rungs = _rungs(read, manifest, unquantized, run, host, device, full)
             results = _run(rungs, samples, run, request.running.timeout_s, events)
@@ -207,12 +207,21 @@ def _write_page(report: Mapping[str, Any], run: RunDirectory, events: Events) ->
 
 
 def _classifiers(
-    read: Subject, manifest: Manifest | None, samples: InputSet, gates: Gates, events: Events
+    read: Subject,
+    manifest: Manifest | None,
+    samples: InputSet,
+    request: TestRequest,
+    events: Events,
 ) -> tuple[str, ...]:
-    """The outputs that are class scores; says so of those that only look like it."""
+    """The outputs that are class scores; says so of those that only look like it.
+
+    Where a scan alone decides, it says itself what it takes an output for.
+    """
     record = manifest.artifacts[0] if manifest is not None else read.finished[-1].record
     labelled = samples.labels is not None
-    found = classifier_outputs(record.outputs, record.produced_by, labelled, gates)
+    found = classifier_outputs(record.outputs, record.produced_by, labelled, request.gates)
+    if request.scan is not None and not request.gated:
+        return found
     for binding in record.outputs:
         shape = binding.source.shape
         if not found and len(shape) == 2 and shape[0] == 1 and shape[1] > 1:

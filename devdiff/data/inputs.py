@@ -288,7 +288,9 @@ class _Builder:
             with NpyWriter(self._folder / f"{prefix}{position}.npy") as out:
                 done = 0
                 for chunk in rows.chunks():
-                    out.add(self._fit(chunk, spec, path))
+                    value = self._fit(chunk, spec, path)
+                    _check_numbers(value, done, spec, path)
+                    out.add(value)
                     done += len(chunk)
                     self._progress(done, total)
         if labels is None:
@@ -354,6 +356,18 @@ class _Builder:
         if chunk.dtype == np.uint8 and value.dtype == np.uint8 and note not in self._notes:
             self._notes.append(f"{note} (--preprocess scale=1/255 if the model expects 0..1)")
         return value.astype(wanted)
+
+
+def _check_numbers(value: Array, first: int, spec: TensorSpec, path: Path) -> None:
+    """Raises `UsageError` for NaN, which no integer can hold and every comparison goes blind on."""
+    if value.dtype.kind != "f":
+        return
+    bad = np.isnan(value).reshape(len(value), -1).any(axis=1)
+    if bad.any():
+        raise UsageError(
+            f"{path}: sample {first + int(bad.argmax())} of input {spec.name!r} holds NaN: mend it "
+            "or leave it out"
+        )
 
 
 def _hash(folder: Path, inputs: tuple[TensorSpec, ...], tested: Array) -> str:
