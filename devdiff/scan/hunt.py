@@ -23,6 +23,8 @@ _CANDIDATES: Final = 8
 _SEARCHES: Final = 2
 """A job has at most so many searches that share its time."""
 _FEWEST_IMAGES: Final = 3
+_FEWEST_STEPS: Final = 0.4
+"""Of the steps that are meant; a search of still fewer would find nothing and look like one."""
 _TIMED: Final = 4
 _PRUNED_SIZE_WEIGHT: Final = 100.0
 """A model that lost weights is easier to lead astray: only a smaller change tells."""
@@ -92,9 +94,7 @@ class _Hunt:
     def search(
         self, arms: Sequence[Arm], settings: Settings, progress: Callable[[float], None]
     ) -> list[Hypothesis]:
-        affordable = self.job.seconds / (_SEARCHES * self.cost * settings.shown(len(arms)))
-        images = max(_FEWEST_IMAGES, int(min(settings.images, affordable)))
-        settings = replace(settings, images=images)
+        settings = self.fitted(settings, len(arms))
         return search(
             self.sides.full,
             self.sides.aimed,
@@ -107,6 +107,14 @@ class _Hunt:
             deadline=self.job.deadline,
             progress=lambda done, total: progress(done / total),
         )
+
+    def fitted(self, settings: Settings, arms: int) -> Settings:
+        """What can be afforded: fewer samples a step, and when that is not enough, fewer steps."""
+        affordable = self.job.seconds / (_SEARCHES * self.cost * settings.shown(arms))
+        images = max(_FEWEST_IMAGES, int(min(settings.images, affordable)))
+        share = min(1.0, max(affordable / images, _FEWEST_STEPS))
+        rounds = tuple(max(1, round(share * steps)) for steps in settings.rounds)
+        return replace(settings, images=images, rounds=rounds)
 
     def arms(self) -> list[Arm]:
         if self.job.kind == "values":

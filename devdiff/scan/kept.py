@@ -73,7 +73,8 @@ def save(found: Hunted, path: Path) -> None:
 def load(path: Path) -> Hunted | None:
     """What `save` wrote; None when it is not there or not whole."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy leaves a file that it opened itself open when it turns out to be damaged.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = dict(file)
         told = json.loads(arrays["told"].tobytes())
         return Hunted(

@@ -1,8 +1,9 @@
 """The scan on the zoo: what it finds, what it cries wolf at, and what it costs.
 
 Every model of ``scripts/zoo`` that works is scanned as a user would scan it, on 100 unlabelled
-images, ten of each digit. With ``--keep FOLDER`` what was scanned there is not scanned again. Beside the time of a scan stands that of a plain Neural Cleanse search over all classes
-(1,000 steps of 32 samples each, extrapolated from 20) on the same machine and model.
+images, ten of each digit; with ``--keep FOLDER`` what was scanned there is not scanned again.
+Beside the time of a scan stands that of a plain Neural Cleanse search over all classes (1,000 steps
+of 32 samples each, extrapolated from 20) on the same machine and model.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def _trigger(
                 ("an input", clean, low, high),
                 ("the input with the trigger", trigger.apply(clean[np.newaxis])[0], low, high),
             ]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RuntimeError):
         return ()
     parts = ((caption, _shown(array, *between)) for caption, array, *between in wanted)
     return tuple(Part(caption, picture) for caption, picture in parts if picture is not None)
