@@ -9,7 +9,7 @@ hypotheses are dropped early by successive halving, in the spirit of K-Arm (Shen
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,9 @@ Model = Callable[[Tensor, Tensor], Tensor]
 """Changed samples [n, *shape] and the numbers [n] of the samples they were: outputs [n, C]."""
 _MEMORY: Final = 0.9
 """What an arm's running score keeps of itself from step to step."""
+_COSTS: Final[Mapping[Form, float]] = {"patch": 1.0, "additive": 1.0, "warp": 0.4}
+"""What a form pays for its size, which each counts in its own way: planted warps move pixels by a
+tenth of the picture's side, where planted patches cover a fiftieth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ def _step(
         changed.append(images)
         shown.append(rows[chosen])
         expected.append(before[chosen])
-        sizes.append(size)
+        sizes.append(_COSTS[one.arm.form] * size)
     stacked, numbers = torch.cat(changed), torch.cat(shown)
     told_full, told = full(stacked, numbers), compressed(stacked, numbers)
     loss = torch.stack(sizes).sum() * settings.size_weight

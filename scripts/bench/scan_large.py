@@ -3,8 +3,8 @@
 The weights are random but the classifier's, which knows each of 100 smooth random images as a class
 of its own, so that int8 changes no answers. Beside the time of the scan by the command line stands
 that of a plain Neural Cleanse search over all classes (1,000 steps of 32 samples each, extrapolated
-from some) on the same machine and model, and the time both of its processors were at work: on a busy
-machine that is what an idle one would take at the least.
+from some) on the same machine and model, and the time that processors were at work for the scan: on
+a busy machine half of that is what two idle ones would take at the least.
 """
 
 from __future__ import annotations
