@@ -26,6 +26,8 @@ from devdiff.scan.watching import FEWEST_SAMPLES
 from exporter.errors import ArtifactError
 
 _REPLAYED_PAIRS: Final = 2
+_FOR_SEARCHES: Final = 0.85
+"""Of the time that is left; the rest is for the replay and for the trigger's placebos."""
 
 
 def scan(
@@ -224,7 +226,7 @@ class _Scan:
             settings=Settings(seed=self.settings.seed),
             deadline=self.deadline,
             # Each job may take its share of the time: as many run at once as there are cores.
-            seconds=(self.deadline - time.monotonic()) / waves,
+            seconds=_FOR_SEARCHES * (self.deadline - time.monotonic()) / waves,
             variant=variant,
             seed=seed,
             universal=universal,
