@@ -43,7 +43,8 @@ def smooth_images(count: int) -> models.Array:
     low = np.minimum(places.astype(int), 6)
     share = places - low
     rows = coarse[:, :, low] * (1 - share)[:, None] + coarse[:, :, low + 1] * share[:, None]
-    return (rows[..., low] * (1 - share) + rows[..., low + 1] * share).astype(np.float32)
+    images = rows[..., low] * (1 - share) + rows[..., low + 1] * share
+    return np.asarray(images, np.float32)
 
 
 def teach(path: Path, images: models.Array) -> None:

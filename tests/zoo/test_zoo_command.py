@@ -73,9 +73,14 @@ def test_further_honest_models_are_listed_once_they_are_made(
 def test_what_is_made_is_what_was_named_and_the_further_ones(
     arguments: list[str], expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = []
+    made: list[str] = []
+
+    def make_one(spec: ZooModel) -> bool:
+        made.append(spec.name)
+        return True
+
     monkeypatch.setattr(zoo_command, "save_images", lambda: None)
-    monkeypatch.setattr(zoo_command, "make_one", lambda spec: made.append(spec.name) or True)
+    monkeypatch.setattr(zoo_command, "make_one", make_one)
 
     zoo_command.main(["make", *arguments])
 

@@ -10,14 +10,14 @@ import pytest
 
 from devdiff.scan import kept
 from devdiff.scan.job import Candidate, Hunted, Job, Pair, Settings
-from devdiff.scan.trigger import Trigger
+from devdiff.scan.trigger import Form, Trigger
 
 
-def _candidate(form: str, field: bool = False) -> Candidate:
+def _candidate(form: Form, field: bool = False) -> Candidate:
     random = np.random.default_rng(0)
-    parts = [random.random((1, 8, 8), np.float32) for _ in range(3)]
+    mask, pattern, shift = (random.random((1, 8, 8), np.float32) for _ in range(3))
     bend = random.random((2, 8, 8), np.float32) if field else None
-    trigger = Trigger(form, *parts, 0.0, 1.0, bend)  # type: ignore[arg-type]
+    trigger = Trigger(form, mask, pattern, shift, 0.0, 1.0, bend)
     return Candidate(3, None, trigger, 0.9, 4, 5, (1, 3, 5, 7, 9), 105)
 
 
