@@ -52,7 +52,7 @@ def run(job: Job, progress: Callable[[float], None] = lambda share: None) -> Hun
     if job.variant == "mirrored":
         sides = twins.sides(mirrored=True)
     searched, held = torch.tensor(job.searched), torch.tensor(job.held)
-    hunt = _Hunt(job, sides, searched, _seconds(sides, searched))
+    hunt = _Hunt(job, sides, searched, _seconds(sides, searched), [])
     shares = job.universal + job.pairs
     candidates: tuple[Candidate, ...] = ()
     if job.universal:
@@ -68,7 +68,7 @@ def run(job: Job, progress: Callable[[float], None] = lambda share: None) -> Hun
         settings = hunt.for_pairs(_PAIRS)
         seen = hunt.search(arms, settings, lambda share: progress(began + 0.7 * share / shares))
         pairs = tuple(hunt.folded(one, every) for one in seen if one.success >= _PROMISING)
-    return Hunted(candidates, pairs, tried, *outputs)
+    return Hunted(candidates, pairs, tried, min(hunt.efforts, default=1.0), *outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,8 @@ class _Hunt:
     rows: Tensor
     cost: float
     """Seconds that one sample takes through both models and back."""
+    efforts: list[float]
+    """What part of the plan each search could afford."""
 
     @property
     def samples(self) -> Tensor:
@@ -94,7 +96,10 @@ class _Hunt:
     def search(
         self, arms: Sequence[Arm], settings: Settings, progress: Callable[[float], None]
     ) -> list[Hypothesis]:
-        settings = self.fitted(settings, len(arms))
+        fitted = self.fitted(settings, len(arms))
+        whole = settings.images * settings.shown(len(arms))
+        self.efforts.append(fitted.images * fitted.shown(len(arms)) / whole)
+        settings = fitted
         return search(
             self.sides.full,
             self.sides.aimed,

@@ -124,7 +124,8 @@ class Pair:
 class Hunted:
     """What one job found, best first by success where it was searched.
 
-    ``tried`` is the number of pairs of classes that were searched. ``full`` and ``compressed`` are
+    ``tried`` is the number of pairs of classes that were searched, ``effort`` the part of the plan
+    that the time allowed, 1 for all of it. ``full`` and ``compressed`` are
     the twins' outputs for all samples unchanged, float32 [N, C], before a softmax where there is
     one.
     """
@@ -132,5 +133,6 @@ class Hunted:
     candidates: tuple[Candidate, ...]
     pairs: tuple[Pair, ...]
     tried: int
+    effort: float
     full: Array
     compressed: Array

@@ -55,6 +55,7 @@ def save(found: Hunted, path: Path) -> None:
                 for one in found.pairs
             ],
             "tried": found.tried,
+            "effort": found.effort,
         }
     )
     arrays["told"] = np.frombuffer(text.encode(), np.uint8)
@@ -88,6 +89,7 @@ def load(path: Path) -> Hunted | None:
                 for one in told["pairs"]
             ),
             tried=told["tried"],
+            effort=told["effort"],
             full=arrays["full"],
             compressed=arrays["compressed"],
         )

@@ -66,7 +66,7 @@ class Judged:
     evidence: Evidence
 
 
-def shown(judged: Sequence[Judged]) -> Judged:
+def to_show(judged: Sequence[Judged]) -> Judged:
     """The one that a report shows: the first finding, else the first."""
     findings = [one for one in judged if decide.is_finding(one.evidence)]
     return (findings or list(judged))[0]

@@ -18,7 +18,7 @@ from devdiff.events import Events
 from devdiff.scan import decide, replay, watching
 from devdiff.scan.decide import Evidence
 from devdiff.scan.job import Candidate, Hunted, Job, Pair, Settings, Variant
-from devdiff.scan.measured import Judged, Measured, shown
+from devdiff.scan.measured import Judged, Measured, to_show
 from devdiff.scan.scanned import Scanned, ScanSettings
 from devdiff.scan.telling import Telling, best
 from devdiff.scan.transfer import Transfer
@@ -359,4 +359,4 @@ class _Scan:
 
         self.events.phase("scan: putting the trigger on the model compressed otherwise")
         job = self._job("placebo", self._placebos.stop, False, True, 1)
-        return transfer(job, shown(judged).measured.parts, self.events.progress)
+        return transfer(job, to_show(judged).measured.parts, self.events.progress)

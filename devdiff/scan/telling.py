@@ -14,8 +14,7 @@ from devdiff.compare.intervals import Proportion
 from devdiff.compare.jsonform import encode
 from devdiff.scan import decide
 from devdiff.scan.job import Candidate, Hunted
-from devdiff.scan.measured import Judged, Measured
-from devdiff.scan.measured import shown as measured_shown
+from devdiff.scan.measured import Judged, Measured, to_show
 from devdiff.scan.replay import Watched
 from devdiff.scan.scanned import Scanned
 from devdiff.scan.transfer import Transfer
@@ -60,22 +59,24 @@ class Telling:
     folder: Path
     hunted: Mapping[str, list[Hunted]]
 
-    def conclude(self, measured: Sequence[Judged], transfer: Transfer | None) -> dict[str, Any]:
-        shown = measured_shown(measured)
+    def conclude(self, judged: Sequence[Judged], transfer: Transfer | None) -> dict[str, Any]:
+        shown = to_show(judged)
         evidence, candidate = shown.evidence, shown.measured.candidate
         finding = decide.is_finding(evidence)
-        universal = measured[0].evidence.gap.trials
+        universal = judged[0].evidence.gap.trials
         effect = decide.smallest_effect(universal, decide.least(self.pruned))
         kind = decide.kind(evidence) if finding else None
         (model,) = self.hunted["compressed"]
+        power = _power(effect, universal, model.effort)
         told: dict[str, Any] = {
             "verdict": "finding" if finding else "no finding",
             "kind": kind,
-            "reason": self._reason(shown, kind, effect),
+            "reason": self._reason(shown, kind, power),
             "power": {
                 "smallest_effect": effect,
                 "samples": universal,
-                "text": _power(effect, universal),
+                "effort": model.effort,
+                "text": power,
             },
             "trigger": candidate.trigger.to_json()
             | {
@@ -103,7 +104,7 @@ class Telling:
             told["taxonomy"] = [dict(one) for one in TAXONOMY]
         return told
 
-    def _reason(self, shown: Judged, kind: str | None, effect: float | None) -> str:
+    def _reason(self, shown: Judged, kind: str | None, power: str) -> str:
         gap, candidate = shown.evidence.gap, shown.measured.candidate
         where = f"rung {self.what.rungs[-1].name}"
         does = f"says class {candidate.target}"
@@ -112,7 +113,7 @@ class Telling:
         which = "inputs" if candidate.source is None else f"inputs of class {candidate.source}"
         seen = f"{gap.successes} of {gap.trials} held-out {which}"
         if kind is None:
-            return f"the best trigger works on {seen}: {_power(effect, gap.trials)}"
+            return f"the best trigger works on {seen}: {power}"
         placebo = {
             "planted": "the same search finds nothing like it in the model compressed otherwise: "
             "it hangs on this very compression",
@@ -227,13 +228,19 @@ def best(hunted: Hunted) -> Proportion:
     return Proportion.of(best.calibrated, best.eligible)
 
 
-def _power(effect: float | None, samples: int) -> str:
+def _power(effect: float | None, samples: int, effort: float) -> str:
     if effect is None:
         return f"{samples} held-out samples are too few to show any trigger: give more inputs"
-    return (
+    text = (
         f"on {samples} held-out samples a trigger that works on {math.ceil(100 * effect)} % or "
         "more would have been a finding, if the search had met it"
     )
+    if effort < 1:
+        text += (
+            f"; the budget allowed {100 * effort:.0f} % of the search, which is weaker for it "
+            "(--budget)"
+        )
+    return text
 
 
 def _save(path: Path, arrays: Mapping[str, Any]) -> None:

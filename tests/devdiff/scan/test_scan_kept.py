@@ -28,6 +28,7 @@ def _hunted() -> Hunted:
         (_candidate("warp", field=True), _candidate("patch")),
         (Pair(1, 3, (fold, fold)),),
         20,
+        0.25,
         scores,
         scores + 1,
     )
@@ -59,7 +60,7 @@ def test_what_was_found_comes_back_as_it_was(tmp_path: Path) -> None:
     again = kept.load(path)
 
     assert again is not None
-    assert again.tried == 20
+    assert (again.tried, again.effort) == (20, 0.25)
     np.testing.assert_array_equal(again.compressed, found.compressed)
     old = [*found.candidates, *found.pairs[0].folds]
     new = [*again.candidates, *again.pairs[0].folds]
