@@ -166,8 +166,12 @@ def test_a_scan_goes_on_with_the_searches_that_were_done(place: Path, tmp_path: 
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    children = _searches(process.pid)
     process.kill()
     process.wait()
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     kept = {path: path.stat().st_mtime_ns for path in (run / "scan").glob("search-*.npz")}
 
     assert main([*_command(place, run), "--device", "none"]) == 4
