@@ -52,7 +52,7 @@ def run(job: Job, progress: Callable[[float], None] = lambda share: None) -> Hun
     if job.variant == "mirrored":
         sides = twins.sides(mirrored=True)
     searched, held = torch.tensor(job.searched), torch.tensor(job.held)
-    hunt = _Hunt(job, sides, searched, _seconds(sides, searched), [])
+    hunt = Hunt(job, sides, searched, _seconds(sides, searched), [])
     shares = job.universal + job.pairs
     candidates: tuple[Candidate, ...] = ()
     if job.universal:
@@ -72,7 +72,9 @@ def run(job: Job, progress: Callable[[float], None] = lambda share: None) -> Hun
 
 
 @dataclass(frozen=True, slots=True)
-class _Hunt:
+class Hunt:
+    """The searches of one job, on its ``rows`` of samples."""
+
     job: Job
     sides: Sides
     rows: Tensor

@@ -57,6 +57,10 @@ def test_a_backdoor_that_compression_wakes_is_found_with_its_target(
     assert scan["classes"] == 10
     assert scan["trigger"]["target"] == truth["spec"]["target"]
     assert (tmp_path / "run" / "scan" / "trigger.npz").is_file()
+    placebo = scan["placebo"]
+    assert len(placebo["transfer"]) >= 19
+    assert placebo["transfer_own"] > 0.8
+    assert options or placebo["transfer_p"] == placebo["transfer_smallest_p"] <= 0.05
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +11,12 @@ import torch
 from devdiff.compare.intervals import Proportion
 from devdiff.scan import decide, placebo, replay
 from devdiff.scan.decide import Evidence
-from devdiff.scan.job import Settings
+from devdiff.scan.hunt import Hunt
+from devdiff.scan.job import Job, Settings
 from devdiff.scan.objective import ToClass
 from devdiff.scan.replay import Watched
 from devdiff.scan.search import Arm, Hypothesis, search
-from devdiff.scan.sides import calibration
+from devdiff.scan.sides import Sides, calibration
 from devdiff.scan.trigger import Trigger, channel_axis, forms, mask_shape
 from devdiff.scan.warp import Warp
 from devdiff.scan.weights import LayerWeights
@@ -315,3 +318,89 @@ def test_a_search_finds_the_planted_class_and_repeats_by_its_seed() -> None:
     assert found.trigger.mask.argmax() == 0
     assert _bytes(found.trigger) == _bytes(again.trigger)
     assert _bytes(found.trigger) != _bytes(other.trigger)
+
+
+def test_a_pair_is_measured_on_samples_its_triggers_never_saw(tmp_path: Path) -> None:
+    random = torch.Generator().manual_seed(3)
+    samples = torch.rand((40, 36), generator=random)
+    samples[:, 0] = 0
+    weights = torch.randn((36, 3), generator=random)
+    weights[0] = 0
+    seen: list[set[int]] = []
+
+    def full(inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        return inputs @ weights
+
+    def compressed(inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        if inputs.requires_grad:
+            seen.append(set(rows.tolist()))
+        said = full(inputs, rows)
+        switch = torch.tensor([0.0, 0.0, 40.0])
+        return said + (said.argmax(1) == 1)[:, None] * inputs[:, :1] * switch
+
+    before = full(samples, torch.arange(40))
+    own = torch.nonzero(before.argmax(1) == 1)[:, 0].tolist()
+    job = Job(
+        full=tmp_path,
+        compressed=tmp_path,
+        outputs=(0, 0),
+        kind="classes",
+        inputs=((), ()),
+        changed=(0, 0),
+        searched=tuple(range(0, 40, 2)),
+        held=tuple(range(1, 40, 2)),
+        low=0.0,
+        high=1.0,
+        settings=Settings(),
+        deadline=float("inf"),
+    )
+    sides = Sides(full, compressed, compressed, samples, before)
+    hunt = Hunt(job, sides, torch.tensor(job.searched), 1e-3, [])
+    arm = Arm(ToClass(2, 1), "patch")
+    (found,) = search(
+        full, compressed, samples, torch.arange(40), [arm], Settings(), low=0.0, high=1.0
+    )
+
+    pair = hunt.folded(found, torch.arange(40))
+
+    assert (pair.source, pair.target) == (1, 2)
+    assert len(pair.folds) == 5
+    assert sorted(row for fold in pair.folds for row in fold.rows) == own
+    assert pair.eligible == len(own)
+    assert pair.calibrated >= 0.8 * len(own)
+    assert set.union(*seen) == set(own)
+    assert hunt.efforts == [1.0]
+
+
+def test_an_arm_is_searched_on_what_it_is_shown_only() -> None:
+    before = torch.eye(3)[[0, 1, 1, 1, 2]]
+    arm = Arm(ToClass(2, 1), "patch", shown=(0, 1, 3))
+
+    assert arm.eligible(before).tolist() == [False, True, False, True, False]
+    assert Arm(ToClass(2, 1), "patch").eligible(before).tolist() == [0, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "images", "share"),
+    [(float("inf"), 12, 1.0), (100.0, 5, 1.0), (45.0, 3, 0.75), (1.0, 3, 0.4)],
+)
+def test_what_does_not_fit_into_the_time_takes_fewer_samples_and_then_fewer_steps(
+    seconds: float, images: int, share: float, tmp_path: Path
+) -> None:
+    job = Job(
+        tmp_path, tmp_path, (0, 0), "classes", ((), ()), (0, 0), (), (), 0.0, 1.0, Settings(),
+        float("inf"), seconds,
+    )  # fmt: skip
+    empty = torch.zeros((0, 4))
+    sides = Sides(_silent, _silent, _silent, empty, empty)
+    settings = Settings(rounds=(100,))
+
+    fitted = Hunt(job, sides, torch.arange(0), 0.1, []).fitted(settings, 1)
+
+    # 100 times two searches at 0.1 s are 20 s for each of the samples a step shows.
+    assert fitted.images == images
+    assert fitted.rounds == (round(100 * share),)
+
+
+def _silent(inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    return inputs
