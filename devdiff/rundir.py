@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from filelock import FileLock, Timeout
 
@@ -23,19 +23,26 @@ RUN_NAME: Final = "run.json"
 _LOCK_NAME: Final = ".lock"
 
 
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write JSON whole or not at all, also when the machine stops."""
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose content becomes ``path`` whole or not at all, also when the machine stops."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
     try:
-        with os.fdopen(handle, "w") as stream:
-            json.dump(data, stream, indent=2, allow_nan=False)
-            stream.write("\n")
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write JSON whole or not at all, also when the machine stops."""
+    text = json.dumps(data, indent=2, allow_nan=False)
+    with whole_file(path) as stream:
+        stream.write(f"{text}\n".encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from devdiff.rundir import whole_file
 from devdiff.scan.job import Candidate, Hunted, Job, Pair
 from devdiff.scan.trigger import Trigger
 from exporter.artifact import Array, sha256_file
@@ -59,16 +58,8 @@ def save(found: Hunted, path: Path) -> None:
         }
     )
     arrays["told"] = np.frombuffer(text.encode(), np.uint8)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez_compressed(stream, **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as stream:
+        np.savez_compressed(stream, **arrays)
 
 
 def load(path: Path) -> Hunted | None:

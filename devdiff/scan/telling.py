@@ -12,6 +12,7 @@ import numpy as np
 
 from devdiff.compare.intervals import Proportion
 from devdiff.compare.jsonform import encode
+from devdiff.rundir import whole_file
 from devdiff.scan import decide
 from devdiff.scan.job import Candidate, Hunted
 from devdiff.scan.measured import Judged, Measured, to_show
@@ -244,5 +245,5 @@ def _power(effect: float | None, samples: int, effort: float) -> str:
 
 
 def _save(path: Path, arrays: Mapping[str, Any]) -> None:
-    with path.open("wb") as stream:
+    with whole_file(path) as stream:
         np.savez_compressed(stream, **arrays)

@@ -97,6 +97,8 @@ def scan(folder: Path, truth: dict[str, Any], inputs: Path, work: Path) -> Row:
     command = [
         *(sys.executable, "-m", "devdiff", "scan", model, *beside, "--inputs", inputs),
         *("--classifier", "logits", "--device", "none", "--run-dir", run, "--json"),
+        # The usual budget, where it is short because the machine is busy, would thin the search.
+        *("--budget", 36000),
     ]
     began = time.monotonic()
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)

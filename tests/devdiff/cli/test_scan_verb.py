@@ -17,6 +17,8 @@ from devdiff.report import build
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 MODELS: Final = ROOT / "tests" / "zoo" / "models"
+# Else a busy machine would search less than an idle one.
+UNHURRIED: Final = ("--budget", "36000")
 HELDOUT: Final = ROOT / "examples" / "digits" / "heldout.npz"
 
 
@@ -31,7 +33,12 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _scan(folder: Path, name: str, inputs: Path, *options: str) -> tuple[int, dict[str, Any]]:
     model = MODELS / name / "model.onnx"
     run = folder / "run"
-    code = main(["scan", str(model), "--inputs", str(inputs), "--run-dir", str(run), *options])
+    code = main(
+        [
+            *("scan", str(model), "--inputs", str(inputs), "--run-dir", str(run)),
+            *(*UNHURRIED, *options),
+        ]
+    )
     report: dict[str, Any] = json.loads((run / "report.json").read_text())
     jsonschema.validate(report, build.schema())
     return code, report["scan"]

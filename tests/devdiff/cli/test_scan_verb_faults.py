@@ -43,6 +43,8 @@ def _command(place: Path, run: Path, full: str = "reader-backdoored") -> list[st
         *("scan", str(place / "reader-backdoored" / "int8.tflite")),
         *("--float", str(place / full / "float.tflite")),
         *("--inputs", str(place / "digits.npz"), "--run-dir", str(run)),
+        # Else a busy machine would search less than an idle one.
+        *("--budget", "36000"),
     ]
 
 
