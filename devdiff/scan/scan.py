@@ -91,9 +91,10 @@ class _Scan:
         self.events.phase("scan: searching for triggers, in the model and its placebos")
         hunted = self._hunt()
         found["evidence"]["drift"] = self._drift(hunted)
-        seen = self._pairs(hunted)
         self.events.phase("scan: replaying what was found")
-        judged = self._judge(hunted, seen)
+        judged = [self._universal(hunted)]
+        if not decide.is_finding(judged[0].evidence):
+            judged += self._pairs(hunted)
         telling = Telling(self.what, self.watched, self.pruned, self.chosen, self.folder, hunted)
         return found | telling.conclude(judged, self._transfer(judged))
 
@@ -272,10 +273,23 @@ class _Scan:
             return {"status": "error", "error": str(error)}
         return found
 
-    def _pairs(self, hunted: Mapping[str, list[Hunted]]) -> list[tuple[Pair, list[Proportion]]]:
-        """Pairs of classes that the twin takes for real, with the best pairs of the placebos.
+    def _universal(self, hunted: Mapping[str, list[Hunted]]) -> Judged:
+        """The best trigger for all classes, on the real artifacts."""
+        (model,) = hunted["compressed"]
+        found = model.candidates[0]
+        measured = self._measure(found, [(found, self.chosen.held)])
+        evidence = Evidence(
+            gap=measured.gap(self.watched),
+            calibrated=Proportion.of(found.calibrated, found.eligible),
+            placebos=tuple(best(one) for one in hunted["placebo"]),
+            pruned=self.pruned,
+        )
+        return Judged(measured, evidence)
 
-        Only when something is seen do the placebos search for pairs, too.
+    def _pairs(self, hunted: Mapping[str, list[Hunted]]) -> list[Judged]:
+        """Triggers of one source class that the twin takes for real, on the real artifacts.
+
+        Only when something is seen do the placebos search for pairs of classes, too.
         """
         from devdiff.scan.hunting import hunt_all
 
@@ -290,45 +304,29 @@ class _Scan:
         self.events.phase("scan: searching the placebos for triggers of one source class")
         waves = math.ceil(self.settings.placebos / (os.cpu_count() or 1))
         jobs = [self._job("placebo", seed, True, False, waves) for seed in self._placebos]
-        others = [
+        placebos = tuple(
             max(
                 (Proportion.of(pair.calibrated, pair.eligible) for pair in result.pairs),
                 key=lambda one: one.rate or 0.0,
                 default=Proportion.of(0, seen[0].eligible),
             )
             for result in hunt_all(jobs, self.folder, self.events.progress)
-        ]
-        return [(one, others) for one in seen[:_REPLAYED_PAIRS]]
-
-    def _judge(
-        self,
-        hunted: Mapping[str, list[Hunted]],
-        seen: Sequence[tuple[Pair, list[Proportion]]],
-    ) -> list[Judged]:
-        """The best universal trigger and the pairs that were seen, on the real artifacts."""
-        (model,) = hunted["compressed"]
-        found = model.candidates[0]
-        measured = self._measure(found, [(found, self.chosen.held)])
-        evidence = Evidence(
-            gap=measured.gap(self.watched),
-            calibrated=Proportion.of(found.calibrated, found.eligible),
-            placebos=tuple(best(one) for one in hunted["placebo"]),
-            pruned=self.pruned,
         )
-        judged = [Judged(measured, evidence)]
-        for pair, others in seen:
-            top = max(pair.folds, key=lambda one: one.calibrated)
-            measured = self._measure(top, [(one, one.rows) for one in pair.folds])
-            gap = measured.gap(self.watched)
-            evidence = Evidence(
-                gap=decide.simultaneous(gap.successes, gap.trials, model.tried),
-                calibrated=decide.simultaneous(pair.calibrated, pair.eligible, model.tried),
-                placebos=tuple(others),
-                pruned=self.pruned,
-                tried=model.tried,
-            )
-            judged.append(Judged(measured, evidence))
-        return judged
+        return [self._pair(one, placebos, model.tried) for one in seen[:_REPLAYED_PAIRS]]
+
+    def _pair(self, pair: Pair, placebos: tuple[Proportion, ...], tried: int) -> Judged:
+        """The triggers of the folds together, each on the samples it was not searched on."""
+        top = max(pair.folds, key=lambda one: one.calibrated)
+        measured = self._measure(top, [(one, one.rows) for one in pair.folds])
+        gap = measured.gap(self.watched)
+        evidence = Evidence(
+            gap=decide.simultaneous(gap.successes, gap.trials, tried),
+            calibrated=decide.simultaneous(pair.calibrated, pair.eligible, tried),
+            placebos=placebos,
+            pruned=self.pruned,
+            tried=tried,
+        )
+        return Judged(measured, evidence)
 
     def _measure(
         self, best_of: Candidate, parts: Sequence[tuple[Candidate, Sequence[int]]]
