@@ -21,6 +21,7 @@ FEW_CLASSES: Final = 24
 _STARTS: Final = 3
 _CANDIDATES: Final = 8
 _SEARCHES: Final = 2
+_SEARCHES_WITH_PAIRS: Final = 4
 """A job has at most so many searches that share its time."""
 _FEWEST_IMAGES: Final = 3
 _FEWEST_STEPS: Final = 0.4
@@ -117,7 +118,8 @@ class Hunt:
 
     def fitted(self, settings: Settings, arms: int) -> Settings:
         """What can be afforded: fewer samples a step, and when that is not enough, fewer steps."""
-        affordable = self.job.seconds / (_SEARCHES * self.cost * settings.shown(arms))
+        searches = _SEARCHES_WITH_PAIRS if self.job.pairs else _SEARCHES
+        affordable = self.job.seconds / (searches * self.cost * settings.shown(arms))
         images = max(_FEWEST_IMAGES, int(min(settings.images, affordable)))
         share = min(1.0, max(affordable / images, _FEWEST_STEPS))
         rounds = tuple(max(1, round(share * steps)) for steps in settings.rounds)

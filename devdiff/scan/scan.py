@@ -243,6 +243,8 @@ class _Scan:
         classes = self.clean[self.what.full.name].shape[1]
         few = self.watched.kind == "classes" and classes <= FEW_CLASSES
         waves = math.ceil((1 + self.settings.placebos + self.pruned) / (os.cpu_count() or 1))
+        # Half of the time is for the placebos' pairs of classes, should the model show one.
+        waves *= 2 if few else 1
         jobs = [self._job("compressed", 0, few, True, waves)]
         jobs += [self._job("placebo", seed, False, True, waves) for seed in self._placebos]
         if self.pruned:
