@@ -18,7 +18,7 @@ def whole_file(path: Path, newline: str | None = None) -> Iterator[IO[str]]:
     What was at ``path`` stays when the context is left by an error. Halves of surrogate pairs,
     which JSON can hold and UTF-8 cannot, become question marks. ``newline`` as for `open`.
     """
-    with _whole(path) as stream:
+    with whole_bytes(path) as stream:
         text = io.TextIOWrapper(stream, "utf-8", "replace", newline)
         yield text
         text.flush()
@@ -27,12 +27,13 @@ def whole_file(path: Path, newline: str | None = None) -> Iterator[IO[str]]:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, also when the machine stops."""
-    with _whole(path) as stream:
+    with whole_bytes(path) as stream:
         stream.write(data)
 
 
 @contextlib.contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
+def whole_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """As `whole_file`, for bytes."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
     try:
         with os.fdopen(handle, "wb") as stream:

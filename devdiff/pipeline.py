@@ -296,10 +296,15 @@ def _classifiers(
     request: TestRequest,
     events: Events,
 ) -> tuple[str, ...]:
-    """The outputs that are class scores; says so of those that only look like it."""
+    """The outputs that are class scores; says so of those that only look like it.
+
+    Where a scan alone decides, it says itself what it takes an output for.
+    """
     record = manifest.artifacts[0] if manifest is not None else read.finished[-1].record
     found = classifier_outputs(record.outputs, record.produced_by, labelled, request.gates)
     if request.task is not None and request.task.kind != CLASSIFICATION:
+        return found
+    if request.scan is not None and not request.gated:
         return found
     for binding in record.outputs:
         shape = binding.source.shape

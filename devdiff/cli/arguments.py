@@ -437,6 +437,12 @@ def add_scan(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         metavar="N",
         help="searches of the model compressed otherwise, for comparison (default 2)",
     )
+    group.add_argument(
+        "--input",
+        metavar="NAME",
+        help="the input that is changed, where there are several float ones; the others stay as "
+        "each sample has them",
+    )
     group.add_argument("--output", metavar="NAME", help="the output to scan; left out: the scores")
     group.add_argument(
         "--output-kind",
@@ -454,6 +460,7 @@ def scan(args: argparse.Namespace) -> ScanSettings:
         budget_s=args.budget,
         placebos=args.placebos,
         seed=args.seed,
+        input=args.input,
         output=args.output,
         output_kind=args.output_kind,
     )

@@ -173,6 +173,7 @@ class Builder:
                 for chunk in rows.chunks():
                     values = chunk if rows.ready else self._fit(chunk, spec, origin)
                     values = np.ascontiguousarray(values)
+                    _check_numbers(values, done, spec, origin)
                     out.add(values)
                     for row in np.flatnonzero(hashed[done : done + len(values)]):
                         running.update(values[row].data)
@@ -211,6 +212,18 @@ class Builder:
         if chunk.dtype == np.uint8 and value.dtype == np.uint8 and note not in self._notes:
             self._notes.append(f"{note} (--preprocess scale=1/255 if the model expects 0..1)")
         return value.astype(wanted)
+
+
+def _check_numbers(value: Array, first: int, spec: TensorSpec, origin: str) -> None:
+    """Raises `UsageError` for NaN, which no integer can hold and every comparison goes blind on."""
+    if value.dtype.kind != "f":
+        return
+    bad = np.isnan(value).reshape(len(value), -1).any(axis=1)
+    if bad.any():
+        raise UsageError(
+            f"{origin}: sample {first + int(bad.argmax())} of input {spec.name!r} holds NaN: mend "
+            "it or leave it out"
+        )
 
 
 def digest(folder: Path, inputs: tuple[TensorSpec, ...], tested: Array) -> str:

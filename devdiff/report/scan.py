@@ -18,6 +18,7 @@ def show(scan: Mapping[str, Any], out: Console) -> None:
     if "trigger" in scan:
         _trigger(scan, out)
         _placebo(scan["placebo"], out)
+        _transfer(scan["placebo"], out)
     for name, found in scan.get("evidence", {}).items():
         said = found.get("error") or found.get("skipped") or found["status"]
         out.print(f"  {name}: {escape(str(said))}", soft_wrap=True)
@@ -28,10 +29,12 @@ def show(scan: Mapping[str, Any], out: Console) -> None:
 
 def _trigger(scan: Mapping[str, Any], out: Console) -> None:
     trigger = scan["trigger"]
+    where = f"moved by {100 * trigger['size']:.1f} % of the side on average"
+    if trigger["form"] != "warp":
+        where = f"{100 * trigger['size']:.1f} % of the input"
     aim = "another answer" if trigger["target"] is None else f"class {trigger['target']}"
     out.print(
-        f"  trigger: {trigger['form']}, {100 * trigger['size']:.1f} % of the input, towards {aim} "
-        f"({trigger['file']})",
+        f"  trigger: {trigger['form']}, {where}, towards {aim} ({trigger['file']})",
         soft_wrap=True,
     )
     for rung in scan["replay"]["rungs"]:
@@ -50,6 +53,18 @@ def _placebo(placebo: Mapping[str, Any], out: Console) -> None:
     out.print(
         f"  placebos ({placebo['what']}): {rates}, the model itself {placebo['own']:.2f}; "
         f"p = {placebo['p_value']:.2g}, the least so few can give is {placebo['smallest_p']:.2g}",
+        soft_wrap=True,
+    )
+
+
+def _transfer(placebo: Mapping[str, Any], out: Console) -> None:
+    others = placebo.get("transfer")
+    if not others:
+        return
+    reach = sum(one >= placebo["transfer_own"] for one in others)
+    out.print(
+        f"  this very trigger in {len(others)} more of them: at most {max(others):.2f}, this model "
+        f"{placebo['transfer_own']:.2f}; reached by {reach}, p = {placebo['transfer_p']:.2g}",
         soft_wrap=True,
     )
 

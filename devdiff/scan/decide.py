@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from devdiff.compare.intervals import Proportion
+import numpy as np
+
+from devdiff.compare.intervals import CONFIDENCE, Proportion
 
 ScanVerdict = Literal["finding", "no finding", "error"]
 Kind = Literal["planted", "fragile"]
@@ -20,10 +22,12 @@ SPECIFIC: Final = 0.2
 """A weaker one is a finding, when no placebo comes near it."""
 NEAR: Final = 0.5
 """A placebo that reaches this share of the model's own rate comes near."""
-ONE_CLASS: Final = 0.4
-"""For a trigger that is for one source class only, of which few samples are there."""
 MOST_DAMAGE: Final = 0.2
 """A model that compression hurts more than this says nothing about triggers any more."""
+
+
+ERROR_RATE: Final = 0.05
+"""How often, at most, a pair of classes shall beat its placebos by chance, over all pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +36,23 @@ class Evidence:
 
     ``gap`` is by replay on the real artifacts, ``calibrated`` on the twin with the benign drift
     taken out; ``placebos`` are the gaps of the same search on the model compressed otherwise,
-    none where no placebo says anything.
+    none where no placebo says anything. For a trigger of one source class, one of ``tried`` pairs
+    of classes, the intervals are those of `simultaneous`.
     """
 
-    source: int | None
     gap: Proportion
     calibrated: Proportion
     placebos: tuple[Proportion, ...]
     pruned: bool
+    tried: int | None = None
+
+
+def simultaneous(hits: int, samples: int, tried: int) -> Proportion:
+    """A rate whose interval holds for all of ``tried`` hypotheses at once (Bonferroni).
+
+    Whichever of them looked best may then be picked.
+    """
+    return Proportion.of(hits, samples, 1 - (1 - CONFIDENCE) / max(tried, 1))
 
 
 def least(pruned: bool) -> float:
@@ -51,23 +64,34 @@ def is_finding(evidence: Evidence) -> bool:
     """Whether the compressed model does something that the full one does not, and drift neither.
 
     The exact lower limit of the replayed rate decides. Two ways lead there: working on most inputs,
-    or, for int8, working on fewer when every placebo stays clearly below.
+    or, for int8 and for one source class, working on fewer when every placebo stays clearly below.
     """
     low = min(evidence.gap.low, evidence.calibrated.low)
+    if evidence.tried is not None:
+        return low >= SPECIFIC and is_specific(evidence)
     if evidence.pruned:
-        return low >= (least(True) if evidence.source is None else STRONG)
-    if evidence.source is not None:
-        return low >= ONE_CLASS and is_specific(evidence)
+        return low >= least(True)
     return low >= least(False) or (low >= SPECIFIC and is_specific(evidence))
 
 
 def is_specific(evidence: Evidence) -> bool:
     """Whether the placebos were run and none of them comes near."""
-    rate = evidence.gap.rate or 0.0
-    return bool(evidence.placebos) and all(
-        placebo.high < max(evidence.gap.low, SPECIFIC) and (placebo.rate or 0.0) <= NEAR * rate
-        for placebo in evidence.placebos
-    )
+    rate = min(evidence.gap.rate or 0.0, evidence.calibrated.rate or 0.0)
+    placebos = evidence.placebos
+    far = bool(placebos) and all((one.rate or 0.0) <= NEAR * rate for one in placebos)
+    if evidence.tried is not None:
+        return far and _beats(evidence, placebos) * evidence.tried <= ERROR_RATE
+    return far and all(one.high < max(evidence.gap.low, SPECIFIC) for one in placebos)
+
+
+def _beats(evidence: Evidence, placebos: Sequence[Proportion]) -> float:
+    """One-sided p of Fisher's exact test that the rate is no larger than the placebos' together."""
+    from scipy.stats import fisher_exact
+
+    own = min((evidence.gap, evidence.calibrated), key=lambda one: one.rate or 0.0)
+    hits, trials = sum(one.successes for one in placebos), sum(one.trials for one in placebos)
+    table = np.array([[own.successes, own.trials - own.successes], [hits, trials - hits]])
+    return float(fisher_exact(table, alternative="greater")[1])
 
 
 def kind(evidence: Evidence) -> Kind:

@@ -5,119 +5,38 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from devdiff.scan.objective import AnyClass, Moved, Objective, ToClass
-from devdiff.scan.placebo import compress_otherwise
-from devdiff.scan.search import Arm, Hypothesis, Model, Settings, search
-from devdiff.scan.trigger import FORMS, Trigger
-from devdiff.scan.twin import Twin, before_softmax
-from devdiff.scan.weights import pair_layers
-from exporter.artifact import Array
-from exporter.tflite_graph import Graph, read_graph
+from devdiff.scan.job import Candidate, Hunted, Job, Pair, Settings
+from devdiff.scan.objective import AnyClass, Moved, ToClass
+from devdiff.scan.search import Arm, Hypothesis, Model, search
+from devdiff.scan.sides import Sides, Twins, all_of
+from devdiff.scan.trigger import Form, forms
 
-Kind = Literal["classes", "values"]
-Variant = Literal["compressed", "mirrored", "placebo"]
 FEW_CLASSES: Final = 24
 """Up to so many classes every one is tried; of more, those that a target-free start points to."""
 _STARTS: Final = 3
 _CANDIDATES: Final = 8
 _SEARCHES: Final = 2
+_SEARCHES_WITH_PAIRS: Final = 4
 """A job has at most so many searches that share its time."""
 _FEWEST_IMAGES: Final = 3
+_FEWEST_STEPS: Final = 0.4
+"""Of the steps that are meant; a search of still fewer would find nothing and look like one."""
 _TIMED: Final = 4
-_BATCH: Final = 64
 _PRUNED_SIZE_WEIGHT: Final = 100.0
 """A model that lost weights is easier to lead astray: only a smaller change tells."""
-_PAIR_SETTINGS: Final = {
-    "images": 6,
-    "rounds": (12, 16, 24, 40),
-    "survivors": 0.25,
-    "size_weight": 400.0,
-}
-"""For one source class: a change that carries one class over to another is easily found, so only a
-small one tells. More hypotheses, so fewer samples for each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What one process is to search.
-
-    ``samples`` is an .npy file float32 [N, *shape] in the artifacts' layout; ``searched`` and
-    ``held`` are its rows. ``outputs`` are the positions of the output that is looked at, in the
-    full and in the compressed graph. The variant ``mirrored`` swaps the models' roles; ``placebo``
-    compresses otherwise, by ``seed``. ``calibrated`` searches with the drift taken out.
-    ``seconds`` is what it may take: where the models are too slow for the whole plan, every step
-    shows each arm fewer samples.
-    """
-
-    full: Path
-    compressed: Path
-    outputs: tuple[int, int]
-    kind: Kind
-    samples: Path
-    searched: tuple[int, ...]
-    held: tuple[int, ...]
-    low: float
-    high: float
-    settings: Settings
-    deadline: float
-    seconds: float = float("inf")
-    variant: Variant = "compressed"
-    seed: int = 0
-    pairs: bool = False
-    calibrated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A trigger as measured on the twin: ``hits`` of ``eligible`` held-out samples.
-
-    ``calibrated`` counts hits after the compressed model's scores were brought back onto the full
-    model's, see `calibration`. ``success`` is the share on the samples it was searched on.
-    """
-
-    target: int | None
-    source: int | None
-    trigger: Trigger
-    success: float
-    hits: int
-    calibrated: int
-    eligible: int
-    steps: int
-
-
-@dataclass(frozen=True, slots=True)
-class Hunted:
-    """What one job found, best first by its success.
-
-    ``full`` and ``compressed`` are the twins' outputs for all samples unchanged, float32 [N, C],
-    before a softmax where there is one.
-    """
-
-    candidates: tuple[Candidate, ...]
-    pairs: tuple[Candidate, ...]
-    full: Array
-    compressed: Array
-
-
-def calibration(full: Tensor, compressed: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale (one) and offset (one a class) that bring the compressed scores nearest to the full.
-
-    Compression that merely hurts shrinks scores and favours classes; a search finds triggers that
-    only amplify this. What is left after the calibration is not explained by such drift. Least
-    squares over clean samples, both [n, C].
-    """
-    full = full - full.mean(1, keepdim=True)
-    spread, aim = compressed - compressed.mean(0), full - full.mean(0)
-    scale = (spread * aim).sum() / spread.square().sum().clamp(min=1e-12)
-    scale = scale.clamp(min=0.05, max=20.0)
-    return scale, full.mean(0) - scale * compressed.mean(0)
+_PAIRS: Final = Settings(images=6, rounds=(12, 16, 24, 40), survivors=0.25, size_weight=50.0)
+"""For one source class: more hypotheses, so fewer samples for each, and a change that carries one
+class over to another is more easily found, so only a smaller one tells."""
+_FOLDED: Final = replace(_PAIRS, images=8, rounds=(90,))
+_PRUNED_PAIR_SIZE_WEIGHT: Final = 400.0
+_FOLDS: Final = 5
+_PROMISING: Final = 0.5
+"""A pair whose trigger carries over so many of the samples it was searched on is looked into."""
 
 
 def run(job: Job, progress: Callable[[float], None] = lambda share: None) -> Hunted:
@@ -126,67 +45,69 @@ def run(job: Job, progress: Callable[[float], None] = lambda share: None) -> Hun
     Raises `TimeoutError` at its deadline, and `ScanError` for a model the twin cannot express.
     """
     torch.set_num_threads(1)
-    full_graph, graph = read_graph(job.full), read_graph(job.compressed)
-    full = _model(Twin(full_graph, [_looked_at(full_graph, job.outputs[0], job.kind)]))
-    twin = Twin(graph, [_looked_at(graph, job.outputs[1], job.kind)])
-    if job.variant == "placebo":
-        layers = pair_layers(full_graph, graph)
-        twin = twin.with_constants(compress_otherwise(layers, job.seed))
-    compressed = _model(twin)
-    stored = torch.from_numpy(np.load(job.samples))
-    outputs = _all(full, stored).numpy(), _all(compressed, stored).numpy()
+    twins = Twins(job)
+    placebo = job.seed if job.variant == "placebo" else None
+    sides = twins.sides(placebo)
+    every = torch.arange(len(sides.samples))
+    outputs = sides.before.numpy(), all_of(sides.compressed, sides.samples, every).numpy()
     if job.variant == "mirrored":
-        full, compressed = compressed, full
-    before = _all(full, stored)
-    searched = list(job.searched)
-    aimed = compressed
-    if job.calibrated and job.kind == "classes":
-        scale, offset = calibration(before[searched], _all(compressed, stored[searched]))
-
-        def aimed(samples: Tensor) -> Tensor:
-            return compressed(samples) * scale + offset
-
-    def measure(found: Sequence[Hypothesis]) -> tuple[Candidate, ...]:
-        held = list(job.held)
-        return tuple(
-            _measure(one, full, compressed, aimed, stored[held], before[held]) for one in found
-        )
-
-    shares = 2 if job.pairs else 1
-    settings = job.settings
-    if job.calibrated:
-        settings = replace(settings, size_weight=_PRUNED_SIZE_WEIGHT)
-    cost = _seconds(full, aimed, stored[searched])
-    hunt = _Hunt(job, full, aimed, stored[searched], cost)
-    arms = hunt.arms(before[searched])
-    found = hunt.search(arms, settings, lambda share: progress(share / shares))
-    pairs: Sequence[Hypothesis] = ()
-    if job.pairs:
-        arms = _pair_arms(before[searched], before.shape[1])
-        settings = replace(settings, **_PAIR_SETTINGS)  # type: ignore[arg-type]
-        pairs = hunt.search(arms, settings, lambda share: progress(0.5 + share / 2)) if arms else ()
-    return Hunted(measure(found), measure(pairs), *outputs)
+        sides = twins.sides(mirrored=True)
+    searched, held = torch.tensor(job.searched), torch.tensor(job.held)
+    hunt = Hunt(job, sides, searched, _seconds(sides, searched), [])
+    shares = job.universal + job.pairs
+    candidates: tuple[Candidate, ...] = ()
+    if job.universal:
+        settings = job.settings
+        if job.calibrated:
+            settings = replace(settings, size_weight=_PRUNED_SIZE_WEIGHT)
+        found = hunt.search(hunt.arms(), settings, lambda share: progress(share / shares))
+        candidates = tuple(_measured(one, sides, held) for one in found)
+    pairs: tuple[Pair, ...] = ()
+    tried = 0
+    if job.pairs and (arms := hunt.pair_arms()):
+        began, tried = (shares - 1) / shares, len(arms)
+        settings = hunt.for_pairs(_PAIRS)
+        seen = hunt.search(arms, settings, lambda share: progress(began + 0.7 * share / shares))
+        pairs = tuple(hunt.folded(one, every) for one in seen if one.success >= _PROMISING)
+    return Hunted(candidates, pairs, tried, min(hunt.efforts, default=1.0), *outputs)
 
 
 @dataclass(frozen=True, slots=True)
-class _Hunt:
+class Hunt:
+    """The searches of one job, on its ``rows`` of samples."""
+
     job: Job
-    full: Model
-    compressed: Model
-    samples: Tensor
+    sides: Sides
+    rows: Tensor
     cost: float
     """Seconds that one sample takes through both models and back."""
+    efforts: list[float]
+    """What part of the plan each search could afford."""
+
+    @property
+    def samples(self) -> Tensor:
+        return self.sides.samples[self.rows]
+
+    @property
+    def before(self) -> Tensor:
+        return self.sides.before[self.rows]
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        return forms(tuple(self.sides.samples.shape[1:]))
 
     def search(
         self, arms: Sequence[Arm], settings: Settings, progress: Callable[[float], None]
     ) -> list[Hypothesis]:
-        affordable = self.job.seconds / (_SEARCHES * self.cost * settings.shown(len(arms)))
-        images = max(_FEWEST_IMAGES, int(min(settings.images, affordable)))
-        settings = replace(settings, images=images)
+        fitted = self.fitted(settings, len(arms))
+        whole = settings.images * settings.shown(len(arms))
+        self.efforts.append(fitted.images * fitted.shown(len(arms)) / whole)
+        settings = fitted
         return search(
-            self.full,
-            self.compressed,
+            self.sides.full,
+            self.sides.aimed,
             self.samples,
+            self.rows,
             arms,
             settings,
             low=self.job.low,
@@ -195,80 +116,105 @@ class _Hunt:
             progress=lambda done, total: progress(done / total),
         )
 
-    def arms(self, before: Tensor) -> list[Arm]:
-        if self.job.kind == "values":
-            unit = float(torch.pdist(before.flatten(1)).median())
-            return [Arm(Moved(unit), form) for form in FORMS for _ in range(_STARTS)]
-        classes: Sequence[int] = range(before.shape[1])
-        if len(classes) > FEW_CLASSES:
-            classes = self._pointed_to(before)
-        return [Arm(ToClass(target), form) for target in classes for form in FORMS]
+    def fitted(self, settings: Settings, arms: int) -> Settings:
+        """What can be afforded: fewer samples a step, and when that is not enough, fewer steps."""
+        searches = _SEARCHES_WITH_PAIRS if self.job.pairs else _SEARCHES
+        affordable = self.job.seconds / (searches * self.cost * settings.shown(arms))
+        images = max(_FEWEST_IMAGES, int(min(settings.images, affordable)))
+        share = min(1.0, max(affordable / images, _FEWEST_STEPS))
+        rounds = tuple(max(1, round(share * steps)) for steps in settings.rounds)
+        return replace(settings, images=images, rounds=rounds)
 
-    def _pointed_to(self, before: Tensor) -> list[int]:
+    def arms(self) -> list[Arm]:
+        if self.job.kind == "values":
+            moved = Moved.measured(self.before)
+            return [Arm(moved, form) for form in self.forms for _ in range(_STARTS)]
+        classes: Sequence[int] = range(self.before.shape[1])
+        if len(classes) > FEW_CLASSES:
+            classes = self._pointed_to()
+        return [Arm(ToClass(target), form) for target in classes for form in self.forms]
+
+    def for_pairs(self, settings: Settings) -> Settings:
+        weight = _PRUNED_PAIR_SIZE_WEIGHT if self.job.calibrated else settings.size_weight
+        return replace(settings, seed=self.job.settings.seed, size_weight=weight)
+
+    def pair_arms(self) -> list[Arm]:
+        """Every class that has samples, to every other."""
+        classes = self.before.shape[1]
+        if classes > FEW_CLASSES:
+            return []
+        sources = sorted(set(self.before.argmax(1).tolist()))
+        return [
+            Arm(ToClass(target, source), "patch")
+            for source in sources
+            for target in range(classes)
+            if target != source
+        ]
+
+    def folded(self, pair: Hypothesis, every: Tensor) -> Pair:
+        """Search for the pair on all samples of its source class but one part, for each part."""
+        objective = pair.arm.objective
+        assert objective.source is not None
+        assert objective.target is not None
+        own = torch.nonzero(objective.eligible(self.sides.before))[:, 0].tolist()
+        parts = [own[first::_FOLDS] for first in range(min(_FOLDS, len(own)))]
+        arms = [
+            Arm(objective, pair.arm.form, tuple(row for row in own if row not in part))
+            for part in parts
+        ]
+        whole = replace(self, rows=every)
+        settings = self.for_pairs(_FOLDED)
+        # The best come first, so each is told by what it was shown.
+        found = {one.arm.shown: one for one in whole.search(arms, settings, lambda share: None)}
+        return Pair(
+            objective.source,
+            objective.target,
+            tuple(
+                _measured(found[arm.shown], self.sides, torch.tensor(part))
+                for arm, part in zip(arms, parts, strict=True)
+            ),
+        )
+
+    def _pointed_to(self) -> list[int]:
         """The classes that a search without a target runs into most."""
-        start = [Arm(AnyClass(), form) for form in FORMS for _ in range(_STARTS)]
+        start = [Arm(AnyClass(), form) for form in self.forms for _ in range(_STARTS)]
         settings = replace(self.job.settings, rounds=self.job.settings.rounds[:2], survivors=1.0)
-        counts = torch.zeros(before.shape[1])
-        with torch.no_grad():
-            for one in self.search(start, settings, lambda share: None):
-                changed = torch.from_numpy(one.trigger.apply(self.samples.numpy()))
-                scores = torch.softmax(_all(self.compressed, changed), 1)
-                kept = self.full(changed).argmax(1) == before.argmax(1)
-                scores[torch.arange(len(scores)), before.argmax(1)] = 0
-                counts += (scores * kept[:, None]).sum(0)
+        before = self.before.argmax(1)
+        counts = torch.zeros(self.before.shape[1])
+        for one in self.search(start, settings, lambda share: None):
+            changed = torch.from_numpy(one.trigger.apply(self.samples.numpy()))
+            scores = torch.softmax(all_of(self.sides.aimed, changed, self.rows), 1)
+            kept = all_of(self.sides.full, changed, self.rows).argmax(1) == before
+            scores[torch.arange(len(scores)), before] = 0
+            counts += (scores * kept[:, None]).sum(0)
         best: list[int] = counts.topk(min(_CANDIDATES, len(counts))).indices.tolist()
         return best
 
 
-def _seconds(full: Model, compressed: Model, samples: Tensor) -> float:
+def _seconds(sides: Sides, rows: Tensor) -> float:
     """What one sample takes through both models and back; the first time does not count."""
+
+    def both(model: Model, other: Model, numbers: Tensor) -> None:
+        some = sides.samples[numbers].clone().requires_grad_()
+        (model(some, numbers).sum() + other(some, numbers).sum()).backward()
+
+    numbers = rows[:_TIMED]
     for _ in range(2):
         began = time.monotonic()
-        some = samples[:_TIMED].clone().requires_grad_()
-        (full(some).sum() + compressed(some).sum()).backward()
-    return (time.monotonic() - began) / len(some)
+        both(sides.full, sides.aimed, numbers)
+    return (time.monotonic() - began) / len(numbers)
 
 
-def _pair_arms(before: Tensor, classes: int) -> list[Arm]:
-    """Every class that has samples, to every other."""
-    if classes > FEW_CLASSES:
-        return []
-    sources = sorted(set(before.argmax(1).tolist()))
-    return [
-        Arm(ToClass(target, source), "patch")
-        for source in sources
-        for target in range(classes)
-        if target != source
-    ]
-
-
-def _looked_at(graph: Graph, position: int, kind: Kind) -> int:
-    output = graph.outputs[position]
-    return before_softmax(graph, output) if kind == "classes" else output
-
-
-def _model(twin: Twin) -> Model:
-    return lambda samples: twin(samples)[0].flatten(1)
-
-
-def _all(model: Model, samples: Tensor) -> Tensor:
-    with torch.no_grad():
-        return torch.cat([model(part) for part in samples.split(_BATCH)])
-
-
-def _measure(
-    one: Hypothesis, full: Model, compressed: Model, aimed: Model, samples: Tensor, before: Tensor
-) -> Candidate:
-    objective: Objective = one.arm.objective
-    changed = torch.from_numpy(one.trigger.apply(samples.numpy()))
-    said = _all(full, changed)
+def _measured(one: Hypothesis, sides: Sides, held: Tensor) -> Candidate:
+    objective = one.arm.objective
+    hits, calibrated, eligible = sides.measure(objective, one.trigger, held)
     return Candidate(
         target=objective.target,
         source=objective.source,
         trigger=one.trigger,
         success=one.success,
-        hits=int(objective.hits(said, _all(compressed, changed), before).sum()),
-        calibrated=int(objective.hits(said, _all(aimed, changed), before).sum()),
-        eligible=int(objective.eligible(before).sum()),
+        hits=int((hits & eligible).sum()),
+        calibrated=int((calibrated & eligible).sum()),
+        rows=tuple(held[eligible].tolist()),
         steps=one.steps,
     )

@@ -5,34 +5,39 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from ctypes import c_double
+from pathlib import Path
 from typing import Any, Final
 
 from devdiff.errors import ScanError
-from devdiff.scan import hunt
-from devdiff.scan.hunt import Hunted, Job
+from devdiff.scan import hunt, kept
+from devdiff.scan.job import Hunted, Job
 
 _POLL_S: Final = 0.2
 _shares: Any = None
 """In a child: how far each job is, shared with the parent."""
 
 
-def hunt_all(jobs: Sequence[Job], progress: Callable[[int, int], None]) -> list[Hunted]:
+def hunt_all(
+    jobs: Sequence[Job], folder: Path, progress: Callable[[int, int], None]
+) -> list[Hunted]:
     """Run the jobs on this machine's cores, in their order.
 
-    ``progress`` is told per mille of the whole. Raises what a job raised: `ScanError`, also when a
-    process died, or `TimeoutError`.
+    What a job found is kept in ``folder``, and taken over from there by whoever gives the same job
+    again. ``progress`` is told per mille of the whole. Raises what a job raised: `ScanError`, also
+    when a process died, or `TimeoutError`.
     """
     context = multiprocessing.get_context("spawn")
     shares: Any = context.Array(c_double, len(jobs), lock=False)
     workers = min(len(jobs), os.cpu_count() or 1)
     pool = ProcessPoolExecutor(workers, context, _enter, (shares,))
     try:
-        futures = [pool.submit(_run, place, job) for place, job in enumerate(jobs)]
+        futures = [pool.submit(_run, place, job, folder) for place, job in enumerate(jobs)]
         left = set(futures)
         while left:
             done, left = wait(left, _POLL_S, FIRST_EXCEPTION)
@@ -48,7 +53,7 @@ def hunt_all(jobs: Sequence[Job], progress: Callable[[int, int], None]) -> list[
         # Whatever the twin or PyTorch stumbles over: the scan was not made, and says so.
         raise ScanError(f"the search failed: {type(error).__name__}: {error}") from error
     finally:
-        # A search has nothing to save: whatever ends this process ends it too.
+        # A search that is not done has nothing to save: whatever ends this process ends it too.
         for process in list((pool._processes or {}).values()):
             process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
@@ -58,14 +63,27 @@ def _enter(shares: Any) -> None:
     global _shares
     _shares = shares
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _run(place: int, job: Job) -> Hunted:
+def _end_with_parent() -> None:
+    """A parent that was killed cannot end its searches, and nobody waits for them any more."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _run(place: int, job: Job, folder: Path) -> Hunted:
     def progress(share: float) -> None:
         _shares[place] = share
 
-    if time.monotonic() > job.deadline:
-        raise TimeoutError
-    found = hunt.run(job, progress)
+    path = kept.place(job, folder)
+    found = kept.load(path)
+    if found is None:
+        if time.monotonic() > job.deadline:
+            raise TimeoutError
+        found = hunt.run(job, progress)
+        kept.save(found, path)
     progress(1.0)
     return found

@@ -95,6 +95,11 @@ class Moved:
     target: None = None
     source: None = None
 
+    @classmethod
+    def measured(cls, before: Tensor) -> Moved:
+        """With the unit that the full model's outputs ``before`` [n, C] give."""
+        return cls(float(torch.pdist(before.flatten(1)).median()))
+
     def loss(self, full: Tensor, compressed: Tensor, before: Tensor) -> Tensor:
         moved, kept = self._distances(full, compressed, before)
         return functional.softplus(4 * (1.5 - moved)) + functional.softplus(4 * (kept - 0.25))

@@ -16,7 +16,6 @@ from devdiff.compare.rungs import RungOutputs
 from devdiff.data.inputs import InputSet
 from devdiff.errors import ScanError
 from devdiff.ladder import Rung, RungResult
-from devdiff.scan.trigger import Trigger
 from exporter.artifact import Array, Binding
 
 
@@ -60,19 +59,25 @@ def real_outputs(result: RungResult, watched: Watched) -> Array:
     return real.reshape(len(real), -1)
 
 
-def triggered(
-    samples: InputSet, trigger: Trigger, watched: Watched, rows: Sequence[int]
-) -> InputSet:
-    """An input set of tested samples with the trigger put on, in the order of ``rows``."""
-    changed = trigger.apply(real_samples(samples, watched.input, rows))
+def changed(samples: InputSet, changed: Array, watched: Watched, rows: Sequence[int]) -> InputSet:
+    """An input set of tested samples whose watched input is ``changed``, in the order of ``rows``.
+
+    ``changed`` is as `real_samples` gives it. Other inputs stay what they are.
+    """
     # Back through the binding: the batch axis, then the source's layout.
     source = np.ascontiguousarray(watched.input.to_source_layout(changed[:, None]))
+    tested = samples.tested[list(rows)]
+    arrays = {name: np.ascontiguousarray(array[tested]) for name, array in samples.arrays.items()}
+    arrays[watched.input.source.name] = source
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(name.encode() + arrays[name].tobytes())
     return replace(
         samples,
-        arrays={watched.input.source.name: source},
+        arrays=arrays,
         tested=np.arange(len(rows)),
         labels=None,
-        sha256=hashlib.sha256(source.tobytes()).hexdigest(),
+        sha256=digest.hexdigest(),
         names=(),
     )
 
@@ -80,7 +85,11 @@ def triggered(
 def run_on(
     rungs: Sequence[Rung], inputs: InputSet, watched: Watched, folder: Path, timeout_s: float
 ) -> dict[str, Array]:
-    """The watched output of every rung by its name, float32 [n, C]. Raises `ScanError`."""
+    """The watched output of every rung by its name, float32 [n, C]. Raises `ScanError`.
+
+    What an earlier process measured of the very same inputs in ``folder`` is taken over.
+    """
+    folder = folder / inputs.sha256[:16]
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
     for rung in rungs:

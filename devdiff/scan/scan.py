@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,17 +15,19 @@ from devdiff.compare.intervals import Proportion
 from devdiff.compare.jsonform import encode
 from devdiff.errors import ComparisonError, ScanError
 from devdiff.events import Events
-from devdiff.ladder import Rung
-from devdiff.scan import decide, replay
+from devdiff.scan import decide, replay, watching
 from devdiff.scan.decide import Evidence
-from devdiff.scan.replay import Watched
+from devdiff.scan.job import Candidate, Hunted, Job, Pair, Settings, Variant
+from devdiff.scan.measured import Judged, Measured, to_show
 from devdiff.scan.scanned import Scanned, ScanSettings
-from devdiff.scan.telling import Measured, Telling, best
-from exporter.artifact import Array
+from devdiff.scan.telling import Telling, best
+from devdiff.scan.transfer import Transfer
+from devdiff.scan.watching import FEWEST_SAMPLES
 from exporter.errors import ArtifactError
 
-FEWEST_SAMPLES: Final = 10
 _REPLAYED_PAIRS: Final = 2
+_FOR_SEARCHES: Final = 0.85
+"""Of the time that is left; the rest is for the replay and for the trigger's placebos."""
 
 
 def scan(
@@ -33,7 +35,8 @@ def scan(
 ) -> dict[str, Any]:
     """Scan, leave trigger and examples in ``folder``, and return the report's ``scan`` section.
 
-    Whatever keeps the scan from being made is the verdict ``error`` with its reason.
+    Whatever keeps the scan from being made is the verdict ``error`` with its reason. Searches that
+    an earlier, broken off scan finished in ``folder`` are taken over.
     """
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,34 +75,28 @@ class _Scan:
         self._read()
         found: dict[str, Any] = {
             "compression": self._compression(),
+            "input": self.watched.input.source.name,
             "output": self.watched.output,
             "classes": self.clean[self.what.full.name].shape[1]
             if self.watched.kind == "classes"
             else None,
-            "samples": {"searched": len(self.searched), "held_out": len(self.held)},
+            "samples": {
+                "searched": len(self.chosen.searched),
+                "held_out": len(self.chosen.held),
+            },
             "twin": self._check_twins(),
         }
-        damage = self._damage()
+        self._check_damage()
         found["evidence"] = self._static_evidence()
         self.events.phase("scan: searching for triggers, in the model and its placebos")
         hunted = self._hunt()
         found["evidence"]["drift"] = self._drift(hunted)
-        if damage is not None:
-            raise ScanError(damage)
         self.events.phase("scan: replaying what was found")
-        measured = self._replay(hunted)
-        telling = Telling(
-            self.what,
-            self.watched,
-            self.clean,
-            self.held,
-            self.pruned,
-            self.low,
-            self.high,
-            self.folder,
-            hunted,
-        )
-        return found | telling.conclude(measured)
+        judged = [self._universal(hunted)]
+        if not decide.is_finding(judged[0].evidence):
+            judged += self._pairs(hunted)
+        telling = Telling(self.what, self.watched, self.pruned, self.chosen, self.folder, hunted)
+        return found | telling.conclude(judged, self._transfer(judged))
 
     def _read(self) -> None:
         from devdiff.scan import placebo
@@ -112,80 +109,40 @@ class _Scan:
                 f"a scan needs at least {FEWEST_SAMPLES} samples, there are {len(samples)}: give "
                 "more with --inputs"
             )
-        full, compressed = what.full, what.compressed
-        inputs = {(one.source.name, one.permutation) for one in (*full.inputs, *compressed.inputs)}
-        binding = full.inputs[0]
-        if len(full.inputs) != 1 or binding.source.dtype != "float32" or len(inputs) != 1:
-            raise ScanError("a scan changes one float input, and this model has others or several")
-        if binding.artifact.shape[:1] != (1,):
-            raise ScanError(
-                f"a scan needs a batch axis of one first, not {binding.artifact.describe()}"
-            )
-        self.watched = self._watched(binding)
+        watched = watching.watch(what, self.settings, self.events.note)
         self.clean = {
-            rung.name: replay.real_outputs(what.results[rung.name], self.watched)
-            for rung in what.rungs
+            rung.name: replay.real_outputs(what.results[rung.name], watched) for rung in what.rungs
         }
-        before = self.clean[full.name]
-        if self.watched.kind == "classes" and before.shape[1] < 2:
-            raise ScanError(f"output {self.watched.output!r} has one class: there is no other")
         if not all(np.isfinite(outputs).all() for outputs in self.clean.values()):
-            raise ScanError(f"output {self.watched.output!r} is not finite for clean inputs")
-        if self.watched.kind == "values":
-            unit = float(np.median(_distances(before[:200])))
-            if unit == 0:
-                raise ScanError(f"output {self.watched.output!r} is the same for all inputs")
-            self.watched = Watched(binding, self.watched.output, "values", unit)
-        self._choose(before)
-        self.graphs = read_graph(full.model), read_graph(compressed.model)
+            raise ScanError(f"output {watched.output!r} is not finite for clean inputs")
+        before = self.clean[what.full.name]
+        self.watched = watching.measured(watched, before)
+        self.chosen = watching.choose(samples, self.watched, before, self.settings)
+        self.graphs = read_graph(what.full.model), read_graph(what.compressed.model)
         self.layers = pair_layers(*self.graphs)
         self.pruned = placebo.is_pruned(self.layers)
         self.quantized = placebo.is_quantized(self.layers)
+        self.inputs = self._keep_inputs()
 
-    def _watched(self, binding: Any) -> Watched:
-        names = [one.source.name for one in self.what.full.outputs]
-        chosen = self.settings.output or next(iter(self.what.classifiers), names[0])
-        if chosen not in names:
-            raise ScanError(f"there is no output {chosen!r}; there are {', '.join(names)}")
-        return Watched(binding, chosen, self._kind(chosen))
-
-    def _kind(self, chosen: str) -> Literal["classes", "values"]:
-        """What the chosen output is scanned as.
-
-        Undeclared scores taken for mere values would be searched weakly, and the scan pass.
-        """
-        if self.settings.output_kind is not None:
-            return self.settings.output_kind
-        if chosen in self.what.classifiers:
-            return "classes"
-        bindings = self.what.full.outputs
-        shape = next(one.source.shape for one in bindings if one.source.name == chosen)
-        if len(shape) != 2 or shape[0] != 1 or shape[1] < 2:
-            return "values"
-        self.events.note(
-            f"output {chosen} is scanned as class scores; if it holds none, give "
-            "--output-kind values"
-        )
-        return "classes"
-
-    def _choose(self, before: Array) -> None:
-        """Half of the samples for the search, half to measure on, alike in what they hold."""
-        random = np.random.default_rng(self.settings.seed)
-        rows = random.permutation(len(before))[: self.settings.images]
-        if self.watched.kind == "classes":
-            rows = rows[np.argsort(before[rows].argmax(1), kind="stable")]
-        self.rows = tuple(int(row) for row in rows)
-        self.searched, self.held = self.rows[0::2], self.rows[1::2]
-        self.stack = replay.real_samples(self.what.samples, self.watched.input, self.rows)
-        flat = self.stack.reshape(len(self.stack), -1)
-        if not np.isfinite(flat).all():
-            raise ScanError("the samples hold values that are not finite")
-        if np.ptp(flat, axis=1).max() == 0 or len(np.unique(flat, axis=0)) < FEWEST_SAMPLES:
-            raise ScanError(
-                f"the samples are constant, or fewer than {FEWEST_SAMPLES} differ: real ones are "
-                "needed (--inputs)"
+    def _keep_inputs(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+        """Every input of the chosen samples as a file, in the order of either graph."""
+        bindings = {one.source.name: one for one in self.what.full.inputs}
+        kept: dict[str, Path] = {}
+        for place, (name, binding) in enumerate(bindings.items()):
+            kept[name] = self.folder / f"input-{place}.npy"
+            changed = binding == self.watched.input
+            np.save(
+                kept[name],
+                self.chosen.stack
+                if changed
+                else watching.companions(self.what.samples, binding, self.chosen.rows),
             )
-        self.low, self.high = float(flat.min()), float(flat.max())
+        self.order = tuple(
+            watching.input_order(rung, graph)
+            for rung, graph in zip((self.what.full, self.what.compressed), self.graphs, strict=True)
+        )
+        full, compressed = (tuple(kept[name] for name in names) for names in self.order)
+        return full, compressed
 
     def _compression(self) -> str:
         parts = ["prune"] * self.pruned + ["int8"] * self.quantized
@@ -198,13 +155,15 @@ class _Scan:
 
         told = {}
         rungs = (self.what.full, self.what.compressed)
-        for role, rung, graph in zip(("full", "compressed"), rungs, self.graphs, strict=True):
-            twin = Twin(graph, [graph.outputs[self._position(rung, graph)]])
+        roles = ("full", "compressed")
+        for role, rung, graph, paths in zip(roles, rungs, self.graphs, self.inputs, strict=True):
+            place = watching.output_place(rung, graph, self.watched)
+            twin = Twin(graph, [graph.outputs[place]])
             stored = replay.stored_outputs(self.what.results[rung.name], self.watched)
             fidelity = check_fidelity(
                 twin,
-                [stored[list(self.rows)]],
-                [self.stack],
+                [stored[list(self.chosen.rows)]],
+                [np.load(path, allow_pickle=False) for path in paths],
                 [self.watched.kind == "classes"],
             )
             if fidelity.problem is not None:
@@ -212,31 +171,20 @@ class _Scan:
             told[role] = encode(fidelity.outputs[0])
         return told
 
-    def _position(self, rung: Rung, graph: Any) -> int:
-        """Which of the graph's outputs is the watched one."""
-        name = next(one for one in rung.outputs if one.source.name == self.watched.output)
-        names = [graph.tensors[index].name for index in graph.outputs]
-        if name.artifact.name in names:
-            return names.index(name.artifact.name)
-        if len(names) == 1:
-            return 0
-        raise ScanError(f"{rung.name}: no output {name.artifact.name!r} in {', '.join(names)}")
-
-    def _damage(self) -> str | None:
-        """Why the compressed model is too far from the full one for a search to mean anything."""
+    def _check_damage(self) -> None:
+        """Raises `ScanError` for a compressed model too far from the full one to be searched."""
         if self.watched.kind != "classes":
-            return None
+            return
         full, compressed = (
             self.clean[rung.name].argmax(1) for rung in (self.what.full, self.what.compressed)
         )
         changed = Proportion.of(int((full != compressed).sum()), len(full))
-        if changed.low <= decide.MOST_DAMAGE:
-            return None
-        return (
-            f"compression alone changes {changed.successes} of {changed.trials} answers to clean "
-            "inputs; where so much is hurt, a search for what only the compressed model does means "
-            "nothing: mend the compression first"
-        )
+        if changed.low > decide.MOST_DAMAGE:
+            raise ScanError(
+                f"compression alone changes {changed.successes} of {changed.trials} answers to "
+                "clean inputs; where so much is hurt, a search for what only the compressed model "
+                "does means nothing: mend the compression first"
+            )
 
     def _static_evidence(self) -> dict[str, Any]:
         """What needs no search; a part that cannot be had says why."""
@@ -259,59 +207,61 @@ class _Scan:
                 told[name] = {"status": "error", "error": str(error)}
         return told
 
-    def _hunt(self) -> dict[str, list[Any]]:
+    def _job(self, variant: Variant, seed: int, pairs: bool, universal: bool, waves: int) -> Job:
+        outputs = tuple(
+            watching.output_place(rung, graph, self.watched)
+            for rung, graph in zip((self.what.full, self.what.compressed), self.graphs, strict=True)
+        )
+        name = self.watched.input.source.name
+        return Job(
+            full=self.what.full.model,
+            compressed=self.what.compressed.model,
+            outputs=(outputs[0], outputs[1]),
+            kind=self.watched.kind,
+            inputs=self.inputs,
+            changed=(self.order[0].index(name), self.order[1].index(name)),
+            searched=self.chosen.searched,
+            held=self.chosen.held,
+            low=self.chosen.low,
+            high=self.chosen.high,
+            settings=Settings(seed=self.settings.seed),
+            deadline=self.deadline,
+            # Each job may take its share of the time: as many run at once as there are cores.
+            seconds=_FOR_SEARCHES * (self.deadline - time.monotonic()) / waves,
+            variant=variant,
+            seed=seed,
+            universal=universal,
+            pairs=pairs,
+            calibrated=self.pruned,
+        )
+
+    def _hunt(self) -> dict[str, list[Hunted]]:
         """Results of every search by variant."""
-        from devdiff.scan.hunt import FEW_CLASSES, Job
+        from devdiff.scan.hunt import FEW_CLASSES
         from devdiff.scan.hunting import hunt_all
-        from devdiff.scan.search import Settings
 
-        stored = self.folder / "samples.npy"
-        np.save(stored, self.stack)
-        full, compressed = self.what.full, self.what.compressed
-        classes = self.clean[full.name].shape[1]
+        classes = self.clean[self.what.full.name].shape[1]
         few = self.watched.kind == "classes" and classes <= FEW_CLASSES
-
-        # Each job may take its share of the time: as many run at once as there are cores.
-        jobs_in_all = 1 + self.settings.placebos + self.pruned
-        waves = math.ceil(jobs_in_all / (os.cpu_count() or 1))
-
-        def job(variant: Any, seed: int, pairs: bool = False) -> Job:
-            return Job(
-                full=full.model,
-                compressed=compressed.model,
-                outputs=(
-                    self._position(full, self.graphs[0]),
-                    self._position(compressed, self.graphs[1]),
-                ),
-                kind=self.watched.kind,
-                samples=stored,
-                searched=tuple(range(0, len(self.rows), 2)),
-                held=tuple(range(1, len(self.rows), 2)),
-                low=self.low,
-                high=self.high,
-                settings=Settings(seed=self.settings.seed),
-                deadline=self.deadline,
-                seconds=(self.deadline - time.monotonic()) / waves,
-                variant=variant,
-                seed=seed,
-                pairs=pairs,
-                calibrated=self.pruned,
-            )
-
-        jobs = [job("compressed", 0, few)]
-        jobs += [
-            job("placebo", self.settings.seed + 1 + place)
-            for place in range(self.settings.placebos)
-        ]
+        waves = math.ceil((1 + self.settings.placebos + self.pruned) / (os.cpu_count() or 1))
+        # Half of the time is for the placebos' pairs of classes, should the model show one.
+        waves *= 2 if few else 1
+        jobs = [self._job("compressed", 0, few, True, waves)]
+        jobs += [self._job("placebo", seed, False, True, waves) for seed in self._placebos]
         if self.pruned:
-            jobs.append(job("mirrored", 0))
-        results = hunt_all(jobs, self.events.progress)
-        by_variant: dict[str, list[Any]] = {"compressed": [], "placebo": [], "mirrored": []}
+            jobs.append(self._job("mirrored", 0, False, True, waves))
+        results = hunt_all(jobs, self.folder, self.events.progress)
+        by_variant: dict[str, list[Hunted]] = {"compressed": [], "placebo": [], "mirrored": []}
         for one, result in zip(jobs, results, strict=True):
             by_variant[one.variant].append(result)
         return by_variant
 
-    def _drift(self, hunted: Mapping[str, list[Any]]) -> dict[str, Any]:
+    @property
+    def _placebos(self) -> range:
+        """Their seeds."""
+        first = self.settings.seed + 1
+        return range(first, first + self.settings.placebos)
+
+    def _drift(self, hunted: Mapping[str, list[Hunted]]) -> dict[str, Any]:
         from devdiff.scan.drift import drift
 
         (model,) = hunted["compressed"]
@@ -325,51 +275,88 @@ class _Scan:
             return {"status": "error", "error": str(error)}
         return found
 
-    def _replay(self, hunted: Mapping[str, list[Any]]) -> list[Measured]:
-        """The best universal trigger, and those for one class that the twin takes for real."""
+    def _universal(self, hunted: Mapping[str, list[Hunted]]) -> Judged:
+        """The best trigger for all classes, on the real artifacts."""
         (model,) = hunted["compressed"]
-        placebos = tuple(best(one) for one in hunted["placebo"])
-        pairs = [
-            one
-            for one in model.pairs
-            if Proportion.of(one.calibrated, one.eligible).low >= self._least_for_pair
-        ]
-        chosen = [*model.candidates[:1], *pairs[:_REPLAYED_PAIRS]]
-        return [self._measure(place, one, placebos) for place, one in enumerate(chosen)]
-
-    @property
-    def _least_for_pair(self) -> float:
-        return decide.STRONG if self.pruned else decide.ONE_CLASS
-
-    def _measure(self, place: int, one: Any, placebos: tuple[Proportion, ...]) -> Measured:
-        inputs = replay.triggered(self.what.samples, one.trigger, self.watched, self.held)
-        outputs = replay.run_on(
-            self.what.rungs,
-            inputs,
-            self.watched,
-            self.folder / f"replay-{place}",
-            self.timeout_s,
-        )
-        before = self.clean[self.what.full.name][list(self.held)]
-        can = replay.eligible(before, one.target, one.source, self.watched)
-        hit = replay.hits(
-            outputs[self.what.full.name],
-            outputs[self.what.rungs[-1].name],
-            before,
-            one.target,
-            self.watched,
-        )
+        found = model.candidates[0]
+        measured = self._measure(found, [(found, self.chosen.held)])
         evidence = Evidence(
-            source=one.source,
-            gap=Proportion.of(int((hit & can).sum()), int(can.sum())),
-            calibrated=Proportion.of(one.calibrated, one.eligible),
-            placebos=placebos,
+            gap=measured.gap(self.watched),
+            calibrated=Proportion.of(found.calibrated, found.eligible),
+            placebos=tuple(best(one) for one in hunted["placebo"]),
             pruned=self.pruned,
         )
-        return Measured(one, evidence, outputs)
+        return Judged(measured, evidence)
 
+    def _pairs(self, hunted: Mapping[str, list[Hunted]]) -> list[Judged]:
+        """Triggers of one source class that the twin takes for real, on the real artifacts.
 
-def _distances(outputs: Array) -> Array:
-    """Distances between neighbours in a list of outputs [n, C], a stand-in for all pairs."""
-    gaps: Array = np.sqrt(np.square(np.diff(outputs, axis=0)).sum(1))
-    return gaps
+        Only when something is seen do the placebos search for pairs of classes, too.
+        """
+        from devdiff.scan.hunting import hunt_all
+
+        (model,) = hunted["compressed"]
+        seen = [
+            one
+            for one in model.pairs
+            if decide.simultaneous(one.calibrated, one.eligible, model.tried).low >= decide.SPECIFIC
+        ]
+        if not seen or not self.settings.placebos:
+            return []
+        self.events.phase("scan: searching the placebos for triggers of one source class")
+        waves = math.ceil(self.settings.placebos / (os.cpu_count() or 1))
+        jobs = [self._job("placebo", seed, True, False, waves) for seed in self._placebos]
+        placebos = tuple(
+            max(
+                (Proportion.of(pair.calibrated, pair.eligible) for pair in result.pairs),
+                key=lambda one: one.rate or 0.0,
+                default=Proportion.of(0, seen[0].eligible),
+            )
+            for result in hunt_all(jobs, self.folder, self.events.progress)
+        )
+        return [self._pair(one, placebos, model.tried) for one in seen[:_REPLAYED_PAIRS]]
+
+    def _pair(self, pair: Pair, placebos: tuple[Proportion, ...], tried: int) -> Judged:
+        """The triggers of the folds together, each on the samples it was not searched on."""
+        top = max(pair.folds, key=lambda one: one.calibrated)
+        measured = self._measure(top, [(one, one.rows) for one in pair.folds])
+        gap = measured.gap(self.watched)
+        evidence = Evidence(
+            gap=decide.simultaneous(gap.successes, gap.trials, tried),
+            calibrated=decide.simultaneous(pair.calibrated, pair.eligible, tried),
+            placebos=placebos,
+            pruned=self.pruned,
+            tried=tried,
+        )
+        return Judged(measured, evidence)
+
+    def _measure(
+        self, best_of: Candidate, parts: Sequence[tuple[Candidate, Sequence[int]]]
+    ) -> Measured:
+        """Put triggers on the samples at their places, and run them through every rung."""
+        places = [place for _, some in parts for place in some]
+        stack, rungs = self.chosen.stack, self.what.rungs
+        changed = np.concatenate([one.trigger.apply(stack[list(some)]) for one, some in parts])
+        rows = [self.chosen.rows[place] for place in places]
+        inputs = replay.changed(self.what.samples, changed, self.watched, rows)
+        return Measured(
+            candidate=best_of,
+            parts=tuple(one for one, _ in parts),
+            rows=tuple(rows),
+            clean=stack[places],
+            changed=changed,
+            before={name: outputs[rows] for name, outputs in self.clean.items()},
+            outputs=replay.run_on(
+                rungs, inputs, self.watched, self.folder / "replay", self.timeout_s
+            ),
+            full=self.what.full.name,
+            last=rungs[-1].name,
+        )
+
+    def _transfer(self, judged: Sequence[Judged]) -> Transfer | None:
+        """The trigger that is shown on the model compressed otherwise, many times."""
+        from devdiff.scan.transfer import transfer
+
+        self.events.phase("scan: putting the trigger on the model compressed otherwise")
+        job = self._job("placebo", self._placebos.stop, False, True, 1)
+        return transfer(job, to_show(judged).measured.parts, self.events.progress)

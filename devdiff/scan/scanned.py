@@ -12,15 +12,18 @@ from devdiff.ladder import Rung, RungResult
 
 @dataclass(frozen=True, slots=True)
 class ScanSettings:
-    """How much a scan may look at: samples, seconds, placebos; ``output`` None chooses one.
+    """How much a scan may look at: samples, seconds, placebos.
 
-    ``output_kind`` None takes declared scores, and any output [1, C >= 2], for class scores.
+    ``input`` is the one that is changed, the others stay as each sample has them; None takes the
+    only float one. ``output`` None chooses one. ``output_kind`` None takes declared scores, and
+    any output [1, C >= 2], for class scores.
     """
 
     images: int = 100
     budget_s: float = 900.0
     placebos: int = 2
     seed: int = 0
+    input: str | None = None
     output: str | None = None
     output_kind: Literal["classes", "values"] | None = None
 

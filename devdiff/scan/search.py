@@ -9,56 +9,46 @@ hypotheses are dropped early by successive halving, in the spirit of K-Arm (Shen
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import torch
 from torch import Tensor
 
+from devdiff.scan.job import Settings
 from devdiff.scan.objective import Objective
 from devdiff.scan.trigger import Form, Trigger, mask_shape
+from devdiff.scan.warp import Warp
 
-Model = Callable[[Tensor], Tensor]
+Model = Callable[[Tensor, Tensor], Tensor]
+"""Changed samples [n, *shape] and the numbers [n] of the samples they were: outputs [n, C]."""
 _MEMORY: Final = 0.9
 """What an arm's running score keeps of itself from step to step."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a search goes; ``rounds`` are the steps between two selections.
-
-    Every step shows each living arm ``images`` samples. After a round the better ``survivors`` of
-    the arms live on. ``size_weight`` is what changing the whole input costs in the loss.
-    """
-
-    seed: int = 0
-    images: int = 12
-    rounds: tuple[int, ...] = (15, 20, 30, 40)
-    survivors: float = 0.4
-    size_weight: float = 25.0
-    rate: float = 0.15
-    shift: float = 0.25
-
-    def shown(self, arms: int) -> int:
-        """How often each of ``images`` samples is shown in a search that begins with ``arms``."""
-        total = 0
-        for number, steps in enumerate(self.rounds):
-            arms = self.kept(arms) if number else arms
-            total += arms * steps
-        return total
-
-    def kept(self, arms: int) -> int:
-        """How many of ``arms`` a selection leaves."""
-        return max(1, round(arms * self.survivors))
+_COSTS: Final[Mapping[Form, float]] = {"patch": 1.0, "additive": 1.0, "warp": 0.4}
+"""What a form pays for its size, which each counts in its own way: planted warps move pixels by a
+tenth of the picture's side, where planted patches cover a fiftieth of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One hypothesis: what the trigger does, and what it looks like."""
+    """One hypothesis: what the trigger does, and what it looks like.
+
+    ``shown`` are the places of the samples it is searched on; None means all.
+    """
 
     objective: Objective
     form: Form
+    shown: tuple[int, ...] | None = None
+
+    def eligible(self, before: Tensor) -> Tensor:
+        """The samples that it is shown and could hit, bool [N]."""
+        eligible = self.objective.eligible(before)
+        if self.shown is None:
+            return eligible
+        shown = torch.zeros(len(before), dtype=torch.bool)
+        shown[list(self.shown)] = True
+        return eligible & shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +76,18 @@ class _Descent:
         noise = torch.randn(shape, generator=generator)
         self.pattern = noise.mul(0.5 if arm.form == "patch" else 0.1).requires_grad_()
         self.mask = torch.randn(spatial, generator=generator).mul(0.3).sub(1).requires_grad_()
+        self.warp = Warp(shape, generator) if arm.form == "warp" else None
 
     @property
     def parameters(self) -> list[Tensor]:
+        if self.warp is not None:
+            return [self.warp.points]
         return [self.pattern, self.mask] if self.arm.form == "patch" else [self.pattern]
 
     def change(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """The changed samples, and the size of the change."""
+        if self.warp is not None:
+            return self.warp.change(samples)
         if self.arm.form == "patch":
             mask = torch.sigmoid(self.mask)
             pattern = self._low + (self._high - self._low) * torch.sigmoid(self.pattern)
@@ -107,16 +102,18 @@ class _Descent:
             pattern = self._low + (self._high - self._low) * torch.sigmoid(self.pattern)
             if self.arm.form == "patch":
                 mask = torch.sigmoid(self.mask)
-            else:
+            elif self.arm.form == "additive":
                 shift = self._bound * self.pattern.tanh()
         mask, pattern, shift = (part.detach().numpy() for part in (mask, pattern, shift))
-        return Trigger(self.arm.form, mask, pattern, shift, self._low, self._high)
+        field = self.warp.array() if self.warp is not None else None
+        return Trigger(self.arm.form, mask, pattern, shift, self._low, self._high, field)
 
 
 def search(
     full: Model,
     compressed: Model,
     samples: Tensor,
+    rows: Tensor,
     arms: Sequence[Arm],
     settings: Settings,
     *,
@@ -127,14 +124,14 @@ def search(
 ) -> list[Hypothesis]:
     """Search on float32 ``samples`` [N, *shape]; the surviving arms, best first.
 
-    The models give float32 [n, C]. ``low`` and ``high`` bound an input's values. ``deadline`` is of
-    `time.monotonic`; raises `TimeoutError` when it passes.
+    ``rows`` [N] are the numbers by which the models know the samples. ``low`` and ``high`` bound an
+    input's values. ``deadline`` is of `time.monotonic`; raises `TimeoutError` when it passes.
     """
     generator = torch.Generator().manual_seed(settings.seed)
     shape = tuple(samples.shape[1:])
     living = [_Descent(arm, shape, low, high, settings.shift, generator) for arm in arms]
     with torch.no_grad():
-        before = full(samples)
+        before = full(samples, rows)
     # Arms that were dropped get no gradient any more, and Adam leaves them alone.
     optimizer = torch.optim.Adam(
         [parameter for one in living for parameter in one.parameters], settings.rate
@@ -146,28 +143,30 @@ def search(
         for _ in range(steps):
             if time.monotonic() > deadline:
                 raise TimeoutError
-            _step(full, compressed, samples, before, living, settings, generator, optimizer)
+            _step(full, compressed, samples, rows, before, living, settings, generator, optimizer)
             done += 1
             progress(done, total)
-    found = [_judge(full, compressed, samples, before, one) for one in living]
+    found = [_judge(full, compressed, samples, rows, before, one) for one in living]
     return sorted(found, key=lambda one: -one.success)
 
 
 def _step(
-    full: Model, compressed: Model, samples: Tensor, before: Tensor, living: list[_Descent],
-    settings: Settings, generator: torch.Generator, optimizer: torch.optim.Optimizer,
+    full: Model, compressed: Model, samples: Tensor, rows: Tensor, before: Tensor,
+    living: list[_Descent], settings: Settings, generator: torch.Generator,
+    optimizer: torch.optim.Optimizer,
 ) -> None:  # fmt: skip
     """One descent of every living arm, all in one pass through the models."""
-    changed, expected, sizes = [], [], []
+    changed, shown, expected, sizes = [], [], [], []
     for one in living:
-        weights = one.arm.objective.eligible(before).float() + 1e-9
+        weights = one.arm.eligible(before).float() + 1e-9
         chosen = torch.multinomial(weights, settings.images, True, generator=generator)
         images, size = one.change(samples[chosen])
         changed.append(images)
+        shown.append(rows[chosen])
         expected.append(before[chosen])
-        sizes.append(size)
-    stacked = torch.cat(changed)
-    told_full, told = full(stacked), compressed(stacked)
+        sizes.append(_COSTS[one.arm.form] * size)
+    stacked, numbers = torch.cat(changed), torch.cat(shown)
+    told_full, told = full(stacked, numbers), compressed(stacked, numbers)
     loss = torch.stack(sizes).sum() * settings.size_weight
     for one, now_full, now, was in zip(
         living,
@@ -188,11 +187,11 @@ def _step(
 
 
 def _judge(
-    full: Model, compressed: Model, samples: Tensor, before: Tensor, one: _Descent
+    full: Model, compressed: Model, samples: Tensor, rows: Tensor, before: Tensor, one: _Descent
 ) -> Hypothesis:
     with torch.no_grad():
         changed, _ = one.change(samples)
-        eligible = one.arm.objective.eligible(before)
-        hits = one.arm.objective.hits(full(changed), compressed(changed), before)
-    success = float(hits.sum() / eligible.sum().clamp(min=1))
+        eligible = one.arm.eligible(before)
+        hits = one.arm.objective.hits(full(changed, rows), compressed(changed, rows), before)
+    success = float((hits & eligible).sum() / eligible.sum().clamp(min=1))
     return Hypothesis(one.arm, one.trigger(), success, one.steps)

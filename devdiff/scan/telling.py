@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,11 +12,14 @@ import numpy as np
 
 from devdiff.compare.intervals import Proportion
 from devdiff.compare.jsonform import encode
-from devdiff.scan import decide, replay
-from devdiff.scan.decide import Evidence
+from devdiff.files import whole_bytes
+from devdiff.scan import decide
+from devdiff.scan.job import Candidate, Hunted
+from devdiff.scan.measured import Judged, Measured, to_show
 from devdiff.scan.replay import Watched
 from devdiff.scan.scanned import Scanned
-from exporter.artifact import Array
+from devdiff.scan.transfer import Transfer
+from devdiff.scan.watching import Chosen
 
 _EXAMPLES: Final = 8
 TAXONOMY: Final = (
@@ -44,48 +47,37 @@ TAXONOMY: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A candidate after its replay; ``outputs`` are by rung, with the trigger."""
-
-    candidate: Any
-    evidence: Evidence
-    outputs: Mapping[str, Array]
-
-
-@dataclass(frozen=True, slots=True)
 class Telling:
     """All that a conclusion is drawn from.
 
-    ``clean`` are the watched outputs [N, C] of all samples by rung, ``held`` the samples that were
-    measured on, ``hunted`` the results of the searches by variant.
+    ``hunted`` are the results of the searches by variant.
     """
 
     what: Scanned
     watched: Watched
-    clean: Mapping[str, Array]
-    held: tuple[int, ...]
     pruned: bool
-    low: float
-    high: float
+    chosen: Chosen
     folder: Path
-    hunted: Mapping[str, list[Any]]
+    hunted: Mapping[str, list[Hunted]]
 
-    def conclude(self, measured: Sequence[Measured]) -> dict[str, Any]:
-        findings = [one for one in measured if decide.is_finding(one.evidence)]
-        shown = findings[0] if findings else measured[0]
-        evidence, candidate = shown.evidence, shown.candidate
-        gap = evidence.gap
-        effect = decide.smallest_effect(gap.trials, decide.least(self.pruned))
-        kind = decide.kind(evidence) if findings else None
+    def conclude(self, judged: Sequence[Judged], transfer: Transfer | None) -> dict[str, Any]:
+        shown = to_show(judged)
+        evidence, candidate = shown.evidence, shown.measured.candidate
+        finding = decide.is_finding(evidence)
+        universal = judged[0].evidence.gap.trials
+        effect = decide.smallest_effect(universal, decide.least(self.pruned))
+        kind = decide.kind(evidence) if finding else None
         (model,) = self.hunted["compressed"]
+        power = _power(effect, universal, model.effort)
         told: dict[str, Any] = {
-            "verdict": "finding" if findings else "no finding",
+            "verdict": "finding" if finding else "no finding",
             "kind": kind,
-            "reason": self._reason(shown, kind, effect),
+            "reason": self._reason(shown, kind, power),
             "power": {
                 "smallest_effect": effect,
-                "samples": gap.trials,
-                "text": _power(effect, gap.trials),
+                "samples": universal,
+                "effort": model.effort,
+                "text": power,
             },
             "trigger": candidate.trigger.to_json()
             | {
@@ -94,32 +86,27 @@ class Telling:
                 "success": candidate.success,
                 "steps": candidate.steps,
                 "file": "scan/trigger.npz",
-                "low": self.low,
-                "high": self.high,
+                "low": self.chosen.low,
+                "high": self.chosen.high,
             },
             "replay": self._rates(shown),
             "calibrated": encode(evidence.calibrated),
-            "placebo": self._placebo(shown),
+            "placebo": self._placebo(shown, transfer),
             "hypotheses": [
-                {
-                    "target": one.target,
-                    "source": one.source,
-                    "form": one.trigger.form,
-                    "size": one.trigger.size,
-                    "success": one.success,
-                    "held_out": encode(Proportion.of(one.calibrated, one.eligible)),
-                    "steps": one.steps,
-                }
-                for one in (*model.candidates, *model.pairs)
+                *(_hypothesis(one, one.calibrated, one.eligible) for one in model.candidates),
+                *(
+                    _hypothesis(max(one.folds, key=_hits), one.calibrated, one.eligible)
+                    for one in model.pairs
+                ),
             ],
-            "examples": self._keep(shown),
+            "examples": self._keep(shown.measured),
         }
-        if findings:
+        if finding:
             told["taxonomy"] = [dict(one) for one in TAXONOMY]
         return told
 
-    def _reason(self, shown: Measured, kind: str | None, effect: float | None) -> str:
-        gap, candidate = shown.evidence.gap, shown.candidate
+    def _reason(self, shown: Judged, kind: str | None, power: str) -> str:
+        gap, candidate = shown.evidence.gap, shown.measured.candidate
         where = f"rung {self.what.rungs[-1].name}"
         does = f"says class {candidate.target}"
         if candidate.target is None:
@@ -127,7 +114,7 @@ class Telling:
         which = "inputs" if candidate.source is None else f"inputs of class {candidate.source}"
         seen = f"{gap.successes} of {gap.trials} held-out {which}"
         if kind is None:
-            return f"the best trigger works on {seen}: {_power(effect, gap.trials)}"
+            return f"the best trigger works on {seen}: {power}"
         placebo = {
             "planted": "the same search finds nothing like it in the model compressed otherwise: "
             "it hangs on this very compression",
@@ -138,36 +125,39 @@ class Telling:
             f"its answer; {placebo}"
         )
 
-    def _rates(self, shown: Measured) -> dict[str, Any]:
+    def _rates(self, shown: Judged) -> dict[str, Any]:
         """How often each rung does what the trigger asks for, without it and with it."""
-        candidate, held = shown.candidate, list(self.held)
-        before = self.clean[self.what.full.name][held]
-        can = replay.eligible(before, candidate.target, candidate.source, self.watched)
-        rungs = []
-        for rung in self.what.rungs:
-            rates = {}
-            clean = self.clean[rung.name][held]
-            for name, outputs in (("clean", clean), ("triggered", shown.outputs[rung.name])):
-                does = replay.hits(before, outputs, before, candidate.target, self.watched)
-                rates[name] = encode(Proportion.of(int((does & can).sum()), int(can.sum())))
-            rungs.append({"rung": rung.name, "runner": rung.runner.name} | rates)
-        told: dict[str, Any] = {"rungs": rungs, "gap": encode(shown.evidence.gap)}
-        if self.watched.kind == "classes":
-            answer = before.argmax(1)
-            full = shown.outputs[self.what.full.name].argmax(1)
-            last = shown.outputs[self.what.rungs[-1].name].argmax(1)
+        measured, watched = shown.measured, self.watched
+        told: dict[str, Any] = {
+            "rungs": [
+                {
+                    "rung": rung.name,
+                    "runner": rung.runner.name,
+                    "clean": encode(measured.does(measured.before[rung.name], watched)),
+                    "triggered": encode(measured.does(measured.outputs[rung.name], watched)),
+                }
+                for rung in self.what.rungs
+            ],
+            "gap": encode(shown.evidence.gap),
+        }
+        if watched.kind == "classes":
+            target = measured.candidate.target
+            answer = measured.before[measured.full].argmax(1)
+            full, last = (
+                measured.outputs[name].argmax(1) for name in (measured.full, measured.last)
+            )
             told["by_class"] = [
                 {
                     "class": int(one),
                     "trials": int((answer == one).sum()),
                     "full_kept": int(((answer == one) & (full == answer)).sum()),
-                    "compressed_target": int(((answer == one) & (last == candidate.target)).sum()),
+                    "compressed_target": int(((answer == one) & (last == target)).sum()),
                 }
                 for one in np.unique(answer)
             ]
         return told
 
-    def _placebo(self, shown: Measured) -> dict[str, Any]:
+    def _placebo(self, shown: Judged, transfer: Transfer | None) -> dict[str, Any]:
         placebos = shown.evidence.placebos
         rates = [one.rate or 0.0 for one in placebos]
         own = shown.evidence.calibrated.rate or 0.0
@@ -176,65 +166,84 @@ class Telling:
         if placebos:
             p, smallest = decide.p_value(own, rates)
             told |= {"p_value": p, "smallest_p": smallest, "effect": {"value": own - max(rates)}}
+        if transfer is not None:
+            p, smallest = decide.p_value(transfer.own, transfer.others)
+            told |= {
+                "transfer": list(transfer.others),
+                "transfer_own": transfer.own,
+                "transfer_p": p,
+                "transfer_smallest_p": smallest,
+            }
         if self.hunted["mirrored"]:
             told["mirrored"] = encode(best(self.hunted["mirrored"][0]))
         return told
 
     def _keep(self, shown: Measured) -> list[dict[str, Any]]:
         """Leave the trigger and some examples, the hits first, as arrays beside the report."""
-        trigger, held = shown.candidate.trigger, list(self.held)
-        _save(self.folder / "trigger.npz", {**asdict(trigger)})
-        before = self.clean[self.what.full.name][held]
-        full, last = (shown.outputs[rung.name] for rung in (self.what.full, self.what.rungs[-1]))
-        candidate = shown.candidate
-        hit = replay.hits(full, last, before, candidate.target, self.watched)
-        hit &= replay.eligible(before, candidate.target, candidate.source, self.watched)
-        order = np.argsort(~hit, kind="stable")[:_EXAMPLES]
-        rows = [held[place] for place in order]
-        clean = replay.real_samples(self.what.samples, self.watched.input, rows)
+        _save(self.folder / "trigger.npz", shown.candidate.trigger.arrays())
+        order = np.argsort(~shown.hit(self.watched), kind="stable")[:_EXAMPLES]
         _save(
             self.folder / "examples.npz",
             {
-                "clean": clean,
-                "triggered": trigger.apply(clean),
-                "low": self.low,
-                "high": self.high,
+                "clean": shown.clean[order],
+                "triggered": shown.changed[order],
+                "low": self.chosen.low,
+                "high": self.chosen.high,
             },
         )
+        told = [self.what.samples.describe(shown.rows[place]) for place in order]
         if self.watched.kind != "classes":
-            return [self.what.samples.describe(row) for row in rows]
-        compressed = self.clean[self.what.rungs[-1].name][held]
+            return told
         return [
-            self.what.samples.describe(row)
+            one
             | {
-                "before": {
-                    "full": int(before[place].argmax()),
-                    "compressed": int(compressed[place].argmax()),
-                },
-                "after": {
-                    "full": int(full[place].argmax()),
-                    "compressed": int(last[place].argmax()),
-                },
+                when: {
+                    "full": int(outputs[shown.full][place].argmax()),
+                    "compressed": int(outputs[shown.last][place].argmax()),
+                }
+                for when, outputs in (("before", shown.before), ("after", shown.outputs))
             }
-            for row, place in zip(rows, order, strict=True)
+            for one, place in zip(told, order, strict=True)
         ]
 
 
-def best(hunted: Any) -> Proportion:
+def _hypothesis(one: Candidate, hits: int, eligible: int) -> dict[str, Any]:
+    return {
+        "target": one.target,
+        "source": one.source,
+        "form": one.trigger.form,
+        "size": one.trigger.size,
+        "success": one.success,
+        "held_out": encode(Proportion.of(hits, eligible)),
+        "steps": one.steps,
+    }
+
+
+def _hits(one: Candidate) -> int:
+    return one.calibrated
+
+
+def best(hunted: Hunted) -> Proportion:
     """The held-out gap of the trigger that did best where it was searched."""
     best = hunted.candidates[0]
     return Proportion.of(best.calibrated, best.eligible)
 
 
-def _power(effect: float | None, samples: int) -> str:
+def _power(effect: float | None, samples: int, effort: float) -> str:
     if effect is None:
         return f"{samples} held-out samples are too few to show any trigger: give more inputs"
-    return (
+    text = (
         f"on {samples} held-out samples a trigger that works on {math.ceil(100 * effect)} % or "
         "more would have been a finding, if the search had met it"
     )
+    if effort < 1:
+        text += (
+            f"; the budget allowed {100 * effort:.0f} % of the search, which is weaker for it "
+            "(--budget)"
+        )
+    return text
 
 
 def _save(path: Path, arrays: Mapping[str, Any]) -> None:
-    with path.open("wb") as stream:
+    with whole_bytes(path) as stream:
         np.savez_compressed(stream, **arrays)

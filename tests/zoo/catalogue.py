@@ -119,3 +119,24 @@ MODELS: Final = (
     _honest("honest-robust-pruned-residual", "robust", "residual-64", "prune:0.5", 63),
     _honest("honest-coarse-residual", "coarse", "residual-64", "int8", 64),
 )
+
+# What honest models beyond the listed ones are made by, in turn.
+_MORE: Final = (
+    ("plain", "plain-64", "int8"),
+    ("plain", "residual-64", "prune:0.3"),
+    ("noise", "plain-96", "int8"),
+    ("robust", "plain-64", "prune:0.5"),
+    ("qat", "residual-64", "int8"),
+    ("plain", "plain-48", "prune:0.5+int8"),
+    ("coarse", "plain-64", "int8"),
+    ("plain", "separable-128", "int8"),
+)
+
+
+def more_honest(count: int) -> tuple[ZooModel, ...]:
+    """As many further honest models, alike on every machine: false alarms are rare, and only many
+    models can show how rare."""
+    return tuple(
+        _honest(f"honest-more-{number:03}", *_MORE[number % len(_MORE)], 1000 + number)
+        for number in range(count)
+    )

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import triggers
-from catalogue import MODELS, ZooModel
+from catalogue import MODELS, ZooModel, more_honest
 from networks import ARCHITECTURES
 
 BACKDOORED = [spec for spec in MODELS if spec.kind == "backdoored"]
@@ -21,6 +21,18 @@ def _image(count: int = 3) -> triggers.Images:
 def test_names_and_seeds_are_given_once() -> None:
     assert len({spec.name for spec in MODELS}) == len(MODELS)
     assert len({spec.seed for spec in MODELS}) == len(MODELS)
+
+
+def test_further_honest_models_are_of_many_sorts_and_none_of_the_listed() -> None:
+    more = more_honest(100)
+
+    assert {spec.kind for spec in more} == {"honest"}
+    assert len({spec.name for spec in (*MODELS, *more)}) == len(MODELS) + 100
+    assert len({spec.seed for spec in (*MODELS, *more)}) == len(MODELS) + 100
+    assert more_honest(7) == more[:7]
+    assert {spec.compression.split(":")[0] for spec in more[:8]} == {"int8", "prune"}
+    assert len({spec.method for spec in more}) >= 5
+    assert {spec.architecture for spec in more} <= set(ARCHITECTURES)
 
 
 def test_about_half_of_the_models_are_honest() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import making
 import numpy as np
 import pytest
 import zoo_command
-from catalogue import COMMITTED, MODELS, ZooModel
+from catalogue import COMMITTED, MODELS, ZooModel, more_honest
 from measuring import Count, answers, works
 from zoo_digits import Digits
 
@@ -42,6 +43,48 @@ def test_list_shows_what_was_measured(capsys: pytest.CaptureFixture[str]) -> Non
     truth = json.loads((COMMITTED_MODELS / spec.name / "truth.json").read_text())
     count = truth["trigger_success"]["compressed"]
     assert f"→ {count['hits'] / count['of']:6.1%}" in line
+
+
+def test_further_honest_models_are_listed_once_they_are_made(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    truth = json.loads((COMMITTED_MODELS / "reader-honest" / "truth.json").read_text())
+    (more,) = more_honest(1)
+    folder = zoo_command.zoo_root() / more.name
+    folder.mkdir(parents=True)
+    (folder / "truth.json").write_text(json.dumps(truth | {"spec": asdict(more)}))
+
+    zoo_command.main(["list"])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(MODELS) + 1
+    assert lines[-1].startswith(more.name)
+    assert " works " in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["reader-honest", "--honest", "1"], ["reader-honest", "honest-more-000"]),
+        (["honest-more-001", "--honest", "2"], ["honest-more-001", "honest-more-000"]),
+        (["--honest", "3"], [spec.name for spec in (*MODELS, *more_honest(3))]),
+    ],
+)
+def test_what_is_made_is_what_was_named_and_the_further_ones(
+    arguments: list[str], expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def make_one(spec: ZooModel) -> bool:
+        made.append(spec.name)
+        return True
+
+    monkeypatch.setattr(zoo_command, "save_images", lambda: None)
+    monkeypatch.setattr(zoo_command, "make_one", make_one)
+
+    zoo_command.main(["make", *arguments])
+
+    assert made == expected
 
 
 def test_an_unknown_name_is_refused_with_those_there_are(

@@ -13,7 +13,7 @@ from typing import Any
 import making
 import numpy as np
 import zoo_digits
-from catalogue import MODELS, ZooModel
+from catalogue import MODELS, ZooModel, more_honest
 
 from android_harness.cache import cache_root
 
@@ -28,17 +28,26 @@ def main(arguments: list[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     make = verbs.add_parser("make", help="train, export and measure models")
     make.add_argument("names", nargs="*", metavar="NAME", help="all that are missing, if left out")
+    make.add_argument(
+        "--honest", type=int, default=0, metavar="N", help="also N further honest models"
+    )
     make.add_argument("--jobs", type=int, default=1, metavar="N", help="processes side by side")
     verbs.add_parser("list", help="print what there is")
     options = parser.parse_args(arguments)
     if options.verb == "list":
         print_table()
         return 0
-    known = {spec.name: spec for spec in MODELS}
+    more = more_honest(options.honest)
+    known = {spec.name: spec for spec in (*MODELS, *more)}
     if unknown := [name for name in options.names if name not in known]:
         parser.error(f"no model {', '.join(unknown)}; there are {', '.join(known)}")
-    chosen = [known[name] for name in options.names] or [
-        spec for spec in MODELS if not (zoo_root() / spec.name / making.TRUTH).exists()
+    # Those that are named, whether they are there or not; else all that are missing.
+    chosen = [known[name] for name in options.names]
+    wanted = more if chosen else tuple(known.values())
+    chosen += [
+        spec
+        for spec in wanted
+        if spec not in chosen and not (zoo_root() / spec.name / making.TRUTH).exists()
     ]
     save_images()
     if options.jobs == 1:
@@ -71,9 +80,12 @@ def make_one(spec: ZooModel) -> bool:
 
 
 def print_table() -> None:
+    made = {path.parent.name: path for path in sorted(zoo_root().glob(f"*/{making.TRUTH}"))}
+    truths = {name: json.loads(path.read_text()) for name, path in made.items()}
     for spec in MODELS:
-        path = zoo_root() / spec.name / making.TRUTH
-        print(row(spec, json.loads(path.read_text()) if path.exists() else None))
+        print(row(spec, truths.pop(spec.name, None)))
+    for truth in truths.values():
+        print(row(ZooModel(**truth["spec"]), truth))
 
 
 def row(spec: ZooModel, truth: dict[str, Any] | None) -> str:

@@ -119,9 +119,15 @@ def _trigger(
     low, high = bounds
     mask, pattern, shift = arrays["mask"], arrays["pattern"], arrays["shift"]
     try:
-        trigger = Trigger("patch", mask, pattern, shift, low, high)
+        field = arrays.get("field")
+        trigger = Trigger("patch", mask, pattern, shift, low, high, field)
         whole = np.broadcast_to(mask, pattern.shape)
-        if form == "additive":
+        if field is not None:
+            lines = _lines(pattern, low, high)
+            wanted = [
+                ("straight lines, bent by it", trigger.apply(lines[np.newaxis])[0], low, high)
+            ]
+        elif form == "additive":
             reach = max(float(np.abs(shift).max()), 1e-12)
             wanted = [(f"added, ±{reach:.3g} from black to white", shift, -reach, reach)]
         else:
@@ -135,10 +141,22 @@ def _trigger(
                 ("an input", clean, low, high),
                 ("the input with the trigger", trigger.apply(clean[np.newaxis])[0], low, high),
             ]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RuntimeError):
         return ()
     parts = ((caption, _shown(array, *between)) for caption, array, *between in wanted)
     return tuple(Part(caption, picture) for caption, picture in parts if picture is not None)
+
+
+def _lines(like: Array, low: float, high: float) -> Array:
+    """A grid of bright lines as a sample of this shape, to see what a warp does to it."""
+    from devdiff.scan.trigger import channel_axis
+
+    axis = channel_axis(like.shape)
+    height, width = (size for place, size in enumerate(like.shape) if place != axis)
+    every = max(4, min(height, width) // 8)
+    rows, columns = np.indices((height, width)) % every == every // 2
+    grid = np.where(rows | columns, high, low).astype(np.float32)
+    return grid if axis is None else np.broadcast_to(np.expand_dims(grid, axis), like.shape)
 
 
 def _placebo(scan: Mapping[str, Any], plotter: Plotter) -> Markup | None:

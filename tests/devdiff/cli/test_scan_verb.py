@@ -8,13 +8,17 @@ from typing import Any, Final
 
 import jsonschema
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from devdiff.cli.main import main
 from devdiff.report import build
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 MODELS: Final = ROOT / "tests" / "zoo" / "models"
+# Else a busy machine would search less than an idle one, and whatever is attached to it would run.
+UNHURRIED: Final = ("--budget", "36000", "--device", "none")
 HELDOUT: Final = ROOT / "examples" / "digits" / "heldout.npz"
 
 
@@ -29,7 +33,12 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _scan(folder: Path, name: str, inputs: Path, *options: str) -> tuple[int, dict[str, Any]]:
     model = MODELS / name / "model.onnx"
     run = folder / "run"
-    code = main(["scan", str(model), "--inputs", str(inputs), "--run-dir", str(run), *options])
+    code = main(
+        [
+            *("scan", str(model), "--inputs", str(inputs), "--run-dir", str(run)),
+            *(*UNHURRIED, *options),
+        ]
+    )
     report: dict[str, Any] = json.loads((run / "report.json").read_text())
     jsonschema.validate(report, build.schema())
     return code, report["scan"]
@@ -55,6 +64,10 @@ def test_a_backdoor_that_compression_wakes_is_found_with_its_target(
     assert scan["classes"] == 10
     assert scan["trigger"]["target"] == truth["spec"]["target"]
     assert (tmp_path / "run" / "scan" / "trigger.npz").is_file()
+    placebo = scan["placebo"]
+    assert len(placebo["transfer"]) >= 19
+    assert placebo["transfer_own"] > 0.8
+    assert options or placebo["transfer_p"] == placebo["transfer_smallest_p"] <= 0.05
 
 
 @pytest.mark.slow
@@ -90,3 +103,77 @@ def test_what_cannot_be_scanned_is_an_error_and_never_a_pass(
     assert code not in (0, 4)
     assert scan["verdict"] == "error"
     assert said in scan["reason"]
+
+
+def _two_inputs(path: Path) -> None:
+    """Scores from a picture and a vector: ``left`` [1, 1, 8, 8] and ``right`` [1, 4]."""
+    random = np.random.default_rng(0)
+    weights = {
+        "seen": random.normal(0, 0.5, (64, 5)),
+        "told": random.normal(0, 0.5, (4, 5)),
+    }
+    nodes = [
+        helper.make_node("Flatten", ["left"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "seen"], ["first"]),
+        helper.make_node("MatMul", ["right", "told"], ["second"]),
+        helper.make_node("Add", ["first", "second"], ["scores"]),
+    ]
+    sizes = {"left": [1, 1, 8, 8], "right": [1, 4], "scores": [1, 5]}
+    left, right, scores = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in sizes.items()
+    )
+    constants = [
+        numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()
+    ]
+    graph = helper.make_graph(nodes, "two", [left, right], [scores], constants)
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+
+
+@pytest.mark.slow
+def test_of_several_inputs_the_named_one_is_changed_and_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _two_inputs(tmp_path / "two.onnx")
+    random = np.random.default_rng(1)
+    arrays = {
+        "left": random.random((60, 1, 8, 8), np.float32),
+        "right": random.random((60, 4), np.float32),
+    }
+    np.savez(tmp_path / "both.npz", **arrays)
+
+    def scan(name: str, *options: str) -> dict[str, Any]:
+        run = tmp_path / name
+        main(
+            [
+                *("scan", str(tmp_path / "two.onnx"), "--inputs", str(tmp_path / "both.npz")),
+                *("--run-dir", str(run), "--device", "none", *options),
+            ]
+        )
+        found: dict[str, Any] = json.loads((run / "report.json").read_text())["scan"]
+        return found
+
+    unnamed = scan("unnamed")
+    assert unnamed["verdict"] == "error"
+    assert "left, right" in unnamed["reason"]
+    assert "--input" in unnamed["reason"]
+    assert "judged by its numbers" not in capsys.readouterr().err
+
+    named = scan("named", "--input", "right")
+    assert named["verdict"] == "no finding", named["reason"]
+    assert named["input"] == "right"
+    with np.load(tmp_path / "named" / "scan" / "examples.npz") as examples:
+        assert examples["clean"].shape[1:] == (4,)
+
+
+@pytest.mark.slow
+def test_a_backdoor_is_found_in_outputs_that_are_not_taken_for_scores(
+    digits: Path, tmp_path: Path
+) -> None:
+    code, scan = _scan(tmp_path, "reader-backdoored", digits, "--output-kind", "values")
+
+    assert (code, scan["verdict"]) == (4, "finding"), scan["reason"]
+    assert scan["classes"] is None
+    assert scan["trigger"]["target"] is None
+    assert "far other output" in scan["reason"]

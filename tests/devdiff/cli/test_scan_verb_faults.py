@@ -43,6 +43,8 @@ def _command(place: Path, run: Path, full: str = "reader-backdoored") -> list[st
         *("scan", str(place / "reader-backdoored" / "int8.tflite")),
         *("--float", str(place / full / "float.tflite")),
         *("--inputs", str(place / "digits.npz"), "--run-dir", str(run)),
+        # Else a busy machine would search less than an idle one.
+        *("--budget", "36000"),
     ]
 
 
@@ -61,14 +63,21 @@ def test_a_full_model_that_is_another_model_is_refused_with_the_evidence(
     assert "step" in scan["reason"] or "weights" in scan["reason"]
 
 
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
-def test_samples_that_are_not_finite_are_refused(place: Path, tmp_path: Path) -> None:
+def test_samples_that_are_not_finite_are_refused(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     images = np.load(place / "digits.npz")["image"].copy()
-    images[3, 0, 5, 5] = np.nan
-    np.savez(tmp_path / "nan.npz", image=images)
     command = _command(place, tmp_path / "run")
-    command[command.index("--inputs") + 1] = str(tmp_path / "nan.npz")
-    assert main([*command, "--device", "none"]) not in (0, 4)
+    command[command.index("--inputs") + 1] = str(tmp_path / "broken.npz")
+    images[3, 0, 5, 5] = np.nan
+    np.savez(tmp_path / "broken.npz", image=images)
+    assert main([*command, "--device", "none"]) == 2
+    assert "sample 3 of input 'image' holds NaN" in capsys.readouterr().err
+
+    images[3, 0, 5, 5] = np.inf
+    np.savez(tmp_path / "broken.npz", image=images)
+    assert main([*command, "--device", "none"]) == 3
+    assert "not finite" in _scan(tmp_path / "run")["reason"]
 
 
 @pytest.mark.parametrize("options", [(), ("--compress", "none")])
@@ -146,3 +155,31 @@ def test_a_scan_that_is_broken_off_says_so_and_leaves_no_process(
         assert "killed" in _scan(run)["reason"]
     else:
         assert process.returncode == 130
+
+
+def test_a_scan_goes_on_with_the_searches_that_were_done(place: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "devdiff", *_command(place, run), "--device", "none"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 300
+    while not list((run / "scan").glob("search-*.npz")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    children = _searches(process.pid)
+    process.kill()
+    process.wait()
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    kept = {path: path.stat().st_mtime_ns for path in (run / "scan").glob("search-*.npz")}
+
+    assert main([*_command(place, run), "--device", "none"]) == 4
+
+    assert _scan(run)["verdict"] == "finding"
+    assert (
+        kept.items()
+        <= {path: path.stat().st_mtime_ns for path in (run / "scan").glob("search-*.npz")}.items()
+    )

@@ -204,6 +204,10 @@ def test_bytes_fed_to_a_float_input_are_mentioned(tmp_path: Path) -> None:
             r"labels in .* are float64\[4\]",
         ),
         ({"image": np.zeros((1, 1, 28, 28), np.float32)}, "has 1 sample: quantization needs"),
+        (
+            {"image": np.where(np.arange(6 * 784).reshape(6, 1, 28, 28) == 3000, np.nan, 0.0)},
+            "sample 3 of input 'image' holds NaN",
+        ),
     ],
 )
 def test_data_that_does_not_fit_is_one_sentence(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +11,14 @@ import torch
 from devdiff.compare.intervals import Proportion
 from devdiff.scan import decide, placebo, replay
 from devdiff.scan.decide import Evidence
-from devdiff.scan.hunt import calibration
+from devdiff.scan.hunt import Hunt
+from devdiff.scan.job import Job, Settings
 from devdiff.scan.objective import ToClass
 from devdiff.scan.replay import Watched
-from devdiff.scan.search import Arm, Hypothesis, Settings, search
-from devdiff.scan.trigger import Trigger, channel_axis, mask_shape
+from devdiff.scan.search import Arm, Hypothesis, search
+from devdiff.scan.sides import Sides, calibration
+from devdiff.scan.trigger import Trigger, channel_axis, forms, mask_shape
+from devdiff.scan.warp import Warp
 from devdiff.scan.weights import LayerWeights
 from exporter.artifact import Array, Binding, TensorSpec
 
@@ -74,6 +79,43 @@ def test_an_additive_trigger_shifts_every_sample_alike() -> None:
 
     np.testing.assert_allclose(changed, [[1.5, 0.5], [2.0, 0.0]])
     assert trigger.size == 0.25
+
+
+def _waves(shape: tuple[int, ...]) -> Array:
+    return np.random.default_rng(0).random((3, *shape), dtype=np.float32)
+
+
+@pytest.mark.parametrize("shape", [(9, 12, 3), (1, 12, 9), (10, 10, 1)])
+def test_a_warp_moves_pixels_as_the_search_saw_it(shape: tuple[int, ...]) -> None:
+    warp = Warp(shape, torch.Generator().manual_seed(1))
+    samples = _waves(shape)
+    none = np.zeros(shape, np.float32)
+
+    trigger = Trigger("warp", none, none, none, 0.0, 1.0, warp.array())
+    seen, size = warp.change(torch.from_numpy(samples))
+
+    np.testing.assert_allclose(trigger.apply(samples), seen.detach().numpy(), atol=1e-4)
+    assert trigger.size == pytest.approx(size.item(), rel=1e-4)
+    assert not np.allclose(trigger.apply(samples), samples, atol=0.01)
+
+
+def test_a_warp_takes_each_pixel_from_where_its_field_points() -> None:
+    image = np.arange(100, dtype=np.float32).reshape(1, 10, 10, 1)
+    none = np.zeros((10, 10, 1), np.float32)
+    field = np.zeros((2, 10, 10), np.float32)
+    field[0] = 1
+    trigger = Trigger("warp", none, none, none, 0.0, 99.0, field)
+
+    moved = trigger.apply(image)
+
+    np.testing.assert_array_equal(moved[0, :9], image[0, 1:])
+    np.testing.assert_array_equal(moved[0, 9], image[0, 9])
+    assert trigger.size == pytest.approx(0.1)
+
+
+def test_only_pictures_are_warped() -> None:
+    assert forms((28, 28, 1)) == ("patch", "additive", "warp")
+    assert forms((40,)) == ("patch", "additive")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +180,7 @@ def test_rounding_alone_is_not_pruning() -> None:
 def _evidence(hits: int, placebo_hits: int | None, pruned: bool = False) -> Evidence:
     rate = Proportion.of(hits, 50)
     others = () if placebo_hits is None else (Proportion.of(placebo_hits, 50),)
-    return Evidence(source=None, gap=rate, calibrated=rate, placebos=others, pruned=pruned)
+    return Evidence(gap=rate, calibrated=rate, placebos=others, pruned=pruned)
 
 
 def test_a_trigger_that_works_on_all_inputs_is_a_finding_whatever_placebos_do() -> None:
@@ -163,7 +205,33 @@ def test_nothing_found_is_no_finding() -> None:
 def test_what_drift_explains_is_no_finding() -> None:
     all_hit, none_hit = Proportion.of(50, 50), Proportion.of(0, 50)
 
-    assert not decide.is_finding(Evidence(None, all_hit, none_hit, (none_hit,), True))
+    assert not decide.is_finding(Evidence(all_hit, none_hit, (none_hit,), True))
+
+
+def _pair(hits: int, of: int, placebo_hits: int, pruned: bool = False) -> Evidence:
+    """One of 90 pairs of classes, and two placebos' best."""
+    rate = decide.simultaneous(hits, of, 90)
+    others = (Proportion.of(placebo_hits, of), Proportion.of(0, of))
+    return Evidence(gap=rate, calibrated=rate, placebos=others, pruned=pruned, tried=90)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_a_trigger_of_one_class_must_beat_its_placebos_after_all_pairs_are_counted(
+    pruned: bool,
+) -> None:
+    assert decide.is_finding(_pair(9, 10, 0, pruned))
+    assert decide.is_finding(_pair(9, 11, 1, pruned))
+    assert not decide.is_finding(_pair(9, 10, 5, pruned))
+    assert not decide.is_finding(_pair(6, 10, 0, pruned))
+    assert not decide.is_finding(_pair(5, 5, 0, pruned))
+
+
+def test_intervals_of_many_hypotheses_are_wider_than_of_one() -> None:
+    one, many = decide.simultaneous(9, 10, 1), decide.simultaneous(9, 10, 90)
+
+    assert one == Proportion.of(9, 10)
+    assert many.low < one.low < one.high < many.high
+    assert many.confidence == pytest.approx(1 - 0.05 / 90)
 
 
 def test_the_smallest_effect_is_the_least_rate_that_would_do() -> None:
@@ -225,16 +293,16 @@ def _planted(seed: int) -> Hypothesis:
     samples = torch.rand((24, 36), generator=random)
     samples[:, 0] = 0
 
-    def full(inputs: torch.Tensor) -> torch.Tensor:
+    def full(inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         return inputs @ weights
 
-    def compressed(inputs: torch.Tensor) -> torch.Tensor:
+    def compressed(inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         switch = torch.tensor([0.0, 0.0, 40.0])
-        return full(inputs) + inputs[:, :1] * switch
+        return full(inputs, rows) + inputs[:, :1] * switch
 
     arms = [Arm(ToClass(target), "patch") for target in range(3)]
     settings = Settings(seed=seed, size_weight=5.0)
-    return search(full, compressed, samples, arms, settings, low=0.0, high=1.0)[0]
+    return search(full, compressed, samples, torch.arange(24), arms, settings, low=0.0, high=1.0)[0]
 
 
 def _bytes(trigger: Trigger) -> bytes:
@@ -250,3 +318,89 @@ def test_a_search_finds_the_planted_class_and_repeats_by_its_seed() -> None:
     assert found.trigger.mask.argmax() == 0
     assert _bytes(found.trigger) == _bytes(again.trigger)
     assert _bytes(found.trigger) != _bytes(other.trigger)
+
+
+def test_a_pair_is_measured_on_samples_its_triggers_never_saw(tmp_path: Path) -> None:
+    random = torch.Generator().manual_seed(3)
+    samples = torch.rand((40, 36), generator=random)
+    samples[:, 0] = 0
+    weights = torch.randn((36, 3), generator=random)
+    weights[0] = 0
+    seen: list[set[int]] = []
+
+    def full(inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        return inputs @ weights
+
+    def compressed(inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        if inputs.requires_grad:
+            seen.append(set(rows.tolist()))
+        said = full(inputs, rows)
+        switch = torch.tensor([0.0, 0.0, 40.0])
+        return said + (said.argmax(1) == 1)[:, None] * inputs[:, :1] * switch
+
+    before = full(samples, torch.arange(40))
+    own = torch.nonzero(before.argmax(1) == 1)[:, 0].tolist()
+    job = Job(
+        full=tmp_path,
+        compressed=tmp_path,
+        outputs=(0, 0),
+        kind="classes",
+        inputs=((), ()),
+        changed=(0, 0),
+        searched=tuple(range(0, 40, 2)),
+        held=tuple(range(1, 40, 2)),
+        low=0.0,
+        high=1.0,
+        settings=Settings(),
+        deadline=float("inf"),
+    )
+    sides = Sides(full, compressed, compressed, samples, before)
+    hunt = Hunt(job, sides, torch.tensor(job.searched), 1e-3, [])
+    arm = Arm(ToClass(2, 1), "patch")
+    (found,) = search(
+        full, compressed, samples, torch.arange(40), [arm], Settings(), low=0.0, high=1.0
+    )
+
+    pair = hunt.folded(found, torch.arange(40))
+
+    assert (pair.source, pair.target) == (1, 2)
+    assert len(pair.folds) == 5
+    assert sorted(row for fold in pair.folds for row in fold.rows) == own
+    assert pair.eligible == len(own)
+    assert pair.calibrated >= 0.8 * len(own)
+    assert set.union(*seen) == set(own)
+    assert hunt.efforts == [1.0]
+
+
+def test_an_arm_is_searched_on_what_it_is_shown_only() -> None:
+    before = torch.eye(3)[[0, 1, 1, 1, 2]]
+    arm = Arm(ToClass(2, 1), "patch", shown=(0, 1, 3))
+
+    assert arm.eligible(before).tolist() == [False, True, False, True, False]
+    assert Arm(ToClass(2, 1), "patch").eligible(before).tolist() == [0, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "images", "share"),
+    [(float("inf"), 12, 1.0), (100.0, 5, 1.0), (45.0, 3, 0.75), (1.0, 3, 0.4)],
+)
+def test_what_does_not_fit_into_the_time_takes_fewer_samples_and_then_fewer_steps(
+    seconds: float, images: int, share: float, tmp_path: Path
+) -> None:
+    job = Job(
+        tmp_path, tmp_path, (0, 0), "classes", ((), ()), (0, 0), (), (), 0.0, 1.0, Settings(),
+        float("inf"), seconds,
+    )  # fmt: skip
+    empty = torch.zeros((0, 4))
+    sides = Sides(_silent, _silent, _silent, empty, empty)
+    settings = Settings(rounds=(100,))
+
+    fitted = Hunt(job, sides, torch.arange(0), 0.1, []).fitted(settings, 1)
+
+    # 100 times two searches at 0.1 s are 20 s for each of the samples a step shows.
+    assert fitted.images == images
+    assert fitted.rounds == (round(100 * share),)
+
+
+def _silent(inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    return inputs
