@@ -70,6 +70,9 @@ def make_run(
         "preprocess": {},
         "seed": 0,
         "names": names or [],
+        "root": None,
+        "guessed_classes": None,
+        "at_least": False,
     }
     (folder / "inputs/inputs.json").write_text(json.dumps(record))
     (folder / "run.json").write_text("{}")
