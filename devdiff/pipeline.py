@@ -12,32 +12,30 @@ from pathlib import Path
 from typing import Any
 
 from devdiff import ladder, subject
+from devdiff import rungs as ladder_rungs
 from devdiff.data import inputs as data
 from devdiff.data.inputs import InputRequest, InputSet
 from devdiff.errors import UsageError
 from devdiff.events import Events, Silent
 from devdiff.history.keep import keep
 from devdiff.judging import check_names, classifier_outputs, judge_pairs
-from devdiff.ladder import Rung, RungResult
 from devdiff.places import check_device, open_device
 from devdiff.report import build
 from devdiff.report.html import page
 from devdiff.rundir import DEFAULT_ROOT, RunDirectory, open_run, write_json
 from devdiff.scan.scan import scan
-from devdiff.scan.scanned import Scanned, ScanSettings
+from devdiff.scan.scanned import ScanSettings
 from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
 from devdiff.subject import Subject
 from devdiff.tasks.measure import measure, with_drops
 from devdiff.tasks.request import CLASSIFICATION, TaskRequest
 from devdiff.tasks.settle import Settled, check_truth, settle
 from device_runner.host import HostRunner
-from device_runner.runner import Runner
-from exporter.artifact import Artifact, TensorSpec, sha256_path
+from exporter.artifact import TensorSpec, sha256_path
 from exporter.client import ExportWorker
 from exporter.compression import INT8_ONLY, Compression
 from exporter.errors import ArtifactError, CompressionError, SourceModelError
 from exporter.manifest import Manifest
-from exporter.recipe import FLOAT32
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,18 +201,18 @@ def export_and_test(
         if settled is None:
             settled = _settled(request, read, outputs, samples, classifiers)
         with open_device(request.running, events) as device:
-            rungs = _rungs(read, manifest, unquantized, run, host, device, full)
-            results = _run(rungs, samples, run, request.running.timeout_s, events)
+            rungs = ladder_rungs.build(read, manifest, unquantized, run, host, device, full)
+            results = ladder_rungs.run(rungs, samples, run, request.running.timeout_s, events)
             scanned = None
             if request.scan is not None:
-                what = _scanned(rungs, results, samples, classifiers)
+                what = ladder_rungs.scanned(rungs, results, samples, classifiers)
                 scanned = scan(
                     what, request.scan, run.path / "scan", request.running.timeout_s, events
                 )
         events.phase("comparing")
         pairs = ladder.pairs(rungs)
         if not request.gated:
-            full_name = _full(rungs).name
+            full_name = ladder_rungs.full(rungs).name
             pairs = tuple(
                 replace(pair, gates=pair.step == "conversion" and pair.candidate == full_name)
                 for pair in pairs
@@ -327,49 +325,6 @@ def _tidy_after_bad_input(run: RunDirectory) -> Iterator[None]:
         raise
 
 
-def _rungs(
-    read: Subject,
-    manifest: Manifest | None,
-    unquantized: Artifact | None,
-    run: RunDirectory,
-    host: list[HostRunner],
-    device: Runner | None,
-    full: bool,
-) -> list[Rung]:
-    """The ladder from the source to the device, side rungs last."""
-    found = subject.artifacts(read, manifest, run.artifacts)
-    main: list[Rung] = []
-    side: list[Rung] = []
-    for artifact, record in found:
-        name, recipe = record.recipe.rung, record.recipe
-        main.append(ladder.artifact_rung(name, artifact, recipe, host[0]))
-        side += [
-            ladder.artifact_rung(f"{name}@{runner.name}", artifact, recipe, runner)
-            for runner in host[1:]
-        ]
-    pruned = manifest.pruned if manifest is not None else None
-    if read.source is not None:
-        source = ladder.source_rung(
-            read.source.path,
-            read.source.sha256,
-            main[0].inputs,
-            main[0].outputs,
-            subject.source_runner(read.source),
-        )
-        main.insert(0, source)
-        if manifest is not None and pruned is not None:
-            main.insert(
-                1, ladder.pruned_rung(source, manifest.pruned_source(run.artifacts), pruned)
-            )
-    if device is not None:
-        main.append(replace(main[-1], name="device", runner=device))
-    if full and manifest is not None and pruned is not None:
-        unquantized = manifest.full(run.artifacts)
-    if unquantized is not None:
-        side.append(ladder.artifact_rung(ladder.FULL, unquantized, FLOAT32, host[0]))
-    return main + side
-
-
 def _check_scannable(request: TestRequest, compression: Compression) -> None:
     """Raises `UsageError` when there are no two models to hold together, or no PyTorch."""
     if importlib.util.find_spec("torch") is None:
@@ -382,52 +337,3 @@ def _check_scannable(request: TestRequest, compression: Compression) -> None:
             "is compressed (--compress), or with a finished int8 .tflite its --float .tflite or "
             "its --source model"
         )
-
-
-def _scanned(
-    rungs: Sequence[Rung],
-    results: Sequence[RungResult],
-    samples: InputSet,
-    classifiers: tuple[str, ...],
-) -> Scanned:
-    """The rungs that a scan holds together."""
-    by_name = {rung.name: rung for rung in rungs}
-    hosted = [rung for rung in rungs if ladder.on_the_way(rung.name) and rung.name != "device"]
-    return Scanned(
-        _full(rungs),
-        hosted[-1],
-        by_name.get("device"),
-        {result.name: result for result in results},
-        samples,
-        classifiers,
-    )
-
-
-def _full(rungs: Sequence[Rung]) -> Rung:
-    """The rung of the float32 artifact without pruning."""
-    by_name = {rung.name: rung for rung in rungs}
-    return by_name.get(ladder.FULL) or by_name["float"]
-
-
-def _run(
-    rungs: list[Rung],
-    samples: InputSet,
-    run: RunDirectory,
-    timeout_s: float,
-    events: Events,
-) -> list[RungResult]:
-    results = []
-    for rung in rungs:
-        events.phase(f"running {rung.name} ({rung.runner.name})")
-        result = ladder.run_rung(
-            rung,
-            samples,
-            run.rungs,
-            run.logs / f"{ladder.file_name(rung.name)}.log",
-            timeout_s,
-            lambda done: events.progress(done, len(samples)),
-        )
-        if result.error:
-            events.note(f"{rung.name}: {result.error}")
-        results.append(result)
-    return results

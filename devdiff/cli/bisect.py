@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from devdiff.cli import arguments
+from devdiff.cli import arguments, limits
 
 NAME: Final = "bisect"
 HELP: Final = "find the first operator that two places compute differently, and leave a repro"
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_data(parser)
     arguments.add_running(parser)
     group = parser.add_argument_group("what is allowed")
-    arguments.add_tolerances(group)
+    limits.add_tolerances(group)
     group.add_argument(
         "--max-lsb",
         type=int,

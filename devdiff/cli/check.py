@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli import arguments
+from devdiff.cli import limits
 
 if TYPE_CHECKING:
     from devdiff.gate.baseline_file import Baseline
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DEVICE",
         help="run on this device instead of the configuration's; may be given again",
     )
-    arguments.add_baseline(parser)
+    limits.add_baseline(parser)
     parser.add_argument(
         "--write-baseline",
         type=Path,
@@ -134,7 +134,7 @@ def _baseline(args: argparse.Namespace, config: Config) -> tuple[Baseline | None
     path = args.baseline
     if path is None and args.write_baseline is None:
         path = config.baseline
-    return (Baseline.load(path) if path else None), arguments.rules(args, config.rules)
+    return (Baseline.load(path) if path else None), limits.rules(args, config.rules)
 
 
 def _check_writable(args: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from devdiff.cli import arguments
+from devdiff.cli import arguments, limits
 
 NAME: Final = "diff"
 HELP: Final = "compare the outputs of two runs and judge the difference"
@@ -24,7 +24,7 @@ compared in steps (LSB), a float run with a quantized one by agreement and SNR, 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("reference", type=Path, metavar="REFERENCE")
     parser.add_argument("candidate", type=Path, metavar="CANDIDATE")
-    arguments.add_gates(parser)
+    limits.add_gates(parser)
     arguments.add_json(parser)
 
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from devdiff.report import terminal
     from devdiff.running import diff_runs
 
-    judged = diff_runs(args.reference, args.candidate, arguments.gates(args))
+    judged = diff_runs(args.reference, args.candidate, limits.gates(args))
     if args.json:
         print(json.dumps(judged.to_json(), indent=2))
     else:

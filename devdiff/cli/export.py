@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.cli import arguments
+from devdiff.cli import arguments, limits
 
 if TYPE_CHECKING:
     from devdiff.exporting import ExportOutcome
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with pruning: also leave float.tflite of the unpruned model",
     )
     arguments.add_data(parser)
-    arguments.add_tolerances(parser.add_argument_group("what is allowed"))
+    limits.add_tolerances(parser.add_argument_group("what is allowed"))
     arguments.add_json(parser)
 
 

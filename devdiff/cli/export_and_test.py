@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli import arguments
+from devdiff.cli import arguments, limits
 from devdiff.cli.report import summarize
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_compression(parser)
     arguments.add_data(parser)
     arguments.add_running(parser)
-    arguments.add_gates(parser)
-    arguments.add_task(parser)
+    limits.add_gates(parser)
+    limits.add_task(parser)
     arguments.add_scan(parser).add_argument(
         "--scan",
         action="store_true",
         help="scan the compressed model for what only it does, too (devdiff scan --help)",
     )
-    arguments.add_baseline(parser)
+    limits.add_baseline(parser)
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="where this run is kept")
     arguments.add_json(parser)
 
@@ -71,9 +71,9 @@ def run(args: argparse.Namespace) -> int:
         compression=compressions[0] if compressions else None,
         data=arguments.request(args),
         running=arguments.running(args),
-        gates=arguments.gates(args),
+        gates=limits.gates(args),
         scan=arguments.scan(args) if args.scan else None,
-        task=arguments.task(args),
+        task=limits.task(args),
     )
     if len(compressions) > 1:
         return _compare(args, request, compressions)
@@ -132,7 +132,7 @@ def _hold(args: argparse.Namespace, outcome: TestOutcome, held_to: Baseline, bef
     from devdiff.gate.facts import Facts
     from devdiff.rundir import write_json
 
-    held = baseline.hold(Facts.of(outcome.report), before, arguments.rules(args, Rules()))
+    held = baseline.hold(Facts.of(outcome.report), before, limits.rules(args, Rules()))
     told = {"baseline": str(held_to.path), "sha256": held_to.sha256, **held.to_json()}
     write_json(outcome.directory / "baseline.json", told)
     if not args.json:

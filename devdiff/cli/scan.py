@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from devdiff.cli import arguments
+from devdiff.cli import arguments, limits
 from devdiff.cli.export_and_test import run_test
 
 NAME: Final = "scan"
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_data(parser)
     arguments.add_scan(parser)
     arguments.add_running(parser)
-    arguments.add_classifier(parser)
+    limits.add_classifier(parser)
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="where this run is kept")
     arguments.add_json(parser)
 
