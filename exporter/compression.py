@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self, get_args
 
@@ -40,10 +41,6 @@ class Compression:
         """Whether it needs a representative dataset."""
         return self.recipe is not None and self.recipe.calibrated
 
-    def quantized_by(self, recipe: Recipe) -> Self:
-        """The same pruning, with ``recipe`` behind."""
-        return replace(self, recipe=recipe)
-
     @classmethod
     def parse(cls, text: str) -> Self:
         """The compression of that text. Raises `CompressionError` when it is not one."""
@@ -64,6 +61,27 @@ class Compression:
             _pruning(prunings[0], text) if prunings else None,
             BUILTIN[recipes[0]] if recipes else None,
         )
+
+
+def with_recipes(
+    compressions: Sequence[Compression], recipes: Sequence[Recipe]
+) -> tuple[Compression, ...]:
+    """Each pruning with each recipe behind; without recipes the compressions as they are.
+
+    Raises `CompressionError` when a compression has a recipe already, or names are not unique.
+    """
+    if not recipes:
+        return tuple(compressions)
+    for one in compressions:
+        if one.recipe is not None or one.pruning is None:
+            raise CompressionError(
+                f"--compress {one} says how weights are quantized, and so does --recipe: leave one "
+                "out (--compress prune:RATE goes with a recipe)"
+            )
+    if len({one.name for one in recipes}) < len(recipes):
+        raise CompressionError("--recipe: two recipes have one name; each needs its own")
+    bases = compressions or (Compression(),)
+    return tuple(replace(base, recipe=recipe) for base in bases for recipe in recipes)
 
 
 def _pruning(word: str, text: str) -> Pruning:

@@ -93,25 +93,13 @@ def add_compression(parser: argparse.ArgumentParser) -> None:
 def compressions(args: argparse.Namespace) -> tuple[Compression, ...]:
     """``--compress`` with each ``--recipe``; empty where both were left out.
 
-    Raises `CompressionError` for what does not exist, `UsageError` for what does not go together.
+    Raises `CompressionError` for what does not exist or does not go together.
     """
-    from devdiff.errors import UsageError
     from exporter import recipe
-    from exporter.compression import Compression
+    from exporter.compression import Compression, with_recipes
 
-    chosen = None if args.compress is None else Compression.parse(args.compress)
-    recipes = [recipe.parse(text) for text in args.recipe]
-    if not recipes:
-        return () if chosen is None else (chosen,)
-    if chosen is not None and (chosen.recipe is not None or chosen.pruning is None):
-        raise UsageError(
-            f"--compress {args.compress} says how weights are quantized, and so does --recipe: "
-            "leave one out (--compress prune:RATE goes with a recipe)"
-        )
-    if len({one.name for one in recipes}) < len(recipes):
-        raise UsageError("--recipe: two recipes have one name; each needs its own")
-    pruning = chosen.pruning if chosen else None
-    return tuple(Compression(pruning, one) for one in recipes)
+    chosen = () if args.compress is None else (Compression.parse(args.compress),)
+    return with_recipes(chosen, [recipe.parse(text) for text in args.recipe])
 
 
 def compression(args: argparse.Namespace) -> Compression | None:

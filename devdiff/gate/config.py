@@ -14,10 +14,13 @@ from devdiff.gate import reading
 from devdiff.pipeline import TestRequest
 from devdiff.scan.scanned import ScanSettings
 from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
+from devdiff.tasks.request import CLASSIFICATION, TaskRequest
 from device_runner.errors import DeviceRunnerError
 from device_runner.host import HostRunner
-from exporter.compression import Compression
-from exporter.errors import ExporterError
+from exporter import recipe
+from exporter.compression import Compression, with_recipes
+from exporter.errors import CompressionError, ExporterError
+from exporter.recipe import Recipe
 
 T = TypeVar("T")
 FINISHED: Final = "as it is"
@@ -58,12 +61,15 @@ class Entry:
     source: Path | None = None
     floating: Path | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    signature: str | None = None
+    trust: bool = False
     compressions: tuple[Compression, ...] = ()
     devices: tuple[str, ...] = ()
     data: InputRequest = SYNTHETIC
     running: Running = DEFAULT_RUNNING
     gates: Gates = DEFAULT_GATES
     scan: ScanSettings | None = None
+    task: TaskRequest | None = None
 
     def cells(self) -> Iterator[Cell]:
         """The matrix, device by device within each compression."""
@@ -77,11 +83,14 @@ class Entry:
                     source=self.source,
                     floating=self.floating,
                     shapes=self.shapes,
+                    signature=self.signature,
+                    trust=self.trust,
                     compression=compression,
                     data=self.data,
                     running=replace(self.running, device=device),
                     gates=self.gates,
                     scan=self.scan,
+                    task=self.task,
                 )
                 yield Cell(self.name, told, device or ANY_DEVICE, request)
 
@@ -94,9 +103,15 @@ class Entry:
             "float": self.floating,
             "inputs": data.inputs,
             "labels": data.labels,
+            "classes": data.classes,
             "calibration": data.calibration,
+            "truth": self.task.truth if self.task else None,
         }
-        yield from ((key, path) for key, path in named.items() if path is not None)
+        for key, path in named.items():
+            if path is not None:
+                # A loader's function or a data set's part stands behind a colon.
+                part = ":" in path.name and not path.exists()
+                yield key, Path(str(path).rpartition(":")[0]) if part else path
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,17 +202,35 @@ def _entry(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any], pat
     if runtime is not None and (folder / runtime).exists():
         runtime = str(folder / runtime)
     parsed("host-runtimes", lambda text: HostRunner.parse(text, 1))
+    max_drop = values.get("max-drop")
+    if "task" not in values:
+        if "truth" in values:
+            raise UsageError(f"{path}: [models.{name}] truth: it needs a task")
+        values |= {"task": CLASSIFICATION} if max_drop is not None else {}
+
+    def recipe_of(text: str) -> Recipe:
+        return recipe.parse(text if text in recipe.BUILTIN else str(folder / text))
+
+    try:
+        compressions = with_recipes(
+            parsed("compressions", Compression.parse), parsed("recipes", recipe_of)
+        )
+    except CompressionError as error:
+        raise UsageError(f"{path}: [models.{name}] recipes: {error}") from error
     return Entry(
         name=name,
         model=folder / values["model"],
         source=at("source"),
         floating=at("float"),
         shapes={key: tuple(dims) for key, dims in values.get("shapes", {}).items()},
-        compressions=parsed("compressions", Compression.parse),
+        signature=values.get("signature"),
+        trust=values.get("trust", False),
+        compressions=compressions,
         devices=_several(values.get("devices", ())),
         data=InputRequest(
             inputs=at("inputs"),
             labels=at("labels"),
+            classes=at("classes"),
             calibration=at("calibration"),
             preprocess=next(iter(parsed("preprocess", Preprocess.parse)), SYNTHETIC.preprocess),
             seed=seed,
@@ -212,6 +245,9 @@ def _entry(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any], pat
         ),
         gates=_gates({**defaults.get("gates", {}), **table.get("gates", {})}),
         scan=_scan(table.get("scan"), defaults.get("scan", False), seed),
+        task=next(
+            iter(parsed("task", lambda text: TaskRequest.parse(text, at("truth"), max_drop))), None
+        ),
     )
 
 
@@ -256,6 +292,7 @@ def _scan(
         budget_s=float(values.get("budget", usual.budget_s)),
         placebos=values.get("placebos", usual.placebos),
         seed=seed,
+        input=values.get("input"),
         output=values.get("output"),
         output_kind=values.get("output-kind"),
     )

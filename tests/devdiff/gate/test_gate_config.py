@@ -15,6 +15,7 @@ from devdiff.gate import reading
 from devdiff.gate.config import Config, Rules
 from devdiff.scan.scanned import ScanSettings
 from devdiff.settings import Gates
+from devdiff.tasks.request import TaskRequest
 
 ROOT = Path(__file__).parents[3]
 GUIDE = (ROOT / "docs/gate.md").read_text()
@@ -47,8 +48,14 @@ def test_every_key_reaches_the_request_and_paths_are_the_files_own(tmp_path: Pat
         float = "b.tflite"
         inputs = "samples.npz"
         labels = "labels.txt"
+        classes = "classes.txt"
         calibration = "calibration.npz"
         preprocess = "scale=1/255"
+        signature = "serve"
+        trust = true
+        task = "detection:format=yolo"
+        truth = "coco.json"
+        max-drop = 0.02
         shapes = { image = [1, 3, 8, 8] }
         compressions = ["int8", "prune:0.5+int8"]
         devices = ["virtual:cortex-a53", "emulator-5554"]
@@ -67,6 +74,7 @@ def test_every_key_reaches_the_request_and_paths_are_the_files_own(tmp_path: Pat
         classifiers = "logits"
         [models.reader.scan]
         images = 40
+        input = "image"
         output = "logits"
         output-kind = "classes"
 
@@ -98,6 +106,11 @@ def test_every_key_reaches_the_request_and_paths_are_the_files_own(tmp_path: Pat
         folder / "labels.txt",
         folder / "calibration.npz",
     )
+    assert (request.data.classes, request.signature) == (folder / "classes.txt", "serve")
+    assert request.trust
+    assert request.task == TaskRequest(
+        "detection", {"format": "yolo"}, folder / "coco.json", max_drop=0.02
+    )
     assert request.data.preprocess.scale == pytest.approx(1 / 255)
     assert request.data.seed == 3
     running = request.running
@@ -117,7 +130,7 @@ def test_every_key_reaches_the_request_and_paths_are_the_files_own(tmp_path: Pat
         exact=True,
         classifiers=("logits",),
     )
-    assert request.scan == ScanSettings(40, 60.0, 1, 3, "logits", "classes")
+    assert request.scan == ScanSettings(40, 60.0, 1, 3, "image", "logits", "classes")
     assert config.baseline == folder / "known.json"
     assert config.rules == Rules(2, 1.5, other_inputs=True)
 
@@ -146,6 +159,33 @@ def test_only_what_the_host_runs_alike_is_shared(tmp_path: Path) -> None:
     assert len({cell.on_the_host for cell in cells}) == 1
     cells = [*loaded(tmp_path, text + 'delegate = "none"').entries[0].cells()]
     assert [cell.on_the_host == cells[0].on_the_host for cell in cells] == [True, True, False]
+
+
+def test_every_recipe_stands_behind_every_pruning(tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text('{"precision": "int16x8"}')
+    config = loaded(
+        tmp_path,
+        """
+        [models.a]
+        model = "x"
+        compressions = ["prune:0.2", "prune:0.5"]
+        recipes = ["float16", "mine.json"]
+        """,
+    )
+    cells = [cell for entry in config.entries for cell in entry.cells()]
+    assert [cell.compression for cell in cells] == [
+        f"prune:{rate}+{recipe}" for rate in (0.2, 0.5) for recipe in ("float16", "mine")
+    ]
+
+
+def test_a_function_of_a_loader_is_not_looked_for_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    (tmp_path / "loader.py").touch()
+    written(tmp_path, '[models.a]\nmodel = "x"\ninputs = "loader.py:batches"')
+    assert Config.load(tmp_path / "devdiff.toml").chosen(())
+    written(tmp_path, '[models.a]\nmodel = "x"\ninputs = "other.py:batches"')
+    with pytest.raises(UsageError, match=r"inputs: \S+other\.py does not exist"):
+        Config.load(tmp_path / "devdiff.toml").chosen(())
 
 
 @pytest.mark.parametrize(
@@ -193,6 +233,13 @@ def test_a_model_may_scan_where_others_do_not(
         ('[models."a/b"]\nmodel = "x"', "'a/b' is no name for a model"),
         ("models = 3", "models = 3 does not fit"),
         ('[models.a]\nmodel = "x"\ncompressions = "int4"', "compressions: --compress int4: no "),
+        ('[models.a]\nmodel = "x"\nrecipes = "int4"', "recipes: --recipe "),
+        (
+            '[models.a]\nmodel = "x"\ncompressions = "int8"\nrecipes = "float16"',
+            "[models.a] recipes: --compress int8 says how weights are quantized",
+        ),
+        ('[models.a]\nmodel = "x"\ntask = "telling"', "task: --task telling: there is no such"),
+        ('[models.a]\nmodel = "x"\ntruth = "y"', "[models.a] truth: it needs a task"),
         ('[models.a]\nmodel = "x"\npreprocess = "scal=1"', "'scal=1' is not a step"),
         ('[models.a]\nmodel = "x"\nhost-runtimes = "onnx"', "no host runtime 'onnx'"),
         ('[baseline]\nfil = "x"\n[models.a]\nmodel = "x"', "[baseline] there is no key 'fil'"),
