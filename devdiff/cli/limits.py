@@ -157,16 +157,9 @@ def add_task(parser: argparse.ArgumentParser) -> None:
 
 def task(args: argparse.Namespace) -> TaskRequest | None:
     """What is to be measured. Raises `UsageError`."""
-    from devdiff.errors import UsageError
-    from devdiff.tasks.request import CLASSIFICATION, TaskRequest
+    from devdiff.tasks.request import TaskRequest
 
-    if args.task is not None:
-        return TaskRequest.parse(args.task, args.truth, args.max_drop)
-    if args.truth is not None:
-        raise UsageError("--truth needs --task: detection, segmentation, regression or sequence")
-    if args.max_drop is not None:
-        return TaskRequest.parse(CLASSIFICATION, None, args.max_drop)
-    return None
+    return TaskRequest.of(args.task, args.truth, args.max_drop)
 
 
 def _share(text: str) -> float:

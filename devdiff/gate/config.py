@@ -14,7 +14,7 @@ from devdiff.gate import reading
 from devdiff.pipeline import TestRequest
 from devdiff.scan.scanned import ScanSettings
 from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
-from devdiff.tasks.request import CLASSIFICATION, TaskRequest
+from devdiff.tasks.request import TaskRequest
 from device_runner.errors import DeviceRunnerError
 from device_runner.host import HostRunner
 from exporter import recipe
@@ -202,11 +202,6 @@ def _entry(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any], pat
     if runtime is not None and (folder / runtime).exists():
         runtime = str(folder / runtime)
     parsed("host-runtimes", lambda text: HostRunner.parse(text, 1))
-    max_drop = values.get("max-drop")
-    if "task" not in values:
-        if "truth" in values:
-            raise UsageError(f"{path}: [models.{name}] truth: it needs a task")
-        values |= {"task": CLASSIFICATION} if max_drop is not None else {}
 
     def recipe_of(text: str) -> Recipe:
         return recipe.parse(text if text in recipe.BUILTIN else str(folder / text))
@@ -217,6 +212,10 @@ def _entry(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any], pat
         )
     except CompressionError as error:
         raise UsageError(f"{path}: [models.{name}] recipes: {error}") from error
+    try:
+        task = TaskRequest.of(values.get("task"), at("truth"), values.get("max-drop"))
+    except UsageError as error:
+        raise UsageError(f"{path}: [models.{name}] task: {error}") from error
     return Entry(
         name=name,
         model=folder / values["model"],
@@ -245,9 +244,7 @@ def _entry(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any], pat
         ),
         gates=_gates({**defaults.get("gates", {}), **table.get("gates", {})}),
         scan=_scan(table.get("scan"), defaults.get("scan", False), seed),
-        task=next(
-            iter(parsed("task", lambda text: TaskRequest.parse(text, at("truth"), max_drop))), None
-        ),
+        task=task,
     )
 
 

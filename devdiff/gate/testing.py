@@ -17,8 +17,10 @@ from devdiff.gate.facts import Agreement, Facts
 from devdiff.pipeline import TestRequest, export_and_test
 from devdiff.scan.scanned import ScanSettings
 from devdiff.settings import Gates, Running
+from devdiff.tasks.request import TaskRequest
 from devdiff.verdict import Verdict
-from exporter.compression import Compression
+from exporter import recipe as recipes
+from exporter.compression import Compression, with_recipes
 
 PathLike = str | Path
 
@@ -116,13 +118,17 @@ class Tests:
         *,
         inputs: PathLike | None = None,
         labels: PathLike | None = None,
+        classes: PathLike | None = None,
         calibration: PathLike | None = None,
         preprocess: str = "",
         seed: int = 0,
         source: PathLike | None = None,
         floating: PathLike | None = None,
         shapes: Mapping[str, Sequence[int]] | None = None,
+        signature: str | None = None,
+        trust: bool = False,
         compress: str | None = None,
+        recipe: str | None = None,
         device: str | None = None,
         host_runtimes: Sequence[str] = (),
         runtime: str | None = None,
@@ -135,6 +141,9 @@ class Tests:
         atol: float | None = None,
         rtol: float | None = None,
         classifiers: Sequence[str] = (),
+        task: str | None = None,
+        truth: PathLike | None = None,
+        max_drop: float | None = None,
         scan: bool | ScanSettings = False,
     ) -> Result:
         """``devdiff export-and-test``, its options by their names; paths as Python opens them.
@@ -143,15 +152,22 @@ class Tests:
         """
         if scan is True:
             scan = ScanSettings(seed=seed)
+        compressions = with_recipes(
+            () if compress is None else (Compression.parse(compress),),
+            () if recipe is None else (recipes.parse(recipe),),
+        )
         request = TestRequest(
             model=Path(model),
             source=_path(source),
             floating=_path(floating),
             shapes={name: tuple(dims) for name, dims in (shapes or {}).items()},
-            compression=Compression.parse(compress) if compress is not None else None,
+            signature=signature,
+            trust=trust,
+            compression=next(iter(compressions), None),
             data=InputRequest(
                 inputs=_path(inputs),
                 labels=_path(labels),
+                classes=_path(classes),
                 calibration=_path(calibration),
                 preprocess=Preprocess.parse(preprocess),
                 seed=seed,
@@ -172,6 +188,7 @@ class Tests:
                 exact=exact,
                 classifiers=tuple(classifiers),
             ),
+            task=TaskRequest.of(task, _path(truth), max_drop),
             scan=scan or None,
         )
         return self.test(request)

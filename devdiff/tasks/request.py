@@ -73,6 +73,17 @@ class TaskRequest:
             options[key] = value
         return cls(kind, options, truth, max_drop)
 
+    @classmethod
+    def of(cls, text: str | None, truth: Path | None, max_drop: float | None) -> Self | None:
+        """What ``--task``, ``--truth`` and ``--max-drop`` ask for together. Raises `UsageError`."""
+        if text is None and truth is not None:
+            raise UsageError(
+                "--truth needs --task: detection, segmentation, regression or sequence"
+            )
+        if text is None and max_drop is None:
+            return None
+        return cls.parse(text or CLASSIFICATION, truth, max_drop)
+
     @property
     def allowed(self) -> float:
         """The drop that is allowed."""

@@ -239,7 +239,7 @@ def test_a_model_may_scan_where_others_do_not(
             "[models.a] recipes: --compress int8 says how weights are quantized",
         ),
         ('[models.a]\nmodel = "x"\ntask = "telling"', "task: --task telling: there is no such"),
-        ('[models.a]\nmodel = "x"\ntruth = "y"', "[models.a] truth: it needs a task"),
+        ('[models.a]\nmodel = "x"\ntruth = "y"', "[models.a] task: --truth needs --task"),
         ('[models.a]\nmodel = "x"\npreprocess = "scal=1"', "'scal=1' is not a step"),
         ('[models.a]\nmodel = "x"\nhost-runtimes = "onnx"', "no host runtime 'onnx'"),
         ('[baseline]\nfil = "x"\n[models.a]\nmodel = "x"', "[baseline] there is no key 'fil'"),
