@@ -25,3 +25,7 @@ class ScanError(DevdiffError):
 
 class UnknownOperatorError(ScanError):
     """The model uses an operator, or a form of one, that the differentiable twin does not know."""
+
+
+class NotTestedError(DevdiffError):
+    """A test asked whether a model passed, and something could not run."""

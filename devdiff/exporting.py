@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from device_runner.host import SOURCE_RUNNER, HostRunner
 from exporter.client import ExportWorker
 from exporter.compression import INT8_ONLY, Compression
 from exporter.manifest import EXPORTED_NAMES, MANIFEST_NAME, Manifest
+from exporter.recipe import FLOAT32
 
 CHECKED_SAMPLES: Final = 20
 _WORK_NAME: Final = ".devdiff-export"
@@ -62,9 +64,15 @@ class ExportOutcome:
         return combine(judged.judgement.verdict for judged in self.conversions)
 
 
-def export_model(request: ExportRequest, out: Path, events: Events | None = None) -> ExportOutcome:
+def export_model(
+    request: ExportRequest,
+    out: Path,
+    events: Events | None = None,
+    worker: ExportWorker | None = None,
+) -> ExportOutcome:
     """Export ``request.model`` into ``out`` and compare float artifacts with their sources.
 
+    ``worker`` is one that runs already, for exports that convert one model alike.
     The comparison runs on at most `CHECKED_SAMPLES` samples. What ``out`` held of an earlier export
     is replaced. Raises the packages' errors when the model or the data cannot be used.
     """
@@ -81,7 +89,7 @@ def export_model(request: ExportRequest, out: Path, events: Events | None = None
         log = out / "export.log"
         log.unlink(missing_ok=True)
         events.phase("reading the model")
-        with ExportWorker(log) as worker:
+        with contextlib.nullcontext(worker) if worker else ExportWorker(log) as worker:
             read = subject.read(worker, request.model, shapes=request.shapes)
             check_names(read.output_names, request.gates)
             events.phase("preparing inputs")
@@ -90,7 +98,7 @@ def export_model(request: ExportRequest, out: Path, events: Events | None = None
                 read.inputs,
                 read.index_limits,
                 work / "inputs",
-                calibrate=request.compression.int8,
+                calibrate=request.compression.calibrated,
                 progress=events.progress,
             )
             for note in samples.notes:
@@ -102,6 +110,26 @@ def export_model(request: ExportRequest, out: Path, events: Events | None = None
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return ExportOutcome(manifest, out, *conversions)
+
+
+def export_each(
+    request: ExportRequest,
+    compressions: Sequence[Compression],
+    out: Path,
+    events: Events | None = None,
+) -> list[ExportOutcome]:
+    """`export_model` for each compression, all pruned alike, into a folder of its name in ``out``.
+
+    The model is converted once. Raises what `export_model` raises.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    log = out / "export.log"
+    log.unlink(missing_ok=True)
+    with ExportWorker(log) as worker:
+        return [
+            export_model(replace(request, compression=one), out / one.folder_name, events, worker)
+            for one in compressions
+        ]
 
 
 def _clear(out: Path) -> None:
@@ -131,15 +159,15 @@ def _check(
     source = ladder.source_rung(
         read.source.path, read.source.sha256, artifact.inputs, artifact.outputs, SOURCE_RUNNER
     )
-    pruning = pruned.pruning if pruned else None
-    rungs = [ladder.artifact_rung("float", artifact, "float32", HostRunner(), pruning)]
+    recipe = replace(FLOAT32, pruning=pruned.pruning if pruned else None)
+    rungs = [ladder.artifact_rung("float", artifact, recipe, HostRunner())]
     if pruned is None or request.full:
         rungs.insert(0, source)
     if pruned is not None:
         rungs.insert(-1, ladder.pruned_rung(source, manifest.pruned_source(out), pruned))
         if request.full:
             full = manifest.full(out)
-            rungs.append(ladder.artifact_rung(ladder.FULL, full, "float32", HostRunner()))
+            rungs.append(ladder.artifact_rung(ladder.FULL, full, FLOAT32, HostRunner()))
     results = [
         ladder.run_rung(rung, few, work, out / "export.log", 120.0, lambda done: None)
         for rung in rungs

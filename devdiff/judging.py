@@ -125,10 +125,18 @@ def expectation(
 ) -> Expectation:
     """What a step may change: by tolerance, by agreement and SNR, or by quantization steps."""
     names = [binding.source.name for binding in reference.outputs]
-    tolerances = Tolerances.parse(gates.atol, gates.rtol, names)
+    same_weights = candidate.precision == "float32" and candidate.pruning == reference.pruning
+    return expected(step, same_weights, names, synthetic, gates)
+
+
+def expected(
+    step: Step, same_weights: bool, outputs: Sequence[str], synthetic: bool, gates: Gates
+) -> Expectation:
+    """`expectation` of a step between rungs that are known only from a report."""
+    tolerances = Tolerances.parse(gates.atol, gates.rtol, outputs)
     if step in ("deployment", "runtime"):
         return Deployment(gates.max_lsb, gates.exact, tolerances)
-    if candidate.precision == "float32" and candidate.pruning == reference.pruning:
+    if same_weights:
         return Conversion(tolerances)
     return Compression(gates.min_agreement, gates.min_snr_db, synthetic)
 

@@ -19,8 +19,8 @@ from device_runner.pack import PackTensor
 from device_runner.results import ResultReader
 from device_runner.runner import Job, Runner
 from exporter.artifact import Array, Artifact, Binding, TensorSpec, sha256_file
-from exporter.compression import Pruning
 from exporter.manifest import PrunedSource
+from exporter.recipe import Recipe
 
 Step = Literal[
     "pruning",
@@ -167,19 +167,18 @@ def pruned_rung(source: Rung, path: Path, pruned: PrunedSource) -> Rung:
 def artifact_rung(
     name: str,
     artifact: Artifact,
-    precision: str,
+    recipe: Recipe,
     runner: Runner,
-    pruning: Pruning | None = None,
 ) -> Rung:
     return Rung(
         name,
         artifact.path,
         artifact.sha256,
-        precision,
+        recipe.precision,
         artifact.inputs,
         artifact.outputs,
         runner,
-        str(pruning) if pruning else None,
+        str(recipe.pruning) if recipe.pruning else None,
     )
 
 

@@ -21,7 +21,7 @@ from devdiff.ladder import Rung, RungResult
 from devdiff.places import check_device, open_device
 from devdiff.report import build
 from devdiff.report.html import page
-from devdiff.rundir import RunDirectory, open_run, write_json
+from devdiff.rundir import DEFAULT_ROOT, RunDirectory, open_run, write_json
 from devdiff.scan.scan import scan
 from devdiff.scan.scanned import Scanned, ScanSettings
 from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
@@ -33,6 +33,7 @@ from exporter.client import ExportWorker
 from exporter.compression import INT8_ONLY, Compression
 from exporter.errors import ArtifactError, CompressionError, SourceModelError
 from exporter.manifest import Manifest
+from exporter.recipe import FLOAT32
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class TestRequest:
 
     ``source`` and ``floating`` are the source model and the float32 artifact of a finished int8
     ``model``; ``shapes`` fix dynamic axes. ``compression`` (None: int8) is for a source model;
-    ``full`` adds the rung of its float32 artifact as it is without pruning. With ``scan`` the run
+    ``full`` adds the rung of its float32 artifact as it is without pruning, ``hold_out`` keeps
+    calibration samples out of the test also where the compression needs none. With ``scan`` the run
     is scanned for what only the compressed model does. Unless ``gated``, what compression and
     deployment change does not count: the scan decides, and that the full model is the source.
     """
@@ -54,6 +56,7 @@ class TestRequest:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     compression: Compression | None = None
     full: bool = False
+    hold_out: bool = False
     data: InputRequest = data.SYNTHETIC
     running: Running = DEFAULT_RUNNING
     gates: Gates = DEFAULT_GATES
@@ -69,8 +72,9 @@ class TestRequest:
                 for path in (self.model, self.source, self.floating)
             ],
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-            "compression": str(self.compression or INT8_ONLY),
+            "compression": asdict(self.compression or INT8_ONLY),
             "full": self.full,
+            "hold_out": self.hold_out,
             "data": self.data.fingerprint(),
             "running": self.running.fingerprint(),
             "gates": self.gates.fingerprint(),
@@ -99,10 +103,17 @@ def export_and_test(
     run_dir: Path | None = None,
     events: Events | None = None,
     command: tuple[str, ...] = (),
+    *,
+    root: Path = DEFAULT_ROOT,
+    alike: Path | None = None,
+    worker: ExportWorker | None = None,
 ) -> TestOutcome:
     """Export the model, run it on every rung, compare, judge, and write the report.
 
-    ``run_dir`` None continues an unfinished run of the same request or makes a new directory.
+    ``run_dir`` None continues an unfinished run of the same request under ``root``, or makes a new
+    directory there. ``alike`` is the directory of a run that differs in its device only: what is
+    the same there is taken over. ``worker`` is one that runs already, for tests that convert one
+    model alike.
     Raises the packages' errors for what cannot be tested at all; a rung that could not run is an
     ``error`` verdict in the report instead.
     """
@@ -122,13 +133,19 @@ def export_and_test(
         )
     check_device(request.running)
     with (
-        open_run(run_dir, request.model.stem, request.fingerprint()) as run,
+        open_run(run_dir, request.model.stem, request.fingerprint(), root) as run,
         _tidy_after_bad_input(run),
     ):
         if run.resumed:
             events.note(f"continuing the unfinished run in {run.path}")
+        if alike is not None:
+            run.take_over(alike)
         events.phase("reading the model")
-        with ExportWorker(run.logs / "export.log") as worker:
+        with (
+            contextlib.nullcontext(worker)
+            if worker
+            else ExportWorker(run.logs / "export.log") as worker
+        ):
             read = subject.read(
                 worker, request.model, request.source, request.floating, request.shapes
             )
@@ -139,7 +156,7 @@ def export_and_test(
                 read.inputs,
                 read.index_limits,
                 run.inputs,
-                calibrate=not read.finished and compression.int8,
+                calibrate=not read.finished and (compression.calibrated or request.hold_out),
                 progress=events.progress,
             )
             full = request.full or request.scan is not None
@@ -247,16 +264,13 @@ def _rungs(
     found = subject.artifacts(read, manifest, run.artifacts)
     main: list[Rung] = []
     side: list[Rung] = []
-    for precision, name in (("float32", "float"), ("int8", "int8")):
-        for known, (artifact, record) in found.items():
-            if known != precision:
-                continue
-            pruning = record.recipe.pruning
-            main.append(ladder.artifact_rung(name, artifact, precision, host[0], pruning))
-            side += [
-                ladder.artifact_rung(f"{name}@{runner.name}", artifact, precision, runner, pruning)
-                for runner in host[1:]
-            ]
+    for artifact, record in found:
+        name, recipe = record.recipe.rung, record.recipe
+        main.append(ladder.artifact_rung(name, artifact, recipe, host[0]))
+        side += [
+            ladder.artifact_rung(f"{name}@{runner.name}", artifact, recipe, runner)
+            for runner in host[1:]
+        ]
     pruned = manifest.pruned if manifest is not None else None
     if read.source is not None:
         source = ladder.source_rung(
@@ -272,7 +286,7 @@ def _rungs(
     if full and manifest is not None and pruned is not None:
         unquantized = manifest.full(run.artifacts)
     if unquantized is not None:
-        side.append(ladder.artifact_rung(ladder.FULL, unquantized, "float32", host[0]))
+        side.append(ladder.artifact_rung(ladder.FULL, unquantized, FLOAT32, host[0]))
     return main + side
 
 
@@ -282,7 +296,7 @@ def _check_scannable(request: TestRequest, compression: Compression) -> None:
         raise UsageError("a scan searches with PyTorch: pip install 'devdiff[torch]'")
     finished = request.model.suffix == ".tflite"
     alone = finished and request.source is None and request.floating is None
-    if alone or not (finished or compression.int8 or compression.pruning):
+    if alone or not (finished or compression.recipe or compression.pruning):
         raise UsageError(
             "a scan holds a compressed model beside its full one: give a source model and how it "
             "is compressed (--compress), or with a finished int8 .tflite its --float .tflite or "
@@ -298,10 +312,10 @@ def _scanned(
 ) -> Scanned:
     """The rungs that a scan holds together."""
     by_name = {rung.name: rung for rung in rungs}
-    shipped = [by_name[name] for name in ("float", "int8") if name in by_name]
+    hosted = [rung for rung in rungs if ladder.on_the_way(rung.name) and rung.name != "device"]
     return Scanned(
         _full(rungs),
-        shipped[-1],
+        hosted[-1],
         by_name.get("device"),
         {result.name: result for result in results},
         samples,

@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -81,6 +82,19 @@ class RunDirectory:
     def report(self) -> Path:
         return self.path / REPORT_NAME
 
+    def take_over(self, other: Path) -> None:
+        """Copy inputs, artifacts and what the host measured from a run that differs in its device.
+
+        Only where there is nothing yet; a folder is there whole or not at all.
+        """
+        for folder in (self.inputs, self.artifacts, self.rungs):
+            if any(folder.iterdir()):
+                continue
+            partial = folder.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(other / folder.name, partial, ignore=shutil.ignore_patterns("device.*"))
+            partial.replace(folder)
+
 
 @contextlib.contextmanager
 def open_run(
@@ -92,9 +106,21 @@ def open_run(
     new directory is made there. A named ``path`` is made or continued; raises `RunDirectoryError`
     when it holds another or a finished run, anything else, or is in use.
     """
+    with open_kept(path, name, request, root, REPORT_NAME) as (kept, resumed):
+        yield RunDirectory(kept, resumed)
+
+
+@contextlib.contextmanager
+def open_kept(
+    path: Path | None, name: str, request: Mapping[str, Any], root: Path, result: str
+) -> Iterator[tuple[Path, bool]]:
+    """A locked directory for whatever ends in the file ``result``, and whether it was begun before.
+
+    As `open_run`, for a directory whose inside is the caller's.
+    """
     key = fingerprint(request)
     if path is None:
-        path = _unfinished(root, key) or _fresh(root, name)
+        path = _unfinished(root, key, result) or _fresh(root, name)
     path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / _LOCK_NAME)
     try:
@@ -104,12 +130,12 @@ def open_run(
             f"{path} is in use by another devdiff: wait for it, or give another --run-dir"
         ) from error
     try:
-        yield RunDirectory(path, _claim(path, key, request))
+        yield path, _claim(path, key, request, result)
     finally:
         lock.release()
 
 
-def _claim(path: Path, key: str, request: Mapping[str, Any]) -> bool:
+def _claim(path: Path, key: str, request: Mapping[str, Any], result: str) -> bool:
     """Check that the directory is this run's; returns whether it was begun before."""
     record = path / RUN_NAME
     if not record.exists():
@@ -125,28 +151,28 @@ def _claim(path: Path, key: str, request: Mapping[str, Any]) -> bool:
         raise RunDirectoryError(
             f"{path} holds a run with other options or files: give another --run-dir"
         )
-    if _finished(path):
+    if finished(path, result):
         raise RunDirectoryError(
-            f"{path} holds this run already, finished: read {path / REPORT_NAME}, or give another "
+            f"{path} holds this run already, finished: read {path / result}, or give another "
             "--run-dir to run again"
         )
-    (path / REPORT_NAME).unlink(missing_ok=True)
+    (path / result).unlink(missing_ok=True)
     return True
 
 
-def _finished(path: Path) -> bool:
+def finished(path: Path, result: str = REPORT_NAME) -> bool:
     """Whether a run came to a verdict; one that ended in ``error`` may be continued."""
-    report = path / REPORT_NAME
+    report = path / result
     return report.exists() and read_json(report).get("verdict") != "error"
 
 
-def _unfinished(root: Path, key: str) -> Path | None:
+def _unfinished(root: Path, key: str, result: str) -> Path | None:
     """The newest unfinished run of the same request that nobody is working on."""
     if not root.is_dir():
         return None
     for record in sorted(root.glob(f"*/{RUN_NAME}"), reverse=True):
         with contextlib.suppress(RunDirectoryError, Timeout):
-            if read_json(record).get("fingerprint") == key and not _finished(record.parent):
+            if read_json(record).get("fingerprint") == key and not finished(record.parent, result):
                 with FileLock(record.parent / _LOCK_NAME).acquire(blocking=False):
                     return record.parent
     return None

@@ -119,9 +119,9 @@ def _runner(request: RunRequest) -> Runner:
 
 def _rung(read: subject.Subject, runner: Runner) -> Rung:
     if read.finished:
-        ((artifact, record),) = subject.artifacts(read, None, read.model.parent).values()
+        ((artifact, record),) = subject.artifacts(read, None, read.model.parent)
         recipe = record.recipe
-        return ladder.artifact_rung("outputs", artifact, recipe.precision, runner, recipe.pruning)
+        return ladder.artifact_rung("outputs", artifact, recipe, runner)
     assert read.source is not None
     bindings = [ladder.identity(spec) for spec in read.source.outputs]
     inputs = [ladder.identity(spec) for spec in read.source.inputs]

@@ -12,8 +12,9 @@ from exporter.artifact import Artifact, TensorSpec
 from exporter.client import ExportWorker
 from exporter.compression import INT8_ONLY, Compression
 from exporter.errors import ArtifactError
-from exporter.manifest import ArtifactRecord, Manifest, Precision, SourceModel, bind
+from exporter.manifest import ArtifactRecord, Manifest, SourceModel, bind
 from exporter.match import match_to_source
+from exporter.recipe import FLOAT32
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,10 @@ def read(
     given = [path for path in (floating, model) if path is not None]
     finished = tuple(Finished(path, _read_finished(worker, path, described)) for path in given)
     precisions = [one.record.recipe.precision for one in finished]
-    if floating is not None and precisions != ["float32", "int8"]:
+    if floating is not None and (precisions[0] != "float32" or precisions[1] == "float32"):
         raise UsageError(
             f"--float {floating.name} is {precisions[0]} and {model.name} is {precisions[1]}: "
-            "they must be float32 and int8"
+            "they must be float32 and a compressed one"
         )
     last = finished[-1].record
     inputs = tuple(binding.source for binding in last.inputs)
@@ -132,7 +133,8 @@ def check_compression(model: Path, compression: Compression | None) -> Compressi
     """
     if compression is not None and model.suffix == ".tflite":
         raise UsageError(
-            f"--compress is for source models: {model} is finished, and is tested as it is"
+            f"--compress and --recipe are for source models: {model} is finished, and is tested "
+            "as it is"
         )
     return compression or INT8_ONLY
 
@@ -149,12 +151,12 @@ def export(
 
     ``full`` asks for the unpruned float32 artifact beside pruned ones.
     """
-    precisions: tuple[Precision, ...] = ("float32", "int8") if compression.int8 else ("float32",)
+    recipes = (FLOAT32, *([compression.recipe] if compression.recipe else []))
     pruned = compression.pruning is not None
     try:
         manifest = Manifest.load(folder)
-        for precision in precisions:
-            manifest.artifact(folder, precision, pruned)
+        for recipe in recipes:
+            manifest.artifact(folder, recipe.precision, pruned)
         if pruned:
             manifest.pruned_source(folder)
         if full:
@@ -162,8 +164,8 @@ def export(
     except ArtifactError:
         return worker.export(
             folder,
-            precisions,
-            inputs.calibration_arrays if compression.int8 else {},
+            recipes,
+            inputs.calibration_arrays if compression.calibrated else {},
             inputs.calibration_origin,
             inputs.seed,
             progress,
@@ -181,23 +183,20 @@ def export_full(
         return Manifest.load(folder).artifact(folder, "float32")
     except ArtifactError:
         manifest = worker.export(
-            folder, ("float32",), {}, inputs.calibration_origin, inputs.seed, progress
+            folder, (FLOAT32,), {}, inputs.calibration_origin, inputs.seed, progress
         )
         return manifest.artifact(folder, "float32")
 
 
 def artifacts(
     subject: Subject, manifest: Manifest | None, folder: Path
-) -> dict[Precision, tuple[Artifact, ArtifactRecord]]:
-    """Every artifact on the ladder by precision, its bytes checked against its record."""
+) -> list[tuple[Artifact, ArtifactRecord]]:
+    """Every artifact in the order of the ladder, its bytes checked against its record."""
     if manifest is not None:
         pruning = manifest.pruned.pruning if manifest.pruned else None
-        return {
-            record.recipe.precision: (bind(record, folder), record)
+        return [
+            (bind(record, folder), record)
             for record in manifest.artifacts
             if record.recipe.pruning == pruning
-        }
-    return {
-        one.record.recipe.precision: (bind(one.record, one.path.parent), one.record)
-        for one in subject.finished
-    }
+        ]
+    return [(bind(one.record, one.path.parent), one.record) for one in subject.finished]

@@ -16,16 +16,15 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from exporter import errors
-from exporter.compression import Pruning
 from exporter.errors import ExporterError, WorkerError
 from exporter.manifest import (
     ArtifactRecord,
     Manifest,
-    Precision,
     SourceModel,
     record_from_json,
     spec_from_json,
 )
+from exporter.recipe import FLOAT32, Pruning, Recipe
 
 Progress = Callable[[str], None]
 
@@ -45,8 +44,9 @@ _ENVIRONMENT: Final = {
 class ExportWorker:
     """A child process that reads, converts and inspects models; use it as a context manager.
 
-    ``log`` receives everything the frameworks print. One worker does one export: the converter's
-    output is byte-identical across processes, not within one.
+    ``log`` receives everything the frameworks print. One worker converts one model once, since the
+    conversion is byte-identical across processes, not within one; what is exported with it again,
+    into other folders and by other recipes, is made of the same conversion.
     """
 
     def __init__(self, log: Path) -> None:
@@ -94,6 +94,11 @@ class ExportWorker:
         self._scratch.cleanup()
 
     @property
+    def alive(self) -> bool:
+        """Whether it still takes jobs."""
+        return self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 
@@ -118,7 +123,7 @@ class ExportWorker:
     def export(
         self,
         folder: Path,
-        precisions: tuple[Precision, ...],
+        recipes: tuple[Recipe, ...],
         calibration: Mapping[str, Path],
         origin: str,
         seed: int | None,
@@ -128,15 +133,16 @@ class ExportWorker:
     ) -> Manifest:
         """Export the model last described into ``folder``; the manifest is written there last.
 
-        ``calibration`` maps source input names to .npy files [N, *shape]. ``progress`` is called
-        with each phase. With ``pruning``, all artifacts are made of the pruned model; ``full``
-        leaves the float32 artifact of the unpruned one beside them. Raises `ConversionError`,
+        ``recipes`` are those of the artifacts, `FLOAT32` first. ``calibration`` maps source input
+        names to .npy files [N, *shape]. ``progress`` is called with each phase. With ``pruning``,
+        all artifacts are made of the pruned model; ``full`` leaves the float32 artifact of the
+        unpruned one beside them. Raises `ConversionError`,
         `CompressionError`, `CalibrationError` or `WorkerError`.
         """
         job = {
             "job": "export",
             "folder": str(folder.resolve()),
-            "precisions": precisions,
+            "recipes": [recipe.to_json() for recipe in recipes],
             "calibration": {
                 "arrays": {name: str(path.resolve()) for name, path in calibration.items()},
                 "origin": origin,
@@ -151,7 +157,7 @@ class ExportWorker:
             other.describe(*self._described)
             unpruned = other.export(
                 folder,
-                ("float32",),
+                (FLOAT32,),
                 {},
                 origin,
                 seed,

@@ -1,68 +1,69 @@
-"""How a model is made smaller on its way to the phone: as text, as a value, as JSON."""
+"""How a model is made smaller on its way to the phone: pruning, then quantization, as text."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal, Self, get_args
+from dataclasses import dataclass, replace
+from typing import Final, Self, get_args
 
 from exporter.errors import CompressionError
-
-PruningMethod = Literal["prune", "channel-prune"]
+from exporter.recipe import BUILTIN, INT8, Pruning, PruningMethod, Recipe
 
 _CHOICES: Final = (
-    "there are int8, prune:RATE, channel-prune:RATE, either of these with +int8 behind "
-    "(prune:0.5+int8), and none"
+    f"there are {', '.join(BUILTIN)}, prune:RATE and channel-prune:RATE, either of these with one "
+    "of the former behind (prune:0.5+int8), and none"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Pruning:
-    """Weights set to zero before the conversion.
-
-    ``prune`` takes the ``rate`` of each layer's weights with the smallest magnitude,
-    ``channel-prune`` the ``rate`` of each layer's output channels with the smallest L1 norm; see
-    `exporter.prune`. ``rate`` lies between 0 and 1, both excluded.
-    """
-
-    method: PruningMethod
-    rate: float
-
-    def __str__(self) -> str:
-        return f"{self.method}:{self.rate!r}"
 
 
 @dataclass(frozen=True, slots=True)
 class Compression:
     """Everything that is done to a float32 model before it ships: pruning, then quantization.
 
-    ``int8`` is full-integer post-training quantization. The text form (`str`, `parse`) is that of
-    the command line: ``int8``, ``prune:0.5``, ``channel-prune:0.3+int8``, ``none``.
+    ``recipe`` None leaves it in float32. The text form (`str`, `parse`) is that of the command
+    line: ``int8``, ``prune:0.5``, ``channel-prune:0.3+int8``, ``float16``, ``none``.
     """
 
     pruning: Pruning | None = None
-    int8: bool = True
+    recipe: Recipe | None = INT8
 
     def __str__(self) -> str:
         steps = [str(self.pruning)] if self.pruning else []
-        steps += ["int8"] if self.int8 else []
+        steps += [self.recipe.name] if self.recipe else []
         return "+".join(steps) or "none"
+
+    @property
+    def folder_name(self) -> str:
+        """The text form as part of a file name."""
+        return str(self).replace(":", "-")
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether it needs a representative dataset."""
+        return self.recipe is not None and self.recipe.calibrated
+
+    def quantized_by(self, recipe: Recipe) -> Self:
+        """The same pruning, with ``recipe`` behind."""
+        return replace(self, recipe=recipe)
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """The compression of that text. Raises `CompressionError` when it is not one."""
         if text == "none":
-            return cls(int8=False)
+            return cls(recipe=None)
         words = text.split("+")
-        prunings = [word for word in words if word != "int8"]
-        if "int8" in words[:-1]:
-            better = "+".join([*filter(None, prunings), "int8"])
+        recipes = [word for word in words if word in BUILTIN]
+        prunings = [word for word in words if word not in BUILTIN]
+        if len(recipes) > 1 or (recipes != words[-1:] and recipes):
+            better = "+".join([*prunings, recipes[-1]])
             raise CompressionError(
-                f"--compress {text}: int8 stands once and last, since weights are pruned before "
+                f"--compress {text}: one quantization, and last, since weights are pruned before "
                 f"they are quantized: write {better}"
             )
         if len(prunings) > 1:
             raise CompressionError(f"--compress {text}: one pruning at a time; {_CHOICES}")
-        return cls(_pruning(prunings[0], text) if prunings else None, words[-1] == "int8")
+        return cls(
+            _pruning(prunings[0], text) if prunings else None,
+            BUILTIN[recipes[0]] if recipes else None,
+        )
 
 
 def _pruning(word: str, text: str) -> Pruning:

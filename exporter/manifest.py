@@ -7,45 +7,25 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args
 
 from exporter.artifact import Artifact, Binding, Quantization, TensorSpec, sha256_file
-from exporter.compression import Pruning
-from exporter.errors import ArtifactError
+from exporter.errors import ArtifactError, CompressionError
+from exporter.recipe import Precision, Pruning, Recipe
 
 SCHEMA_VERSION: Final = 1
 MANIFEST_NAME: Final = "manifest.json"
 PRUNED_NAME: Final = "pruned.onnx"
 
-Precision = Literal["float32", "int8"]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How an artifact was compressed.
-
-    ``float32`` changes nothing. ``int8`` is full-integer post-training quantization: int8
-    per-channel weights and int8 activations, inputs and outputs, ranges from the calibration set.
-    ``pruning`` is what was done to the source's weights before either.
-    """
-
-    precision: Precision
-    quantizer: str = "tensorflow-lite-converter"
-    pruning: Pruning | None = None
-
-    @property
-    def file_name(self) -> str:
-        name = "float" if self.precision == "float32" else self.precision
-        return f"{'pruned-' if self.pruning else ''}{name}.tflite"
-
-
 # Every file an export may leave beside its manifest.
 EXPORTED_NAMES: Final = (
     PRUNED_NAME,
-    *("float.tflite", "int8.tflite", "pruned-float.tflite", "pruned-int8.tflite"),
+    *(
+        f"{prefix}{'float' if precision == 'float32' else precision}.tflite"
+        for prefix in ("", "pruned-")
+        for precision in get_args(Precision)
+    ),
 )
-FLOAT32: Final = Recipe("float32")
-INT8: Final = Recipe("int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +154,7 @@ class Manifest:
                 notes=tuple(data["notes"]),
                 pruned=_pruned_from_json(data["pruned"]) if data.get("pruned") else None,
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, CompressionError) as error:
             raise ArtifactError(f"not an export manifest: {error!r}") from error
 
     def save(self, folder: Path) -> Path:
@@ -280,7 +260,7 @@ def record_from_json(data: Mapping[str, Any]) -> ArtifactRecord:
         file=data["file"],
         sha256=data["sha256"],
         bytes=data["bytes"],
-        recipe=_recipe_from_json(data["recipe"]),
+        recipe=Recipe.from_json(data["recipe"]),
         signature=data["signature"],
         inputs=tuple(binding_from_json(b) for b in data["inputs"]),
         outputs=tuple(binding_from_json(b) for b in data["outputs"]),
@@ -289,11 +269,6 @@ def record_from_json(data: Mapping[str, Any]) -> ArtifactRecord:
         index_limits=dict(data["index_limits"]),
         produced_by=dict(data["produced_by"]),
     )
-
-
-def _recipe_from_json(data: Mapping[str, Any]) -> Recipe:
-    pruning = data.get("pruning")
-    return Recipe(data["precision"], data["quantizer"], Pruning(**pruning) if pruning else None)
 
 
 def _pruned_from_json(data: Mapping[str, Any]) -> PrunedSource:

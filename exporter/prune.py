@@ -24,10 +24,10 @@ from typing import Any, Final
 import numpy as np
 
 from exporter.artifact import Array
-from exporter.compression import Pruning
 from exporter.errors import CompressionError
 from exporter.manifest import PrunedLayer
 from exporter.onnx_weights import Weights, attribute, captured
+from exporter.recipe import Pruning
 
 # Operators of one input that are zero where that input is zero, whatever their attributes.
 _KEEP_ZERO: Final = (

@@ -1,7 +1,8 @@
-"""A TensorFlow function to .tflite files: float32 and int8. Imported by the child process only."""
+"""A TensorFlow function to .tflite files. Imported by the child process only."""
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any, Final
 import numpy as np
 import tensorflow as tf
 
+from exporter import kept
 from exporter.artifact import Array
 from exporter.convert import Converted
 from exporter.errors import ConversionError
+from exporter.recipe import Recipe
 
 SIGNATURE: Final = "serving_default"
 
@@ -67,35 +70,93 @@ def to_float32(saved_model: Path) -> bytes:
     return _convert(tf.lite.TFLiteConverter.from_saved_model(str(saved_model)))
 
 
-def to_int8(saved_model: Path, calibration: Mapping[str, Array]) -> tuple[bytes, tuple[str, ...]]:
-    """The full-integer int8 artifact's bytes, and notes on what could not be integer.
+def compress(
+    saved_model: Path, recipe: Recipe, calibration: Mapping[str, Array], floating: Path
+) -> tuple[bytes, tuple[str, ...]]:
+    """The bytes of the artifact that ``recipe`` makes, and notes on what it could not do.
 
-    ``calibration`` maps signature names to arrays [N, *shape]: the representative dataset.
-    Raises `ConversionError` when the converter refuses the model altogether.
+    ``calibration`` maps signature names to arrays [N, *shape]: the representative dataset, empty
+    where the recipe needs none. ``floating`` is the float32 artifact. Raises `ConversionError` when
+    the quantizer refuses the model, `CompressionError` when it cannot do what the recipe says.
     """
+    kept.check(recipe, floating)
+    notes: tuple[str, ...] = ()
+    if recipe.quantizer == "ai-edge":
+        from exporter import ai_edge
 
-    def samples() -> Iterator[dict[str, Array]]:
-        count = len(next(iter(calibration.values())))
-        for index in range(count):
-            yield {name: np.array(values[index]) for name, values in calibration.items()}
+        made = ai_edge.quantize(floating, recipe, calibration)
+    elif recipe.keep_layers or recipe.keep_operators:
+        made = _keeping(saved_model, recipe, calibration)
+    else:
+        made, notes = _quantized(saved_model, recipe, calibration)
+    kept.check_made(recipe, floating, made)
+    return made, notes
 
-    def converter(*operator_sets: Any) -> Any:
-        made = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
-        made.optimizations = [tf.lite.Optimize.DEFAULT]
-        made.representative_dataset = samples
-        made.target_spec.supported_ops = list(operator_sets)
-        made.inference_input_type = tf.int8
-        made.inference_output_type = tf.int8
-        return made
 
+def _quantized(
+    saved_model: Path, recipe: Recipe, calibration: Mapping[str, Array]
+) -> tuple[bytes, tuple[str, ...]]:
+    made = _converter(saved_model, recipe, calibration)
+    if not recipe.calibrated:
+        return _convert(made), ()
+    integers = (
+        tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+        if recipe.precision == "int8"
+        else tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    )
+    made.target_spec.supported_ops = [integers]
     try:
-        return _convert(converter(tf.lite.OpsSet.TFLITE_BUILTINS_INT8)), ()
+        return _convert(made), ()
     except ConversionError as error:
         strict = str(error)
-    relaxed = converter(tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS)
+    relaxed = _converter(saved_model, recipe, calibration)
+    relaxed.target_spec.supported_ops = [integers, tf.lite.OpsSet.TFLITE_BUILTINS]
     return _convert(relaxed), (
-        f"not full-integer: some operators have no int8 kernel and stay in float32 ({strict})",
+        f"not full-integer: some operators have no {recipe.precision} kernel and stay in float32 "
+        f"({strict})",
     )
+
+
+def _converter(saved_model: Path, recipe: Recipe, calibration: Mapping[str, Array]) -> Any:
+    made = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
+    made.optimizations = [tf.lite.Optimize.DEFAULT]
+    if recipe.precision == "float16":
+        made.target_spec.supported_types = [tf.float16]
+    if not recipe.calibrated:
+        return made
+    made.representative_dataset = functools.partial(_samples, calibration)
+    # There is no public switch for weights with one scale a tensor.
+    made._experimental_disable_per_channel = not recipe.per_channel
+    if not recipe.float_io:
+        integer = tf.int8 if recipe.precision == "int8" else tf.int16
+        made.inference_input_type = made.inference_output_type = integer
+    return made
+
+
+def _samples(calibration: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+    for index in range(len(next(iter(calibration.values())))):
+        yield {name: np.array(values[index]) for name, values in calibration.items()}
+
+
+def _keeping(saved_model: Path, recipe: Recipe, calibration: Mapping[str, Array]) -> bytes:
+    """Quantized but for some layers, which the converter offers by its debugger alone."""
+    made = _converter(saved_model, recipe, calibration)
+    made.target_spec.supported_ops = [
+        tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+        tf.lite.OpsSet.TFLITE_BUILTINS,
+    ]
+    try:
+        debugger = tf.lite.experimental.QuantizationDebugger(
+            converter=made,
+            debug_dataset=functools.partial(_samples, calibration),
+            debug_options=tf.lite.experimental.QuantizationDebugOptions(
+                denylisted_ops=list(recipe.keep_operators),
+                denylisted_nodes=list(recipe.keep_layers),
+            ),
+        )
+        return bytes(debugger.get_nondebug_quantized_model())
+    except Exception as error:
+        raise ConversionError(_reason(str(error))) from error
 
 
 def _convert(converter: Any) -> bytes:

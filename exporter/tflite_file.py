@@ -17,7 +17,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from exporter.artifact import Binding, Quantization, TensorSpec, sha256_file
 from exporter.errors import ArtifactError
-from exporter.manifest import FLOAT32, INT8, ArtifactRecord
+from exporter.manifest import ArtifactRecord
+from exporter.recipe import BUILTIN, FLOAT32, Recipe
 
 _OPERATOR_NAMES: Final = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
@@ -183,17 +184,13 @@ def inspect(path: Path) -> ArtifactRecord:
     )
     if not inputs or not outputs:
         raise ArtifactError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs")
-    quantized = any(
-        DTYPES.get(tensor.type) == "int8"
-        and tensor.quantization is not None
-        and tensor.quantization.scale is not None
-        for tensor in graph.tensors
-    )
+    recipe = _recipe(graph)
+    quantized = recipe.precision not in ("float32", "float16")
     return ArtifactRecord(
         file=path.name,
         sha256=sha256_file(path),
         bytes=path.stat().st_size,
-        recipe=INT8 if quantized else FLOAT32,
+        recipe=recipe,
         signature=key,
         inputs=tuple(inputs.values()),
         outputs=outputs,
@@ -202,6 +199,25 @@ def inspect(path: Path) -> ArtifactRecord:
         index_limits=_index_limits(graph, names, {i: b.source.name for i, b in inputs.items()}),
         produced_by=_producers(graph, names),
     )
+
+
+def _recipe(graph: Any) -> Recipe:
+    """What the file's tensors tell of how it was compressed: the nearest builtin recipe."""
+    computed = {i for operator in graph.operators or [] for i in integers(operator.outputs)}
+    computed |= set(integers(graph.inputs))
+    stored: dict[str, set[str | None]] = {"computed": set(), "constant": set()}
+    for index, tensor in enumerate(graph.tensors):
+        scaled = tensor.quantization is not None and tensor.quantization.scale is not None
+        dtype = DTYPES.get(tensor.type)
+        if scaled or dtype == "float16":
+            stored["computed" if index in computed else "constant"].add(dtype)
+    if "int16" in stored["computed"]:
+        return BUILTIN["int16x8"]
+    if "int8" in stored["computed"]:
+        return BUILTIN["int8"]
+    if "int8" in stored["constant"]:
+        return BUILTIN["dynamic"]
+    return BUILTIN["float16"] if "float16" in stored["constant"] else FLOAT32
 
 
 def _producers(graph: Any, names: list[str]) -> dict[str, str]:

@@ -19,26 +19,23 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from exporter.artifact import Array, Binding, TensorSpec, sha256_file
-from exporter.compression import Pruning
 from exporter.errors import CalibrationError, ConversionError, ExporterError
 from exporter.manifest import (
-    FLOAT32,
-    INT8,
     PRUNED_NAME,
     ArtifactRecord,
     CalibrationInfo,
     Manifest,
     PrunedSource,
-    Recipe,
     SourceModel,
 )
+from exporter.recipe import Pruning, Recipe
 
 _VERSIONED: Final = ("onnx", "onnxsim", "onnx2tf", "tensorflow", "tf_keras", "numpy")
 
@@ -50,6 +47,7 @@ class Worker:
         self._events = events
         self._model: Any = None
         self._source: SourceModel | None = None
+        self._made: _Made | None = None
 
     def emit(self, **event: Any) -> None:
         self._events.write(json.dumps(event) + "\n")
@@ -82,41 +80,30 @@ class Worker:
     def _export(self, job: Mapping[str, Any]) -> Any:
         if self._source is None:
             raise ExporterError("export before describe")
-        source, folder, scratch = self._source, Path(job["folder"]), Path.cwd()
+        source, folder = self._source, Path(job["folder"])
         pruning = Pruning(**job["pruning"]) if job["pruning"] else None
-        pruned = self._prune(pruning, folder) if pruning else None
-        self.emit(event="phase", phase="loading TensorFlow")
-        from exporter import convert, quantize
+        made = self._convert(source, pruning)
+        pruned = made.pruned
+        if pruned is not None:
+            shutil.copyfile(made.scratch / PRUNED_NAME, folder / PRUNED_NAME)
+        notes, records, calibration = list(made.notes), [], None
+        for chosen in map(Recipe.from_json, job["recipes"]):
+            recipe = replace(chosen, pruning=pruning)
+            path = folder / recipe.file_name
+            if recipe.precision == "float32":
+                _write(path, made.floating.read_bytes())
+            else:
+                arrays = {}
+                if recipe.calibrated:
+                    arrays = made.calibration(job["calibration"]["arrays"])
+                    calibration = _calibration_info(job["calibration"], arrays)
+                self.emit(event="phase", phase=f"quantizing ({recipe.name})")
+                from exporter import quantize
 
-        self.emit(event="phase", phase="converting ONNX to TensorFlow")
-        converted = convert.convert(source, self._model, scratch)
-        self._model = None  # the frameworks hold copies of the weights; ours is no longer needed
-        inputs = quantize.signature_names([spec.name for spec in converted.inputs])
-        outputs = quantize.signature_names([out.source.name for out in converted.outputs])
-        saved_model = scratch / "saved_model"
-        quantize.save_function(converted, inputs, outputs, saved_model)
-        notes = [*(pruned[1] if pruned else ()), *converted.notes]
-
-        records = []
-        if "float32" in job["precisions"]:
-            self.emit(event="phase", phase="writing the float32 artifact")
-            recipe = replace(FLOAT32, pruning=pruning)
-            path = _write(folder / recipe.file_name, quantize.to_float32(saved_model))
-            records.append(_record(path, recipe, converted, inputs, outputs))
-        calibration = None
-        if "int8" in job["precisions"]:
-            arrays = {
-                signature: _calibration_array(spec, job["calibration"]["arrays"])
-                for spec, signature in zip(converted.inputs, inputs, strict=True)
-            }
-            calibration = _calibration_info(job["calibration"], arrays)
-            self.emit(event="phase", phase=f"quantizing to int8 on {calibration.samples} samples")
-            data, extra = quantize.to_int8(saved_model, arrays)
-            notes += extra
-            recipe = replace(INT8, pruning=pruning)
-            path = _write(folder / recipe.file_name, data)
-            records.append(_record(path, recipe, converted, inputs, outputs))
-        shutil.rmtree(saved_model)
+                data, extra = quantize.compress(made.saved_model, recipe, arrays, made.floating)
+                notes += extra
+                _write(path, data)
+            records.append(_record(path, recipe, made.converted, made.inputs, made.outputs))
 
         manifest = Manifest(
             source=source.path.name,
@@ -127,10 +114,47 @@ class Worker:
             artifacts=tuple(records),
             versions=_versions(),
             notes=tuple(notes),
-            pruned=pruned[0] if pruned else None,
+            pruned=pruned,
         )
         manifest.save(folder)
         return manifest.to_json()
+
+    def _convert(self, source: SourceModel, pruning: Pruning | None) -> _Made:
+        """The described model as a SavedModel and a float32 artifact, made once."""
+        if self._made is not None:
+            if (self._made.source, self._made.pruning) != (source, pruning):
+                raise ExporterError("one worker converts one model in one way")
+            return self._made
+        scratch = Path.cwd()
+        pruned: tuple[PrunedSource | None, tuple[str, ...]] = (None, ())
+        if pruning is not None:
+            pruned = self._prune(pruning, scratch)
+        self.emit(event="phase", phase="loading TensorFlow")
+        from exporter import convert, quantize
+
+        self.emit(event="phase", phase="converting ONNX to TensorFlow")
+        converted = convert.convert(source, self._model, scratch)
+        self._model = None  # the frameworks hold copies of the weights; ours is no longer needed
+        inputs = quantize.signature_names([spec.name for spec in converted.inputs])
+        outputs = quantize.signature_names([out.source.name for out in converted.outputs])
+        saved_model = scratch / "saved_model"
+        quantize.save_function(converted, inputs, outputs, saved_model)
+        self.emit(event="phase", phase="writing the float32 artifact")
+        floating = _write(scratch / "float.tflite", quantize.to_float32(saved_model))
+        notes = (*pruned[1], *converted.notes)
+        self._made = _Made(
+            source=source,
+            pruning=pruning,
+            scratch=scratch,
+            converted=converted,
+            inputs=inputs,
+            outputs=outputs,
+            saved_model=saved_model,
+            floating=floating,
+            notes=notes,
+            pruned=pruned[0],
+        )
+        return self._made
 
     def _prune(self, pruning: Pruning, folder: Path) -> tuple[PrunedSource, tuple[str, ...]]:
         """Prune the loaded model and leave it in ``folder``; its record, and notes."""
@@ -140,6 +164,29 @@ class Worker:
         self._model, layers, notes = prune.prune(self._model, pruning)
         path = _write(folder / PRUNED_NAME, self._model.SerializeToString())
         return PrunedSource(path.name, sha256_file(path), pruning, layers), notes
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a source model was converted into, in the worker's scratch folder."""
+
+    source: SourceModel
+    pruning: Pruning | None
+    scratch: Path
+    converted: Any
+    inputs: list[str]
+    outputs: list[str]
+    saved_model: Path
+    floating: Path
+    notes: tuple[str, ...]
+    pruned: PrunedSource | None
+
+    def calibration(self, paths: Mapping[str, str]) -> dict[str, Array]:
+        """The representative dataset by signature name."""
+        return {
+            signature: _calibration_array(spec, paths)
+            for spec, signature in zip(self.converted.inputs, self.inputs, strict=True)
+        }
 
 
 def _write(path: Path, data: bytes) -> Path:

@@ -23,7 +23,8 @@ from devdiff.scan.fidelity import Fidelity, OutputFidelity, check_fidelity
 from devdiff.scan.twin import Twin
 from exporter.artifact import Array, Artifact
 from exporter.errors import ArtifactError
-from exporter.manifest import MANIFEST_NAME, Manifest, Precision
+from exporter.manifest import MANIFEST_NAME, Manifest
+from exporter.recipe import Precision
 from exporter.tflite_graph import read_graph
 
 DIGITS: Final = Path(__file__).resolve().parent.parent / "examples" / "digits"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from devdiff.data.inputs import InputRequest
+    from devdiff.gate.config import Rules
     from devdiff.scan.scanned import ScanSettings
     from devdiff.settings import Gates, Running
     from exporter.compression import Compression
@@ -62,15 +63,54 @@ def add_compression(parser: argparse.ArgumentParser) -> None:
         "--compress",
         metavar="HOW",
         help="int8 (default), prune:RATE (each layer's smallest weights), channel-prune:RATE (each "
-        "layer's weakest channels), either with +int8 behind (prune:0.5+int8), or none",
+        "layer's weakest channels), either with a recipe behind (prune:0.5+int8), or none",
+    )
+    parser.add_argument(
+        "--recipe",
+        action="append",
+        default=[],
+        metavar="NAME|FILE",
+        help="how weights and activations are quantized: int8 (default), int8-float-io, "
+        "int8-per-tensor, int16x8, dynamic, float16, ai-edge-int8, ai-edge-int16x8, "
+        "ai-edge-dynamic, or a JSON file",
     )
 
 
-def compression(args: argparse.Namespace) -> Compression | None:
-    """``--compress`` as a value, None where it was left out. Raises `CompressionError`."""
+def compressions(args: argparse.Namespace) -> tuple[Compression, ...]:
+    """``--compress`` with each ``--recipe``; empty where both were left out.
+
+    Raises `CompressionError` for what does not exist, `UsageError` for what does not go together.
+    """
+    from devdiff.errors import UsageError
+    from exporter import recipe
     from exporter.compression import Compression
 
-    return None if args.compress is None else Compression.parse(args.compress)
+    chosen = None if args.compress is None else Compression.parse(args.compress)
+    recipes = [recipe.parse(text) for text in args.recipe]
+    if not recipes:
+        return () if chosen is None else (chosen,)
+    if chosen is not None and (chosen.recipe is not None or chosen.pruning is None):
+        raise UsageError(
+            f"--compress {args.compress} says how weights are quantized, and so does --recipe: "
+            "leave one out (--compress prune:RATE goes with a recipe)"
+        )
+    if len({one.name for one in recipes}) < len(recipes):
+        raise UsageError("--recipe: two recipes have one name; each needs its own")
+    pruning = chosen.pruning if chosen else None
+    return tuple(Compression(pruning, one) for one in recipes)
+
+
+def compression(args: argparse.Namespace) -> Compression | None:
+    """The one compression that was asked for, None where it was left out.
+
+    Raises what `compressions` raises, and `UsageError` for several.
+    """
+    from devdiff.errors import UsageError
+
+    found = compressions(args)
+    if len(found) > 1:
+        raise UsageError(f"devdiff {args.verb} takes one --recipe")
+    return found[0] if found else None
 
 
 def add_data(parser: argparse.ArgumentParser, calibration: bool = True) -> None:
@@ -245,6 +285,50 @@ def gates(args: argparse.Namespace) -> Gates:
         max_lsb=args.max_lsb,
         exact=args.exact,
         classifiers=tuple(args.classifier),
+    )
+
+
+def add_baseline(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("baseline")
+    group.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FILE",
+        help="fail only on what got worse since: a report.json, a check.json or what devdiff check "
+        "--write-baseline wrote",
+    )
+    group.add_argument(
+        "--max-snr-loss",
+        type=float,
+        metavar="DB",
+        help="SNR an output may lose before it counts as worse (default 1)",
+    )
+    group.add_argument(
+        "--max-slowdown",
+        type=float,
+        metavar="FACTOR",
+        help="how many times slower the device may get (default: time does not count)",
+    )
+    group.add_argument(
+        "--allow-other-inputs", action="store_true", help="compare runs over other inputs, too"
+    )
+    group.add_argument(
+        "--allow-other-model",
+        action="store_true",
+        help="compare with a model of another file name, too",
+    )
+
+
+def rules(args: argparse.Namespace, usual: Rules) -> Rules:
+    """What counts as worse: the options, and where they are left out what is ``usual``."""
+    from devdiff.gate.config import Rules
+
+    loss, slowdown = args.max_snr_loss, args.max_slowdown
+    return Rules(
+        max_snr_loss_db=usual.max_snr_loss_db if loss is None else loss,
+        max_slowdown=usual.max_slowdown if slowdown is None else slowdown,
+        other_inputs=args.allow_other_inputs or usual.other_inputs,
+        other_model=args.allow_other_model or usual.other_model,
     )
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.cli import arguments
+
+if TYPE_CHECKING:
+    from devdiff.exporting import ExportOutcome
 
 NAME: Final = "export"
 HELP: Final = "turn a source model into float32 and compressed .tflite, and check the conversion"
@@ -17,10 +20,11 @@ examples:
   devdiff export model.onnx --out exported/ --calibration train-photos/
   devdiff export model.onnx --out exported/ --shape image:1,3,224,224
   devdiff export model.onnx --out exported/ --inputs samples.npz --compress prune:0.5+int8
+  devdiff export model.onnx --out exported/ --inputs samples.npz --recipe float16
 
 Writes float.tflite, int8.tflite and manifest.json into the folder; with pruning pruned.onnx,
-pruned-float.tflite and pruned-int8.tflite. The float artifact is compared with the model it was
-made of; exit code 1 means that the conversion changed the model.
+pruned-float.tflite and pruned-int8.tflite. Several recipes get a folder each. The float artifact
+is compared with the model it was made of; exit code 1 means that the conversion changed the model.
 """
 
 
@@ -42,31 +46,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.cli import console
-    from devdiff.exporting import ExportRequest, export_model
+    from devdiff.exporting import ExportRequest, export_each, export_model
     from devdiff.report import terminal
     from devdiff.settings import Gates
+    from devdiff.verdict import combine
     from exporter.compression import INT8_ONLY
 
+    compressions = arguments.compressions(args) or (INT8_ONLY,)
     request = ExportRequest(
         model=args.model,
         shapes=arguments.shapes(args.shape),
-        compression=arguments.compression(args) or INT8_ONLY,
+        compression=compressions[0],
         full=args.full,
         data=arguments.request(args),
         gates=Gates(atol=tuple(args.atol), rtol=tuple(args.rtol)),
     )
     with console.Narrator() as narrator:
-        outcome = export_model(request, args.out, narrator)
+        if len(compressions) == 1:
+            outcomes = [export_model(request, args.out, narrator)]
+        else:
+            outcomes = export_each(request, compressions, args.out, narrator)
     if args.json:
-        document = {
-            "manifest": outcome.manifest.to_json(),
-            "conversion": outcome.conversion.to_json(),
-        }
-        if outcome.full_conversion is not None:
-            document["full_conversion"] = outcome.full_conversion.to_json()
-        print(json.dumps(document, indent=2))
+        documents = [_document(outcome) for outcome in outcomes]
+        print(json.dumps(documents if len(documents) > 1 else documents[0], indent=2))
     else:
-        terminal.show_export(
-            outcome.manifest, outcome.folder, outcome.conversions, console.stdout()
-        )
-    return outcome.verdict.exit_code
+        for outcome in outcomes:
+            terminal.show_export(
+                outcome.manifest, outcome.folder, outcome.conversions, console.stdout()
+            )
+    return combine(outcome.verdict for outcome in outcomes).exit_code
+
+
+def _document(outcome: ExportOutcome) -> dict[str, Any]:
+    document = {
+        "manifest": outcome.manifest.to_json(),
+        "conversion": outcome.conversion.to_json(),
+    }
+    if outcome.full_conversion is not None:
+        document["full_conversion"] = outcome.full_conversion.to_json()
+    return document

@@ -11,7 +11,10 @@ from devdiff.cli import arguments
 from devdiff.cli.report import summarize
 
 if TYPE_CHECKING:
-    from devdiff.pipeline import TestRequest
+    from devdiff.gate.baseline_file import Baseline
+    from devdiff.gate.facts import Facts
+    from devdiff.pipeline import TestOutcome, TestRequest
+    from exporter.compression import Compression
 
 NAME: Final = "export-and-test"
 HELP: Final = "export a model, run it on every rung up to the device, compare, and give a verdict"
@@ -20,12 +23,15 @@ examples:
   devdiff export-and-test model.onnx --inputs samples.npz
   devdiff export-and-test model.onnx --inputs photos/ --calibration train-photos/
   devdiff export-and-test model.onnx --inputs samples.npz --compress prune:0.5+int8
+  devdiff export-and-test model.onnx --inputs samples.npz --recipe int8 --recipe float16
   devdiff export-and-test model.tflite --source model.onnx --inputs samples.npz --exact
   devdiff export-and-test model.onnx --shape image:1,3,224,224 --json > report.json
+  devdiff export-and-test model.onnx --inputs samples.npz --baseline last-release/report.json
 
 The run directory (devdiff-runs/… unless --run-dir names one) keeps artifacts, results,
 report.json and report.html; a run that was interrupted continues when the same
-command is given again.
+command is given again. With a baseline only what got worse fails, and errors; what came of it is
+also in baseline.json there.
 """
 
 
@@ -41,33 +47,62 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="scan the compressed model for what only it does, too (devdiff scan --help)",
     )
+    arguments.add_baseline(parser)
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="where this run is kept")
     arguments.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from devdiff.gate.baseline_file import Baseline
     from devdiff.pipeline import TestRequest
 
+    held_to = Baseline.load(args.baseline) if args.baseline else None
+    compressions = arguments.compressions(args)
     request = TestRequest(
         model=args.model,
         source=args.source,
         floating=args.floating,
         shapes=arguments.shapes(args.shape),
-        compression=arguments.compression(args),
+        compression=compressions[0] if compressions else None,
         data=arguments.request(args),
         running=arguments.running(args),
         gates=arguments.gates(args),
         scan=arguments.scan(args) if args.scan else None,
     )
-    return run_test(args, request)
+    if len(compressions) > 1:
+        return _compare(args, request, compressions)
+    return run_test(args, request, held_to)
 
 
-def run_test(args: argparse.Namespace, request: TestRequest) -> int:
-    """Run a test with a narrator and show its report."""
+def _compare(
+    args: argparse.Namespace, request: TestRequest, compressions: tuple[Compression, ...]
+) -> int:
+    """Test each recipe with a narrator and show them side by side."""
+    from devdiff.cli import console
+    from devdiff.errors import UsageError
+    from devdiff.recipes import record, show
+    from devdiff.recipes.trial import run_trial
+
+    if args.baseline:
+        raise UsageError("--baseline holds one run: give one --recipe, or use devdiff check")
+    with console.Narrator() as narrator:
+        outcome = run_trial(request, compressions, args.run_dir, narrator, tuple(sys.argv[1:]))
+    if args.json:
+        sys.stdout.write((outcome.directory / record.RECORD_NAME).read_text())
+    else:
+        show.show(outcome.record, console.stdout(), outcome.directory, outcome.plot)
+    return outcome.verdict.exit_code
+
+
+def run_test(
+    args: argparse.Namespace, request: TestRequest, held_to: Baseline | None = None
+) -> int:
+    """Run a test with a narrator and show its report, and what came of it since a baseline."""
     from devdiff.cli import console
     from devdiff.pipeline import export_and_test
     from devdiff.report import terminal
 
+    before = held_to.of_run() if held_to else None
     with console.Narrator() as narrator:
         outcome = export_and_test(request, args.run_dir, narrator, tuple(sys.argv[1:]))
     if args.json:
@@ -78,4 +113,22 @@ def run_test(args: argparse.Namespace, request: TestRequest) -> int:
         if outcome.page is not None:
             out.print(f"page: {outcome.page}", markup=False, soft_wrap=True)
     summarize(outcome.report)
-    return outcome.exit_code
+    if held_to is None or before is None:
+        return outcome.exit_code
+    return _hold(args, outcome, held_to, before)
+
+
+def _hold(args: argparse.Namespace, outcome: TestOutcome, held_to: Baseline, before: Facts) -> int:
+    """Judge a finished run by what got worse; returns the exit code."""
+    from devdiff.cli import console
+    from devdiff.gate import baseline, show
+    from devdiff.gate.config import Rules
+    from devdiff.gate.facts import Facts
+    from devdiff.rundir import write_json
+
+    held = baseline.hold(Facts.of(outcome.report), before, arguments.rules(args, Rules()))
+    told = {"baseline": str(held_to.path), "sha256": held_to.sha256, **held.to_json()}
+    write_json(outcome.directory / "baseline.json", told)
+    if not args.json:
+        show.show_held(held, held_to.path, console.stdout())
+    return held.verdict.exit_code

@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 def exit_code(error: BaseException) -> int | None:
     """The exit code of an error devdiff raises on purpose; None for a fault of its own."""
-    from devdiff.errors import DevdiffError
+    from devdiff.errors import DevdiffError, NotTestedError
     from device_runner.errors import ArchiveError, DeviceRunnerError, RunnerChoiceError
     from exporter.errors import ExporterError, WorkerError
 
@@ -26,6 +26,7 @@ def exit_code(error: BaseException) -> int | None:
         (RunnerChoiceError, USAGE),
         (ArchiveError, USAGE),
         (DeviceRunnerError, INFRASTRUCTURE),
+        (NotTestedError, INFRASTRUCTURE),
         (DevdiffError, USAGE),
     )
     for kind, code in table:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from devdiff import __version__
 from devdiff.cli import (
+    check,
     demo,
     devices,
     diff,
@@ -26,7 +27,20 @@ from devdiff.cli import (
     virtual,
 )
 
-_VERBS = (export_and_test, export, run, diff, scan, report, verify, devices, virtual, doctor, demo)
+_VERBS = (
+    export_and_test,
+    check,
+    export,
+    run,
+    diff,
+    scan,
+    report,
+    verify,
+    devices,
+    virtual,
+    doctor,
+    demo,
+)
 
 _EPILOG = """\
 exit codes: 0 pass · 1 fail · 2 usage or bad input · 3 device or infrastructure ·

@@ -1,1 +1,1 @@
-"""What stands between a test and the store: packages, evidence, gates."""
+"""The gate: what is tested, what of it ships, and what stands between a test and the store."""

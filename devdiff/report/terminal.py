@@ -65,9 +65,9 @@ def show_export(
     _steps(pairs, out)
     _reasons(pairs, out)
     out.print()
-    table = parts.table("artifact", "size", "operators", "in float", "sha256")
+    rows = parts.table("artifact", "size", "operators", "in float", "sha256")
     for record in manifest.artifacts:
-        table.add_row(
+        rows.add_row(
             escape(str(folder / record.file)),
             f"{record.bytes / 1e6:.2f} MB",
             str(sum(record.operators.values())),
@@ -76,7 +76,7 @@ def show_export(
             else "",
             record.sha256[:12],
         )
-    out.print(table)
+    out.print(rows)
     _pruned(manifest.pruned, out)
     for note in manifest.notes:
         out.print(f"note: {escape(note)}", soft_wrap=True)
@@ -116,7 +116,7 @@ def _pruned(pruned: PrunedSource | None, out: Console) -> None:
 
 def _steps(pairs: Any, out: Console) -> None:
     """A row for each output of each step."""
-    table = parts.table(
+    rows = parts.table(
         "step", "rungs", "output", "max error", "SNR dB", "top-1 agreement", "differing", "verdict"
     )
     for pair in pairs:
@@ -125,21 +125,21 @@ def _steps(pairs: Any, out: Console) -> None:
         head = (pair["step"], f"{pair['reference']} → {pair['candidate']}")
         comparison = pair["comparison"]
         if comparison is None:
-            table.add_row(*head, "", "", "", "", "", shown)
+            rows.add_row(*head, "", "", "", "", "", shown)
             continue
         agreement = {c["output"]: c["top_1"] for c in comparison["classifications"]}
         for output in comparison["outputs"]:
-            table.add_row(
+            rows.add_row(
                 *head,
                 escape(output["name"]),
                 _error(output),
-                _decibels(output["snr_db"]),
+                decibels(output["snr_db"]),
                 _proportion(agreement.get(output["name"])),
                 _differing(output),
                 shown,
             )
             head, shown = ("", ""), ""
-    out.print(table)
+    out.print(rows)
 
 
 def _error(output: Mapping[str, Any]) -> str:
@@ -154,7 +154,8 @@ def _differing(output: Mapping[str, Any]) -> str:
     return f"{output['differing_elements']} of {output['samples'] * math.prod(output['shape'])}"
 
 
-def _decibels(value: Any) -> str:
+def decibels(value: Any) -> str:
+    """A level of the report, or a dash where there is none."""
     if value is None:
         return "-"
     return "∞" if math.isinf(float(value)) else f"{float(value):.1f}"
@@ -222,11 +223,12 @@ def accuracies(pairs: Any) -> dict[str, str]:
         for answers in (pair["comparison"] or {}).get("classifications", ()):
             if answers["accuracy"] is not None:
                 for side in ("reference", "candidate"):
-                    found.setdefault(pair[side], _share(answers["accuracy"][side]))
+                    found.setdefault(pair[side], share(answers["accuracy"][side]))
     return found
 
 
-def _share(value: Mapping[str, Any]) -> str:
+def share(value: Mapping[str, Any]) -> str:
+    """A proportion of the report in per cent, with its interval."""
     if not value["trials"]:
         return "-"
     rate = 100 * value["successes"] / value["trials"]
@@ -235,14 +237,14 @@ def _share(value: Mapping[str, Any]) -> str:
 
 def _rungs(rungs: Any, out: Console, accuracy: Mapping[str, str] | None = None) -> None:
     columns = ["rung", "what ran", "model sha256", "samples", "ms/sample"]
-    table = parts.table(*columns, *(["accuracy"] if accuracy else []))
+    rows = parts.table(*columns, *(["accuracy"] if accuracy else []))
     for rung in rungs:
         about = rung["about"]
         samples = str(rung["samples"])
         if rung["failed"]:
             samples += f" ({rung['failed']} failed)"
         median = rung["time"]["median_ms"]
-        table.add_row(
+        rows.add_row(
             rung["name"],
             escape(rung["error"] or _ran(about, rung["identity"])),
             rung["model"]["sha256"][:12],
@@ -250,7 +252,7 @@ def _rungs(rungs: Any, out: Console, accuracy: Mapping[str, str] | None = None) 
             "-" if median is None else f"{median:.3g}",
             *([accuracy.get(rung["name"], "-")] if accuracy else []),
         )
-    out.print(table)
+    out.print(rows)
 
 
 def _ran(about: Mapping[str, Any], identity: Mapping[str, Any]) -> str:

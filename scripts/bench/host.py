@@ -22,7 +22,8 @@ from devdiff.data.inputs import InputRequest, InputSet, prepare
 from devdiff.exporting import ExportRequest, export_model
 from devdiff.ladder import artifact_rung, run_rung
 from device_runner.host import HostRunner
-from exporter.manifest import Manifest, Precision
+from exporter.manifest import Manifest
+from exporter.recipe import FLOAT32, INT8, Recipe
 
 GOAL = 1.10
 
@@ -62,12 +63,12 @@ def bare(folder: Path, precision: str, inputs: Path, work: Path) -> float:
     return float(done.stdout)
 
 
-def rung(folder: Path, precision: Precision, samples: InputSet, work: Path) -> float:
+def rung(folder: Path, recipe: Recipe, samples: InputSet, work: Path) -> float:
     """Seconds of the rung's samples: its wall time without what loading takes.
 
     Loading is measured by a rung of a single sample, since a bare loop is measured without it too.
     """
-    artifact = Manifest.load(folder).artifact(folder, precision)
+    artifact = Manifest.load(folder).artifact(folder, recipe.precision)
     seconds = []
     few = _first(samples, 1)
     for chosen in (few, samples):
@@ -75,7 +76,7 @@ def rung(folder: Path, precision: Precision, samples: InputSet, work: Path) -> f
             stale.unlink()
         start = time.perf_counter()
         result = run_rung(
-            artifact_rung("rung", artifact, precision, HostRunner()),
+            artifact_rung("rung", artifact, recipe, HostRunner()),
             chosen,
             work,
             work / "log",
@@ -112,17 +113,16 @@ def main() -> int:
         samples = prepare(
             InputRequest(work / "inputs.npy"), (binding.source,), {}, work / "inputs", False
         )
-        precisions: tuple[Precision, ...] = ("float32", "int8")
-        for precision in precisions:
+        for recipe in (FLOAT32, INT8):
             ratios = []
             for _ in range(args.rounds):
-                ours = rung(work / "exported", precision, samples, work)
-                theirs = bare(work / "exported", precision, work / "inputs.npy", work)
+                ours = rung(work / "exported", recipe, samples, work)
+                theirs = bare(work / "exported", recipe.precision, work / "inputs.npy", work)
                 ratios.append(ours / theirs)
-                print(f"{precision}: rung {ours:.3f} s, bare loop {theirs:.3f} s", flush=True)
+                print(f"{recipe.name}: rung {ours:.3f} s, bare loop {theirs:.3f} s", flush=True)
             median = statistics.median(ratios)
             late |= median > GOAL
-            print(f"{precision}: median ratio {median:.2f} (goal {GOAL:.2f} at most)")
+            print(f"{recipe.name}: median ratio {median:.2f} (goal {GOAL:.2f} at most)")
     return int(late)
 
 

@@ -13,6 +13,9 @@ import pytest
 from exporter.artifact import Array
 from exporter.client import ExportWorker
 from exporter.manifest import Manifest, SourceModel
+from exporter.recipe import FLOAT32, INT8
+
+DIGITS = Path(__file__).parents[2] / "examples/digits/digits.onnx"
 
 
 @pytest.fixture(scope="session")
@@ -50,20 +53,25 @@ def export(model: Path, folder: Path) -> Exported:
     with ExportWorker(log) as running:
         source = running.describe(model, {})
         calibration = calibration_files(source, folder)
-        manifest = running.export(folder, ("float32", "int8"), calibration, "test", 0)
+        manifest = running.export(folder, (FLOAT32, INT8), calibration, "test", 0)
     return Exported(source, manifest, folder, calibration, log)
 
 
+def digit_images() -> Array:
+    """The shipped model's held-out images: float32 [N, 1, 1, 28, 28] in 0..1."""
+    with np.load(DIGITS.parent / "heldout.npz") as arrays:
+        images: Array = (arrays["image"][:, np.newaxis] / 255).astype(np.float32)
+    return images
+
+
 def export_digits(folder: Path) -> tuple[Exported, Array]:
-    """The shipped model exported, and its held-out images [N, 1, 1, 28, 28] in 0..1."""
-    examples = Path(__file__).parents[2] / "examples/digits"
-    with np.load(examples / "heldout.npz") as arrays:
-        images = (arrays["image"][:, np.newaxis] / 255).astype(np.float32)
+    """The shipped model exported, and its held-out images."""
+    images = digit_images()
     np.save(folder / "calibration.npy", images[:100])
     with ExportWorker(folder / "log.txt") as running:
-        source = running.describe(examples / "digits.onnx", {})
+        source = running.describe(DIGITS, {})
         calibration = {"image": folder / "calibration.npy"}
-        manifest = running.export(folder, ("float32", "int8"), calibration, "test", 0)
+        manifest = running.export(folder, (FLOAT32, INT8), calibration, "test", 0)
     return Exported(source, manifest, folder, calibration, folder / "log.txt"), images
 
 

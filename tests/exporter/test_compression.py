@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.compression import Compression, Pruning
+from exporter.compression import Compression
 from exporter.errors import CompressionError
+from exporter.recipe import Pruning
 
 
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
         ("int8", Compression()),
-        ("none", Compression(int8=False)),
-        ("prune:0.5", Compression(Pruning("prune", 0.5), int8=False)),
+        ("none", Compression(recipe=None)),
+        ("prune:0.5", Compression(Pruning("prune", 0.5), recipe=None)),
         ("prune:0.5+int8", Compression(Pruning("prune", 0.5))),
-        ("channel-prune:0.3", Compression(Pruning("channel-prune", 0.3), int8=False)),
+        ("channel-prune:0.3", Compression(Pruning("channel-prune", 0.3), recipe=None)),
         ("channel-prune:0.3+int8", Compression(Pruning("channel-prune", 0.3))),
     ],
 )

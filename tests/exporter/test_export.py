@@ -20,6 +20,7 @@ from exporter.artifact import Array, Artifact
 from exporter.client import ExportWorker
 from exporter.errors import ArtifactError, CalibrationError, ConversionError
 from exporter.manifest import Manifest
+from exporter.recipe import FLOAT32, INT8
 
 
 def infer(artifact: Artifact, sample: dict[str, Array]) -> dict[str, Array]:
@@ -193,7 +194,7 @@ def test_nan_in_calibration_data_is_named(two_by_two: Exported, tmp_path: Path) 
         with pytest.raises(CalibrationError, match=r"sample 3 of input 'image:0' holds NaN"):
             worker.export(
                 tmp_path,
-                ("int8",),
+                (INT8,),
                 {**two_by_two.calibration, "image:0": tmp_path / "broken.npy"},
                 "test",
                 0,
@@ -206,4 +207,4 @@ def test_unknown_operator_is_named_before_anything_starts(tmp_path: Path) -> Non
     with ExportWorker(tmp_path / "log") as worker:
         worker.describe(path, {})
         with pytest.raises(ConversionError, match=r"acme\.Frobnicate \(node 'the_node'\)"):
-            worker.export(tmp_path, ("float32",), {}, "test", 0)
+            worker.export(tmp_path, (FLOAT32,), {}, "test", 0)

@@ -15,9 +15,9 @@ from onnx_zoo import constant, save, value, weights
 
 from exporter.artifact import Array, sha256_file
 from exporter.client import ExportWorker
-from exporter.compression import Pruning
 from exporter.errors import ArtifactError, CompressionError
 from exporter.manifest import Manifest
+from exporter.recipe import FLOAT32, INT8, Pruning
 from exporter.tflite_graph import read_graph
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ def export(model: Path, folder: Path, pruning: Pruning | None, full: bool = Fals
     with ExportWorker(folder / "log.txt") as worker:
         calibration = calibration_files(worker.describe(model, {}), folder)
         return worker.export(
-            folder, ("float32", "int8"), calibration, "test", 0, pruning=pruning, full=full
+            folder, (FLOAT32, INT8), calibration, "test", 0, pruning=pruning, full=full
         )
 
 
@@ -191,7 +191,7 @@ def test_phases_tell_of_pruning_and_of_the_second_conversion(
     with ExportWorker(tmp_path / "log.txt") as worker:
         worker.describe(normalized(tmp_path / "m.onnx"), {})
         worker.export(
-            tmp_path, ("float32",), {}, "none", None, collect, Pruning("prune", 0.5), full=True
+            tmp_path, (FLOAT32,), {}, "none", None, collect, Pruning("prune", 0.5), full=True
         )
     assert told[0] == "pruning (prune:0.5)"
     assert told[-1] == "unpruned model: writing the float32 artifact"
@@ -210,7 +210,7 @@ def test_nothing_to_prune_is_said_before_tensorflow_is_loaded(tmp_path: Path) ->
         worker.describe(path, {})
         with pytest.raises(CompressionError, match=r"prune:0\.5: the model has no convolution"):
             worker.export(
-                tmp_path, ("float32",), {}, "none", None, told.append, Pruning("prune", 0.5)
+                tmp_path, (FLOAT32,), {}, "none", None, told.append, Pruning("prune", 0.5)
             )
     assert told == ["pruning (prune:0.5)"]
     assert not (tmp_path / "manifest.json").exists()
@@ -223,7 +223,7 @@ def test_a_pruned_model_carries_its_weights(tmp_path: Path) -> None:
     out.mkdir()
     with ExportWorker(out / "log.txt") as worker:
         worker.describe(model, {})
-        manifest = worker.export(out, ("float32",), {}, "none", None, pruning=Pruning("prune", 0.5))
+        manifest = worker.export(out, (FLOAT32,), {}, "none", None, pruning=Pruning("prune", 0.5))
         assert set(manifest.source_files) == {"m.onnx", "weights.bin"}
         (tmp_path / "weights.bin").unlink()
         assert worker.describe(manifest.pruned_source(out), {}).files.keys() == {"pruned.onnx"}

@@ -13,8 +13,8 @@ import onnx
 from catalogue import ZooModel
 
 from exporter.client import ExportWorker
-from exporter.compression import Pruning
 from exporter.prune import prune
+from exporter.recipe import FLOAT32, INT8, Pruning
 
 CALIBRATION: Final = 200
 
@@ -41,7 +41,7 @@ def export(spec: ZooModel, folder: Path, images: npt.NDArray[np.float32]) -> Non
             worker.describe(source, {})
             manifest = worker.export(
                 scratch,
-                ("float32", "int8"),
+                (FLOAT32, INT8),
                 {"image": scratch / "images.npy"},
                 "digits",
                 spec.seed,

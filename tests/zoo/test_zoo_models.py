@@ -19,8 +19,8 @@ from measuring import answers, measure
 from onnx import numpy_helper
 from zoo_digits import Digits
 
-from exporter.compression import Pruning
 from exporter.prune import prune
+from exporter.recipe import Pruning
 
 MODELS: Final = Path(__file__).parent / "models"
 SHIPPED: Final = Path(__file__).resolve().parents[2] / "examples" / "digits" / "heldout.npz"

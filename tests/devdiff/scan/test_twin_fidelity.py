@@ -16,7 +16,7 @@ from onnx import helper
 from devdiff.scan.fidelity import check_fidelity
 from devdiff.scan.twin import Twin
 from exporter.artifact import Array, Artifact, Quantization
-from exporter.manifest import Precision
+from exporter.recipe import Precision
 from exporter.tflite_graph import Graph, GraphOperator, GraphTensor, read_graph
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")

@@ -1,0 +1,153 @@
+"""``devdiff check``: everything a devdiff.toml names, tested and judged."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from devdiff.cli import arguments
+
+if TYPE_CHECKING:
+    from devdiff.gate.baseline_file import Baseline
+    from devdiff.gate.check import CheckOutcome
+    from devdiff.gate.config import Cell, Config, Rules
+
+NAME: Final = "check"
+HELP: Final = "test every model that devdiff.toml names, and exit by the worst verdict"
+EXAMPLES: Final = """\
+examples:
+  devdiff check --init
+  devdiff check
+  devdiff check reader --device emulator-5554
+  devdiff check --write-baseline devdiff-baseline.json
+  devdiff check --baseline devdiff-baseline.json --json
+
+The configuration is the nearest devdiff.toml, or pyproject.toml with [tool.devdiff], from here
+upward. Each model × compression × device has a run directory of its own in the check directory
+(devdiff-checks/… unless --check-dir names one), with check.json beside them; a check that was
+interrupted, or ended in an error, continues when the same command is given again. With a baseline
+only what got worse fails, and errors.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="models of the configuration (default: all)"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration to use")
+    parser.add_argument(
+        "--device",
+        action="append",
+        default=[],
+        metavar="DEVICE",
+        help="run on this device instead of the configuration's; may be given again",
+    )
+    arguments.add_baseline(parser)
+    parser.add_argument(
+        "--write-baseline",
+        type=Path,
+        metavar="FILE",
+        help="when all is run, keep what came out as the baseline of later checks",
+    )
+    parser.add_argument(
+        "--check-dir", type=Path, metavar="DIR", help="where this check and its runs are kept"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="show what would be run, and run nothing"
+    )
+    parser.add_argument(
+        "--init", action="store_true", help="write a devdiff.toml to begin with, and run nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="print check.json")
+
+
+def run(args: argparse.Namespace) -> int:
+    from devdiff.cli import console
+    from devdiff.gate import check, reading, show
+    from devdiff.gate.config import Config
+
+    if args.init:
+        return _init(args.config or Path(reading.CONFIG_NAME))
+    config = Config.load(args.config or reading.find(Path.cwd()))
+    entries = config.chosen(args.names, args.device)
+    cells = [cell for entry in entries for cell in entry.cells()]
+    if args.list:
+        show.show_matrix(cells, console.stdout())
+        return 0
+    held_to, rules = _baseline(args, config)
+    if args.write_baseline is not None:
+        _check_writable(args.write_baseline)
+    with console.Narrator() as narrator:
+        outcome = check.run_check(
+            cells,
+            args.check_dir,
+            narrator,
+            held_to=held_to,
+            rules=rules,
+            config=config.path,
+            command=tuple(sys.argv[1:]),
+        )
+    if args.json:
+        print(json.dumps(outcome.record, indent=2))
+    else:
+        show.show(outcome.record, console.stdout(), outcome.directory)
+    if args.write_baseline is not None:
+        _write_baseline(args.write_baseline, cells, outcome)
+    return outcome.verdict.exit_code
+
+
+def _init(path: Path) -> int:
+    import importlib.resources
+
+    from devdiff.errors import UsageError
+
+    starter = importlib.resources.files("devdiff.gate").joinpath("starter.toml").read_text()
+    try:
+        with path.open("x") as stream:
+            stream.write(starter)
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists already; it was left as it is") from error
+    print(f"{path}: name your model and its samples there, then run devdiff check")
+    return 0
+
+
+def _baseline(args: argparse.Namespace, config: Config) -> tuple[Baseline | None, Rules]:
+    """The baseline and the rules: the options, else what the configuration says.
+
+    A check that writes the configuration's own baseline is not held to it.
+    """
+    from devdiff.gate.baseline_file import Baseline
+
+    path = args.baseline
+    if path is None and args.write_baseline is None:
+        path = config.baseline
+    return (Baseline.load(path) if path else None), arguments.rules(args, config.rules)
+
+
+def _check_writable(path: Path) -> None:
+    """A look before hours are spent. Raises `UsageError`."""
+    from devdiff.errors import UsageError
+
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise UsageError(f"--write-baseline {path}: name a file in a folder that exists")
+
+
+def _write_baseline(path: Path, cells: Sequence[Cell], outcome: CheckOutcome) -> None:
+    """Keep what ran; an error has nothing that a later check could be held to."""
+    from devdiff.gate import baseline_file
+    from devdiff.verdict import Verdict
+
+    known = {
+        name: facts for name, facts in outcome.facts.items() if facts.verdict is not Verdict.ERROR
+    }
+    left_out = [cell.name for cell in cells if cell.name not in known]
+    if not known:
+        print("devdiff: no baseline was written: nothing ran without an error", file=sys.stderr)
+        return
+    baseline_file.write(path, known)
+    missing = f"; without {', '.join(left_out)}, which ended in an error" if left_out else ""
+    print(f"baseline: {path} ({len(known)} of {len(cells)} cells{missing})", file=sys.stderr)

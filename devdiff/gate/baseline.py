@@ -1,0 +1,320 @@
+"""What got worse since a baseline, what was there already, and what got better.
+
+A step is held to what it was, output by output, by the measure its verdict rests on:
+
+- a verdict graver than before is worse, whatever the numbers;
+- agreement is worse when a one-sided exact test at 2.5 % says so: McNemar's on the samples whose
+  answers changed where both runs name them all and have the same inputs, else Fisher's on the two
+  rates;
+- an SNR is worse when it lost more than ``Rules.max_snr_loss_db``;
+- quantization steps, differing elements (where none may), answers flipped between host and device,
+  elements that became NaN or infinite: worse when there are more;
+- a float error is worse when it more than doubled and uses more than a tenth of what is allowed:
+  below that it is rounding, which another compiler changes;
+- a scan finding is new unless the baseline has one of the same output, target, source and kind.
+
+A failure that is not worse is known and does not fail. An error is never excused, and neither is
+what cannot be compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from devdiff.compare.wording import number, percent
+from devdiff.gate.config import Rules
+from devdiff.gate.facts import (
+    BY_AGREEMENT,
+    BY_EQUALITY,
+    BY_ERROR,
+    BY_SNR,
+    BY_STEPS,
+    Agreement,
+    Facts,
+    OutputFacts,
+    ScanFacts,
+    StepFacts,
+)
+from devdiff.verdict import Verdict, combine
+
+Kind = Literal["error", "incomparable", "worse", "known", "better", "note"]
+
+SIGNIFICANCE: Final = 0.025
+"""One-sided, so that it speaks as a two-sided 95 % interval does."""
+ERROR_GROWTH: Final = 2.0
+ROUNDING_SHARE: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is told about a run beside its baseline; ``verdict`` is what it adds."""
+
+    kind: Kind
+    where: str
+    text: str
+    verdict: Verdict = Verdict.PASS
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "where": self.where, "text": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A run held to its baseline; ``verdict`` is what a gate goes by."""
+
+    verdict: Verdict
+    changes: tuple[Change, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "verdict": self.verdict.value,
+            "changes": [change.to_json() for change in self.changes],
+        }
+
+
+def hold(now: Facts, before: Facts, rules: Rules) -> Held:
+    """Hold a run to a baseline."""
+    changes = [*_errors(now), *_incomparable(now, before, rules), *_notes(now, before)]
+    if not any(change.kind == "incomparable" for change in changes):
+        paired = now.inputs_sha256 == before.inputs_sha256
+        known = {_key(step): step for step in before.steps}
+        for step in now.steps:
+            changes += _step(step, known.get(_key(step)), paired, rules)
+        changes += _scan(now.scan, before.scan)
+        changes += _time(now, before, rules)
+    verdict = combine((Verdict.PASS, *(change.verdict for change in changes)))
+    changes.sort(key=lambda change: -change.verdict.severity)
+    if now.verdict.severity > Verdict.PASS.severity and not any(
+        change.kind in ("error", "incomparable", "worse", "known") for change in changes
+    ):
+        # Whatever made the run fail and is not known to these rules counts in full.
+        changes.insert(0, Change("worse", "run", now.summary, now.verdict))
+        verdict = now.verdict
+    return Held(verdict, tuple(changes))
+
+
+def _key(step: StepFacts) -> tuple[str, str, str]:
+    return step.step, step.reference, step.candidate
+
+
+def _errors(now: Facts) -> Iterator[Change]:
+    """What could not run or be compared. Steps of a rung that could not run say no more than it."""
+    for rung, error in now.broken_rungs.items():
+        yield Change("error", f"rung {rung}", f"could not run: {error}", Verdict.ERROR)
+    for step in now.steps:
+        broken = {step.reference, step.candidate} & set(now.broken_rungs)
+        if step.verdict is Verdict.ERROR and not broken:
+            yield Change("error", step.told, " ".join(step.reasons), Verdict.ERROR)
+    if now.scan is not None and now.scan.verdict == "error":
+        yield Change("error", "scan", now.scan.reason, Verdict.ERROR)
+
+
+def _incomparable(now: Facts, before: Facts, rules: Rules) -> Iterator[Change]:
+    def refused(what: str, text: str) -> Change:
+        return Change("incomparable", what, text, Verdict.ERROR)
+
+    if now.model != before.model:
+        told = f"the baseline is of {before.model}, this run of {now.model}"
+        if rules.other_model:
+            yield Change("note", "model", told)
+        else:
+            yield refused("model", f"{told}; --allow-other-model compares them anyway")
+    if now.inputs_sha256 != before.inputs_sha256:
+        told = (
+            f"the inputs are others: {before.samples} samples with sha256 "
+            f"{before.inputs_sha256[:12]} in the baseline, {now.samples} with "
+            f"{now.inputs_sha256[:12]} now"
+        )
+        if rules.other_inputs:
+            yield Change("note", "inputs", told)
+        else:
+            yield refused(
+                "inputs",
+                f"{told}; make a new baseline, or --allow-other-inputs compares them anyway",
+            )
+    present = {_key(step): step for step in now.steps}
+    for step in before.steps:
+        if _key(step) not in present:
+            if not {step.reference, step.candidate} & set(now.broken_rungs):
+                yield refused(step.told, "the baseline has this step, this run has not")
+            continue
+        outputs = {output.name for output in present[_key(step)].outputs}
+        for output in step.outputs:
+            if outputs and output.name not in outputs:
+                yield refused(f"{step.told}, output {output.name}", "this run has it no more")
+    if before.scan is not None and now.scan is None:
+        yield refused("scan", "the baseline's run was scanned, this one was not")
+
+
+def _notes(now: Facts, before: Facts) -> Iterator[Change]:
+    """What may explain a change, and does not keep from comparing."""
+    if now.model_sha256 != before.model_sha256:
+        told = f"{before.model_sha256[:12]} in the baseline, {now.model_sha256[:12]} now"
+        yield Change("note", "model", f"its file has changed: sha256 {told}")
+    for rung, runtime in now.runtimes.items():
+        was = before.runtimes.get(rung, runtime)
+        if was != runtime:
+            yield Change("note", f"rung {rung}", f"{was} ran it in the baseline, {runtime} now")
+    for limit in sorted({*now.limits, *before.limits}):
+        was, value = (facts.limits.get(limit, "as usual") for facts in (before, now))
+        if was != value:
+            yield Change("note", "limits", f"{limit} was {was}, is {value}")
+
+
+def _step(now: StepFacts, before: StepFacts | None, paired: bool, rules: Rules) -> Iterator[Change]:
+    if now.verdict is Verdict.ERROR:
+        return
+    compared = before is not None and before.verdict is not Verdict.ERROR
+    known = {output.name: output for output in before.outputs} if before and compared else {}
+    for output in now.outputs:
+        where = f"{now.told}, output {output.name}"
+        was = known.get(output.name)
+        if was is None or was.verdict is Verdict.ERROR:
+            if output.verdict is not Verdict.PASS:
+                reason = f"{' '.join(output.reasons)} (the baseline says nothing of it)"
+                yield Change("worse", where, reason, output.verdict)
+            continue
+        yield from _output(where, output, was, paired, rules)
+
+
+def _output(
+    where: str, now: OutputFacts, before: OutputFacts, paired: bool, rules: Rules
+) -> Iterator[Change]:
+    turned = f"{_VERBS[before.verdict][0]} and now {_VERBS[now.verdict][1]}"
+    worse, better = _measures(now, before, paired, rules)
+    if now.verdict.severity > before.verdict.severity:
+        yield Change("worse", where, f"{turned}: {' '.join(now.reasons)}", now.verdict)
+    elif worse:
+        yield Change("worse", where, f"{'; '.join(worse)}", Verdict.FAIL)
+    elif now.verdict is not Verdict.PASS and now.verdict is before.verdict:
+        reason = f"{_VERBS[now.verdict][1]} as in the baseline: {' '.join(now.reasons)}"
+        yield Change("known", where, reason)
+    elif now.verdict.severity < before.verdict.severity:
+        kind: Kind = "better" if now.verdict is Verdict.PASS else "known"
+        yield Change(kind, where, f"{turned}: {' '.join(now.reasons)}")
+    elif better:
+        yield Change("better", where, "; ".join(better))
+
+
+_VERBS: Final[Mapping[Verdict, tuple[str, str]]] = {
+    Verdict.PASS: ("passed", "passes"),
+    Verdict.INCONCLUSIVE: ("was undecided", "is undecided"),
+    Verdict.FAIL: ("failed", "fails"),
+    Verdict.ERROR: ("was an error", "is an error"),
+}
+
+
+def _measures(
+    now: OutputFacts, before: OutputFacts, paired: bool, rules: Rules
+) -> tuple[list[str], list[str]]:
+    """What is worse and what is better by numbers; what is judged otherwise now says nothing."""
+    worse: list[str] = []
+    better: list[str] = []
+
+    def counted(what: str, seen: float | None, was: float | None) -> None:
+        if seen is not None and was is not None and seen != was:
+            (worse if seen > was else better).append(f"{what}: {number(was)} → {number(seen)}")
+
+    counted(
+        "elements NaN or infinite on one side, or samples of another shape",
+        now.broken,
+        before.broken,
+    )
+    if now.measure != before.measure:
+        return worse, better
+    if now.measure == BY_AGREEMENT and now.agreement and before.agreement:
+        _agreement(now.agreement, before.agreement, paired, worse, better)
+    elif now.measure == BY_SNR and now.snr_db is not None and before.snr_db is not None:
+        change = now.snr_db - before.snr_db if now.snr_db != before.snr_db else 0.0
+        if abs(change) > rules.max_snr_loss_db:
+            told = f"SNR: {number(before.snr_db)} → {number(now.snr_db)} dB"
+            (worse if change < 0 else better).append(told)
+    elif now.measure == BY_STEPS:
+        counted("largest error in LSB", now.max_lsb, before.max_lsb)
+        counted("answers of another class beyond exact ties", now.flips, before.flips)
+    elif now.measure == BY_EQUALITY:
+        counted("differing elements", now.differing, before.differing)
+    elif now.measure == BY_ERROR:
+        _error(now, before, worse, better)
+    return worse, better
+
+
+def _error(now: OutputFacts, before: OutputFacts, worse: list[str], better: list[str]) -> None:
+    seen, was = now.max_error, before.max_error
+    if seen is None or was is None:
+        return
+    floor = ROUNDING_SHARE * max(now.allowed or 0.0, before.allowed or 0.0)
+    told = f"largest error: {number(was)} → {number(seen)}"
+    if seen > floor and seen > ERROR_GROWTH * was:
+        worse.append(told)
+    elif was > floor and was > ERROR_GROWTH * seen:
+        better.append(told)
+
+
+def _agreement(
+    now: Agreement, before: Agreement, paired: bool, worse: list[str], better: list[str]
+) -> None:
+    told = f"agreement: {_rate(before)} → {_rate(now)}"
+    for found, p_value in (
+        (worse, _p_value(now, before, paired)),
+        (better, _p_value(before, now, paired)),
+    ):
+        if p_value <= SIGNIFICANCE:
+            found.append(f"{told} (p = {p_value:.2g})")
+
+
+def _p_value(lower: Agreement, higher: Agreement, paired: bool) -> float:
+    """How likely chance alone puts ``lower`` so far below ``higher``: one-sided and exact."""
+    import numpy as np
+    from scipy import stats
+
+    same = paired and lower.samples == higher.samples
+    if same and lower.flipped is not None and higher.flipped is not None:
+        lost = len(set(lower.flipped) - set(higher.flipped))
+        won = len(set(higher.flipped) - set(lower.flipped))
+        if lost + won == 0:
+            return 1.0
+        return float(stats.binomtest(lost, lost + won, 0.5, alternative="greater").pvalue)
+    table = np.array([[one.agreed, one.samples - one.agreed] for one in (lower, higher)])
+    return float(stats.fisher_exact(table, alternative="less").pvalue)
+
+
+def _rate(agreement: Agreement) -> str:
+    if not agreement.samples:
+        return "none"
+    return f"{agreement.agreed} of {agreement.samples} ({percent(agreement.rate)})"
+
+
+def _scan(now: ScanFacts | None, before: ScanFacts | None) -> Iterator[Change]:
+    if now is None or now.verdict == "error":
+        return
+    known = before is not None and before.verdict == "finding"
+    if now.verdict == "finding":
+        same = (
+            before is not None
+            and known
+            and (now.output, now.target, now.source, now.kind)
+            == (before.output, before.target, before.source, before.kind)
+        )
+        if same:
+            yield Change("known", "scan", f"found as in the baseline: {now.reason}")
+        else:
+            yield Change("worse", "scan", f"a new finding: {now.reason}", Verdict.FINDING)
+    elif known:
+        yield Change("better", "scan", "what the baseline found is not found any more")
+
+
+def _time(now: Facts, before: Facts, rules: Rules) -> Iterator[Change]:
+    """The device's time; a host's says nothing of a phone."""
+    seen, was = now.median_ms.get("device"), before.median_ms.get("device")
+    if not seen or not was or not math.isfinite(seen / was):
+        return
+    told = f"{number(was)} → {number(seen)} ms a sample (median), {number(seen / was)} times"
+    if rules.max_slowdown is not None and seen > rules.max_slowdown * was:
+        limit = f"{told}, with {number(rules.max_slowdown)} allowed"
+        yield Change("worse", "time on the device", limit, Verdict.FAIL)
+    else:
+        yield Change("note", "time on the device", told)

@@ -1,0 +1,257 @@
+"""What a team wants tested, as values: models, the matrix of each, and what holds a check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+from devdiff.data.inputs import SYNTHETIC, InputRequest
+from devdiff.data.preprocess import Preprocess
+from devdiff.errors import UsageError
+from devdiff.gate import reading
+from devdiff.pipeline import TestRequest
+from devdiff.scan.scanned import ScanSettings
+from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
+from device_runner.errors import DeviceRunnerError
+from device_runner.host import HostRunner
+from exporter.compression import Compression
+from exporter.errors import ExporterError
+
+T = TypeVar("T")
+FINISHED: Final = "as it is"
+"""The compression of a finished .tflite: none of devdiff's doing."""
+ANY_DEVICE: Final = "default"
+"""The device of a cell that names none: what is attached, or this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One test of the matrix: a model, a compression, a device."""
+
+    model: str
+    compression: str
+    device: str
+    request: TestRequest
+
+    @property
+    def name(self) -> str:
+        """``reader/int8/local``: unique in a configuration, and stable from check to check."""
+        return f"{self.model}/{self.compression}/{self.device}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model of a configuration. ``compressions`` empty: int8, or what a .tflite is."""
+
+    name: str
+    model: Path
+    source: Path | None = None
+    floating: Path | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    compressions: tuple[Compression, ...] = ()
+    devices: tuple[str, ...] = ()
+    data: InputRequest = SYNTHETIC
+    running: Running = DEFAULT_RUNNING
+    gates: Gates = DEFAULT_GATES
+    scan: ScanSettings | None = None
+
+    def cells(self) -> Iterator[Cell]:
+        """The matrix, device by device within each compression."""
+        for compression in self.compressions or (None,):
+            told = str(compression or Compression())
+            if compression is None and self.model.suffix == ".tflite":
+                told = FINISHED
+            for device in self.devices or (None,):
+                request = TestRequest(
+                    model=self.model,
+                    source=self.source,
+                    floating=self.floating,
+                    shapes=self.shapes,
+                    compression=compression,
+                    data=self.data,
+                    running=replace(self.running, device=device),
+                    gates=self.gates,
+                    scan=self.scan,
+                )
+                yield Cell(self.name, told, device or ANY_DEVICE, request)
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """The files and folders that have to be there, by key."""
+        data = self.data
+        named = {
+            "model": self.model,
+            "source": self.source,
+            "float": self.floating,
+            "inputs": data.inputs,
+            "labels": data.labels,
+            "calibration": data.calibration,
+        }
+        yield from ((key, path) for key, path in named.items() if path is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What counts as worse than a baseline; see `devdiff.gate.baseline`.
+
+    ``max_slowdown`` None: time is told and does not count. ``other_inputs`` and ``other_model``
+    allow a comparison with a run over other inputs, or of a model of another name.
+    """
+
+    max_snr_loss_db: float = 1.0
+    max_slowdown: float | None = None
+    other_inputs: bool = False
+    other_model: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration file; its paths are absolute."""
+
+    path: Path
+    entries: tuple[Entry, ...]
+    baseline: Path | None = None
+    rules: Rules = Rules()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The configuration in a file. Raises `UsageError` naming what is wrong in it."""
+        data = reading.read(path)
+        defaults = data.get("defaults", {})
+        entries = tuple(
+            _entry(name, table, defaults, path) for name, table in data["models"].items()
+        )
+        rules = data.get("baseline", {})
+        file = rules.get("file")
+        return cls(
+            path,
+            entries,
+            path.resolve().parent / file if file else None,
+            Rules(
+                max_snr_loss_db=rules.get("max-snr-loss", Rules().max_snr_loss_db),
+                max_slowdown=rules.get("max-slowdown"),
+                other_inputs=rules.get("allow-other-inputs", False),
+            ),
+        )
+
+    def chosen(self, names: Sequence[str], devices: Sequence[str] = ()) -> tuple[Entry, ...]:
+        """The entries of these names, all of them without one, on ``devices`` if there are any.
+
+        Raises `UsageError` for a name that is not there, and for files that are not.
+        """
+        known = {entry.name: entry for entry in self.entries}
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise UsageError(f"{self.path} has no model {unknown[0]!r}; it has {', '.join(known)}")
+        found = tuple(known[name] for name in dict.fromkeys(names)) or self.entries
+        missing = [
+            f"[models.{entry.name}] {key}: {path} does not exist"
+            for entry in found
+            for key, path in entry.files()
+            if not path.exists()
+        ]
+        if missing:
+            raise UsageError(f"{self.path}: {'; '.join(missing)}")
+        if devices:
+            found = tuple(replace(entry, devices=tuple(dict.fromkeys(devices))) for entry in found)
+        return found
+
+
+def _entry(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any], path: Path) -> Entry:
+    folder = path.resolve().parent
+    values = {**defaults, **table}
+
+    def at(key: str) -> Path | None:
+        return folder / values[key] if key in values else None
+
+    def parsed(key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+        found = []
+        for text in _several(values.get(key, ())):
+            try:
+                found.append(parse(text))
+            except (UsageError, ExporterError, DeviceRunnerError) as error:
+                raise UsageError(f"{path}: [models.{name}] {key}: {error}") from error
+        return tuple(found)
+
+    seed = values.get("seed", 0)
+    runtime = values.get("runtime")
+    if runtime is not None and (folder / runtime).exists():
+        runtime = str(folder / runtime)
+    parsed("host-runtimes", lambda text: HostRunner.parse(text, 1))
+    return Entry(
+        name=name,
+        model=folder / values["model"],
+        source=at("source"),
+        floating=at("float"),
+        shapes={key: tuple(dims) for key, dims in values.get("shapes", {}).items()},
+        compressions=parsed("compressions", Compression.parse),
+        devices=_several(values.get("devices", ())),
+        data=InputRequest(
+            inputs=at("inputs"),
+            labels=at("labels"),
+            calibration=at("calibration"),
+            preprocess=next(iter(parsed("preprocess", Preprocess.parse)), SYNTHETIC.preprocess),
+            seed=seed,
+        ),
+        running=Running(
+            host_runtimes=_several(values.get("host-runtimes", ())),
+            runtime=runtime,
+            delegate=values.get("delegate", DEFAULT_RUNNING.delegate),
+            threads=values.get("threads", DEFAULT_RUNNING.threads),
+            keep_going=values.get("keep-going", DEFAULT_RUNNING.keep_going),
+            timeout_s=float(values.get("timeout", DEFAULT_RUNNING.timeout_s)),
+        ),
+        gates=_gates({**defaults.get("gates", {}), **table.get("gates", {})}),
+        scan=_scan(table.get("scan"), defaults.get("scan", False), seed),
+    )
+
+
+def _gates(values: Mapping[str, Any]) -> Gates:
+    return Gates(
+        atol=_tolerance(values.get("atol")),
+        rtol=_tolerance(values.get("rtol")),
+        min_agreement=values.get("min-agreement", DEFAULT_GATES.min_agreement),
+        min_snr_db=values.get("min-snr", DEFAULT_GATES.min_snr_db),
+        max_lsb=values.get("max-lsb", DEFAULT_GATES.max_lsb),
+        exact=values.get("exact", DEFAULT_GATES.exact),
+        classifiers=_several(values.get("classifiers", ())),
+    )
+
+
+def _tolerance(value: float | Mapping[str, float] | None) -> tuple[str, ...]:
+    """As ``--atol`` takes it: a value for all outputs, or one for each by name."""
+    if value is None:
+        return ()
+    if isinstance(value, Mapping):
+        return tuple(
+            f"{number!r}" if output == "*" else f"{output}:{number!r}"
+            for output, number in value.items()
+        )
+    return (f"{value!r}",)
+
+
+def _scan(
+    own: bool | Mapping[str, Any] | None, shared: bool | Mapping[str, Any], seed: int
+) -> ScanSettings | None:
+    """A table switches the scan on, and has what it does not say from the defaults' table."""
+    wanted = shared if own is None else own
+    if wanted is False:
+        return None
+    values = {
+        **(shared if isinstance(shared, Mapping) else {}),
+        **(wanted if isinstance(wanted, Mapping) else {}),
+    }
+    usual = ScanSettings()
+    return ScanSettings(
+        images=values.get("images", usual.images),
+        budget_s=float(values.get("budget", usual.budget_s)),
+        placebos=values.get("placebos", usual.placebos),
+        seed=seed,
+        output=values.get("output"),
+        output_kind=values.get("output-kind"),
+    )
+
+
+def _several(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)

@@ -1,0 +1,187 @@
+"""A configuration file as plain values: found, read, and checked against its schema."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.resources
+import json
+import math
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from devdiff.errors import UsageError
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
+
+CONFIG_NAME: Final = "devdiff.toml"
+_PROJECT_NAME: Final = "pyproject.toml"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a configuration, for editors and for `read`."""
+    text = importlib.resources.files("devdiff.gate").joinpath("config.schema.json").read_text()
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def find(folder: Path) -> Path:
+    """The nearest configuration in ``folder`` or above it.
+
+    In each folder a devdiff.toml comes before a pyproject.toml with a ``[tool.devdiff]`` table.
+    Raises `UsageError` when there is none.
+    """
+    for place in (folder.resolve(), *folder.resolve().parents):
+        if (place / CONFIG_NAME).is_file():
+            return place / CONFIG_NAME
+        project = place / _PROJECT_NAME
+        if project.is_file() and _section(project, _toml(project)) is not None:
+            return project
+    raise UsageError(
+        f"there is no {CONFIG_NAME} in {folder.resolve()} or above it, and no {_PROJECT_NAME} with "
+        "[tool.devdiff]: devdiff check --init writes one to begin with, --config FILE names another"
+    )
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The tables of a configuration file, of the right names and types.
+
+    Raises `UsageError` naming the file, the table and the key that is wrong, and what would do.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file; devdiff check --init writes one")
+    table = _section(path, _toml(path))
+    if table is None:
+        raise UsageError(f"{path} has no [tool.devdiff] table")
+    errors = list(_validator()(schema()).iter_errors(table))
+    # A misspelt key may be the very one that is missing, so it is told first.
+    errors.sort(key=lambda error: error.validator != "additionalProperties")
+    found = [line for error in errors for line in _lines(error, table)]
+    if found:
+        more = f"; {len(found) - 1} more like it" if len(found) > 1 else ""
+        raise UsageError(f"{path}: {found[0]}{more}")
+    return dict(table)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+
+
+def _section(path: Path, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if path.name != _PROJECT_NAME:
+        return data
+    tools = data.get("tool")
+    section = tools.get("devdiff") if isinstance(tools, dict) else None
+    return section if isinstance(section, dict) else None
+
+
+def _validator() -> type[Validator]:
+    """JSON Schema on TOML's values: 2.0 is no whole number there, and nan and inf are floats."""
+    from jsonschema import Draft202012Validator, validators
+
+    def number(_: object, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return math.isfinite(value)
+
+    def integer(_: object, value: object) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool)
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many({"number": number, "integer": integer})
+    made: type[Validator] = validators.extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator, type_checker=types
+    )
+    return made
+
+
+def _lines(error: ValidationError, root: Mapping[str, Any]) -> Iterator[str]:
+    """What a schema says in its own language, in the words of the file's writer."""
+    places = [str(part) for part in error.absolute_path]
+    if error.validator == "anyOf" and isinstance(error.instance, dict) and error.context:
+        # A table that is wrong inside is told by what is wrong there.
+        inside = [one for one in error.context if one.validator != "type" or one.relative_path]
+        for inner in inside:
+            yield from _lines(inner, root)
+    elif error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        assert isinstance(error.schema, Mapping)
+        known = list(error.schema.get("properties", ()))
+        for key in error.instance:
+            if key not in known:
+                yield f"{_table(places)}there is no key {key!r}{_nearest(key, known)}"
+    elif error.validator == "required" and isinstance(error.instance, dict):
+        assert isinstance(error.schema, Mapping)
+        for key in error.schema["required"]:
+            if key not in error.instance:
+                told = error.schema["properties"][key]
+                yield f"{_table(places)}{key} is missing: {_what(key, told)}"
+    else:
+        depth, told = _described(places)
+        key = places[depth - 1] if depth else CONFIG_NAME
+        if error.validator == "pattern":
+            said = f"{error.instance!r} is no name for a model"
+        else:
+            said = f"{key} = {_toml_text(_value(root, error, depth))} does not fit"
+        yield f"{_table(places[: depth - 1])}{said}: {_what(key, told)}"
+
+
+def _value(root: Mapping[str, Any], error: ValidationError, depth: int) -> Any:
+    value: Any = root
+    for part in list(error.absolute_path)[:depth]:
+        value = value[part]
+    return value
+
+
+def _table(places: Sequence[str]) -> str:
+    """The header of the table at a place, as it would be written; the root has none."""
+    return f"[{'.'.join(places)}] " if places else ""
+
+
+def _described(places: Sequence[str]) -> tuple[int, Mapping[str, Any]]:
+    """How many of ``places`` lead to the innermost key that the schema describes, and its entry."""
+    whole = schema()
+    node: Mapping[str, Any] = whole
+    depth, told = 0, node
+    for count, place in enumerate(places, 1):
+        forms = (_resolved(form, whole) for form in (node, *node.get("anyOf", ())))
+        below = [_below(form, place) for form in forms]
+        node = _resolved(next((one for one in below if one is not None), {}), whole)
+        if "description" in node:
+            depth, told = count, node
+    return depth, told
+
+
+def _below(form: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
+    found = form.get("properties", {}).get(place, form.get("additionalProperties"))
+    return found if isinstance(found, dict) else None
+
+
+def _resolved(node: Mapping[str, Any], whole: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "$ref" not in node:
+        return node
+    found: Mapping[str, Any] = whole["$defs"][node["$ref"].rpartition("/")[2]]
+    return found
+
+
+def _what(key: str, told: Mapping[str, Any]) -> str:
+    return f"{told['description']}; for example {key} = {_toml_text(told['examples'][0])}"
+
+
+def _toml_text(value: Any) -> str:
+    """A value as the file would hold it."""
+    if isinstance(value, dict):
+        pairs = (f"{name} = {_toml_text(item)}" for name, item in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    return json.dumps(value, default=str)
+
+
+def _nearest(key: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(key.lower().replace("_", "-"), known, n=1, cutoff=0.5)
+    if close:
+        return f": do you mean {close[0]}?"
+    return f"; there are {', '.join(known)}"

@@ -1,0 +1,151 @@
+"""A trial: each compression of one model tested in a run directory of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from devdiff import rundir
+from devdiff.errors import DevdiffError, UsageError
+from devdiff.events import Events, Silent
+from devdiff.pipeline import TestRequest, export_and_test
+from devdiff.recipes import record
+from devdiff.report import load
+from devdiff.rundir import DEFAULT_ROOT, REPORT_NAME, write_json
+from devdiff.verdict import Verdict
+from device_runner.errors import DeviceRunnerError
+from exporter.client import ExportWorker
+from exporter.compression import Compression
+from exporter.errors import ExporterError
+from exporter.recipe import Pruning
+
+
+@dataclass(frozen=True, slots=True)
+class TrialOutcome:
+    """The finished record (also in ``directory/recipes.json``) and its plot, if there is one."""
+
+    record: Mapping[str, Any]
+    directory: Path
+    plot: Path | None
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict(self.record["verdict"])
+
+
+def run_trial(
+    request: TestRequest,
+    compressions: Sequence[Compression],
+    directory: Path | None = None,
+    events: Events | None = None,
+    command: tuple[str, ...] = (),
+    *,
+    root: Path = DEFAULT_ROOT,
+) -> TrialOutcome:
+    """Test ``request.model`` with each of ``compressions``, and write the comparison.
+
+    All are tested on the same samples: those of the calibration set are held out also where a
+    recipe needs none. The model is converted once for compressions that prune alike, in one child
+    process. ``directory`` None continues an unfinished trial of the same request under ``root``;
+    compressions that came to a verdict are not tested again. One that cannot be made or run is an
+    ``error`` and does not keep the others from being tested. Raises `UsageError` for fewer than
+    two.
+    """
+    if len(compressions) < 2:
+        raise UsageError("a comparison of recipes needs two at least")
+    events = events or Silent()
+    hold_out = any(one.calibrated for one in compressions)
+    requests = [replace(request, compression=one, hold_out=hold_out) for one in compressions]
+    key = {"recipes": [one.fingerprint() for one in requests]}
+    opened = rundir.open_kept(
+        directory, f"{request.model.stem}-recipes", key, root, record.RECORD_NAME
+    )
+    with opened as (path, resumed):
+        if resumed:
+            events.note(f"continuing the unfinished trial in {path}")
+        rows = []
+        with _Workers(path / "export.log") as workers:
+            for compression, one in zip(compressions, requests, strict=True):
+                folder = path / compression.folder_name
+                told = _Told(events, str(compression))
+                error = _test(one, folder, partial(workers.of, compression), told, command)
+                report = None if error else load.load(folder / REPORT_NAME)
+                rows.append(record.row(str(compression), folder, report, error))
+        finished = record.build(request.model.name, rows, command)
+        plot = _plot(finished, path, events)
+        write_json(path / record.RECORD_NAME, finished)
+        return TrialOutcome(finished, path, plot)
+
+
+class _Workers:
+    """A worker that has converted the model, for all compressions that prune alike."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._stack = contextlib.ExitStack()
+        self._pruning: Pruning | None = None
+        self._running: ExportWorker | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def of(self, compression: Compression) -> ExportWorker:
+        """The worker at hand, or a new one when that converts otherwise, or died."""
+        if self._running is None or self._pruning != compression.pruning or not self._running.alive:
+            self._stack.close()
+            self._pruning = compression.pruning
+            self._running = self._stack.enter_context(ExportWorker(self._log))
+        return self._running
+
+
+class _Told:
+    """Events that say which recipe they are of."""
+
+    def __init__(self, events: Events, name: str) -> None:
+        self._events = events
+        self._name = name
+        self.progress = events.progress
+
+    def phase(self, text: str) -> None:
+        self._events.phase(f"{self._name}: {text}")
+
+    def note(self, text: str) -> None:
+        self._events.note(f"{self._name}: {text}")
+
+
+def _test(
+    request: TestRequest,
+    folder: Path,
+    worker: Callable[[], ExportWorker],
+    events: Events,
+    command: tuple[str, ...],
+) -> str | None:
+    """Bring one compression to a report; returns why there is none."""
+    if rundir.finished(folder):
+        events.note("has its report already")
+        return None
+    try:
+        export_and_test(request, folder, events, command, worker=worker())
+    except (DevdiffError, ExporterError, DeviceRunnerError) as error:
+        events.note(str(error))
+        return str(error)
+    return None
+
+
+def _plot(finished: Mapping[str, Any], path: Path, events: Events) -> Path | None:
+    from devdiff.recipes import plot
+
+    target = path / "recipes.svg"
+    try:
+        drawn = plot.write(finished, target)
+    except OSError as error:
+        events.note(f"no plot: {error}")
+        return None
+    return target if drawn else None

@@ -1,0 +1,200 @@
+"""``devdiff check``: the matrix of a configuration, run, judged and held to a baseline."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from command import DIGITS, HELDOUT, devdiff
+
+from devdiff.gate import record
+from exporter.artifact import sha256_file
+
+TWO_CELLS = f"""
+[defaults]
+inputs = "{HELDOUT}"
+preprocess = "scale=1/255"
+devices = ["local", "none"]
+
+[models.digits]
+model = "{DIGITS}"
+"""
+BROKEN = f"""
+[models.broken]
+model = "{DIGITS}"
+inputs = "flat.npy"
+devices = "none"
+"""
+
+
+def check(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return devdiff("check", *arguments, cwd=folder)
+
+
+def checked(directory: Path) -> dict[str, Any]:
+    """The check.json of a directory, held against its schema, its reports against their hashes."""
+    loaded: dict[str, Any] = json.loads((directory / "check.json").read_text())
+    jsonschema.Draft202012Validator(record.schema()).validate(loaded)
+    for cell in loaded["cells"]:
+        if cell["report"] is not None:
+            report = directory / cell["report"]
+            assert sha256_file(report) == cell["sha256"]
+            assert json.loads(report.read_text())["verdict"] == cell["verdict"]
+    return loaded
+
+
+@pytest.mark.slow
+def test_a_check_runs_all_continues_after_an_error_and_holds_to_what_it_was(tmp_path: Path) -> None:
+    import numpy as np
+
+    np.save(tmp_path / "flat.npy", np.zeros((8, 3), np.float32))
+    # The broken model comes first: its error must not keep the others from running.
+    (tmp_path / "devdiff.toml").write_text(BROKEN.lstrip() + TWO_CELLS)
+    done = check(tmp_path, "--write-baseline", "known.json")
+    assert done.returncode == 3, done.stderr
+    (directory,) = (tmp_path / "devdiff-checks").iterdir()
+    first = checked(directory)
+    broken, local, none = first["cells"]
+    assert [cell["name"] for cell in first["cells"]] == [
+        "broken/int8/none",
+        "digits/int8/local",
+        "digits/int8/none",
+    ]
+    assert (broken["gate"], broken["report"]) == ("error", None)
+    assert "samples are float32[3]" in broken["error"]
+    assert local["gate"] == none["gate"] == "pass"
+    assert local["agreement"] == {"agreed": 600, "samples": 600}
+    assert local["worst_step"] == "compression (float → int8)"
+    assert done.stdout.startswith("ERROR  2 of 3 passed; 1 error: broken/int8/none\n")
+    row = next(line for line in done.stdout.splitlines() if line.startswith("digits  int8"))
+    assert row.split()[:5] == ["digits", "int8", "local", "pass", "600/600"]
+    assert row.rstrip().endswith("digits-int8-local/report.json")
+    assert "baseline: known.json (2 of 3 cells; without broken/int8/none" in done.stderr
+    assert done.stderr.count("converting ONNX to TensorFlow") == 1
+    assert "digits/int8/none (3 of 3): running int8" in done.stderr
+    same = [directory / "digits-int8-local", directory / "digits-int8-none"]
+    hashes = [sha256_file(folder / "artifacts/int8.tflite") for folder in same]
+    assert hashes[0] == hashes[1]
+
+    mended = np.random.default_rng(0).random((8, 1, 28, 28), np.float32)
+    np.save(tmp_path / "flat.npy", mended)
+    (tmp_path / "devdiff.toml").write_text(TWO_CELLS)
+    done = check(tmp_path, "--baseline", "known.json", "--check-dir", "second", "--json")
+    assert done.returncode == 0, done.stderr
+    second = checked(tmp_path / "second")
+    assert json.loads(done.stdout) == second
+    assert second["baseline"]["sha256"] == sha256_file(tmp_path / "known.json")
+    assert [cell["baseline"]["verdict"] for cell in second["cells"]] == ["pass", "pass"]
+    done = check(tmp_path, "--baseline", "known.json", "--check-dir", "second")
+    assert done.returncode == 2
+    assert "holds this run already, finished" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_check_continues_with_the_cells_that_are_not_finished(tmp_path: Path) -> None:
+    (tmp_path / "devdiff.toml").write_text(TWO_CELLS)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "devdiff", "check"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    checks = tmp_path / "devdiff-checks"
+    report = None
+    deadline = time.monotonic() + 200
+    while report is None and time.monotonic() < deadline:
+        report = next(checks.glob("*/digits-int8-local/report.json"), None)
+        time.sleep(0.02)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    assert report is not None
+    before = (report.stat().st_mtime_ns, sha256_file(report))
+    done = check(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "continuing the unfinished check" in done.stderr
+    assert "digits/int8/local (1 of 2): has its report already" in done.stderr
+    assert (report.stat().st_mtime_ns, sha256_file(report)) == before
+    assert len(list(checks.iterdir())) == 1
+    assert [cell["gate"] for cell in checked(report.parents[1])["cells"]] == ["pass", "pass"]
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_as_it_did_passes_beside_its_baseline(tmp_path: Path) -> None:
+    """The same wounded model twice, then one that is wounded more."""
+    data = ("--inputs", HELDOUT, "--preprocess", "scale=1/255", "--device", "none")
+    wounded = (DIGITS, *data, "--compress", "prune:0.5")
+    done = devdiff("export-and-test", *wounded, "--run-dir", "first", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout
+    again = (*wounded, "--baseline", "first/report.json")
+    done = devdiff("export-and-test", *again, "--run-dir", "again", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "baseline first/report.json: pass" in done.stdout
+    assert "known pruning (source → pruned), output logits: fails as in the" in done.stdout
+    held = json.loads((tmp_path / "again/baseline.json").read_text())
+    assert held["sha256"] == sha256_file(tmp_path / "first/report.json")
+    assert held["verdict"] == "pass"
+    assert json.loads((tmp_path / "again/report.json").read_text())["verdict"] == "fail"
+
+    worse = (DIGITS, *data, "--compress", "prune:0.7", "--baseline", "first")
+    done = devdiff("export-and-test", *worse, "--run-dir", "worse", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert "worse pruning (source → pruned), output logits: agreement: " in done.stdout
+
+    other = (tmp_path / "first/artifacts/pruned-float.tflite", *data, "--source", DIGITS)
+    done = devdiff("export-and-test", *other, "--baseline", "first", cwd=tmp_path)
+    assert done.returncode == 3, done.stdout
+    assert "incomparable model: the baseline is of digits.onnx" in done.stdout
+    assert "incomparable pruning (source → pruned): the baseline has this step" in done.stdout
+
+
+def test_list_shows_the_matrix_and_runs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "devdiff.toml").write_text(TWO_CELLS)
+    below = tmp_path / "deep"
+    below.mkdir()
+    done = check(below, "--list", "--device", "virtual")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].split()[:4] == ["digits", "int8", "virtual", str(DIGITS)]
+    assert not list(below.iterdir())
+
+
+def test_init_writes_a_configuration_once(tmp_path: Path) -> None:
+    done = check(tmp_path, "--init")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "devdiff.toml: name your model" in done.stdout
+    written = (tmp_path / "devdiff.toml").read_text()
+    done = check(tmp_path, "--init")
+    assert done.returncode == 2
+    assert done.stderr == "devdiff: devdiff.toml exists already; it was left as it is\n"
+    assert (tmp_path / "devdiff.toml").read_text() == written
+    done = check(tmp_path)
+    assert done.returncode == 2
+    assert f"[models.model] model: {tmp_path / 'model.onnx'} does not exist" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--baseline", "no.json"], "the baseline no.json does not exist"),
+        (["--write-baseline", "no/known.json"], "name a file in a folder that exists"),
+        (["other"], "has no model 'other'; it has digits"),
+        (["--config", "other.toml"], "other.toml: there is no such file"),
+    ],
+)
+def test_what_cannot_be_checked_is_one_line_before_anything_runs(
+    arguments: list[str], told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "devdiff.toml").write_text(TWO_CELLS)
+    done = check(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "devdiff-checks").exists()
