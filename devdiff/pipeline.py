@@ -26,9 +26,12 @@ from devdiff.scan.scan import scan
 from devdiff.scan.scanned import Scanned, ScanSettings
 from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
 from devdiff.subject import Subject
+from devdiff.tasks.measure import measure, with_drops
+from devdiff.tasks.request import CLASSIFICATION, TaskRequest
+from devdiff.tasks.settle import Settled, settle
 from device_runner.host import SOURCE_RUNNER, HostRunner
 from device_runner.runner import Runner
-from exporter.artifact import Artifact, sha256_file
+from exporter.artifact import Artifact, TensorSpec, sha256_file
 from exporter.client import ExportWorker
 from exporter.compression import INT8_ONLY, Compression
 from exporter.errors import ArtifactError, CompressionError, SourceModelError
@@ -46,6 +49,8 @@ class TestRequest:
     calibration samples out of the test also where the compression needs none. With ``scan`` the run
     is scanned for what only the compressed model does. Unless ``gated``, what compression and
     deployment change does not count: the scan decides, and that the full model is the source.
+    ``task`` is what the model is for; left out, labels make it classification, which is then
+    reported and not judged.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
@@ -62,6 +67,7 @@ class TestRequest:
     gates: Gates = DEFAULT_GATES
     scan: ScanSettings | None = None
     gated: bool = True
+    task: TaskRequest | None = None
 
     def fingerprint(self) -> dict[str, Any]:
         """Names the test; equal ones may continue each other."""
@@ -80,6 +86,7 @@ class TestRequest:
             "gates": self.gates.fingerprint(),
             "scan": asdict(self.scan) if self.scan else None,
             "gated": self.gated,
+            "task": self.task.fingerprint() if self.task else None,
         }
 
 
@@ -159,6 +166,11 @@ def export_and_test(
                 calibrate=not read.finished and (compression.calibrated or request.hold_out),
                 progress=events.progress,
             )
+            others = request.task is not None and request.task.kind != CLASSIFICATION
+            settled = None
+            if others and read.source is not None and _fixed(read.source.outputs):
+                # What does not go together is said before minutes are spent on the export.
+                settled = _settled(request, read, read.source.outputs, samples, ())
             full = request.full or request.scan is not None
             manifest = unquantized = None
             if not read.finished:
@@ -167,7 +179,15 @@ def export_and_test(
                 )
             elif full and request.floating is None and read.source is not None:
                 unquantized = subject.export_full(worker, samples, run.artifacts, events.phase)
-        classifiers = _classifiers(read, manifest, samples, request.gates, events)
+        outputs = _output_specs(read, manifest)
+        if not others:
+            samples, note = samples.with_labels_of(outputs)
+            if note:
+                events.note(note)
+        labels = None if others else samples.labels
+        classifiers = _classifiers(read, manifest, labels is not None, request, events)
+        if settled is None:
+            settled = _settled(request, read, outputs, samples, classifiers)
         with open_device(request.running, events) as device:
             rungs = _rungs(read, manifest, unquantized, run, host, device, full)
             results = _run(rungs, samples, run, request.running.timeout_s, events)
@@ -188,11 +208,16 @@ def export_and_test(
         judged = judge_pairs(
             pairs,
             results,
-            labels=samples.labels,
+            labels=labels,
             synthetic=samples.synthetic,
             classifiers=classifiers,
             gates=request.gates,
         )
+        measured = None
+        if settled is not None:
+            events.phase(f"measuring {settled.request.kind}")
+            measured = measure(settled, results, pairs, len(samples), request.data.seed)
+            judged = with_drops(judged, measured)
         report = build.build(
             subject=read,
             manifest=manifest,
@@ -200,6 +225,7 @@ def export_and_test(
             results=results,
             judged=judged,
             scan=scanned,
+            task=measured.to_json() if measured else None,
             command=command,
             options={
                 "running": request.running.fingerprint(),
@@ -223,13 +249,43 @@ def _write_page(report: Mapping[str, Any], run: RunDirectory, events: Events) ->
     return path
 
 
+def _output_specs(read: Subject, manifest: Manifest | None) -> list[TensorSpec]:
+    record = manifest.artifacts[0] if manifest is not None else read.finished[-1].record
+    return [binding.source for binding in record.outputs]
+
+
+def _fixed(outputs: Sequence[TensorSpec]) -> bool:
+    return all(size > 0 for spec in outputs for size in spec.shape)
+
+
+def _settled(
+    request: TestRequest,
+    read: Subject,
+    outputs: Sequence[TensorSpec],
+    samples: InputSet,
+    classifiers: tuple[str, ...],
+) -> Settled | None:
+    """The task that was asked for; with labels, classification where none was."""
+    asked = request.task
+    if asked is None and samples.labels is not None:
+        asked = TaskRequest(CLASSIFICATION, gated=False)
+    if asked is None:
+        return None
+    return settle(asked, outputs, read.inputs, samples, classifiers)
+
+
 def _classifiers(
-    read: Subject, manifest: Manifest | None, samples: InputSet, gates: Gates, events: Events
+    read: Subject,
+    manifest: Manifest | None,
+    labelled: bool,
+    request: TestRequest,
+    events: Events,
 ) -> tuple[str, ...]:
     """The outputs that are class scores; says so of those that only look like it."""
     record = manifest.artifacts[0] if manifest is not None else read.finished[-1].record
-    labelled = samples.labels is not None
-    found = classifier_outputs(record.outputs, record.produced_by, labelled, gates)
+    found = classifier_outputs(record.outputs, record.produced_by, labelled, request.gates)
+    if request.task is not None and request.task.kind != CLASSIFICATION:
+        return found
     for binding in record.outputs:
         shape = binding.source.shape
         if not found and len(shape) == 2 and shape[0] == 1 and shape[1] > 1:

@@ -74,9 +74,10 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
             calibrate=False,
             progress=events.progress,
         )
+        rung = _rung(read, runner)
+        samples, _ = samples.with_labels_of([binding.source for binding in rung.outputs])
         for note in samples.notes:
             events.note(note)
-        rung = _rung(read, runner)
         events.phase(f"running on {runner.name}")
         result = ladder.run_rung(
             rung,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from devdiff.gate.config import Rules
     from devdiff.scan.scanned import ScanSettings
     from devdiff.settings import Gates, Running
+    from devdiff.tasks.request import TaskRequest
     from exporter.compression import Compression
 
 
@@ -119,11 +120,18 @@ def add_data(parser: argparse.ArgumentParser, calibration: bool = True) -> None:
         "--inputs",
         type=Path,
         metavar="PATH",
-        help=".npz (an array per input, 'labels' if any), .npy, or a folder of images; left out: "
-        "seeded synthetic samples, which speak of numerics only",
+        help=".npz (an array per input, 'labels' if any), .npy, a folder of images or WAV files, a "
+        ".csv of paths and labels, loader.py:FUNCTION (your own file, which is run), or a saved "
+        "Hugging Face data set; left out: seeded synthetic samples, which speak of numerics only",
     )
     group.add_argument(
         "--labels", type=Path, metavar="FILE", help="true class of each sample: .npy, .npz or text"
+    )
+    group.add_argument(
+        "--classes",
+        type=Path,
+        metavar="FILE",
+        help="the model's class names in order, one a line, for labels that are names",
     )
     if calibration:
         group.add_argument(
@@ -137,7 +145,9 @@ def add_data(parser: argparse.ArgumentParser, calibration: bool = True) -> None:
         "--preprocess",
         default="",
         metavar="STEPS",
-        help="resize=HxW,scale=1/255,mean=A:B:C,std=A:B:C,layout=NCHW|NHWC,channels=RGB|BGR|L",
+        help="resize=[bilinear|nearest|letterbox|cover:]HxW,crop=HxW,pad=NUMBER,scale=1/255,"
+        "mean=A:B:C,std=A:B:C,layout=NCHW|NHWC,channels=RGB|BGR|L; for sound rate=HZ,mono,"
+        "length=SAMPLES,normalize",
     )
     group.add_argument("--seed", type=int, default=0, help="for every random choice (default 0)")
 
@@ -149,6 +159,7 @@ def request(args: argparse.Namespace) -> InputRequest:
     return InputRequest(
         inputs=args.inputs,
         labels=args.labels,
+        classes=args.classes,
         calibration=getattr(args, "calibration", None),
         preprocess=Preprocess.parse(args.preprocess),
         seed=args.seed,
@@ -330,6 +341,44 @@ def rules(args: argparse.Namespace, usual: Rules) -> Rules:
         other_inputs=args.allow_other_inputs or usual.other_inputs,
         other_model=args.allow_other_model or usual.other_model,
     )
+
+
+def add_task(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what the model is for")
+    group.add_argument(
+        "--task",
+        metavar="TASK[:OPTIONS]",
+        help="classification[:K], detection, segmentation, embedding, regression or sequence, with "
+        "options as in detection:format=yolo,nms=0.7 (docs/tasks.md); left out: classification if "
+        "there are labels, not judged",
+    )
+    group.add_argument(
+        "--truth",
+        type=Path,
+        metavar="PATH",
+        help="true boxes, masks, values or texts of the inputs; left out: labels, else the "
+        "source's own answers, and then nothing is judged",
+    )
+    group.add_argument(
+        "--max-drop",
+        type=_share,
+        metavar="SHARE",
+        help="by how much one step may make the task's first metric worse (default 0.05)",
+    )
+
+
+def task(args: argparse.Namespace) -> TaskRequest | None:
+    """What is to be measured. Raises `UsageError`."""
+    from devdiff.errors import UsageError
+    from devdiff.tasks.request import CLASSIFICATION, TaskRequest
+
+    if args.task is not None:
+        return TaskRequest.parse(args.task, args.truth, args.max_drop)
+    if args.truth is not None:
+        raise UsageError("--truth needs --task: detection, segmentation, regression or sequence")
+    if args.max_drop is not None:
+        return TaskRequest.parse(CLASSIFICATION, None, args.max_drop)
+    return None
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

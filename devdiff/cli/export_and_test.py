@@ -24,6 +24,7 @@ examples:
   devdiff export-and-test model.onnx --inputs photos/ --calibration train-photos/
   devdiff export-and-test model.onnx --inputs samples.npz --compress prune:0.5+int8
   devdiff export-and-test model.onnx --inputs samples.npz --recipe int8 --recipe float16
+  devdiff export-and-test model.onnx --inputs photos/ --task detection:format=yolo --truth coco.json
   devdiff export-and-test model.tflite --source model.onnx --inputs samples.npz --exact
   devdiff export-and-test model.onnx --shape image:1,3,224,224 --json > report.json
   devdiff export-and-test model.onnx --inputs samples.npz --baseline last-release/report.json
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_data(parser)
     arguments.add_running(parser)
     arguments.add_gates(parser)
+    arguments.add_task(parser)
     arguments.add_scan(parser).add_argument(
         "--scan",
         action="store_true",
@@ -68,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         running=arguments.running(args),
         gates=arguments.gates(args),
         scan=arguments.scan(args) if args.scan else None,
+        task=arguments.task(args),
     )
     if len(compressions) > 1:
         return _compare(args, request, compressions)

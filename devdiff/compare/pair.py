@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -201,6 +201,26 @@ def _labelled_output(
             f"classes 0 to {classes - 1}"
         )
     return output
+
+
+def sample_outputs(outputs: RungOutputs, names: Collection[str]) -> Iterator[dict[str, Array]]:
+    """The named outputs of each sample in turn, in real units and the source's layout.
+
+    Raises `ComparisonError` when the rung has no such output, or a sample failed.
+    """
+    rung = RungReader(outputs)
+    scales = {b.source.name: b.artifact.quantization for b in outputs.outputs}
+    for block in rung.reader.read_blocks():
+        if not rung.ran(block):
+            raise ComparisonError(
+                f"rung {rung.name}: sample {block.start} failed: {block.message or block.status}"
+            )
+        values = {}
+        for name in names:
+            stored, scale = rung.values(block, name), scales[name]
+            values[name] = stored if scale is None else scale.dequantize(stored)
+        for place in range(block.count):
+            yield {name: value[place] for name, value in values.items()}
 
 
 def stored_output(outputs: RungOutputs, name: str) -> Array:

@@ -7,6 +7,7 @@ it is recorded in the report, since it can still make every rung wrong in the sa
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,19 +20,27 @@ from exporter.artifact import Array, TensorSpec
 
 Layout = Literal["NCHW", "NHWC"]
 Channels = Literal["RGB", "BGR", "L"]
+ResizeMode = Literal["bilinear", "nearest", "letterbox", "cover"]
 
 _HELP: Final = (
-    "give comma-separated resize=HxW, scale=NUMBER, mean=A:B:C, std=A:B:C, layout=NCHW|NHWC, "
-    "channels=RGB|BGR|L, for example "
+    "give comma-separated resize=[bilinear|nearest|letterbox|cover:]HxW, crop=[center:]HxW, "
+    "pad=NUMBER, scale=NUMBER, mean=A:B:C, std=A:B:C, layout=NCHW|NHWC, channels=RGB|BGR|L, for "
+    "sound rate=HZ, mono, length=SAMPLES, normalize, for example "
     "resize=224x224,scale=1/255,mean=0.485:0.456:0.406,std=0.229:0.224:0.225,layout=NCHW"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """Steps in this order: decode, channels, resize, ``x * scale``, ``(x - mean) / std``, layout.
+    """Steps in this order: decode, channels, resize, crop, ``x * scale``, ``(x - mean) / std``,
+    layout; for sound decode, mono, rate, length, normalize, and then as above.
 
-    ``mean`` and ``std`` have one value, or one a channel. ``layout`` is the model's.
+    ``resize`` and ``crop`` are (height, width). Mode ``letterbox`` fits the whole image inside and
+    fills the rest with ``pad`` (usually 114), ``cover`` fills the size and may be larger in one
+    direction. ``crop`` takes the centre; an image smaller than it is filled with ``pad`` where that
+    is given. ``mean`` and ``std`` have one value, or one a channel. ``layout`` is the model's.
+    ``rate`` is in Hz, ``length`` in samples a channel: longer sound is cut, shorter one ends in
+    zeros. ``normalize`` divides sound by its largest magnitude.
     """
 
     resize: tuple[int, int] | None = None
@@ -40,6 +49,13 @@ class Preprocess:
     std: tuple[float, ...] = ()
     layout: Layout | None = None
     channels: Channels | None = None
+    resize_mode: ResizeMode | None = None
+    crop: tuple[int, int] | None = None
+    pad: float | None = None
+    rate: int | None = None
+    length: int | None = None
+    mono: bool | None = None
+    normalize: bool | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -47,18 +63,47 @@ class Preprocess:
         fields: dict[str, Any] = {}
         for part in filter(None, (piece.strip() for piece in text.split(","))):
             key, separator, value = part.partition("=")
-            if not separator or key not in _PARSERS:
+            if key in _SWITCHES and not separator:
+                value = "yes"
+            elif not separator or key not in _PARSERS:
                 raise UsageError(f"--preprocess: {part!r} is not a step; {_HELP}")
             if key in fields:
                 raise UsageError(f"--preprocess: {key} is given twice")
             try:
+                mode, colon, size = value.rpartition(":")
+                if key == "resize" and colon:
+                    fields["resize_mode"] = _mode(mode)
+                    value = size
+                elif key == "crop" and mode == "center":
+                    value = size
                 fields[key] = _PARSERS[key](value)
-            except (ValueError, ZeroDivisionError) as error:
+            except (ValueError, OverflowError, ZeroDivisionError) as error:
                 raise UsageError(f"--preprocess: {part!r} is not a {key}; {_HELP}") from error
         return cls(**fields)
 
+    @property
+    def of_sound(self) -> bool:
+        """Whether a step is declared that only sound has."""
+        return any(value is not None for value in (self.rate, self.length, self.mono)) or bool(
+            self.normalize
+        )
+
+    @property
+    def of_images(self) -> bool:
+        """Whether a step is declared that only images have."""
+        steps = (self.resize, self.crop, self.pad, self.channels)
+        return any(value is not None for value in steps)
+
     def to_json(self) -> dict[str, Any]:
         return {k: v for k, v in dataclasses.asdict(self).items() if v not in (None, ())}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote."""
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        }
+        return cls(**fields)
 
     def describe(self) -> str:
         """One line for people; empty when nothing is done."""
@@ -113,6 +158,25 @@ def _shown(value: Any) -> str:
     return ":".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)
 
 
+def _mode(text: str) -> str:
+    if text not in ("bilinear", "nearest", "letterbox", "cover"):
+        raise ValueError(text)
+    return text
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+def _switch(text: str) -> bool:
+    if text != "yes":
+        raise ValueError(text)
+    return True
+
+
 def _size(text: str) -> tuple[int, int]:
     height, width = text.lower().split("x")
     size = (int(height), int(width))
@@ -122,7 +186,10 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _number(text: str) -> float:
-    return float(Fraction(text)) if "/" in text else float(text)
+    value = float(Fraction(text)) if "/" in text else float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -152,4 +219,11 @@ _PARSERS: Final[Mapping[str, Any]] = {
     "std": _deviations,
     "layout": _choice("NCHW", "NHWC"),
     "channels": _choice("RGB", "BGR", "L"),
+    "crop": _size,
+    "pad": _number,
+    "rate": _count,
+    "length": _count,
+    "mono": _switch,
+    "normalize": _switch,
 }
+_SWITCHES: Final = frozenset({"mono", "normalize"})

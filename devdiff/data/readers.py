@@ -1,4 +1,4 @@
-"""Samples as files hold them: arrays in .npy and .npz, images in folders; read in chunks.
+"""Samples and labels as files hold them: arrays in .npy and .npz, read in chunks.
 
 Nothing is trusted: object arrays (pickles) are refused, sizes are checked against the file before
 memory is taken for them.
@@ -14,31 +14,24 @@ from typing import IO, Any, Final, Protocol
 
 import numpy as np
 
-from devdiff.data.preprocess import Channels, Layout, Preprocess
 from devdiff.errors import UsageError
-from exporter.artifact import Array, TensorSpec
+from exporter.artifact import Array
 
 _npy: Final[Any] = np.lib.format  # NumPy leaves these functions unannotated
 
 CHUNK_BYTES: Final = 16 << 20
-IMAGE_SUFFIXES: Final = frozenset(
-    {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp", ".tif", ".tiff"}
-)
 LABELS_KEY: Final = "labels"
 
 
 class Rows(Protocol):
-    """One input's samples: how many, what each looks like, and the values chunk by chunk."""
+    """One input's samples: how many, and the values chunk by chunk."""
 
     @property
     def count(self) -> int: ...
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one sample, without the sample axis."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
+    def ready(self) -> bool:
+        """Whether the values are the input's tensors already, with every declared step done."""
 
     def chunks(self) -> Iterator[Array]:
         """Arrays [n, *shape] in order, together all samples."""
@@ -53,6 +46,7 @@ class ArrayRows:
     count: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    ready: bool = False
 
     def chunks(self) -> Iterator[Array]:
         if self.member is None:
@@ -123,89 +117,6 @@ def open_arrays(path: Path) -> dict[str, ArrayRows]:
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise UsageError(f"{path} is not a readable .npz archive: {error}") from error
     return arrays
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRows:
-    """Images of a folder, decoded and resized to what the model's input takes."""
-
-    paths: tuple[Path, ...]
-    mode: str
-    size: tuple[int, int]
-
-    @property
-    def count(self) -> int:
-        return len(self.paths)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (*self.size, 1 if self.mode == "L" else 3)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(np.uint8)
-
-    def chunks(self) -> Iterator[Array]:
-        step = max(1, CHUNK_BYTES // int(np.prod(self.shape)))
-        for first in range(0, self.count, step):
-            yield np.stack([self._decode(path) for path in self.paths[first : first + step]])
-
-    def _decode(self, path: Path) -> Array:
-        from PIL import Image, ImageOps
-
-        height, width = self.size
-        try:
-            with Image.open(path) as image:
-                upright = ImageOps.exif_transpose(image).convert("L" if self.mode == "L" else "RGB")
-                resized = upright.resize((width, height), Image.Resampling.BILINEAR)
-                pixels: Array = np.asarray(resized)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise UsageError(f"{path} cannot be read as an image: {error}") from error
-        if self.mode == "L":
-            return pixels[..., np.newaxis]
-        return pixels[..., ::-1] if self.mode == "BGR" else pixels
-
-
-def image_paths(folder: Path) -> tuple[Path, ...]:
-    """Image files under ``folder``, in the order of their relative names."""
-    found = [p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
-    if not found:
-        raise UsageError(
-            f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}): name another folder"
-        )
-    return tuple(sorted(found, key=lambda path: path.relative_to(folder).as_posix()))
-
-
-def image_rows(
-    folder: Path, spec: TensorSpec, pipeline: Preprocess
-) -> tuple[ImageRows, Preprocess]:
-    """The images of a folder for one input, and the pipeline with its defaults filled in.
-
-    Size, channels and layout come from the input's shape; values are scaled to 0..1 for float
-    inputs unless the pipeline says otherwise. Raises `UsageError` when the input is no image.
-    """
-    dims = spec.shape
-    if len(dims) != 4 or dims[0] != 1:
-        raise UsageError(f"a folder of images does not fit input {spec.describe()}: give .npz")
-    channels = {layout: dims[axis] for layout, axis in (("NCHW", 1), ("NHWC", 3))}
-    layouts: tuple[Layout, ...] = ("NCHW", "NHWC")
-    fitting = [layout for layout in layouts if channels[layout] in (1, 3)]
-    layout = pipeline.layout or (fitting[0] if fitting else None)
-    if layout is None or channels[layout] not in (1, 3):
-        raise UsageError(
-            f"input {spec.describe()} has no axis of 1 or 3 channels where the layout puts it: "
-            "give --preprocess layout=NCHW or layout=NHWC, or arrays in .npz"
-        )
-    size = (dims[2], dims[3]) if layout == "NCHW" else (dims[1], dims[2])
-    if pipeline.resize not in (None, size):
-        raise UsageError(f"--preprocess resize={pipeline.resize} does not fit {spec.describe()}")
-    mode: Channels = pipeline.channels or ("L" if channels[layout] == 1 else "RGB")
-    if (mode == "L") != (channels[layout] == 1):
-        raise UsageError(f"--preprocess channels={mode} does not fit {spec.describe()}")
-    untouched = pipeline.scale is None and not pipeline.mean and not pipeline.std
-    scale = 1 / 255 if untouched and spec.dtype == "float32" else pipeline.scale
-    filled = Preprocess(size, scale, pipeline.mean, pipeline.std, layout, mode)
-    return ImageRows(image_paths(folder), mode, size), filled
 
 
 def read_labels(path: Path, samples: int) -> Array:

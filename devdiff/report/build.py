@@ -58,6 +58,7 @@ def build(
     results: Sequence[RungResult],
     judged: Sequence[JudgedPair],
     scan: Mapping[str, Any] | None = None,
+    task: Mapping[str, Any] | None = None,
     command: Sequence[str],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -83,6 +84,7 @@ def build(
         "rungs": [result.to_json() for result in results],
         "pairs": [pair.to_json() for pair in judged],
         **({"scan": dict(scan)} if scan is not None else {}),
+        **({"task": dict(task)} if task is not None else {}),
         "command": list(command),
         "options": dict(options),
     }

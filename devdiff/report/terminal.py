@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from devdiff.judging import JudgedPair
-from devdiff.report import parts, scan
+from devdiff.report import parts, scan, task
 from devdiff.verdict import combine
 from exporter.manifest import Manifest, PrunedSource
 
@@ -30,6 +30,8 @@ def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
     out.print()
     if "scan" in report:
         scan.show(report["scan"], out)
+    if "task" in report:
+        task.show(report["task"], out)
     _rungs(report["rungs"], out, accuracies(report["pairs"]))
     for rung in report["rungs"]:
         device = rung["identity"].get("device")

@@ -13,7 +13,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from devdiff.files import whole_file
-from devdiff.report import words
+from devdiff.report import task, words
 from devdiff.report.html import cards, ladder, scan
 from devdiff.report.html.beside import Beside
 from devdiff.report.html.plots import Plotter
@@ -56,6 +56,8 @@ def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
         "tone": words.tone,
         "what_ran": words.what_ran,
         "rate": words.rate,
+        "interval": lambda value, signed=False: task.interval(value or None, signed),
+        "change": lambda value, higher_is_better: task.change(value or None, higher_is_better),
     }
     style, script = _part("page.css"), _part("page.js")
     found = report.get("scan")

@@ -1,0 +1,61 @@
+"""The task's part of the report on a terminal: the metric of every rung, and what steps cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def show(task: Mapping[str, Any], out: Console) -> None:
+    """Print a row for each rung, and one for what each step changes."""
+    names = [metric["name"] for metric in task["metrics"]]
+    source = " (no truth was given, so this is how far rungs agree)" if task["from_source"] else ""
+    out.print(f"task: {task['kind']}, against {escape(task['truth'])}{source}", soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("rung or step", *names, ""):
+        table.add_column(escape(column), overflow="fold")
+    for rung in task["rungs"]:
+        values = rung["values"]
+        cells = [interval(values.get(name)) for name in names]
+        table.add_row(rung["rung"], *cells, escape(rung["error"] or ""))
+    for step in task["steps"]:
+        if step["step"] == "runtime" or not step["drops"]:
+            continue
+        cells = [
+            interval(change(step["drops"].get(metric["name"]), metric["higher_is_better"]), True)
+            for metric in task["metrics"]
+        ]
+        table.add_row(
+            f"{step['reference']} → {step['candidate']}", *cells, step["verdict"] or "not judged"
+        )
+    out.print(table)
+    out.print()
+
+
+def change(drop: Mapping[str, Any] | None, higher_is_better: bool) -> Mapping[str, Any] | None:
+    """What a step did to a metric, up or down, from by how much it made it worse."""
+    if drop is None or not higher_is_better or drop["value"] is None:
+        return drop
+    low, high = drop["low"], drop["high"]
+    return {
+        "value": -drop["value"] or 0.0,
+        "low": None if high is None else -high or 0.0,
+        "high": None if low is None else -low or 0.0,
+    }
+
+
+def interval(value: Mapping[str, Any] | None, signed: bool = False) -> str:
+    """``0.912 (0.884–0.935)``; with a sign in front for changes."""
+    if value is None or value["value"] is None:
+        return "-"
+    sign = "+" if signed else ""
+    text = f"{value['value']:{sign}.4g}"
+    if value["low"] is None or value["high"] is None:
+        return text
+    if signed:
+        return f"{text} ({value['low']:+.3g} to {value['high']:+.3g})"
+    return f"{text} ({value['low']:.3g}–{value['high']:.3g})"

@@ -1,0 +1,46 @@
+"""Classification: how often the true class has the highest score, or one of the k highest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from devdiff.tasks.task import Figure, SumScorer
+from exporter.artifact import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """Scores in the output ``output`` with one axis of classes; truths are class indices."""
+
+    output: str
+    k: int
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.output,)
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        first = Figure("top-1", column=0)
+        return (first,) if self.k == 1 else (first, Figure(f"top-{self.k}", column=1))
+
+    def answer(self, outputs: Mapping[str, Array]) -> Array:
+        return outputs[self.output].ravel()
+
+    def as_truth(self, answer: Array) -> int:
+        return int(answer.argmax())
+
+    def scorer(self) -> SumScorer:
+        count = len(self.figures)
+        return SumScorer(self._score, lambda totals: totals[:, :count] / totals[:, 2:])
+
+    def _score(self, answer: Array, truth: int, source: object) -> tuple[float, float, float]:
+        """Among equal scores the lowest class comes first; with a NaN there is no answer."""
+        if np.isnan(answer).any():
+            return 0.0, 0.0, 1.0
+        own = answer[truth]
+        ahead = int(np.count_nonzero(answer > own) + np.count_nonzero(answer[:truth] == own))
+        return float(ahead == 0), float(ahead < self.k), 1.0

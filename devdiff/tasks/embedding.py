@@ -1,0 +1,118 @@
+"""Embeddings: how near they stay to the source's, and whether like still finds like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from devdiff.errors import UsageError
+from devdiff.tasks.task import Figure, Sums, SumScorer, finite
+from exporter.artifact import Array
+
+_BLOCK: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """Vectors in the output ``output``; truths are class labels, if ``labelled``."""
+
+    output: str
+    labelled: bool
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.output,)
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        cosine = Figure("cosine to source")
+        if not self.labelled:
+            return (cosine,)
+        return (Figure("recall@1", column=0), Figure("mean reciprocal rank"), cosine)
+
+    def answer(self, outputs: Mapping[str, Array]) -> Array:
+        vector = finite(outputs[self.output].astype(np.float64).ravel(), self.output)
+        length = float(np.linalg.norm(vector))
+        return vector / length if length > 0 else vector
+
+    def as_truth(self, answer: Array) -> Array:
+        return answer
+
+    def scorer(self) -> SumScorer | _Retrieval:
+        if self.labelled:
+            return _Retrieval()
+        return SumScorer(
+            lambda answer, truth, source: (float(answer @ source), 1.0),
+            lambda totals: totals[:, :1] / totals[:, 1:],
+        )
+
+
+class _Retrieval:
+    """Every sample looks for its own class among all others by cosine.
+
+    All vectors of a rung are held: who is nearest cannot be told from single samples.
+    """
+
+    def __init__(self) -> None:
+        self._vectors: list[Array] = []
+        self._labels: list[int] = []
+        self._cosines: list[float] = []
+
+    def add(self, answer: Array, truth: int, source: Array) -> None:
+        self._vectors.append(answer.astype(np.float32))
+        self._labels.append(truth)
+        self._cosines.append(float(answer @ source))
+
+    def scores(self) -> Sums:
+        vectors, labels = np.stack(self._vectors), np.array(self._labels)
+        ranks = np.concatenate(
+            [
+                _ranks(vectors, labels, start, min(start + _BLOCK, len(labels)))
+                for start in range(0, len(labels), _BLOCK)
+            ]
+        )
+        counted = ranks > 0
+        if not counted.any():
+            raise UsageError(
+                "no class has two samples, so that none can find another of its own: retrieval "
+                "needs several samples a class"
+            )
+        columns = [
+            ranks == 1,
+            np.where(counted, 1 / np.maximum(ranks, 1), 0.0),
+            self._cosines,
+            np.ones(len(ranks)),
+            counted,
+        ]
+        return Sums(np.stack([np.asarray(c, np.float64) for c in columns], axis=1), _figures)
+
+
+def _ranks(vectors: Array, labels: Array, start: int, stop: int) -> Array:
+    """The rank of the nearest sample of the same class for queries start..stop; 0 without one.
+
+    Of equally near ones, others come first: what cannot be told apart is not found.
+    """
+    near = vectors[start:stop] @ vectors.T
+    rows = np.arange(stop - start)
+    near[rows, rows + start] = -np.inf
+    same = labels[start:stop, None] == labels[None, :]
+    same[rows, rows + start] = False
+    best = np.where(same, near, -np.inf).max(axis=1)
+    ahead = ((near >= best[:, None]) & ~same).sum(axis=1)
+    ahead -= best == -np.inf  # the query itself
+    ranks: Array = np.where(same.any(axis=1), ahead + 1, 0)
+    return ranks
+
+
+def _figures(totals: Array) -> Array:
+    return np.stack(
+        [
+            totals[:, 0] / totals[:, 4],
+            totals[:, 1] / totals[:, 4],
+            totals[:, 2] / totals[:, 3],
+        ],
+        axis=1,
+    )

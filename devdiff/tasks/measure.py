@@ -1,0 +1,267 @@
+"""The metric of a task on every rung, and what each step costs of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from devdiff.compare.intervals import CONFIDENCE, clopper_pearson
+from devdiff.compare.judge import Judgement
+from devdiff.compare.pair import sample_outputs
+from devdiff.compare.rungs import RungOutputs
+from devdiff.compare.wording import count, number, percent
+from devdiff.errors import ComparisonError
+from devdiff.judging import JudgedPair
+from devdiff.ladder import Pair, RungResult
+from devdiff.tasks import bootstrap
+from devdiff.tasks.bootstrap import RESAMPLES, Estimate
+from devdiff.tasks.settle import Settled
+from devdiff.tasks.task import Figure, Scores
+from devdiff.verdict import Verdict, combine
+
+# Resampling fewer says more of the few than of samples in general.
+FEWEST: Final = 20
+# Steps whose sides are held to the same answers element by element: no change is none.
+_ALIKE: Final = frozenset({"conversion", "deployment", "runtime"})
+
+
+@dataclass(frozen=True, slots=True)
+class RungMetrics:
+    """A rung's figures by name; ``error`` says why there are none."""
+
+    rung: str
+    values: Mapping[str, Estimate]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepDrop:
+    """By how much a step makes each figure worse; ``judgement`` None where it does not count."""
+
+    pair: Pair
+    drops: Mapping[str, Estimate]
+    changed: int
+    judgement: Judgement | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came of a task on a ladder."""
+
+    settled: Settled
+    samples: int
+    seed: int
+    rungs: tuple[RungMetrics, ...]
+    steps: tuple[StepDrop, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        request, figures = self.settled.request, self.settled.task.figures
+        return {
+            "kind": request.kind,
+            "options": dict(request.options),
+            "truth": self.settled.origin,
+            "from_source": self.settled.truth is None,
+            "max_drop": request.max_drop,
+            "samples": self.samples,
+            "confidence": CONFIDENCE,
+            "resamples": RESAMPLES,
+            "seed": self.seed,
+            "metrics": [
+                {
+                    "name": figure.name,
+                    "higher_is_better": figure.higher_is_better,
+                    "interval": "bootstrap" if figure.column is None else "exact",
+                }
+                for figure in figures
+            ],
+            "rungs": [
+                {"rung": one.rung, "values": _estimates(one.values), "error": one.error}
+                for one in self.rungs
+            ],
+            "steps": [
+                {
+                    "step": one.pair.step,
+                    "reference": one.pair.reference,
+                    "candidate": one.pair.candidate,
+                    "changed": one.changed,
+                    "drops": _estimates(one.drops),
+                    "verdict": one.judgement.verdict.value if one.judgement else None,
+                }
+                for one in self.steps
+            ],
+        }
+
+
+def _estimates(found: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {
+        name: {"value": _plain(e.value), "low": _plain(e.low), "high": _plain(e.high)}
+        for name, e in found.items()
+    }
+
+
+def _plain(value: float) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return value if np.isfinite(value) else None
+
+
+def measure(
+    settled: Settled, results: Sequence[RungResult], pairs: Sequence[Pair], samples: int, seed: int
+) -> Measured:
+    """Score every rung and judge every step. ``results`` begin with the source.
+
+    A rung that did not run, or gave no answer to a sample (NaN), has an error instead of figures,
+    and so have the steps it belongs to. Raises `UsageError` when the truth allows no metric.
+    """
+    figures = settled.task.figures
+    scored: dict[str, Scores] = {}
+    errors: dict[str, str] = {}
+    source = RungOutputs(results[0].name, results[0].pack, results[0].outputs)
+    for result in results:
+        if result.error:
+            errors[result.name] = f"rung {result.name} could not run"
+            continue
+        if results[0].error and settled.truth is None:
+            errors[result.name] = "the source rung could not run, whose answers are the truth"
+            continue
+        outputs = RungOutputs(result.name, result.pack, result.outputs)
+        try:
+            scored[result.name] = _score(settled, source, outputs, bool(results[0].error))
+        except ComparisonError as error:
+            errors[result.name] = str(error)
+    names = list(scored)
+    known = [p for p in pairs if p.reference in scored and p.candidate in scored]
+    places = [(names.index(p.reference), names.index(p.candidate)) for p in known]
+    values: list[list[Estimate]] = []
+    drops: list[list[Estimate]] = []
+    if scored:
+        values, drops = bootstrap.intervals(list(scored.values()), places, figures, seed)
+    by_name = {
+        name: {figure.name: e for figure, e in zip(figures, row, strict=True)}
+        for name, row in zip(names, values, strict=True)
+    }
+    rungs = [RungMetrics(r.name, by_name.get(r.name, {}), errors.get(r.name)) for r in results]
+    by_pair = {_key(pair): row for pair, row in zip(known, drops, strict=True)}
+    steps = []
+    for pair in pairs:
+        row = by_pair.get(_key(pair))
+        if row is None:
+            steps.append(StepDrop(pair, {}, 0, _broken(settled, pair, errors)))
+            continue
+        changed = scored[pair.reference].changed(scored[pair.candidate])
+        row = [
+            _unseen(figure, drop, changed, samples, pair)
+            for figure, drop in zip(figures, row, strict=True)
+        ]
+        found = {figure.name: drop for figure, drop in zip(figures, row, strict=True)}
+        judgement = None
+        if settled.request.gated and settled.truth is not None and pair.gates:
+            before, after = (
+                by_name[name][figures[0].name] for name in (pair.reference, pair.candidate)
+            )
+            judgement = judge_drop(settled, figures[0], before, after, row[0], samples, changed)
+        steps.append(StepDrop(pair, found, changed, judgement))
+    return Measured(settled, samples, seed, tuple(rungs), tuple(steps))
+
+
+def _key(pair: Pair) -> tuple[str, str]:
+    return pair.reference, pair.candidate
+
+
+def _score(
+    settled: Settled, source: RungOutputs, outputs: RungOutputs, without_source: bool
+) -> Scores:
+    """One rung's scores, beside the source's answers to the same samples."""
+    task, scorer = settled.task, settled.task.scorer()
+    own = sample_outputs(outputs, task.outputs)
+    same = without_source or source.name == outputs.name
+    beside = itertools.repeat(None) if same else sample_outputs(source, task.outputs)
+    # The rung ends the loop: the source's stream is as long, or endless.
+    for index, (mine, theirs) in enumerate(zip(own, beside, strict=False)):
+        try:
+            answer = task.answer(mine)
+        except ComparisonError as error:
+            raise ComparisonError(f"rung {outputs.name}, sample {index}: {error}") from error
+        first = answer if theirs is None else task.answer(theirs)
+        truth = settled.truth(index) if settled.truth else task.as_truth(first)
+        scorer.add(answer, truth, first)
+    return scorer.scores()
+
+
+def _unseen(figure: Figure, drop: Estimate, changed: int, samples: int, pair: Pair) -> Estimate:
+    """What N samples without any change leave open: the share that may yet change.
+
+    A bootstrap cannot know: it resamples what was seen, so its interval would be one point.
+    """
+    if changed:
+        return drop
+    if pair.step in _ALIKE:
+        return Estimate(0.0, 0.0, 0.0)
+    if figure.column is not None or not figure.bounded:
+        return drop
+    open_share = clopper_pearson(0, samples)[1]
+    return Estimate(0.0, -open_share, open_share)
+
+
+def _broken(settled: Settled, pair: Pair, errors: Mapping[str, str]) -> Judgement | None:
+    if not (settled.request.gated and settled.truth is not None and pair.gates):
+        return None
+    reasons = [errors[name] for name in (pair.reference, pair.candidate) if name in errors]
+    text = f"Task {settled.request.kind} could not be measured: {'; '.join(reasons)}."
+    return Judgement(Verdict.ERROR, (text,), {})
+
+
+def judge_drop(
+    settled: Settled,
+    figure: Figure,
+    before: Estimate,
+    after: Estimate,
+    drop: Estimate,
+    samples: int,
+    changed: int,
+) -> Judgement:
+    """A step passes when the whole interval of its drop is within ``max_drop``, fails when the
+    whole interval is beyond, and is inconclusive otherwise."""
+    most, kind = settled.request.max_drop, settled.request.kind
+    shown = f"Task {kind}: {figure.name} {number(before.value)} became {number(after.value)}"
+    if not all(map(np.isfinite, (drop.value, drop.low, drop.high))):
+        text = f"{shown}, whose difference is no number: too few samples have what it needs."
+        return Judgement(Verdict.ERROR, (text,), {})
+    worse = "a drop" if figure.higher_is_better else "a rise"
+    text = (
+        f"{shown}, {worse} of {number(drop.value)} ({percent(CONFIDENCE)} interval "
+        f"{number(drop.low)} to {number(drop.high)}; {changed} of {count(samples, 'sample')} "
+        f"changed), with {number(most)} allowed"
+    )
+    if samples < FEWEST and figure.column is None and changed:
+        text += f": {count(samples, 'sample')} are too few for an interval; give {FEWEST} or more"
+        return Judgement(Verdict.INCONCLUSIVE, (f"{text}.",), {})
+    if drop.high <= most:
+        return Judgement(Verdict.PASS, (f"{text}.",), {})
+    if drop.low > most:
+        return Judgement(Verdict.FAIL, (f"{text}.",), {})
+    more = samples * ((drop.high - drop.low) / 2 / max(abs(most - drop.value), 1e-9)) ** 2
+    if more < 1e7:
+        text += f": about {int(np.ceil(more)) + 1} samples of this kind would decide"
+    return Judgement(Verdict.INCONCLUSIVE, (f"{text}.",), {})
+
+
+def with_drops(judged: Sequence[JudgedPair], measured: Measured) -> list[JudgedPair]:
+    """The steps with what the task says of them: the graver of the two verdicts, and both reasons
+    where they stand against a step."""
+    by_pair = {_key(step.pair): step.judgement for step in measured.steps}
+    found = []
+    for one in judged:
+        drop = by_pair.get(_key(one.pair))
+        found.append(one if drop is None else replace(one, judgement=_both(one.judgement, drop)))
+    return found
+
+
+def _both(first: Judgement, second: Judgement) -> Judgement:
+    verdict = combine((first.verdict, second.verdict))
+    sides = sorted((first, second), key=lambda side: -side.verdict.severity)
+    kept = [s for s in sides if s.verdict is not Verdict.PASS or verdict is Verdict.PASS]
+    return Judgement(verdict, tuple(r for side in kept for r in side.reasons), first.passing)

@@ -1,0 +1,104 @@
+"""What the user asks to be measured: a task, how its outputs are read, and what it may lose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+from devdiff.data.request import file_state
+from devdiff.errors import UsageError
+
+# As much as the agreement that compressed classifiers need leaves.
+DEFAULT_MAX_DROP: Final = 0.05
+CLASSIFICATION: Final = "classification"
+
+OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    CLASSIFICATION: ("output", "topk"),
+    "detection": (
+        "boxes",
+        "scores",
+        "classes",
+        "head",
+        "format",
+        "coords",
+        "min_score",
+        "nms",
+        "max",
+        "categories",
+    ),
+    "segmentation": ("output", "axis", "ignore", "threshold"),
+    "embedding": ("output",),
+    "regression": ("output",),
+    "sequence": ("output", "blank", "alphabet", "layout"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """A task by name with its options, as ``--task KIND:KEY=VALUE,…`` gives them.
+
+    ``truth`` is a file or folder with the true answers; without, and without class labels, the
+    source rung's own answers are taken for them. ``max_drop`` is by how much a step may make the
+    first metric worse. ``gated``: whether that counts for the verdict.
+    """
+
+    kind: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    truth: Path | None = None
+    max_drop: float = DEFAULT_MAX_DROP
+    gated: bool = True
+
+    @classmethod
+    def parse(cls, text: str, truth: Path | None = None, max_drop: float | None = None) -> Self:
+        """The value of ``--task``. Raises `UsageError` naming what is wrong."""
+        kind, _, rest = text.partition(":")
+        if kind not in OPTIONS:
+            raise UsageError(
+                f"--task {kind}: there is no such task; there are {', '.join(OPTIONS)}"
+            )
+        if kind == CLASSIFICATION and rest.isdigit():
+            rest = f"topk={rest}"
+        options: dict[str, str] = {}
+        for part in filter(None, rest.split(",")):
+            key, separator, value = part.partition("=")
+            if key not in OPTIONS[kind] or not separator or not value:
+                raise UsageError(
+                    f"--task {kind}: {part!r} is no option of it; they are "
+                    f"{', '.join(f'{name}=' for name in OPTIONS[kind])}"
+                )
+            if key in options:
+                raise UsageError(f"--task {kind}: {key} is given twice")
+            options[key] = value
+        return cls(kind, options, truth, DEFAULT_MAX_DROP if max_drop is None else max_drop)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Names the request and the state of its files."""
+        files = []
+        if self.truth is not None and self.truth.exists():
+            found = sorted(self.truth.rglob("*")) if self.truth.is_dir() else [self.truth]
+            files = [file_state(path) for path in found]
+        return {
+            "kind": self.kind,
+            "options": dict(self.options),
+            "truth": files,
+            "max_drop": self.max_drop,
+            "gated": self.gated,
+        }
+
+    def number(self, key: str, usual: float) -> float:
+        """A numeric option. Raises `UsageError`."""
+        try:
+            return float(self.options.get(key, usual))
+        except ValueError:
+            raise UsageError(
+                f"--task {self.kind}: {key}={self.options[key]} is not a number"
+            ) from None
+
+    def choice(self, key: str, *choices: str) -> str:
+        """One of ``choices``, the first where it is left out. Raises `UsageError`."""
+        value = self.options.get(key, choices[0])
+        if value not in choices:
+            raise UsageError(f"--task {self.kind}: {key}={value} is none of {', '.join(choices)}")
+        return value

@@ -1,0 +1,128 @@
+"""The task's metric on real rungs: what a step costs is found where it is born."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_zoo
+import pytest
+from command import devdiff
+from onnx import helper
+from PIL import Image
+
+CELLS, CELL = 4, 16
+SIDE = CELLS * CELL
+
+
+def detector(path: Path, score: float) -> Path:
+    """A YOLO head [1, 5, 16] over a grid: a cell's box, and its brightness times ``score``."""
+    rows, columns = np.mgrid[:CELLS, :CELLS]
+    centres = np.stack([columns, rows], 0).reshape(2, -1) * CELL + CELL / 2
+    boxes = np.concatenate([centres, np.full((2, CELLS**2), CELL)])[None].astype(np.float32)
+    return onnx_zoo.save(
+        path,
+        [
+            helper.make_node(
+                "AveragePool", ["image"], ["mean"], kernel_shape=[CELL] * 2, strides=[CELL] * 2
+            ),
+            helper.make_node("Reshape", ["mean", "flat"], ["bright"]),
+            helper.make_node("Mul", ["bright", "score"], ["scores"]),
+            helper.make_node("Mul", ["bright", "none"], ["nothing"]),
+            helper.make_node("Add", ["nothing", "boxes"], ["placed"]),
+            helper.make_node("Concat", ["placed", "scores"], ["head"], axis=1),
+        ],
+        [onnx_zoo.value("image", [1, 1, SIDE, SIDE])],
+        [onnx_zoo.value("head", [1, 5, CELLS**2])],
+        [
+            onnx_zoo.constant("flat", np.array([1, 1, CELLS**2], np.int64)),
+            onnx_zoo.constant("score", np.array(score, np.float32)),
+            onnx_zoo.constant("none", np.zeros((1, 4, 1), np.float32)),
+            onnx_zoo.constant("boxes", boxes),
+        ],
+    )
+
+
+def scenes(folder: Path, count: int) -> None:
+    """Images with one or two bright cells each, and their boxes as COCO's JSON."""
+    rng = np.random.default_rng(0)
+    (folder / "photos").mkdir()
+    annotations = []
+    for number in range(count):
+        pixels = np.zeros((SIDE, SIDE), np.uint8)
+        for cell in rng.choice(CELLS**2, rng.integers(1, 3), replace=False).tolist():
+            y, x = CELL * (cell // CELLS), CELL * (cell % CELLS)
+            pixels[y : y + CELL, x : x + CELL] = rng.integers(180, 256)
+            annotations.append({"image_id": number, "category_id": 1, "bbox": [x, y, CELL, CELL]})
+        Image.fromarray(pixels).save(folder / f"photos/{number:03}.png")
+    images = [{"id": number, "file_name": f"{number:03}.png"} for number in range(count)]
+    truth = {"images": images, "categories": [{"id": 1}], "annotations": annotations}
+    (folder / "coco.json").write_text(json.dumps(truth))
+
+
+def finished(folder: Path, model: Path, *options: str | Path) -> tuple[int, dict[str, Any], str]:
+    """Exit code, report and output of ``devdiff export-and-test`` over the photos."""
+    where = ("--inputs", "photos", "--device", "none", "--run-dir", "run")
+    done = devdiff("export-and-test", model, *where, *options, cwd=folder)
+    report = json.loads((folder / "run/report.json").read_text())
+    return done.returncode, report, done.stdout
+
+
+@pytest.mark.slow
+def test_scores_that_share_a_scale_with_boxes_are_lost_at_compression(tmp_path: Path) -> None:
+    """One int8 tensor for pixels up to 64 has steps of a quarter: scores below it are zero."""
+    scenes(tmp_path, 80)
+    model = detector(tmp_path / "model.onnx", 0.01)
+    options = ("--task", "detection:format=yolo", "--truth", "coco.json")
+    code, report, printed = finished(tmp_path, model, *options)
+    assert code == 1
+    assert report["attribution"]["step"] == "compression"
+    rungs = {rung["rung"]: rung["values"] for rung in report["task"]["rungs"]}
+    assert rungs["source"]["mAP"]["value"] == pytest.approx(1)
+    assert rungs["float"]["mAP"]["value"] == pytest.approx(1)
+    assert rungs["int8"]["mAP"]["value"] == 0
+    compression = next(pair for pair in report["pairs"] if pair["step"] == "compression")
+    reasons = " ".join(compression["judgement"]["reasons"])
+    assert "mAP 1 became 0, a drop of 1" in reasons
+    assert "task: detection, against coco.json" in printed
+    page = (tmp_path / "run/report.html").read_text()
+    assert '<section id="task"' in page
+    steps = {step["step"]: step["verdict"] for step in report["task"]["steps"]}
+    assert steps == {"conversion": "pass", "compression": "fail", "all": None}
+
+
+@pytest.mark.slow
+def test_without_truth_rungs_are_held_to_the_source_and_not_judged(tmp_path: Path) -> None:
+    scenes(tmp_path, 40)
+    model = detector(tmp_path / "model.onnx", 1.0)
+    options = ("--task", "detection:format=yolo,min_score=0.3")
+    code, report, printed = finished(tmp_path, model, *options)
+    assert code == 0
+    assert report["task"]["from_source"]
+    assert {step["verdict"] for step in report["task"]["steps"]} == {None}
+    assert report["task"]["rungs"][-1]["values"]["mAP"]["value"] > 0.9
+    assert "no truth was given, so this is how far rungs agree" in printed
+
+
+def test_a_wrong_task_is_refused_before_anything_is_exported(tmp_path: Path) -> None:
+    scenes(tmp_path, 4)
+    model = detector(tmp_path / "model.onnx", 1.0)
+    for options, message in (
+        (("--task", "poetry"), "there is no such task"),
+        (("--truth", "coco.json"), "--truth needs --task"),
+        (("--task", "detection:format=yolo", "--truth", "gone.json"), "gone.json does not exist"),
+    ):
+        done = devdiff(
+            "export-and-test",
+            model,
+            "--inputs",
+            "photos",
+            "--device",
+            "none",
+            *options,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 2
+        assert message in done.stderr.splitlines()[-1]
