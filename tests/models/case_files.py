@@ -71,11 +71,11 @@ def _text(folder: Path) -> None:
     words, texts = case_pictures.words(320)
     np.savez(folder / "words.npz", x=words)
     (folder / "words.txt").write_text("\n".join(texts) + "\n", "utf-8")
-    np.savez(folder / "few.npz", x=words[:20])
-    (folder / "few.txt").write_text("\n".join(texts[:20]) + "\n", "utf-8")
+    np.savez(folder / "few.npz", x=words[:12])
+    (folder / "few.txt").write_text("\n".join(texts[:12]) + "\n", "utf-8")
     lines, turned = case_pictures.turned_words(192)
     np.savez(folder / "turned.npz", x=lines, labels=turned)
-    np.savez(folder / "pages.npz", x=case_pictures.pages(16, 192, 384))
+    np.savez(folder / "pages.npz", x=case_pictures.pages(12, 192, 384))
 
 
 def _audio(folder: Path) -> None:

@@ -48,7 +48,7 @@ def enlarged(patches: Array, side: int) -> Array:
     return np.stack([np.asarray(image.convert("RGB"), np.float32) for image in sized])
 
 
-def words(width: int, margin: int = 3) -> tuple[Array, list[str]]:
+def words(width: int) -> tuple[Array, list[str]]:
     """Each word of a scanned page, float32 [43, 1, 3, 48, width] in -1..1, and what it says."""
     page = _picture("page.png")
     grey = np.asarray(page.convert("L"), np.float64)
@@ -60,15 +60,15 @@ def words(width: int, margin: int = 3) -> tuple[Array, list[str]]:
         starts = [columns[0], *columns[gaps + 1]]
         ends = [*columns[gaps], columns[-1]]
         for text, start, end in zip(line.split(), starts, ends, strict=True):
-            left, right = max(0, int(start) - margin), min(page.width, int(end) + 1 + margin)
+            left, right = max(0, int(start) - 3), min(page.width, int(end) + 4)
             tensors.append(_line(page.crop((left, top, right, bottom)), width))
             texts.append(text)
     return np.stack(tensors), texts
 
 
 def turned_words(width: int) -> tuple[Array, Array]:
-    """`words` with two margins, upright (0) and on their heads (1), and which is which."""
-    upright = np.concatenate([words(width, margin)[0] for margin in (2, 5)])
+    """`words` upright (0) and on their heads (1), and which is which."""
+    upright, _ = words(width)
     flipped = np.zeros_like(upright)
     for target, image in zip(flipped[:, 0], upright[:, 0], strict=True):
         used = int(np.flatnonzero(np.abs(image).max(axis=(0, 1)))[-1]) + 1
