@@ -28,7 +28,7 @@ from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
 from devdiff.subject import Subject
 from devdiff.tasks.measure import measure, with_drops
 from devdiff.tasks.request import CLASSIFICATION, TaskRequest
-from devdiff.tasks.settle import Settled, settle
+from devdiff.tasks.settle import Settled, check_truth, settle
 from device_runner.host import SOURCE_RUNNER, HostRunner
 from device_runner.runner import Runner
 from exporter.artifact import Artifact, TensorSpec, sha256_file
@@ -168,6 +168,8 @@ def export_and_test(
             )
             others = request.task is not None and request.task.kind != CLASSIFICATION
             settled = None
+            if request.task is not None:
+                check_truth(request.task, samples)
             if others and read.source is not None and _fixed(read.source.outputs):
                 # What does not go together is said before minutes are spent on the export.
                 settled = _settled(request, read, read.source.outputs, samples, ())

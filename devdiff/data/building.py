@@ -92,6 +92,7 @@ class Builder:
             "names": list(opened.names) if opened else [],
             "root": str(opened.root.resolve()) if opened and opened.root else None,
             "guessed_classes": labels.guessed if labels else None,
+            "at_least": labels.at_least if labels else False,
         }
 
     def _labels(self, opened: Opened, rows: int, origin: str) -> Labels | None:

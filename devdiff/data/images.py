@@ -6,6 +6,7 @@ it computes, and no pixel has to travel between processes (scripts/bench/images.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import threading
 import warnings
@@ -93,6 +94,13 @@ def decode(source: Path | bytes, name: str, fit: Fit) -> Array:
     Raises `UsageError` naming it when it is damaged, too large to be honest (Pillow's
     ``MAX_IMAGE_PIXELS``), or smaller than a crop.
     """
+    with opened(source, name) as image:
+        return fit.pixels(image)
+
+
+@contextlib.contextmanager
+def opened(source: Path | bytes, name: str) -> Iterator[Images.Image]:
+    """An image file, opened. What goes wrong with it, in the block too, is a `UsageError`."""
     from PIL import Image
 
     try:
@@ -101,10 +109,12 @@ def decode(source: Path | bytes, name: str, fit: Fit) -> Array:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
         with image:
-            return fit.pixels(image)
+            yield image
+    except UsageError:
+        raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise UsageError(f"{name} is too large an image to be unpacked: {error}") from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
         raise UsageError(f"{name} cannot be read as an image: {error}") from error
 
 
@@ -144,12 +154,6 @@ def image_preparer(fit: Fit, spec: TensorSpec) -> Callable[[Array], Array]:
 
 def _decoded(path: Path, fit: Fit, prepare: Callable[[Array], Array]) -> Array:
     return prepare(decode(path, str(path), fit))
-
-
-def image_paths(folder: Path) -> tuple[Path, ...]:
-    """Image files under ``folder``, in the order of their relative names."""
-    found = [p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
-    return tuple(sorted(found, key=lambda path: path.relative_to(folder).as_posix()))
 
 
 def image_fit(spec: TensorSpec, pipeline: Preprocess) -> Fit:

@@ -11,11 +11,11 @@ from typing import Any, Final
 import numpy as np
 
 from devdiff.data.building import Builder, digest
-from devdiff.data.request import SYNTHETIC, InputRequest, Progress, file_state
+from devdiff.data.request import SYNTHETIC, InputRequest, Progress
 from devdiff.errors import UsageError
 from exporter.artifact import Array, TensorSpec
 
-__all__ = ["SYNTHETIC", "InputRequest", "InputSet", "file_state", "prepare"]
+__all__ = ["SYNTHETIC", "InputRequest", "InputSet", "load", "prepare"]
 
 _RECORD: Final = "inputs.json"
 
@@ -27,8 +27,8 @@ class InputSet:
     ``arrays`` maps input names to memory maps [rows, *shape]; ``tested`` and ``calibration`` are
     row numbers that never overlap. ``labels`` are class indices of the tested rows. ``sha256``
     covers the tested tensors. ``synthetic`` inputs speak of numerics only. ``names`` are the files
-    of the rows under ``root``, where each has its own. ``guessed_classes`` is how many classes
-    there are where labels were numbered by the order of their names alone, else None.
+    of the rows under ``root``, where each has its own. ``guessed_classes`` and
+    ``at_least`` are those of `devdiff.data.listing.Labels`.
     """
 
     arrays: Mapping[str, Array]
@@ -46,6 +46,7 @@ class InputSet:
     names: tuple[str, ...] = ()
     root: Path | None = None
     guessed_classes: int | None = None
+    at_least: bool = False
 
     def __len__(self) -> int:
         return len(self.tested)
@@ -54,12 +55,17 @@ class InputSet:
         """Without labels that were numbered by name order, unless an output has as many classes;
         and a note when they go."""
         counts = {spec.elements for spec in outputs if sum(size > 1 for size in spec.shape) == 1}
-        if self.guessed_classes is None or self.guessed_classes in counts:
+        wanted = self.guessed_classes
+        if (
+            wanted is None
+            or wanted in counts
+            or (self.at_least and max(counts, default=0) > wanted)
+        ):
             return self, None
         note = (
-            f"the {self.guessed_classes} classes of {self.origin} are not as many as an output of "
-            "the model has, so their numbers cannot be told and they are not used as labels; "
-            "--classes names a file with the model's class names in order"
+            f"the {wanted} classes of {self.origin} are not as many as an output of the model has, "
+            "so they are not used as labels; --classes names a file with the model's class names "
+            "in order"
         )
         return replace(self, labels=None, notes=(*self.notes, note)), note
 
@@ -149,4 +155,5 @@ def load(folder: Path, inputs: tuple[TensorSpec, ...]) -> InputSet:
         names=tuple(data["names"]),
         root=Path(data["root"]) if data["root"] else None,
         guessed_classes=data["guessed_classes"],
+        at_least=data["at_least"],
     )

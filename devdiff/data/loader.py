@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from devdiff.data.staging_child import as_batch, place_of
+import numpy as np
+
 from devdiff.errors import UsageError
 from exporter.artifact import Array
 
@@ -26,11 +28,34 @@ def batches(path: Path, function: str, named: str, names: list[str]) -> Iterator
         if not callable(found):
             raise UsageError(f"{named} has no function {function!r}")
         for number, value in enumerate(found()):
-            yield as_batch(value, names, f"{origin}, batch {number}")
+            yield _as_batch(value, names, f"{origin}, batch {number}")
     except UsageError:
         raise
     except (Exception, SystemExit) as error:
-        raise UsageError(f"the loader failed: {place_of(error, path, named)}") from error
+        raise UsageError(f"the loader failed: {_place_of(error, path, named)}") from error
+
+
+def _place_of(error: BaseException, path: Path, named: str) -> str:
+    """``loader.py:12: ValueError: what it said``, the place in the user's own file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == str(path)]
+    line = own[-1].lineno if own else getattr(error, "lineno", None)
+    text = traceback.format_exception_only(error)[-1].strip()
+    return f"{named}:{line}: {text}" if line else f"{named}: {text}"
+
+
+def _as_batch(value: Any, names: list[str], where: str) -> dict[str, Array]:
+    """What a loader yields as arrays by name; ``(inputs, labels)`` too."""
+    if isinstance(value, tuple) and len(value) == 2:
+        return {**_as_batch(value[0], names, where), "labels": np.asarray(value[1])}
+    if isinstance(value, Mapping):
+        return {str(name): np.asarray(array) for name, array in value.items()}
+    if len(names) > 1:
+        raise UsageError(
+            f"{where}: the model has the inputs {', '.join(names)}: yield a dict with an array for "
+            "each"
+        )
+    return {names[0]: np.asarray(value)}
 
 
 def _load(path: Path) -> Any:

@@ -40,8 +40,14 @@ def place(
         target = (pipeline.resize[1], pipeline.resize[0])
         if pipeline.resize_mode in ("letterbox", "cover"):
             ratios = [wanted / own for wanted, own in zip(target, image, strict=True)]
-            ratio = min(ratios) if pipeline.resize_mode == "letterbox" else max(ratios)
-            resized = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+            if pipeline.resize_mode == "letterbox":
+                resized = (max(1, round(width * min(ratios))), max(1, round(height * min(ratios))))
+            else:
+                # Cut off, not rounded, as torchvision does; the shorter side is the target's.
+                resized = (
+                    max(target[0], int(width * max(ratios))),
+                    max(target[1], int(height * max(ratios))),
+                )
         else:
             resized = target
     frame = (size[1], size[0])
@@ -50,5 +56,10 @@ def place(
             f"it is {resized[1]}x{resized[0]}, smaller than the {size[0]}x{size[1]} that is "
             "cropped; add resize=, or pad=0 to fill the rest"
         )
-    offset = ((frame[0] - resized[0]) // 2, (frame[1] - resized[1]) // 2)
+    offset = (_centred(frame[0], resized[0]), _centred(frame[1], resized[1]))
     return Placement(resized, offset, (resized[0] / width, resized[1] / height))
+
+
+def _centred(frame: int, image: int) -> int:
+    """Where an image begins on a frame; half pixels fall as they do in torchvision's CenterCrop."""
+    return (frame - image) // 2 if frame >= image else -round((image - frame) / 2)

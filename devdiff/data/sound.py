@@ -163,9 +163,3 @@ def resample(wave: Array, rate: int, wanted: int) -> Array:
     common = math.gcd(rate, wanted)
     resampled: Array = resample_poly(wave, wanted // common, rate // common, axis=0)
     return resampled.astype(np.float32, copy=False)
-
-
-def sound_paths(folder: Path) -> tuple[Path, ...]:
-    """WAV files under ``folder``, in the order of their relative names."""
-    found = [p for p in folder.rglob("*") if p.suffix.lower() in SOUND_SUFFIXES and p.is_file()]
-    return tuple(sorted(found, key=lambda path: path.relative_to(folder).as_posix()))

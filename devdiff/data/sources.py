@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -98,10 +98,10 @@ class Opener:
     preprocess: Preprocess
     scratch: Path
     classes: Sequence[str] | None = None
-    names: tuple[str, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", tuple(spec.name for spec in self.inputs))
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(spec.name for spec in self.inputs)
 
     def open(self, named: Path) -> Opened:
         """Raises `UsageError` when the data cannot be read or does not fit the inputs."""

@@ -6,12 +6,9 @@ import json
 import os
 import sys
 import threading
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from devdiff.data.npy_writer import NpyWriter
 from devdiff.data.preprocess import Preprocess
@@ -108,29 +105,6 @@ def main(request: Mapping[str, Any]) -> int:
     answer.with_suffix(".partial").write_text(json.dumps(said))
     answer.with_suffix(".partial").replace(answer)
     return 0
-
-
-def place_of(error: BaseException, path: Path, named: str) -> str:
-    """``loader.py:12: ValueError: what it said``, the place in the user's own file."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename == str(path)]
-    line = own[-1].lineno if own else getattr(error, "lineno", None)
-    text = traceback.format_exception_only(error)[-1].strip()
-    return f"{named}:{line}: {text}" if line else f"{named}: {text}"
-
-
-def as_batch(value: Any, names: list[str], where: str) -> dict[str, Array]:
-    """What a loader yields as arrays by name; ``(inputs, labels)`` too."""
-    if isinstance(value, tuple) and len(value) == 2:
-        return {**as_batch(value[0], names, where), "labels": np.asarray(value[1])}
-    if isinstance(value, Mapping):
-        return {str(name): np.asarray(array) for name, array in value.items()}
-    if len(names) > 1:
-        raise UsageError(
-            f"{where}: the model has the inputs {', '.join(names)}: yield a dict with an array for "
-            "each"
-        )
-    return {names[0]: np.asarray(value)}
 
 
 def _leave_with_parent() -> None:

@@ -7,6 +7,7 @@ difference.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -68,7 +69,7 @@ def intervals(
 
 
 def _percentiles(all_figures: Any, samples: int, seed: int, resamples: int) -> tuple[Array, Array]:
-    from scipy.stats import bootstrap
+    from scipy.stats import DegenerateDataWarning, bootstrap
 
     def statistic(chosen: Array, axis: int) -> Array:
         rows = np.atleast_2d(chosen).astype(np.int64)
@@ -77,17 +78,20 @@ def _percentiles(all_figures: Any, samples: int, seed: int, resamples: int) -> t
         found: Array = all_figures(counts.reshape(len(rows), samples).astype(np.float64))
         return found.T if np.ndim(chosen) > 1 else found[0]
 
-    result = bootstrap(
-        (np.arange(samples),),
-        statistic,
-        n_resamples=resamples,
-        batch=max(1, _CELLS // samples),
-        vectorized=True,
-        axis=-1,
-        method="percentile",
-        confidence_level=CONFIDENCE,
-        rng=np.random.default_rng(seed),
-    )
+    with warnings.catch_warnings():
+        # An interval that is no number is judged an error; no word beside the report.
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        result = bootstrap(
+            (np.arange(samples),),
+            statistic,
+            n_resamples=resamples,
+            batch=max(1, _CELLS // samples),
+            vectorized=True,
+            axis=-1,
+            method="percentile",
+            confidence_level=CONFIDENCE,
+            rng=np.random.default_rng(seed),
+        )
     return np.asarray(result.confidence_interval.low), np.asarray(result.confidence_interval.high)
 
 

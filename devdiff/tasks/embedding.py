@@ -45,9 +45,14 @@ class Embedding:
         if self.labelled:
             return _Retrieval()
         return SumScorer(
-            lambda answer, truth, source: (float(answer @ source), 1.0),
+            lambda answer, truth, source: (_cosine(answer, source), 1.0),
             lambda totals: totals[:, :1] / totals[:, 1:],
         )
+
+
+def _cosine(answer: Array, source: Array | None) -> float:
+    """NaN where the source has no answer."""
+    return float("nan") if source is None else float(answer @ source)
 
 
 class _Retrieval:
@@ -61,10 +66,10 @@ class _Retrieval:
         self._labels: list[int] = []
         self._cosines: list[float] = []
 
-    def add(self, answer: Array, truth: int, source: Array) -> None:
+    def add(self, answer: Array, truth: int, source: Array | None) -> None:
         self._vectors.append(answer.astype(np.float32))
         self._labels.append(truth)
-        self._cosines.append(float(answer @ source))
+        self._cosines.append(_cosine(answer, source))
 
     def scores(self) -> Sums:
         vectors, labels = np.stack(self._vectors), np.array(self._labels)

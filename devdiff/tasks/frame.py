@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from devdiff.data.images import opened
 from devdiff.data.inputs import InputSet
 from devdiff.data.placement import Placement, place
 from devdiff.data.preprocess import Preprocess
@@ -48,9 +49,8 @@ class Frame:
         """(width, height) of a row's image, upright."""
         if not self.samples.names or self.samples.root is None:
             return self.size[1], self.size[0]
-        from PIL import Image
-
-        with Image.open(self.samples.root / self.samples.names[row]) as image:
+        path = self.samples.root / self.samples.names[row]
+        with opened(path, str(path)) as image:
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION) in _TURNED
         return (height, width) if turned else (width, height)

@@ -14,7 +14,7 @@ from devdiff.compare.judge import Judgement
 from devdiff.compare.pair import sample_outputs
 from devdiff.compare.rungs import RungOutputs
 from devdiff.compare.wording import count, number, percent
-from devdiff.errors import ComparisonError
+from devdiff.errors import ComparisonError, UsageError
 from devdiff.judging import JudgedPair
 from devdiff.ladder import Pair, RungResult
 from devdiff.tasks import bootstrap
@@ -25,6 +25,7 @@ from devdiff.verdict import Verdict, combine
 
 # Resampling fewer says more of the few than of samples in general.
 FEWEST: Final = 20
+_MOST_SAMPLES: Final = 10_000_000
 # Steps whose sides are held to the same answers element by element: no change is none.
 _ALIKE: Final = frozenset({"conversion", "deployment", "runtime"})
 
@@ -65,7 +66,7 @@ class Measured:
             "options": dict(request.options),
             "truth": self.settled.origin,
             "from_source": self.settled.truth is None,
-            "max_drop": request.max_drop,
+            "max_drop": request.allowed,
             "samples": self.samples,
             "confidence": CONFIDENCE,
             "resamples": RESAMPLES,
@@ -114,7 +115,7 @@ def measure(
     """Score every rung and judge every step. ``results`` begin with the source.
 
     A rung that did not run, or gave no answer to a sample (NaN), has an error instead of figures,
-    and so have the steps it belongs to. Raises `UsageError` when the truth allows no metric.
+    and so have the steps it belongs to; likewise where the truth allows no metric.
     """
     figures = settled.task.figures
     scored: dict[str, Scores] = {}
@@ -130,7 +131,7 @@ def measure(
         outputs = RungOutputs(result.name, result.pack, result.outputs)
         try:
             scored[result.name] = _score(settled, source, outputs, bool(results[0].error))
-        except ComparisonError as error:
+        except (ComparisonError, UsageError) as error:
             errors[result.name] = str(error)
     names = list(scored)
     known = [p for p in pairs if p.reference in scored and p.candidate in scored]
@@ -177,15 +178,16 @@ def _score(
     """One rung's scores, beside the source's answers to the same samples."""
     task, scorer = settled.task, settled.task.scorer()
     own = sample_outputs(outputs, task.outputs)
-    same = without_source or source.name == outputs.name
-    beside = itertools.repeat(None) if same else sample_outputs(source, task.outputs)
+    same = source.name == outputs.name
+    alone = same or without_source
+    beside = itertools.repeat(None) if alone else sample_outputs(source, task.outputs)
     # The rung ends the loop: the source's stream is as long, or endless.
     for index, (mine, theirs) in enumerate(zip(own, beside, strict=False)):
         try:
             answer = task.answer(mine)
         except ComparisonError as error:
             raise ComparisonError(f"rung {outputs.name}, sample {index}: {error}") from error
-        first = answer if theirs is None else task.answer(theirs)
+        first = answer if same else None if theirs is None else task.answer(theirs)
         truth = settled.truth(index) if settled.truth else task.as_truth(first)
         scorer.add(answer, truth, first)
     return scorer.scores()
@@ -225,7 +227,7 @@ def judge_drop(
 ) -> Judgement:
     """A step passes when the whole interval of its drop is within ``max_drop``, fails when the
     whole interval is beyond, and is inconclusive otherwise."""
-    most, kind = settled.request.max_drop, settled.request.kind
+    most, kind = settled.request.allowed, settled.request.kind
     shown = f"Task {kind}: {figure.name} {number(before.value)} became {number(after.value)}"
     if not all(map(np.isfinite, (drop.value, drop.low, drop.high))):
         text = f"{shown}, whose difference is no number: too few samples have what it needs."
@@ -243,9 +245,13 @@ def judge_drop(
         return Judgement(Verdict.PASS, (f"{text}.",), {})
     if drop.low > most:
         return Judgement(Verdict.FAIL, (f"{text}.",), {})
-    more = samples * ((drop.high - drop.low) / 2 / max(abs(most - drop.value), 1e-9)) ** 2
-    if more < 1e7:
+    # Intervals narrow with the root of the number of samples.
+    apart = max(abs(most - drop.value), 1e-9)
+    more = samples * ((drop.high - drop.low) / 2 / apart) ** 2
+    if more < _MOST_SAMPLES:
         text += f": about {int(np.ceil(more)) + 1} samples of this kind would decide"
+    else:
+        text += ", and with this very drop no number of samples would decide"
     return Judgement(Verdict.INCONCLUSIVE, (f"{text}.",), {})
 
 

@@ -41,13 +41,13 @@ class TaskRequest:
 
     ``truth`` is a file or folder with the true answers; without, and without class labels, the
     source rung's own answers are taken for them. ``max_drop`` is by how much a step may make the
-    first metric worse. ``gated``: whether that counts for the verdict.
+    first metric worse, None for `DEFAULT_MAX_DROP`. ``gated``: whether that counts for the verdict.
     """
 
     kind: str
     options: Mapping[str, str] = field(default_factory=dict)
     truth: Path | None = None
-    max_drop: float = DEFAULT_MAX_DROP
+    max_drop: float | None = None
     gated: bool = True
 
     @classmethod
@@ -71,7 +71,12 @@ class TaskRequest:
             if key in options:
                 raise UsageError(f"--task {kind}: {key} is given twice")
             options[key] = value
-        return cls(kind, options, truth, DEFAULT_MAX_DROP if max_drop is None else max_drop)
+        return cls(kind, options, truth, max_drop)
+
+    @property
+    def allowed(self) -> float:
+        """The drop that is allowed."""
+        return DEFAULT_MAX_DROP if self.max_drop is None else self.max_drop
 
     def fingerprint(self) -> dict[str, Any]:
         """Names the request and the state of its files."""

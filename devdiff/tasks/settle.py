@@ -52,30 +52,51 @@ def settle(
             raise UsageError(f"--truth: the truth of {request.kind} are classes: give --labels")
         if not request.truth.exists():
             raise UsageError(f"{request.truth} does not exist")
-    task, truth = maker(request, outputs, inputs, samples, classifiers)
+    task, truth = maker(_Asked(request, outputs, inputs, samples, classifiers))
     if truth is None:
         return Settled(request, task, None, "the source rung's own answers")
     origin = str(request.truth) if request.truth is not None else "labels"
     return Settled(request, task, truth, origin)
 
 
+def check_truth(request: TaskRequest, samples: InputSet) -> None:
+    """Raises `UsageError` when a limit is given and nothing can be held to it."""
+    known = samples.labels if request.kind in (CLASSIFICATION, "embedding") else request.truth
+    if request.max_drop is not None and known is None:
+        wanted = "--labels" if request.kind in (CLASSIFICATION, "embedding") else "--truth"
+        raise UsageError(
+            f"--max-drop: without the truth nothing can be judged: give {wanted}, or leave it out "
+            "to see how far the rungs agree"
+        )
+
+
 _Made = tuple[Task, Callable[[int], Any] | None]
 
 
-def _rows(samples: InputSet) -> int:
-    """How many rows the inputs had before a part of them became the calibration set."""
-    return len(next(iter(samples.arrays.values())))
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """All that a task is made of."""
+
+    request: TaskRequest
+    outputs: Sequence[TensorSpec]
+    inputs: tuple[TensorSpec, ...]
+    samples: InputSet
+    classifiers: Collection[str]
+
+    @property
+    def rows(self) -> int:
+        """How many rows the inputs had before a part of them became the calibration set."""
+        return len(next(iter(self.samples.arrays.values())))
+
+    def output(self, fits: Callable[[TensorSpec], bool], usual: str | None = None) -> TensorSpec:
+        """The output that is read: the one named, else ``usual``, else the only one that fits."""
+        chosen = self.request.options.get("output", usual)
+        return one_output(self.request.kind, chosen, self.outputs, fits)
 
 
-def _classification(
-    request: TaskRequest,
-    outputs: Sequence[TensorSpec],
-    inputs: tuple[TensorSpec, ...],
-    samples: InputSet,
-    classifiers: Collection[str],
-) -> _Made:
-    chosen = request.options.get("output", next(iter(classifiers), None))
-    spec = one_output(request.kind, chosen, outputs, _is_vector)
+def _classification(asked: _Asked) -> _Made:
+    request, samples = asked.request, asked.samples
+    spec = asked.output(_is_vector, next(iter(asked.classifiers), None))
     k = int(request.number("topk", 5))
     if "topk" not in request.options and k >= spec.elements:
         k = 1
@@ -89,58 +110,39 @@ def _classification(
         return Classification(spec.name, k), None
     if len(labels) and int(labels.max()) >= spec.elements:
         raise UsageError(
-            f"labels run up to {int(labels.max())}, but output {spec.describe()} has the classes 0 "
-            f"to {spec.elements - 1}"
+            f"labels run from {int(labels.min())} to {int(labels.max())}, but output "
+            f"{spec.describe()} has the classes 0 to {spec.elements - 1}"
         )
     return Classification(spec.name, k), lambda index: int(labels[index])
 
 
-def _embedding(
-    request: TaskRequest,
-    outputs: Sequence[TensorSpec],
-    inputs: tuple[TensorSpec, ...],
-    samples: InputSet,
-    classifiers: Collection[str],
-) -> _Made:
-    spec = one_output(request.kind, request.options.get("output"), outputs, _is_vector)
-    labels = samples.labels
+def _embedding(asked: _Asked) -> _Made:
+    spec, labels = asked.output(_is_vector), asked.samples.labels
     if labels is None:
         return Embedding(spec.name, labelled=False), None
     return Embedding(spec.name, labelled=True), lambda index: int(labels[index])
 
 
-def _regression(
-    request: TaskRequest,
-    outputs: Sequence[TensorSpec],
-    inputs: tuple[TensorSpec, ...],
-    samples: InputSet,
-    classifiers: Collection[str],
-) -> _Made:
-    spec = one_output(request.kind, request.options.get("output"), outputs, lambda one: True)
+def _regression(asked: _Asked) -> _Made:
+    request, samples = asked.request, asked.samples
+    spec = asked.output(lambda one: True)
     if request.truth is None:
         return Regression(spec.name), None
-    values = truths.values(request.truth, samples, _rows(samples), spec.elements)[samples.tested]
+    values = truths.values(request.truth, samples, asked.rows, spec.elements)[samples.tested]
     return Regression(spec.name), lambda index: values[index]
 
 
-def _segmentation(
-    request: TaskRequest,
-    outputs: Sequence[TensorSpec],
-    inputs: tuple[TensorSpec, ...],
-    samples: InputSet,
-    classifiers: Collection[str],
-) -> _Made:
-    spec = one_output(
-        request.kind, request.options.get("output"), outputs, lambda one: len(one.shape) == 4
-    )
-    frame = Frame.of(samples, inputs)
+def _segmentation(asked: _Asked) -> _Made:
+    request, samples = asked.request, asked.samples
+    spec = asked.output(lambda one: len(one.shape) == 4)
+    frame = Frame.of(samples, asked.inputs)
     axis = int(request.number("axis", 0)) or None
     ignore = int(request.number("ignore", -1)) if "ignore" in request.options else None
     threshold = request.number("threshold", 0.5)
     task = Segmentation.of(spec, frame.size, axis, threshold, ignore)
     if request.truth is None:
         return task, None
-    masks = truths.Masks(request.truth, samples, _rows(samples))
+    masks = truths.Masks(request.truth, samples, asked.rows)
     # What lies outside the image is not the model's to answer.
     outside = -1 if ignore is None else ignore
     made = Segmentation.of(spec, frame.size, axis, threshold, outside)
@@ -152,32 +154,20 @@ def _segmentation(
     return made, truth
 
 
-def _detection(
-    request: TaskRequest,
-    outputs: Sequence[TensorSpec],
-    inputs: tuple[TensorSpec, ...],
-    samples: InputSet,
-    classifiers: Collection[str],
-) -> _Made:
-    frame = Frame.of(samples, inputs)
-    task = Detection(BoxReader.of(request, outputs, frame.size))
+def _detection(asked: _Asked) -> _Made:
+    request, samples = asked.request, asked.samples
+    frame = Frame.of(samples, asked.inputs)
+    task = Detection(BoxReader.of(request, asked.outputs, frame.size))
     by_id = request.choice("categories", "order", "ids") == "ids"
     if request.truth is None:
         return task, None
-    objects = TrueObjects(request.truth, frame, _rows(samples), by_id)
+    objects = TrueObjects(request.truth, frame, asked.rows, by_id)
     return task, lambda index: objects.of(int(samples.tested[index]))
 
 
-def _sequence(
-    request: TaskRequest,
-    outputs: Sequence[TensorSpec],
-    inputs: tuple[TensorSpec, ...],
-    samples: InputSet,
-    classifiers: Collection[str],
-) -> _Made:
-    spec = one_output(
-        request.kind, request.options.get("output"), outputs, lambda one: len(one.shape) == 3
-    )
+def _sequence(asked: _Asked) -> _Made:
+    request, samples = asked.request, asked.samples
+    spec = asked.output(lambda one: len(one.shape) == 3)
     if len(spec.shape) != 3 or 1 not in spec.shape[:2]:
         raise UsageError(f"--task sequence: output {spec.describe()} has no steps with classes")
     classes_first = request.choice("layout", "TC", "CT") == "CT"
@@ -198,7 +188,7 @@ def _sequence(
         raise UsageError(
             "--task sequence: true texts need the classes' symbols, alphabet=FILE with one a line"
         )
-    texts = truths.texts(request.truth, samples, _rows(samples))
+    texts = truths.texts(request.truth, samples, asked.rows)
     return task, lambda index: texts[int(samples.tested[index])]
 
 

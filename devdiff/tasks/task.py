@@ -40,7 +40,7 @@ class Scorer(Protocol):
     """Takes in one rung's answers, in the order of the samples."""
 
     def add(self, answer: Any, truth: Any, source: Any) -> None:
-        """One sample; ``source`` is the source rung's answer to it."""
+        """One sample; ``source`` is the source rung's answer to it, None where it did not run."""
 
     def scores(self) -> Scores: ...
 
@@ -84,7 +84,8 @@ class Sums:
             return self.formula(weights @ self.columns)
 
     def changed(self, other: Sums) -> int:
-        return int(np.count_nonzero((self.columns != other.columns).any(axis=1)))
+        both_nan = np.isnan(self.columns) & np.isnan(other.columns)
+        return int(np.count_nonzero(((self.columns != other.columns) & ~both_nan).any(axis=1)))
 
 
 class SumScorer:

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from devdiff.data import listing, readers
+from devdiff.data.images import opened
 from devdiff.data.inputs import InputSet
 from devdiff.errors import UsageError
 from exporter.artifact import Array
@@ -76,19 +77,14 @@ class Masks:
         if self._array is not None:
             held: Array = self._array[row]
             return held
-        from PIL import Image
-
         file = self._files[stem(self._names[row])]
-        try:
-            with Image.open(file) as image:
-                if image.mode not in ("L", "P", "1", "I", "I;16"):
-                    raise UsageError(
-                        f"{file} has colours ({image.mode}); a mask holds class numbers in one "
-                        "channel (or a palette)"
-                    )
-                mask: Array = np.asarray(image).astype(np.int64)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise UsageError(f"{file} cannot be read as a mask: {error}") from error
+        with opened(file, str(file)) as image:
+            if image.mode not in ("L", "P", "1", "I", "I;16"):
+                raise UsageError(
+                    f"{file} has colours ({image.mode}); a mask holds class numbers in one channel "
+                    "(or a palette)"
+                )
+            mask: Array = np.asarray(image).astype(np.int64)
         return mask
 
 

@@ -63,6 +63,15 @@ def test_boxes_follow_the_image_onto_the_input() -> None:
     np.testing.assert_allclose(cropped.boxes(box), [[-30, -5, 70, 45]])
 
 
+def test_cover_and_crop_are_torchvisions_resize_and_center_crop() -> None:
+    """500x333 becomes 384x256 (384.38 cut off), and half of 385 - 224 is 80."""
+    steps = Preprocess.parse("resize=cover:256x256,crop=224x224")
+    placed = place((500, 333), (224, 224), steps, may_pad=False)
+    assert (placed.size, placed.offset) == ((384, 256), (-80, -16))
+    placed = place((385, 256), (224, 224), steps, may_pad=False)
+    assert (placed.size, placed.offset) == ((385, 256), (-80, -16))
+
+
 def test_orientation_of_photographs_is_heeded(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     pixels = np.zeros((24, 16, 3), np.uint8)

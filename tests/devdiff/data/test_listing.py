@@ -79,7 +79,7 @@ def test_subfolders_are_classes(tmp_path: Path) -> None:
 
 
 def test_subfolders_are_no_classes_of_a_model_with_another_number(tmp_path: Path) -> None:
-    for name in ("2023/1.png", "2024/2.png"):
+    for name in ("spring/1.png", "autumn/2.png"):
         picture(tmp_path / "photos" / name)
     inputs = prepared(tmp_path, tmp_path / "photos")
     kept, note = inputs.with_labels_of([TensorSpec("y", (1, 2), "float32")])
@@ -89,6 +89,17 @@ def test_subfolders_are_no_classes_of_a_model_with_another_number(tmp_path: Path
     assert dropped.labels is None
     assert note is not None
     assert "--classes" in note
+
+
+def test_subfolders_that_are_numbers_are_classes_by_their_number(tmp_path: Path) -> None:
+    for name in ("10/1.png", "9/2.png", "9/3.png"):
+        picture(tmp_path / "photos" / name)
+    inputs = prepared(tmp_path, tmp_path / "photos")
+    assert inputs.labels is not None
+    assert inputs.labels.tolist() == [10, 9, 9]
+    for classes, used in ((9, False), (10, False), (11, True), (1000, True)):
+        kept, _ = inputs.with_labels_of([TensorSpec("y", (1, classes), "float32")])
+        assert (kept.labels is not None) == used
 
 
 def test_images_beside_subfolders_have_no_class(tmp_path: Path) -> None:

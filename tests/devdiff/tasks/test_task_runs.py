@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from command import devdiff
 from onnx import helper
 from PIL import Image
+
+from devdiff.report import load
 
 CELLS, CELL = 4, 16
 SIDE = CELLS * CELL
@@ -62,11 +65,11 @@ def scenes(folder: Path, count: int) -> None:
     (folder / "coco.json").write_text(json.dumps(truth))
 
 
-def finished(folder: Path, model: Path, *options: str | Path) -> tuple[int, dict[str, Any], str]:
+def finished(folder: Path, model: Path, *options: str | Path) -> tuple[int, Mapping[str, Any], str]:
     """Exit code, report and output of ``devdiff export-and-test`` over the photos."""
     where = ("--inputs", "photos", "--device", "none", "--run-dir", "run")
     done = devdiff("export-and-test", model, *where, *options, cwd=folder)
-    report = json.loads((folder / "run/report.json").read_text())
+    report = load.load(folder / "run/report.json")  # holds it to the schema
     return done.returncode, report, done.stdout
 
 
@@ -113,6 +116,7 @@ def test_a_wrong_task_is_refused_before_anything_is_exported(tmp_path: Path) -> 
         (("--task", "poetry"), "there is no such task"),
         (("--truth", "coco.json"), "--truth needs --task"),
         (("--task", "detection:format=yolo", "--truth", "gone.json"), "gone.json does not exist"),
+        (("--max-drop", "0.01"), "without the truth nothing can be judged: give --labels"),
     ):
         done = devdiff(
             "export-and-test",

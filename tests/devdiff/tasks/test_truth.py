@@ -193,5 +193,5 @@ def test_labels_beyond_the_classes_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", image=np.zeros((3, 3, 32, 32), np.float32), labels=[0, 1, 3])
     request = InputRequest(tmp_path / "x.npz")
     samples = prepare(request, (IMAGE,), {}, tmp_path / "inputs", calibrate=False)
-    with pytest.raises(UsageError, match=r"labels run up to 3, but output y .* 0 to 2"):
+    with pytest.raises(UsageError, match=r"labels run from 0 to 3, but output y .* 0 to 2"):
         settled("classification", VECTOR, samples, None)

@@ -1,0 +1,218 @@
+"""Steps are charged with what they cost, and what could not be measured is never a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pair_packs import binding, rung
+
+from devdiff.compare.judge import Judgement
+from devdiff.judging import JudgedPair
+from devdiff.ladder import Pair, RungResult, Step
+from devdiff.tasks.classification import Classification
+from devdiff.tasks.embedding import Embedding
+from devdiff.tasks.measure import Measured, measure, with_drops
+from devdiff.tasks.regression import Regression
+from devdiff.tasks.request import TaskRequest
+from devdiff.tasks.segmentation import Segmentation
+from devdiff.tasks.settle import Settled
+from devdiff.tasks.task import Task
+from devdiff.verdict import Verdict
+from exporter.artifact import Array, Quantization
+
+
+def result(
+    folder: Path,
+    name: str,
+    values: Array,
+    quantization: Quantization | None = None,
+    failed: Mapping[int, str] | None = None,
+    error: str | None = None,
+) -> RungResult:
+    """A rung with one output ``y``, samples stacked."""
+    output = binding("y", values.shape[1:], str(values.dtype), quantization=quantization)
+    outputs = rung(folder, name, [output], [values], failed)
+    return RungResult(
+        name,
+        "test",
+        "float32",
+        "m",
+        "0" * 64,
+        (output,),
+        outputs.pack,
+        samples=len(values),
+        error=error,
+    )
+
+
+def measured(
+    task: Task,
+    truth: Any,
+    results: list[RungResult],
+    step: Step = "compression",
+    max_drop: float = 0.05,
+    gated: bool = True,
+) -> tuple[Measured, Judgement | None]:
+    """The task on two rungs, and the judgement of the step between them."""
+    request = TaskRequest("classification", max_drop=max_drop, gated=gated)
+    settled = Settled(request, task, truth, "test")
+    pair = Pair(results[0].name, results[1].name, step, True)
+    found = measure(settled, results, [pair], results[0].samples, seed=0)
+    return found, found.steps[0].judgement
+
+
+def classes(right: int, samples: int) -> Array:
+    """Scores of two classes: class 1 wins in the first ``right`` samples."""
+    scores = np.zeros((samples, 1, 2), np.float32)
+    scores[:right, 0, 1] = 1
+    scores[right:, 0, 0] = 1
+    return scores
+
+
+def ones(index: int) -> int:
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("right", "verdict", "said"),
+    [
+        (100, Verdict.PASS, "a drop of 0 (95 % interval -0.0429 to 0.0429; 0 of 100"),
+        (95, Verdict.INCONCLUSIVE, "with this very drop no number of samples would decide"),
+        (96, Verdict.INCONCLUSIVE, "samples of this kind would decide"),
+        (70, Verdict.FAIL, "top-1 1 became 0.7, a drop of 0.3"),
+    ],
+)
+def test_a_drop_is_judged_by_its_whole_interval(
+    tmp_path: Path, right: int, verdict: Verdict, said: str
+) -> None:
+    results = [
+        result(tmp_path, "float", classes(100, 100)),
+        result(tmp_path, "int8", classes(right, 100)),
+    ]
+    _, judgement = measured(Classification("y", 1), ones, results)
+    assert judgement is not None
+    assert judgement.verdict is verdict
+    assert said in judgement.reasons[0]
+
+
+def test_a_better_candidate_passes(tmp_path: Path) -> None:
+    results = [
+        result(tmp_path, "float", classes(50, 100)),
+        result(tmp_path, "int8", classes(90, 100)),
+    ]
+    _, judgement = measured(Classification("y", 1), ones, results)
+    assert judgement is not None
+    assert judgement.verdict is Verdict.PASS
+
+
+def test_stored_integers_are_read_in_real_units(tmp_path: Path) -> None:
+    true = np.linspace(-1, 1, 100)
+    stored = np.round(true / 0.01).astype(np.int8)[:, None, None]
+    results = [
+        result(tmp_path, "float", true.astype(np.float32)[:, None, None]),
+        result(tmp_path, "int8", stored, Quantization(0.01, 0)),
+    ]
+    found, judgement = measured(Regression("y"), lambda index: true[index : index + 1], results)
+    assert found.rungs[1].values["MAE"].value == pytest.approx(0.0025, abs=5e-4)
+    assert judgement is not None
+    assert judgement.verdict is Verdict.PASS
+
+
+def test_a_compression_that_changes_nothing_is_as_sure_as_its_samples(tmp_path: Path) -> None:
+    maps = np.zeros((10, 1, 2, 4, 4), np.float32)
+    maps[:, :, 1, 2:] = 1
+    truth = maps[0, 0].argmax(0)
+    task = Segmentation.of(binding("y", (1, 2, 4, 4)).source, (4, 4), None, 0.5, None)
+    results = [result(tmp_path, name, maps) for name in ("float", "int8")]
+    found, judgement = measured(task, lambda index: truth, results)
+    assert judgement is not None
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert found.steps[0].drops["mean IoU"].high > 0.02
+    _, judgement = measured(task, lambda index: truth, results, step="deployment")
+    assert judgement is not None
+    assert judgement.verdict is Verdict.PASS
+
+
+def test_nan_on_a_rung_is_an_error_that_names_the_sample(tmp_path: Path) -> None:
+    values = np.arange(30, dtype=np.float32)[:, None, None]
+    broken = values.copy()
+    broken[7] = np.nan
+    results = [result(tmp_path, "float", values), result(tmp_path, "int8", broken)]
+    found, judgement = measured(Regression("y"), lambda index: values[index, 0], results)
+    assert found.rungs[0].error is None
+    assert found.rungs[1].error == "rung int8, sample 7: output y holds NaN or infinity"
+    assert judgement is not None
+    assert judgement.verdict is Verdict.ERROR
+
+
+def test_a_failed_sample_or_rung_is_an_error(tmp_path: Path) -> None:
+    good = result(tmp_path, "float", classes(30, 30))
+    for ending in ({"failed": {3: "no memory"}}, {"error": "the device is gone"}):
+        bad = result(tmp_path, "int8", classes(30, 30), **ending)
+        _, judgement = measured(Classification("y", 1), ones, [good, bad])
+        assert judgement is not None
+        assert judgement.verdict is Verdict.ERROR
+
+
+def test_without_truth_the_source_is_right_and_nothing_is_judged(tmp_path: Path) -> None:
+    results = [
+        result(tmp_path, "source", classes(40, 100)),
+        result(tmp_path, "int8", classes(50, 100)),
+    ]
+    found, judgement = measured(Classification("y", 1), None, results)
+    assert judgement is None
+    assert found.rungs[0].values["top-1"].value == 1
+    assert found.rungs[1].values["top-1"].value == pytest.approx(0.9)
+    assert found.to_json()["from_source"]
+
+
+def test_a_cosine_to_a_source_that_did_not_run_is_no_number(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(30, 1, 4)).astype(np.float32)
+    results = [
+        result(tmp_path, "source", vectors, error="no"),
+        result(tmp_path, "float", vectors),
+    ]
+    found, _ = measured(Embedding("y", labelled=True), lambda index: index % 3, results)
+    values = found.to_json()["rungs"][1]["values"]
+    assert values["cosine to source"]["value"] is None
+    assert values["recall@1"]["value"] is not None
+
+
+def test_a_truth_that_allows_no_metric_is_an_error_of_every_step(tmp_path: Path) -> None:
+    values = np.arange(30, dtype=np.float32)[:, None, None]
+    results = [result(tmp_path, name, values) for name in ("float", "int8")]
+    found, judgement = measured(Regression("y"), lambda index: np.ones(1), results)
+    assert "the same in all samples" in (found.rungs[0].error or "")
+    assert judgement is not None
+    assert judgement.verdict is Verdict.ERROR
+
+
+def test_the_graver_verdict_stands(tmp_path: Path) -> None:
+    results = [
+        result(tmp_path, "float", classes(100, 100)),
+        result(tmp_path, "int8", classes(10, 100)),
+    ]
+    found, _ = measured(Classification("y", 1), ones, results)
+    for own, expected, reasons in (
+        (Verdict.PASS, Verdict.FAIL, 1),
+        (Verdict.FAIL, Verdict.FAIL, 2),
+        (Verdict.ERROR, Verdict.ERROR, 2),
+    ):
+        judged = JudgedPair(found.steps[0].pair, None, Judgement(own, ("its own",), {}))
+        (both,) = with_drops([judged], found)
+        assert both.judgement.verdict is expected
+        assert len(both.judgement.reasons) == reasons
+
+
+def test_metrics_nobody_asked_for_are_not_judged(tmp_path: Path) -> None:
+    results = [
+        result(tmp_path, "float", classes(100, 100)),
+        result(tmp_path, "int8", classes(10, 100)),
+    ]
+    found, judgement = measured(Classification("y", 1), ones, results, gated=False)
+    assert judgement is None
+    assert found.steps[0].drops["top-1"].value == pytest.approx(0.9)
