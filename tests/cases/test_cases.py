@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import case_files
 import case_runs
+import jsonschema
 import pytest
 from case_runs import CaseRun
+
+from devdiff.recipes import record
 
 pytestmark = [pytest.mark.conformance, pytest.mark.slow]
 
@@ -97,6 +101,18 @@ def test_the_words_are_lost_by_one_runtime_and_not_by_int8(folder: Path) -> None
     assert kept < 0.1
     assert numbers(rows["recipes/int8", "deployment"][3])[-1] < 0.1
     assert numbers(rows["recipes/dynamic", "deployment"][3])[-1] < 0.1
+
+
+def test_recipes_are_shown_with_the_metric_of_the_task(folder: Path) -> None:
+    (one,) = ran("detection", folder / "detection")
+    trial = json.loads((folder / "detection/recipes/recipes.json").read_text())
+
+    jsonschema.validate(trial, record.schema())
+    assert "mAP" in one.shown.splitlines()[2]
+    for row in trial["compressions"]:
+        rungs = one.reports[f"recipes/{row['compression']}"]["task"]["rungs"]
+        assert row["metric"] == {"name": "mAP", **rungs[-1]["values"]["mAP"]}
+        assert f"{row['metric']['value']:.4g} (" in one.shown
 
 
 def test_int8_finds_the_faces_and_misplaces_their_boxes(folder: Path) -> None:

@@ -25,6 +25,7 @@ class CaseRun:
 
     command: str
     exit_code: int
+    shown: str
     errors: str
     reports: Mapping[str, Mapping[str, Any]]
 
@@ -64,7 +65,7 @@ def run(command: str, folder: Path) -> CaseRun:
         directory = folder / words[words.index("--run-dir") + 1]
         for path in sorted(directory.glob("**/report.json")):
             reports[path.parent.relative_to(folder).as_posix()] = json.loads(path.read_text())
-    return CaseRun(command, done.returncode, done.stderr, reports)
+    return CaseRun(command, done.returncode, done.stdout, done.stderr, reports)
 
 
 def rows(ran: CaseRun) -> Iterator[tuple[str, ...]]:
