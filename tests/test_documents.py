@@ -17,13 +17,14 @@ from devdiff.cli.main import parser
 from device_runner.virtual.phone import VirtualPhone
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 
 
 def commands(document: Path) -> list[str]:
     """The lines of a document's shell blocks."""
     blocks = re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL)
-    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    whole = [re.sub(r"\\\n\s*", "", block) for block in blocks]
+    lines = [line.split("  #")[0].strip() for block in whole for line in block.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
 

@@ -61,6 +61,7 @@ def row(
         # Infinite where nothing differs, which JSON cannot say.
         "snr_db": encode(min(levels, default=None)),
         "accuracy": _accuracy(report),
+        "metric": _metric(report),
         "ms_per_sample": {
             "host": facts.median_ms.get(hosts[-1]) if hosts else None,
             "device": facts.median_ms.get("device"),
@@ -107,3 +108,14 @@ def _accuracy(report: Mapping[str, Any]) -> dict[str, Any] | None:
                 found: dict[str, Any] = answers["accuracy"]["candidate"]
                 return found
     return None
+
+
+def _metric(report: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The first metric of the model's task on the last rung; None without one."""
+    task = report.get("task")
+    if not task:
+        return None
+    name = task["metrics"][0]["name"]
+    last = [rung for rung in task["rungs"] if "@" not in rung["rung"]][-1]
+    value = last["values"].get(name)
+    return None if value is None else {"name": name, **value}

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from devdiff.recipes.record import RECORD_NAME
 from devdiff.report import parts
+from devdiff.report.task import interval
 from devdiff.report.terminal import decibels, share
 
 
@@ -18,13 +19,13 @@ def show(record: Mapping[str, Any], out: Console, directory: Path, plot: Path | 
     """Print a trial's record; reports are named as seen from its directory."""
     parts.headline(record["verdict"], f"{record['model']}: {record['summary']}", out)
     out.print()
-    shown = parts.table(
-        "compression", "verdict", "size", "agreement", "SNR dB", "accuracy", "host ms", "device ms"
-    )
+    asked = _metric(record)
+    columns = ("compression", "verdict", "size", "agreement", "SNR dB", asked or "accuracy")
+    shown = parts.table(*columns, "host ms", "device ms")
     for row in record["compressions"]:
         style = parts.STYLES[row["verdict"]]
         cells = [escape(row["compression"]), f"[{style}]{row['verdict']}[/]"]
-        shown.add_row(*cells, *(_figures(row) if "bytes" in row else ["-"] * 6))
+        shown.add_row(*cells, *(_figures(row, asked) if "bytes" in row else ["-"] * 6))
     out.print(shown)
     out.print()
     for row in record["compressions"]:
@@ -36,12 +37,19 @@ def show(record: Mapping[str, Any], out: Console, directory: Path, plot: Path | 
     out.print(f"recipes: {escape(str(directory / RECORD_NAME))}", soft_wrap=True)
 
 
-def _figures(row: Mapping[str, Any]) -> list[str]:
+def _metric(record: Mapping[str, Any]) -> str | None:
+    """The metric of the task that was asked for; None where accuracy says it."""
+    named = [row["metric"]["name"] for row in record["compressions"] if row.get("metric")]
+    return next((name for name in named if name != "top-1"), None)
+
+
+def _figures(row: Mapping[str, Any], metric: str | None) -> list[str]:
     agreement, accuracy, times = row["agreement"], row["accuracy"], row["ms_per_sample"]
+    right = share(accuracy) if accuracy else "-"
     return [
         f"{row['bytes'] / 1e3:.1f} kB",
         f"{agreement['agreed']}/{agreement['samples']}" if agreement else "-",
         decibels(row["snr_db"]),
-        share(accuracy) if accuracy else "-",
+        right if metric is None else interval(row["metric"]),
         *("-" if times[place] is None else f"{times[place]:.3g}" for place in ("host", "device")),
     ]

@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+
+from devdiff.report import parts
 
 
 def show(task: Mapping[str, Any], out: Console) -> None:
@@ -15,9 +16,7 @@ def show(task: Mapping[str, Any], out: Console) -> None:
     names = [metric["name"] for metric in task["metrics"]]
     source = " (no truth was given, so this is how far rungs agree)" if task["from_source"] else ""
     out.print(f"task: {task['kind']}, against {escape(task['truth'])}{source}", soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("rung or step", *names, ""):
-        table.add_column(escape(column), overflow="fold")
+    table = parts.table("rung or step", *map(escape, names), "")
     for rung in task["rungs"]:
         values = rung["values"]
         cells = [interval(values.get(name)) for name in names]

@@ -177,3 +177,20 @@ def sound(count: int, seed: int, samples: int) -> Array:
             phase = random.uniform(0, 2 * np.pi)
             wave += 0.2 / harmonic * np.sin(2 * np.pi * pitch * harmonic * time + phase)
     return waves.clip(-1, 1).astype(np.float32)
+
+
+def notes(count: int, seed: int) -> Array:
+    """Two seconds of plucked notes at 22,050 Hz, float32 [N, 1, 43844, 1] in -1..1."""
+    random = np.random.default_rng(seed)
+    length, played = 43_844, 8_000
+    time = np.arange(played) / 22_050
+    envelope = np.exp(-3 * time) * np.minimum(1, 100 * time)
+    waves = random.normal(0, 0.002, (count, length))
+    for wave in waves:
+        for start in range(0, length - played, played):
+            pitch = 440 * 2 ** ((int(random.integers(48, 84)) - 69) / 12)
+            for harmonic in range(1, 8):
+                phase = random.uniform(0, 2 * np.pi)
+                tone = np.sin(2 * np.pi * pitch * harmonic * time + phase)
+                wave[start : start + played] += 0.3 / harmonic * tone * envelope
+    return waves.clip(-1, 1).astype(np.float32)[:, np.newaxis, :, np.newaxis]

@@ -15,6 +15,7 @@ MADE: dict[str, tuple[Callable[[int], Array], tuple[int, ...], int, int]] = {
     "pages": (lambda seed: model_inputs.text_pages(3, seed, 96, 128), (3, 1, 3, 96, 128), -1, 1),
     "files": (lambda seed: model_inputs.file_bytes(9, seed), (9, 1, 2048), 0, 256),
     "sound": (lambda seed: model_inputs.sound(3, seed, 576), (3, 1, 576), -1, 1),
+    "notes": (lambda seed: model_inputs.notes(2, seed), (2, 1, 43_844, 1), -1, 1),
 }
 
 
