@@ -22,6 +22,7 @@ pytest_plugins = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that may run side by side (``-n 2 --dist loadgroup``), and those that may not.
 
