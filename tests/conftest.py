@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-import pytest
-
 # Not the user's: set before anything runs, so that child processes inherit it, too.
 os.environ["DEVDIFF_HISTORY"] = "off"
 os.environ.pop("MLFLOW_TRACKING_URI", None)
@@ -20,16 +18,3 @@ pytest_plugins = [
     "real_adbd",
     "source_zoo",
 ]
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that may run side by side (``-n 2 --dist loadgroup``), and those that may not.
-
-    What starts phones shares their ports and the patience of their time limits, so it stays in one
-    process; other modules stay whole, for the sake of their fixtures.
-    """
-    for item in items:
-        phones = {"phone_place", "adb_server"} & set(getattr(item, "fixturenames", ()))
-        alone = phones or "device_runner" in item.path.parts
-        item.add_marker(pytest.mark.xdist_group("phones" if alone else item.path.stem))
