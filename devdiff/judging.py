@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from devdiff.errors import ComparisonError, UsageError
 from devdiff.ladder import Pair, RungResult, Step
 from devdiff.settings import Gates
 from devdiff.verdict import Verdict
+from device_runner import known_faults
 from exporter.artifact import Array, Binding
 
 
@@ -98,18 +99,28 @@ def _judge_pair(
     except ComparisonError as error:
         return JudgedPair(pair, None, Judgement(Verdict.ERROR, (str(error),), {}))
     judgement = judge(comparison, expected)
-    hint = _other_runtime(pair, reference, candidate)
-    if hint and judgement.verdict is Verdict.FAIL:
-        judgement = replace(judgement, reasons=(*judgement.reasons, hint))
+    hints: list[str] = []
+    if judgement.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+        hints += _known_faults(reference, candidate)
+    if judgement.verdict is Verdict.FAIL:
+        hints += _other_runtime(pair, reference, candidate)
+    judgement = replace(judgement, reasons=(*judgement.reasons, *hints))
     return JudgedPair(pair, comparison, judgement)
 
 
-def _other_runtime(pair: Pair, reference: RungResult, candidate: RungResult) -> str | None:
+def _known_faults(*results: RungResult) -> Iterator[str]:
+    """Kernels that are known to be wrong, before the model is blamed for them."""
+    for result in results:
+        for fault in known_faults.found(result.identity, result.precision, result.kinds):
+            yield f"Rung {result.name} is not to be trusted: {fault}."
+
+
+def _other_runtime(pair: Pair, reference: RungResult, candidate: RungResult) -> Iterator[str]:
     """The first thing to rule out when one file answers differently in two places."""
     versions = [result.runtime_version for result in (reference, candidate)]
     if pair.step != "deployment" or None in versions or versions[0] == versions[1]:
-        return None
-    return (
+        return
+    yield (
         f"Rung {reference.name} ran runtime version {versions[0]} and rung {candidate.name} "
         f"{versions[1]}: kernels change between versions, so run both with the one the app ships "
         "(--runtime) to see what is left."

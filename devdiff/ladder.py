@@ -39,7 +39,8 @@ FULL: Final = "full"
 class Rung:
     """One place: a model file, the runner it runs in, and how its tensors map to the source's.
 
-    ``precision`` and ``pruning`` (its text form) say what was done to the weights.
+    ``precision`` and ``pruning`` (its text form) say what was done to the weights, ``kinds`` which
+    operators it has, as far as that is known.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Rung:
     outputs: tuple[Binding, ...]
     runner: Runner
     pruning: str | None = None
+    kinds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class RungResult:
     outputs: tuple[Binding, ...]
     pack: Path
     pruning: str | None = None
+    kinds: frozenset[str] = frozenset()
     identity: Mapping[str, Any] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     samples: int = 0
@@ -185,6 +188,7 @@ def artifact_rung(
         artifact.outputs,
         runner,
         str(recipe.pruning) if recipe.pruning else None,
+        artifact.kinds,
     )
 
 
@@ -269,6 +273,7 @@ def run_rung(
         rung.outputs,
         pack,
         rung.pruning,
+        rung.kinds,
     )
     try:
         identity = rung.runner.identity()
@@ -320,4 +325,4 @@ def _finished(record: Path, pack: Path, rung: Rung) -> RungResult | None:
             return None
     except (RunDirectoryError, OSError, KeyError, TypeError):
         return None
-    return result
+    return replace(result, kinds=rung.kinds)

@@ -143,7 +143,10 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One deployable ``.tflite`` file, checked, with the mapping to its source model."""
+    """One deployable ``.tflite`` file, checked, with the mapping to its source model.
+
+    ``kinds`` are its operators, each named once.
+    """
 
     path: Path
     sha256: str
@@ -151,6 +154,7 @@ class Artifact:
     outputs: tuple[Binding, ...]
     signature: str | None
     operators: int
+    kinds: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.inputs or not self.outputs:

@@ -227,6 +227,7 @@ def bind(record: ArtifactRecord, folder: Path) -> Artifact:
         outputs=record.outputs,
         signature=record.signature,
         operators=sum(record.operators.values()),
+        kinds=frozenset(record.operators),
     )
 
 

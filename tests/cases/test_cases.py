@@ -103,6 +103,21 @@ def test_the_words_are_lost_by_one_runtime_and_not_by_int8(folder: Path) -> None
     assert numbers(rows["recipes/dynamic", "deployment"][3])[-1] < 0.1
 
 
+def test_the_report_names_the_kernel_that_is_known_to_be_wrong(folder: Path) -> None:
+    trial = ran("text-recognition", folder / "text-recognition")[0].reports
+    told = {
+        recipe: [
+            reason
+            for pair in trial[f"recipes/{recipe}"]["pairs"]
+            if pair["gates"]
+            for reason in pair["judgement"]["reasons"]
+        ]
+        for recipe in ("int8", "dynamic")
+    }
+    assert any("Rung int8 is not to be trusted: xnnpack of litert" in one for one in told["int8"])
+    assert not any("not to be trusted" in one for one in told["dynamic"])
+
+
 def test_recipes_are_shown_with_the_metric_of_the_task(folder: Path) -> None:
     (one,) = ran("detection", folder / "detection")
     trial = json.loads((folder / "detection/recipes/recipes.json").read_text())
