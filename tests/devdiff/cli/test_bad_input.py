@@ -99,11 +99,12 @@ def test_data_and_options_that_do_not_fit(
 @pytest.mark.slow
 def test_nan_in_the_calibration_set(tmp_path: Path) -> None:
     arrays = image(9)
-    arrays["image"][4, 0, 3, 3] = np.nan
     np.savez(tmp_path / "x.npz", **arrays)
-    data = ("--inputs", "x.npz", "--calibration", "x.npz")
+    arrays["image"][4, 0, 3, 3] = np.nan
+    np.savez(tmp_path / "y.npz", **arrays)
+    data = ("--inputs", "x.npz", "--calibration", "y.npz")
     seen = refused("export-and-test", DIGITS, *data, cwd=tmp_path)
-    assert "calibration sample 4 of input 'image' holds NaN" in seen
+    assert "y.npz: sample 4 of input 'image' holds NaN" in seen
 
 
 @pytest.mark.parametrize(
