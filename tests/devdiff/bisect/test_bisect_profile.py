@@ -32,6 +32,8 @@ from exporter.artifact import Array
 from exporter.tflite_cut import Whole, quantization
 from exporter.tflite_graph import GraphTensor
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = 4
 
 

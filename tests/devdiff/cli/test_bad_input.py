@@ -17,6 +17,8 @@ from onnx import TensorProto
 
 from devdiff.rundir import open_run
 
+pytestmark = pytest.mark.slow
+
 
 def refused(
     *arguments: str | Path, cwd: Path, code: int = 2, env: dict[str, str] | None = None
@@ -65,7 +67,6 @@ def test_dynamic_axes_and_wrong_types(tmp_path: Path) -> None:
     assert "float16" in refused("export-and-test", "half.onnx", cwd=tmp_path)
 
 
-@pytest.mark.slow
 def test_an_operator_nobody_converts_is_named(tmp_path: Path) -> None:
     onnx_zoo.one_node(tmp_path / "m.onnx", "Frobnicate", domain="acme")
     assert "acme.Frobnicate" in refused("export-and-test", "m.onnx", cwd=tmp_path)
@@ -96,7 +97,6 @@ def test_data_and_options_that_do_not_fit(
     assert message in seen
 
 
-@pytest.mark.slow
 def test_nan_in_the_calibration_set(tmp_path: Path) -> None:
     arrays = image(9)
     np.savez(tmp_path / "x.npz", **arrays)
@@ -150,7 +150,6 @@ def test_two_runs_in_one_directory(tmp_path: Path) -> None:
     assert "in use by another devdiff" in seen
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 @pytest.mark.parametrize("kilobytes", [400, 2600, 3250, 3400, 3600])
 def test_a_full_disk_is_named_and_the_run_continues_when_there_is_room(

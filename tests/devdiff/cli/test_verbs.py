@@ -12,6 +12,8 @@ from command import DATA, DIGITS, devdiff
 
 from exporter.manifest import Manifest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -39,7 +41,6 @@ def test_export_leaves_artifacts_and_manifest_and_nothing_else(kept: Path) -> No
     assert [record.recipe.precision for record in manifest.artifacts] == ["float32", "int8"]
 
 
-@pytest.mark.slow
 def test_exporting_again_gives_the_same_files(kept: Path, tmp_path: Path) -> None:
     done = devdiff("export", DIGITS, "--out", tmp_path / "again", *DATA, "--json", cwd=tmp_path)
     document = json.loads(done.stdout)
@@ -55,7 +56,6 @@ def test_exporting_again_gives_the_same_files(kept: Path, tmp_path: Path) -> Non
         assert (tmp_path / "again" / name).read_bytes() == first
 
 
-@pytest.mark.slow
 def test_export_of_a_model_that_converts_beyond_tolerance_exits_1(tmp_path: Path) -> None:
     onnx_zoo.two_by_two(tmp_path / "m.onnx")
     done = devdiff("export", "m.onnx", "--out", "x", "--atol", "0", "--rtol", "0", cwd=tmp_path)

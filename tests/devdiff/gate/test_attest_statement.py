@@ -21,6 +21,8 @@ from devdiff.gate.package import Tested
 from devdiff.verdict import Verdict
 from exporter.artifact import sha256_file
 
+pytestmark = pytest.mark.slow
+
 SHA = "ab" * 32
 
 

@@ -14,6 +14,8 @@ from html_runs import FinishedRun
 from devdiff.errors import AttestationError, UsageError
 from devdiff.gate.attest import check, envelope, keys, sign, statement
 
+pytestmark = pytest.mark.slow
+
 REFUSALS = (AttestationError, UsageError)
 
 

@@ -17,6 +17,8 @@ from devdiff.cli.main import main
 from devdiff.gate.attest import keys
 from devdiff.gate.package import schema
 
+pytestmark = pytest.mark.slow
+
 MODEL, OTHER = tflite(1), tflite(2)
 LADDER = {"source": b"onnx", "float": tflite(3), "int8": MODEL, "device": MODEL}
 
@@ -48,7 +50,6 @@ def pipeline(tmp_path: Path) -> Pipeline:
     return Pipeline(tmp_path, report(tmp_path / "report.json", LADDER), app)
 
 
-@pytest.mark.slow
 def test_the_story_of_the_documents_works_in_processes_of_its_own(
     passed_run: FinishedRun, tmp_path: Path
 ) -> None:

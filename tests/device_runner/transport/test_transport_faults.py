@@ -33,6 +33,8 @@ from device_runner.transport.server import ServerTransport, query
 from device_runner.transport.wire import SocketWire
 from device_runner.virtual.phone import VirtualPhone
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 # Far below every silence that is borne, and enough for a machine that has other things to do.
 SOON_S = 5
@@ -408,7 +410,6 @@ class TestThroughAServer:
         assert len(before) == 1
 
 
-@pytest.mark.slow
 class TestOnAVirtualPhone:
     """The same on an emulated ARM64 machine, whose power can be taken away."""
 
