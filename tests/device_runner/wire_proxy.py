@@ -62,7 +62,7 @@ class Proxy:
         self._listener.listen()
         self.port: int = self._listener.getsockname()[1]
         self.spoiled = threading.Event()
-        self._sockets: list[socket.socket] = []
+        self._connections: list[_Connection] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -75,10 +75,8 @@ class Proxy:
 
     def cut(self) -> None:
         """End all connections now."""
-        for one in self._sockets:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+        for one in self._connections:
+            one.end()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -96,35 +94,78 @@ class Proxy:
                     continue
                 for one in (near, far):
                     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._sockets += [near, far]
-                for source, sink, spoil in ((near, far, self._up), (far, near, self._down)):
-                    threading.Thread(
-                        target=self._pump, args=(source, sink, spoil), daemon=True
-                    ).start()
+                connection = _Connection(near, far)
+                self._connections.append(connection)
+                for pump in (self._pump_up, self._pump_down):
+                    threading.Thread(target=pump, args=(connection,), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket, spoil: Spoil) -> None:
+    def _pump_up(self, connection: _Connection) -> None:
+        self._pump(connection, connection.near, connection.far.sendall, self._up)
+        connection.close_near()
+
+    def _pump_down(self, connection: _Connection) -> None:
+        self._pump(connection, connection.far, connection.answer, self._down)
+        connection.close_far()
+
+    def _pump(
+        self,
+        connection: _Connection,
+        source: socket.socket,
+        send: Callable[[bytes], None],
+        spoil: Spoil,
+    ) -> None:
         passed = 0
-        try:
+        with contextlib.suppress(OSError):
             for data in _edited(source, spoil.edit) if spoil.edit else _raw(source, spoil.slow):
                 left = None if spoil.after is None else spoil.after - passed
                 if left is None or len(data) <= left:
-                    sink.sendall(data)
+                    send(data)
                     passed += len(data)
                     continue
-                sink.sendall(data[:left])
+                send(data[:left])
                 if spoil.once:
                     spoil.after = None
                 self.spoiled.set()
-                if spoil.cut:
-                    break
-                # Nothing is read any more either, so that buffers fill as they do in life.
-                threading.Event().wait()
-        except OSError:
-            pass
-        for one in (source, sink):
+                if not spoil.cut:
+                    # Nothing is read any more either, so that buffers fill as they do in life.
+                    connection.over.wait()
+                break
+        connection.end()
+
+
+class _Connection:
+    """Two sockets; each is closed by the thread that reads it, lest its number be used again."""
+
+    def __init__(self, near: socket.socket, far: socket.socket) -> None:
+        self.near = near
+        self.far = far
+        self.over = threading.Event()
+        self._answering = threading.Lock()
+
+    def answer(self, data: bytes) -> None:
+        with self._answering:
+            self.near.sendall(data)
+
+    def end(self) -> None:
+        """The client loses the connection at once; to the phone it is closed, not reset.
+
+        A reset while the phone has more to take than it can ends QEMU itself: libslirp 4.7.0 fails
+        an assertion in soread().
+        """
+        self.over.set()
+        for one, how in ((self.near, socket.SHUT_RDWR), (self.far, socket.SHUT_WR)):
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+                one.shutdown(how)
+
+    def close_near(self) -> None:
+        with self._answering:
+            self.near.close()
+
+    def close_far(self) -> None:
+        with contextlib.suppress(OSError):
+            while self.far.recv(1 << 16):
+                pass
+        self.far.close()
 
 
 def _raw(source: socket.socket, slow: bool) -> Iterator[bytes]:
