@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import shutil
 from collections.abc import Mapping
@@ -11,7 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from devdiff.data import calibration, listing, readers, synthetic
+from devdiff.data import calibration, image_workers, listing, readers, synthetic
+from devdiff.data.digest import SetDigest, check_numbers, set_digest
+from devdiff.data.images import ImageRows
 from devdiff.data.listing import Labels
 from devdiff.data.npy_writer import NpyWriter
 from devdiff.data.preprocess import NO_PREPROCESS
@@ -73,7 +74,7 @@ class Builder:
             sha256 = self._write(opened, origin, "", tested)
         else:
             self._write_synthetic(rows, "", request.seed)
-            sha256 = digest(self._folder, self._inputs, tested)
+            sha256 = set_digest(self._folder, self._inputs, tested)
         calibrated_by, calibrated = self._write_calibration(chosen, rows)
         if labels is not None:
             np.save(self._folder / "labels.npy", labels.values[tested])
@@ -157,29 +158,36 @@ class Builder:
             out.close()
 
     def _write(self, opened: Opened, origin: str, prefix: str, tested: Array) -> str:
-        """Bring one data set into the run; the SHA-256 of its ``tested`` rows, as `digest` has it.
+        """Bring one data set into the run; the hash of its ``tested`` rows, as `set_digest` has it.
 
         Hashing while the values are at hand spares reading them all again.
         """
         total = opened.count
         hashed = np.zeros(total, np.bool_)
         hashed[tested] = True
-        running = hashlib.sha256()
+        digest = SetDigest(len(tested))
         for position, spec in enumerate(self._inputs):
             rows = opened.rows[spec.name]
-            running.update(_heading(spec, len(tested)))
-            with NpyWriter(self._folder / f"{prefix}{position}.npy") as out:
+            digest.begin(spec)
+            path = self._folder / f"{prefix}{position}.npy"
+            if isinstance(rows, ImageRows) and total >= image_workers.MANY:
+                for row, row_digest in enumerate(image_workers.write(rows, origin, path)):
+                    if hashed[row]:
+                        digest.add_digest(row_digest)
+                    self._progress(row + 1, total)
+                continue
+            with NpyWriter(path) as out:
                 done = 0
                 for chunk in rows.chunks():
                     values = chunk if rows.ready else self._fit(chunk, spec, origin)
                     values = np.ascontiguousarray(values)
-                    _check_numbers(values, done, spec, origin)
+                    check_numbers(values, done, spec, origin)
                     out.add(values)
                     for row in np.flatnonzero(hashed[done : done + len(values)]):
-                        running.update(values[row].data)
+                        digest.add(values[row])
                     done += len(values)
                     self._progress(done, total)
-        return running.hexdigest()
+        return digest.hex()
 
     def _fit(self, chunk: Array, spec: TensorSpec, origin: str) -> Array:
         """A chunk as [n, *spec.shape] in the input's dtype. Raises `UsageError` on a misfit."""
@@ -212,33 +220,6 @@ class Builder:
         if chunk.dtype == np.uint8 and value.dtype == np.uint8 and note not in self._notes:
             self._notes.append(f"{note} (--preprocess scale=1/255 if the model expects 0..1)")
         return value.astype(wanted)
-
-
-def _check_numbers(value: Array, first: int, spec: TensorSpec, origin: str) -> None:
-    """Raises `UsageError` for NaN, which no integer can hold and every comparison goes blind on."""
-    if value.dtype.kind != "f":
-        return
-    bad = np.isnan(value).reshape(len(value), -1).any(axis=1)
-    if bad.any():
-        raise UsageError(
-            f"{origin}: sample {first + int(bad.argmax())} of input {spec.name!r} holds NaN: mend "
-            "it or leave it out"
-        )
-
-
-def digest(folder: Path, inputs: tuple[TensorSpec, ...], tested: Array) -> str:
-    """SHA-256 over the tested tensors, their names, types and shapes."""
-    running = hashlib.sha256()
-    for position, spec in enumerate(inputs):
-        array = np.load(folder / f"{position}.npy", mmap_mode="r", allow_pickle=False)
-        running.update(_heading(spec, len(tested)))
-        for row in tested:
-            running.update(np.ascontiguousarray(array[row]).data)
-    return running.hexdigest()
-
-
-def _heading(spec: TensorSpec, rows: int) -> bytes:
-    return f"{spec.name}:{spec.dtype}:{list(spec.shape)}:{rows};".encode()
 
 
 def _fits(value: Array, wanted: np.dtype[Any]) -> bool:

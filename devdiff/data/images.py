@@ -1,8 +1,4 @@
-"""Images as files hold them, decoded and prepared on several threads, a few at a time.
-
-Threads, not processes: Pillow lets go of the interpreter while it decodes and resizes, NumPy while
-it computes, and no pixel has to travel between processes (scripts/bench/images.py measures it).
-"""
+"""Images as files hold them, decoded and prepared on several threads, a few at a time."""
 
 from __future__ import annotations
 
@@ -134,9 +130,17 @@ class ImageRows:
     def ready(self) -> bool:
         return True
 
+    def row(self, number: int) -> Array:
+        """The tensor of one image, in the input's shape and dtype."""
+        path = self.paths[number]
+        return self._prepare(decode(path, str(path), self.fit))
+
+    @cached_property
+    def _prepare(self) -> Callable[[Array], Array]:
+        return image_preparer(self.fit, self.spec)
+
     def chunks(self) -> Iterator[Array]:
-        prepare = image_preparer(self.fit, self.spec)
-        jobs = (partial(_decoded, path, self.fit, prepare) for path in self.paths)
+        jobs = (partial(self.row, number) for number in range(self.count))
         size = self.spec.elements * self.spec.numpy_dtype.itemsize
         for tensor in in_order(jobs, max(2, _WINDOW_BYTES // size)):
             yield tensor[np.newaxis]
@@ -150,10 +154,6 @@ def image_preparer(fit: Fit, spec: TensorSpec) -> Callable[[Array], Array]:
         return np.ascontiguousarray(value, spec.numpy_dtype)
 
     return prepare
-
-
-def _decoded(path: Path, fit: Fit, prepare: Callable[[Array], Array]) -> Array:
-    return prepare(decode(path, str(path), fit))
 
 
 def image_fit(spec: TensorSpec, pipeline: Preprocess) -> Fit:

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from devdiff.data.building import Builder, digest
+from devdiff.data.building import Builder
+from devdiff.data.digest import set_digest
 from devdiff.data.request import SYNTHETIC, InputRequest, Progress
 from devdiff.errors import UsageError
 from exporter.artifact import Array, TensorSpec
@@ -118,7 +119,7 @@ def prepare(
     record = folder / _RECORD
     if record.exists():
         fixed = load(folder, inputs)
-        if digest(folder, inputs, fixed.tested) != fixed.sha256:
+        if set_digest(folder, inputs, fixed.tested) != fixed.sha256:
             raise UsageError(f"{folder} was changed since its run began: start a new run")
         return fixed
     data = Builder(request, inputs, limits, folder, calibrate, progress).build()

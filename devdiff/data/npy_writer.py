@@ -41,6 +41,13 @@ class NpyWriter:
         self._stream.write(np.ascontiguousarray(values).data)
         self._rows += len(values)
 
+    def reserve(self, rows: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+        """Leave room for rows of ``shape`` that others write; gives the byte where they begin."""
+        self._dtype, self._shape, self._rows = dtype, shape, rows
+        self._header()
+        self._header_bytes = self._stream.tell()
+        return self._header_bytes
+
     def _header(self) -> None:
         assert self._dtype is not None
         # NumPy pads the header so that a longer shape still fits, up to 10**20 rows.

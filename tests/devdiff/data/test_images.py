@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import struct
+import subprocess
+import sys
 import threading
+import time
 import zlib
 from pathlib import Path
 
@@ -12,6 +17,8 @@ import pytest
 from data_sets import RGB, gradient, picture, prepared
 from PIL import Image
 
+from devdiff.data import image_workers
+from devdiff.data.inputs import InputRequest, prepare
 from devdiff.data.parallel import in_order
 from devdiff.data.placement import place
 from devdiff.data.preprocess import Preprocess
@@ -90,6 +97,80 @@ def test_many_images_stay_in_order(tmp_path: Path) -> None:
     inputs = prepared(tmp_path, tmp_path / "photos", BYTES)
     assert [inputs.sample(i)["image"][0, 0, 0, 0] for i in range(40)] == list(range(40))
     assert inputs.describe(7)["name"] == "07.png"
+
+
+def test_processes_prepare_what_threads_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(70):
+        gradient(tmp_path / f"photos/{index:02}.png", 20 + index, 30)
+    threads = prepared(tmp_path, tmp_path / "photos")
+    monkeypatch.setattr(image_workers, "MANY", 70)
+    (tmp_path / "again").mkdir()
+    told: list[tuple[int, int]] = []
+    processes = prepare(
+        InputRequest(tmp_path / "photos"),
+        (RGB,),
+        {},
+        tmp_path / "again/run-inputs",
+        calibrate=False,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert processes.sha256 == threads.sha256
+    np.testing.assert_array_equal(processes.arrays["image"], threads.arrays["image"])
+    assert told == [(done, 70) for done in range(1, 71)]
+    # What is there already is held against its hash.
+    assert prepared(tmp_path / "again", tmp_path / "photos").sha256 == threads.sha256
+
+
+def test_processes_name_the_first_broken_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(100):
+        picture(tmp_path / f"photos/{index:02}.png")
+    for index in (90, 41):
+        (tmp_path / f"photos/{index}.png").write_bytes(b"no image")
+    monkeypatch.setattr(image_workers, "MANY", 1)
+    with pytest.raises(UsageError, match=r"41\.png cannot be read as an image"):
+        prepared(tmp_path, tmp_path / "photos")
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_the_processes_without_a_word(tmp_path: Path) -> None:
+    for index in range(1_000):
+        picture(tmp_path / f"photos/{index:03}.png", (600, 450))
+    script = (
+        "import pathlib, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from devdiff.data.inputs import InputRequest, prepare\n"
+        "from exporter.artifact import TensorSpec\n"
+        "spec = TensorSpec('image', (1, 3, 16, 24), 'float32')\n"
+        "folder = pathlib.Path('photos')\n"
+        "say = lambda done, total: print(done, flush=True)\n"
+        "try:\n"
+        "    prepare(InputRequest(folder), (spec,), {}, pathlib.Path('out'), False, say)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    # No guard around the script's body: the processes must not run it again.
+    (tmp_path / "user.py").write_text(script)
+    child = subprocess.Popen(
+        [sys.executable, "user.py"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "1\n"
+    os.killpg(child.pid, signal.SIGINT)
+    said, complaints = child.communicate(timeout=60)
+    assert said.endswith("interrupted\n")
+    assert complaints == ""
+    deadline = time.monotonic() + 30
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(child.pid, 0)
+            time.sleep(0.1)
 
 
 def test_an_image_smaller_than_the_crop_is_named_unless_it_may_be_padded(tmp_path: Path) -> None:
