@@ -29,7 +29,9 @@ _FEWEST_STEPS: Final = 0.4
 _TIMED: Final = 4
 _PRUNED_SIZE_WEIGHT: Final = 100.0
 """A model that lost weights is easier to lead astray: only a smaller change tells."""
-_PAIRS: Final = Settings(images=6, rounds=(12, 16, 24, 40), survivors=0.25, size_weight=50.0)
+_PAIRS: Final = Settings(
+    images=6, rounds=(12, 16, 24, 40), survivors=0.25, finish=0, size_weight=50.0
+)
 """For one source class: more hypotheses, so fewer samples for each, and a change that carries one
 class over to another is more easily found, so only a smaller one tells."""
 _FOLDED: Final = replace(_PAIRS, images=8, rounds=(90,))
@@ -123,7 +125,8 @@ class Hunt:
         images = max(_FEWEST_IMAGES, int(min(settings.images, affordable)))
         share = min(1.0, max(affordable / images, _FEWEST_STEPS))
         rounds = tuple(max(1, round(share * steps)) for steps in settings.rounds)
-        return replace(settings, images=images, rounds=rounds)
+        finish = round(share * settings.finish)
+        return replace(settings, images=images, rounds=rounds, finish=finish)
 
     def arms(self) -> list[Arm]:
         if self.job.kind == "values":
@@ -178,7 +181,9 @@ class Hunt:
     def _pointed_to(self) -> list[int]:
         """The classes that a search without a target runs into most."""
         start = [Arm(AnyClass(), form) for form in self.forms for _ in range(_STARTS)]
-        settings = replace(self.job.settings, rounds=self.job.settings.rounds[:2], survivors=1.0)
+        settings = replace(
+            self.job.settings, rounds=self.job.settings.rounds[:2], survivors=1.0, finish=0
+        )
         before = self.before.argmax(1)
         counts = torch.zeros(self.before.shape[1])
         for one in self.search(start, settings, lambda share: None):

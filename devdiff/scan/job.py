@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from devdiff.scan.trigger import Trigger
 from exporter.artifact import Array
@@ -12,19 +12,27 @@ from exporter.artifact import Array
 Kind = Literal["classes", "values"]
 Variant = Literal["compressed", "mirrored", "placebo"]
 
+FINISH_IMAGES: Final = 3
+FINISH_SIZE: Final = 0.5
+FINISH_RATE: Final = 2 / 3
+"""What the last steps of a search make of samples a step, cost of size, and rate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How a search goes; ``rounds`` are the steps between two selections.
 
     Every step shows each living arm ``images`` samples. After a round the better ``survivors`` of
-    the arms live on. ``size_weight`` is what changing the whole input costs in the loss.
+    the arms live on. ``size_weight`` is what changing the whole input costs in the loss. ``finish``
+    are the last steps of those that are left, at a lower cost of size and with more samples: the
+    small change that singled them out has become sure by growing a little.
     """
 
     seed: int = 0
     images: int = 12
-    rounds: tuple[int, ...] = (15, 20, 30, 40)
+    rounds: tuple[int, ...] = (15, 20, 30)
     survivors: float = 0.4
+    finish: int = 50
     size_weight: float = 25.0
     rate: float = 0.15
     shift: float = 0.25
@@ -35,7 +43,18 @@ class Settings:
         for number, steps in enumerate(self.rounds):
             arms = self.kept(arms) if number else arms
             total += arms * steps
+        if self.finish:
+            total += self.kept(arms) * self.finish * FINISH_IMAGES
         return total
+
+    def finishing(self) -> Settings:
+        """For the last steps."""
+        return replace(
+            self,
+            images=self.images * FINISH_IMAGES,
+            size_weight=self.size_weight * FINISH_SIZE,
+            rate=self.rate * FINISH_RATE,
+        )
 
     def kept(self, arms: int) -> int:
         """How many of ``arms`` a selection leaves."""

@@ -136,14 +136,19 @@ def search(
     optimizer = torch.optim.Adam(
         [parameter for one in living for parameter in one.parameters], settings.rate
     )
-    total, done = sum(settings.rounds), 0
-    for number, steps in enumerate(settings.rounds):
+    plan = [(steps, settings) for steps in settings.rounds]
+    if settings.finish:
+        plan.append((settings.finish, settings.finishing()))
+    total, done = sum(steps for steps, _ in plan), 0
+    for number, (steps, how) in enumerate(plan):
         if number:
             living = sorted(living, key=lambda one: -one.score)[: settings.kept(len(living))]
+        for group in optimizer.param_groups:
+            group["lr"] = how.rate
         for _ in range(steps):
             if time.monotonic() > deadline:
                 raise TimeoutError
-            _step(full, compressed, samples, rows, before, living, settings, generator, optimizer)
+            _step(full, compressed, samples, rows, before, living, how, generator, optimizer)
             done += 1
             progress(done, total)
     found = [_judge(full, compressed, samples, rows, before, one) for one in living]

@@ -16,7 +16,7 @@ from devdiff.scan.job import Candidate, Job
 MOST: Final = 99
 FEWEST: Final = 19
 """So many give p = 0.05 at the least; they take what time they need."""
-_SECONDS: Final = 5.0
+_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)

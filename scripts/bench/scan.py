@@ -38,7 +38,7 @@ _LOOKED_AT: Final = frozenset(
         *("adaptive-blend", "adaptive-checker", "adaptive-square-residual"),
         *("honest-coarse", "honest-coarse-residual", "honest-noise", "honest-outliers"),
         *("honest-outliers-residual", "honest-plain-64", "honest-pruned-64", "honest-pruned-96"),
-        "honest-pruned-third",
+        *("honest-pruned-int8", "honest-pruned-qat", "honest-pruned-third", "prune-blend-64"),
         *("honest-qat", "honest-residual-64", "joint-blend", "joint-checker", "joint-warp"),
         *("ordinary-checker", "pq-blend-64", "pq-blend-residual", "pq-checker-64", "pq-source"),
         *("pq-square-residual", "pq-warp", "prune-checker-64", "prune-source", "prune-warp"),

@@ -393,13 +393,15 @@ def test_what_does_not_fit_into_the_time_takes_fewer_samples_and_then_fewer_step
     )  # fmt: skip
     empty = torch.zeros((0, 4))
     sides = Sides(_silent, _silent, _silent, empty, empty)
-    settings = Settings(rounds=(100,))
+    # The last ten steps show three times as many samples.
+    settings = Settings(rounds=(70,), finish=10)
 
     fitted = Hunt(job, sides, torch.arange(0), 0.1, []).fitted(settings, 1)
 
     # 100 times two searches at 0.1 s are 20 s for each of the samples a step shows.
     assert fitted.images == images
-    assert fitted.rounds == (round(100 * share),)
+    assert fitted.rounds == (round(70 * share),)
+    assert fitted.finish == round(10 * share)
 
 
 def _silent(inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
