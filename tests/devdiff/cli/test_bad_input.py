@@ -47,6 +47,14 @@ def test_models_that_are_none(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("devdiff-runs/*"))
 
 
+def test_options_that_are_for_source_models(tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(b"anything")
+    signature = refused("export-and-test", "m.tflite", "--signature", "serve", cwd=tmp_path)
+    assert signature == "--signature is for SavedModels; a .tflite runs its main graph"
+    shape = refused("export-and-test", "m.tflite", "--shape", "x=1,3", cwd=tmp_path)
+    assert shape == "--shape is for models with dynamic axes; a .tflite has fixed ones"
+
+
 def test_a_truncated_model(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(DIGITS.read_bytes()[:100_000])
     assert "m.onnx" in refused("export-and-test", "m.onnx", cwd=tmp_path)
