@@ -51,7 +51,7 @@ def test_options_that_are_for_source_models(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(b"anything")
     signature = refused("export-and-test", "m.tflite", "--signature", "serve", cwd=tmp_path)
     assert signature == "--signature is for SavedModels; a .tflite runs its main graph"
-    shape = refused("export-and-test", "m.tflite", "--shape", "x=1,3", cwd=tmp_path)
+    shape = refused("export-and-test", "m.tflite", "--shape", "x:1,3", cwd=tmp_path)
     assert shape == "--shape is for models with dynamic axes; a .tflite has fixed ones"
 
 
