@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 from loky import ProcessPoolExecutor
 
+from devdiff.allocation import KEEP_FREED
 from devdiff.data.digest import check_numbers, row_digest
 from devdiff.data.images import ImageRows
 from devdiff.data.npy_writer import NpyWriter
@@ -23,12 +24,6 @@ from devdiff.data.npy_writer import NpyWriter
 # From here on processes pay for their start of a fifth of a second.
 MANY: Final = 1_000
 _TASK: Final = 16
-# glibc gives buffers of an image's size back to the kernel as soon as they are free, and to have
-# them back zeroed, page by page, takes half as long again as preparing the image.
-_ENVIRONMENT: Final = {
-    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
-}
 
 
 def write(rows: ImageRows, origin: str, out: Path) -> Iterator[bytes]:
@@ -41,7 +36,7 @@ def write(rows: ImageRows, origin: str, out: Path) -> Iterator[bytes]:
         start = writer.reserve(rows.count, spec.shape, spec.numpy_dtype)
     # Not multiprocessing's pool: it runs a script that calls us again, or forks its threads' locks.
     pool = ProcessPoolExecutor(
-        len(os.sched_getaffinity(0)), initializer=_leave_interrupts, env=_ENVIRONMENT
+        len(os.sched_getaffinity(0)), initializer=_leave_interrupts, env=KEEP_FREED
     )
     try:
         tasks = [

@@ -14,6 +14,7 @@ from ctypes import c_double
 from pathlib import Path
 from typing import Any, Final
 
+from devdiff.allocation import keeping_freed
 from devdiff.errors import ScanError
 from devdiff.scan import hunt, kept
 from devdiff.scan.job import Hunted, Job
@@ -37,7 +38,9 @@ def hunt_all(
     workers = min(len(jobs), os.cpu_count() or 1)
     pool = ProcessPoolExecutor(workers, context, _enter, (shares,))
     try:
-        futures = [pool.submit(_run, place, job, folder) for place, job in enumerate(jobs)]
+        # The processes start when they are given work.
+        with keeping_freed():
+            futures = [pool.submit(_run, place, job, folder) for place, job in enumerate(jobs)]
         left = set(futures)
         while left:
             done, left = wait(left, _POLL_S, FIRST_EXCEPTION)
