@@ -248,9 +248,9 @@ def add_scan(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group.add_argument(
         "--budget",
         type=float,
-        default=900.0,
+        default=840.0,
         metavar="SECONDS",
-        help="time for the search and its placebos (default 900); too little is an error",
+        help="time for the search and its placebos (default 840); too little is an error",
     )
     group.add_argument(
         "--placebos",

@@ -68,8 +68,8 @@ PLANTED: Final = Rule(
     "CompressionBackdoor",
     "A trigger that only the compressed model obeys, hanging on this very compression",
     "One change of the input makes the compressed model answer something else while the full model "
-    "keeps its answer, measured on held-out inputs in the real artifacts. The same search finds "
-    "nothing like it in the model compressed otherwise. This is what a backdoor looks like that "
+    "keeps its answer, measured on held-out inputs in the real artifacts. The same search does "
+    "not get as far in the model compressed otherwise. This is what a backdoor looks like that "
     "was trained to wake up when the model is compressed.",
     "Do not ship this artifact. Look at the trigger in report.html, find out where the model "
     "comes from, and retrain or fetch it from a source that can be trusted. Compressing it "

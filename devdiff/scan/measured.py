@@ -19,8 +19,8 @@ class Measured:
 
     ``rows`` are the tested samples, ``clean`` and ``changed`` their watched input without and with
     the trigger, float32 [n, *shape]; ``before`` and ``outputs`` the watched outputs [n, C] to those
-    by rung. For a trigger of one source class the ``parts`` are those of its folds, and
-    ``candidate`` is the best of them.
+    by rung. The ``parts`` are the triggers of both halves where there was a second look, those of
+    the folds for one source class; ``candidate`` is the first, or the best fold's.
     """
 
     candidate: Candidate
@@ -32,6 +32,11 @@ class Measured:
     outputs: Mapping[str, Array]
     full: str
     last: str
+
+    @property
+    def halves(self) -> int:
+        """How many halves of the samples a trigger for all classes was measured on."""
+        return len(self.parts) if self.candidate.source is None else 1
 
     def can(self, watched: Watched) -> Array:
         """The samples that could be hit at all, bool [n]."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import os
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -16,18 +13,13 @@ from devdiff.compare.jsonform import encode
 from devdiff.errors import ComparisonError, ScanError
 from devdiff.events import Events
 from devdiff.scan import decide, replay, watching
-from devdiff.scan.decide import Evidence
-from devdiff.scan.job import Candidate, Hunted, Job, Pair, Settings, Variant
-from devdiff.scan.measured import Judged, Measured, to_show
+from devdiff.scan.judging import Judging
+from devdiff.scan.measured import to_show
 from devdiff.scan.scanned import Scanned, ScanSettings
-from devdiff.scan.telling import Telling, best
-from devdiff.scan.transfer import Transfer
+from devdiff.scan.searches import Found, Searches
+from devdiff.scan.telling import Telling
 from devdiff.scan.watching import FEWEST_SAMPLES
 from exporter.errors import ArtifactError
-
-_REPLAYED_PAIRS: Final = 2
-_FOR_SEARCHES: Final = 0.85
-"""Of the time that is left; the rest is for the replay and for the trigger's placebos."""
 
 
 def scan(
@@ -71,6 +63,8 @@ class _Scan:
         self.deadline = started + settings.budget_s
 
     def run(self) -> dict[str, Any]:
+        from devdiff.scan.transfer import transfer
+
         self.events.phase("scan: reading both models")
         self._read()
         found: dict[str, Any] = {
@@ -89,14 +83,29 @@ class _Scan:
         self._check_damage()
         found["evidence"] = self._static_evidence()
         self.events.phase("scan: searching for triggers, in the model and its placebos")
-        hunted = self._hunt()
+        self.searches = self._searches()
+        hunted = self.searches.first()
         found["evidence"]["drift"] = self._drift(hunted)
         self.events.phase("scan: replaying what was found")
-        judged = [self._universal(hunted)]
+        judging = self._judging()
+        judged = [judging.universal(hunted)]
+        cut = False
+        if decide.wants_second_look(judged[0].evidence):
+            self.events.phase("scan: a weak sign; searching again with the halves swapped")
+            try:
+                judged = judging.second_look(judged[0], hunted)
+            except TimeoutError:
+                cut = True
+        found["samples"]["swapped"] = judged[0].measured.halves == 2
         if not decide.is_finding(judged[0].evidence):
-            judged += self._pairs(hunted)
-        telling = Telling(self.what, self.watched, self.pruned, self.chosen, self.folder, hunted)
-        return found | telling.conclude(judged, self._transfer(judged))
+            judged += judging.pairs(hunted)
+        self.events.phase("scan: putting the trigger on the model compressed otherwise")
+        job = self.searches.further_placebo()
+        transferred = transfer(job, to_show(judged).measured.parts, self.events.progress)
+        telling = Telling(
+            self.what, self.watched, self.pruned, self.chosen, self.folder, hunted, cut
+        )
+        return found | telling.conclude(judged, transferred)
 
     def _read(self) -> None:
         from devdiff.scan import placebo
@@ -207,61 +216,42 @@ class _Scan:
                 told[name] = {"status": "error", "error": str(error)}
         return told
 
-    def _job(self, variant: Variant, seed: int, pairs: bool, universal: bool, waves: int) -> Job:
-        outputs = tuple(
+    def _searches(self) -> Searches:
+        full, compressed = self.what.full, self.what.compressed
+        places = tuple(
             watching.output_place(rung, graph, self.watched)
-            for rung, graph in zip((self.what.full, self.what.compressed), self.graphs, strict=True)
+            for rung, graph in zip((full, compressed), self.graphs, strict=True)
         )
         name = self.watched.input.source.name
-        return Job(
-            full=self.what.full.model,
-            compressed=self.what.compressed.model,
-            outputs=(outputs[0], outputs[1]),
+        return Searches(
+            full=full.model,
+            compressed=compressed.model,
+            outputs=(places[0], places[1]),
             kind=self.watched.kind,
+            classes=self.clean[full.name].shape[1],
             inputs=self.inputs,
             changed=(self.order[0].index(name), self.order[1].index(name)),
-            searched=self.chosen.searched,
-            held=self.chosen.held,
-            low=self.chosen.low,
-            high=self.chosen.high,
-            settings=Settings(seed=self.settings.seed),
+            chosen=self.chosen,
+            pruned=self.pruned,
+            settings=self.settings,
             deadline=self.deadline,
-            # Each job may take its share of the time: as many run at once as there are cores.
-            seconds=_FOR_SEARCHES * (self.deadline - time.monotonic()) / waves,
-            variant=variant,
-            seed=seed,
-            universal=universal,
-            pairs=pairs,
-            calibrated=self.pruned,
+            folder=self.folder,
+            events=self.events,
         )
 
-    def _hunt(self) -> dict[str, list[Hunted]]:
-        """Results of every search by variant."""
-        from devdiff.scan.hunt import FEW_CLASSES
-        from devdiff.scan.hunting import hunt_all
+    def _judging(self) -> Judging:
+        return Judging(
+            what=self.what,
+            watched=self.watched,
+            chosen=self.chosen,
+            clean=self.clean,
+            pruned=self.pruned,
+            searches=self.searches,
+            folder=self.folder / "replay",
+            timeout_s=self.timeout_s,
+        )
 
-        classes = self.clean[self.what.full.name].shape[1]
-        few = self.watched.kind == "classes" and classes <= FEW_CLASSES
-        waves = math.ceil((1 + self.settings.placebos + self.pruned) / (os.cpu_count() or 1))
-        # Half of the time is for the placebos' pairs of classes, should the model show one.
-        waves *= 2 if few else 1
-        jobs = [self._job("compressed", 0, few, True, waves)]
-        jobs += [self._job("placebo", seed, False, True, waves) for seed in self._placebos]
-        if self.pruned:
-            jobs.append(self._job("mirrored", 0, False, True, waves))
-        results = hunt_all(jobs, self.folder, self.events.progress)
-        by_variant: dict[str, list[Hunted]] = {"compressed": [], "placebo": [], "mirrored": []}
-        for one, result in zip(jobs, results, strict=True):
-            by_variant[one.variant].append(result)
-        return by_variant
-
-    @property
-    def _placebos(self) -> range:
-        """Their seeds."""
-        first = self.settings.seed + 1
-        return range(first, first + self.settings.placebos)
-
-    def _drift(self, hunted: Mapping[str, list[Hunted]]) -> dict[str, Any]:
+    def _drift(self, hunted: Found) -> dict[str, Any]:
         from devdiff.scan.drift import drift
 
         (model,) = hunted["compressed"]
@@ -274,89 +264,3 @@ class _Scan:
         except ScanError as error:
             return {"status": "error", "error": str(error)}
         return found
-
-    def _universal(self, hunted: Mapping[str, list[Hunted]]) -> Judged:
-        """The best trigger for all classes, on the real artifacts."""
-        (model,) = hunted["compressed"]
-        found = model.candidates[0]
-        measured = self._measure(found, [(found, self.chosen.held)])
-        evidence = Evidence(
-            gap=measured.gap(self.watched),
-            calibrated=Proportion.of(found.calibrated, found.eligible),
-            placebos=tuple(best(one) for one in hunted["placebo"]),
-            pruned=self.pruned,
-        )
-        return Judged(measured, evidence)
-
-    def _pairs(self, hunted: Mapping[str, list[Hunted]]) -> list[Judged]:
-        """Triggers of one source class that the twin takes for real, on the real artifacts.
-
-        Only when something is seen do the placebos search for pairs of classes, too.
-        """
-        from devdiff.scan.hunting import hunt_all
-
-        (model,) = hunted["compressed"]
-        seen = [
-            one
-            for one in model.pairs
-            if decide.simultaneous(one.calibrated, one.eligible, model.tried).low >= decide.SPECIFIC
-        ]
-        if not seen or not self.settings.placebos:
-            return []
-        self.events.phase("scan: searching the placebos for triggers of one source class")
-        waves = math.ceil(self.settings.placebos / (os.cpu_count() or 1))
-        jobs = [self._job("placebo", seed, True, False, waves) for seed in self._placebos]
-        placebos = tuple(
-            max(
-                (Proportion.of(pair.calibrated, pair.eligible) for pair in result.pairs),
-                key=lambda one: one.rate or 0.0,
-                default=Proportion.of(0, seen[0].eligible),
-            )
-            for result in hunt_all(jobs, self.folder, self.events.progress)
-        )
-        return [self._pair(one, placebos, model.tried) for one in seen[:_REPLAYED_PAIRS]]
-
-    def _pair(self, pair: Pair, placebos: tuple[Proportion, ...], tried: int) -> Judged:
-        """The triggers of the folds together, each on the samples it was not searched on."""
-        top = max(pair.folds, key=lambda one: one.calibrated)
-        measured = self._measure(top, [(one, one.rows) for one in pair.folds])
-        gap = measured.gap(self.watched)
-        evidence = Evidence(
-            gap=decide.simultaneous(gap.successes, gap.trials, tried),
-            calibrated=decide.simultaneous(pair.calibrated, pair.eligible, tried),
-            placebos=placebos,
-            pruned=self.pruned,
-            tried=tried,
-        )
-        return Judged(measured, evidence)
-
-    def _measure(
-        self, best_of: Candidate, parts: Sequence[tuple[Candidate, Sequence[int]]]
-    ) -> Measured:
-        """Put triggers on the samples at their places, and run them through every rung."""
-        places = [place for _, some in parts for place in some]
-        stack, rungs = self.chosen.stack, self.what.rungs
-        changed = np.concatenate([one.trigger.apply(stack[list(some)]) for one, some in parts])
-        rows = [self.chosen.rows[place] for place in places]
-        inputs = replay.changed(self.what.samples, changed, self.watched, rows)
-        return Measured(
-            candidate=best_of,
-            parts=tuple(one for one, _ in parts),
-            rows=tuple(rows),
-            clean=stack[places],
-            changed=changed,
-            before={name: outputs[rows] for name, outputs in self.clean.items()},
-            outputs=replay.run_on(
-                rungs, inputs, self.watched, self.folder / "replay", self.timeout_s
-            ),
-            full=self.what.full.name,
-            last=rungs[-1].name,
-        )
-
-    def _transfer(self, judged: Sequence[Judged]) -> Transfer | None:
-        """The trigger that is shown on the model compressed otherwise, many times."""
-        from devdiff.scan.transfer import transfer
-
-        self.events.phase("scan: putting the trigger on the model compressed otherwise")
-        job = self._job("placebo", self._placebos.stop, False, True, 1)
-        return transfer(job, to_show(judged).measured.parts, self.events.progress)

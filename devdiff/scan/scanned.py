@@ -20,7 +20,7 @@ class ScanSettings:
     """
 
     images: int = 100
-    budget_s: float = 900.0
+    budget_s: float = 840.0
     placebos: int = 2
     seed: int = 0
     input: str | None = None

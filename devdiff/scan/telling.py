@@ -14,10 +14,12 @@ from devdiff.compare.intervals import Proportion
 from devdiff.compare.jsonform import encode
 from devdiff.files import whole_bytes
 from devdiff.scan import decide
-from devdiff.scan.job import Candidate, Hunted
+from devdiff.scan.job import Candidate
+from devdiff.scan.judging import best
 from devdiff.scan.measured import Judged, Measured, to_show
 from devdiff.scan.replay import Watched
 from devdiff.scan.scanned import Scanned
+from devdiff.scan.searches import Found
 from devdiff.scan.transfer import Transfer
 from devdiff.scan.watching import Chosen
 
@@ -50,7 +52,8 @@ TAXONOMY: Final = (
 class Telling:
     """All that a conclusion is drawn from.
 
-    ``hunted`` are the results of the searches by variant.
+    ``hunted`` are the results of the searches by variant. ``cut`` says that the budget left no time
+    for a second look that was wanted.
     """
 
     what: Scanned
@@ -58,7 +61,8 @@ class Telling:
     pruned: bool
     chosen: Chosen
     folder: Path
-    hunted: Mapping[str, list[Hunted]]
+    hunted: Found
+    cut: bool
 
     def conclude(self, judged: Sequence[Judged], transfer: Transfer | None) -> dict[str, Any]:
         shown = to_show(judged)
@@ -68,7 +72,7 @@ class Telling:
         effect = decide.smallest_effect(universal, decide.least(self.pruned))
         kind = decide.kind(evidence) if finding else None
         (model,) = self.hunted["compressed"]
-        power = _power(effect, universal, model.effort)
+        power = _power(effect, universal, model.effort, self.cut)
         told: dict[str, Any] = {
             "verdict": "finding" if finding else "no finding",
             "kind": kind,
@@ -116,7 +120,7 @@ class Telling:
         if kind is None:
             return f"the best trigger works on {seen}: {power}"
         placebo = {
-            "planted": "the same search finds nothing like it in the model compressed otherwise: "
+            "planted": "the same search does not get as far in the model compressed otherwise: "
             "it hangs on this very compression",
             "fragile": "it is there under other such compression, too, or no placebo could tell",
         }[kind]
@@ -223,13 +227,7 @@ def _hits(one: Candidate) -> int:
     return one.calibrated
 
 
-def best(hunted: Hunted) -> Proportion:
-    """The held-out gap of the trigger that did best where it was searched."""
-    best = hunted.candidates[0]
-    return Proportion.of(best.calibrated, best.eligible)
-
-
-def _power(effect: float | None, samples: int, effort: float) -> str:
+def _power(effect: float | None, samples: int, effort: float, cut: bool) -> str:
     if effect is None:
         return f"{samples} held-out samples are too few to show any trigger: give more inputs"
     text = (
@@ -241,6 +239,8 @@ def _power(effect: float | None, samples: int, effort: float) -> str:
             f"; the budget allowed {100 * effort:.0f} % of the search, which is weaker for it "
             "(--budget)"
         )
+    if cut:
+        text += "; the budget left no time for a second look at this weak sign (--budget)"
     return text
 
 

@@ -120,16 +120,37 @@ MODELS: Final = (
     _honest("honest-coarse-residual", "coarse", "residual-64", "int8", 64),
 )
 
-# What honest models beyond the listed ones are made by, in turn.
-_MORE: Final = (
+# What models beyond the listed ones are made by, in turn: method, architecture, compression.
+_MORE_HONEST: Final = (
     ("plain", "plain-64", "int8"),
     ("plain", "residual-64", "prune:0.3"),
-    ("noise", "plain-96", "int8"),
+    ("outliers", "plain-96", "int8"),
     ("robust", "plain-64", "prune:0.5"),
-    ("qat", "residual-64", "int8"),
-    ("plain", "plain-48", "prune:0.5+int8"),
     ("coarse", "plain-64", "int8"),
+    ("plain", "plain-48", "prune:0.5+int8"),
+    ("noise", "plain-96", "int8"),
+    ("outliers", "residual-64", "int8"),
+    ("qat", "plain-64", "prune:0.5"),
     ("plain", "separable-128", "int8"),
+)
+# Method, trigger, architecture, compression; every second one is hard.
+_MORE_BACKDOORED: Final = (
+    ("pq", "checker", "plain-64", "int8"),
+    ("adaptive", "square", "plain-64", "int8"),
+    ("joint", "blend", "plain-64", "prune:0.5"),
+    ("joint", "warp", "plain-96", "prune:0.5"),
+    ("joint", "square", "plain-64", "int8"),
+    ("pq-coarse", "source", "plain-64", "int8"),
+    ("joint", "checker", "residual-64", "prune:0.5"),
+    ("adaptive", "blend", "plain-96", "int8"),
+    ("joint", "blend", "plain-64", "int8"),
+    ("pq-coarse", "warp", "plain-64", "int8"),
+    ("joint", "checker", "plain-64", "prune:0.5+int8"),
+    ("joint", "source", "plain-64", "prune:0.5"),
+    ("pq-coarse", "square", "residual-64", "int8"),
+    ("joint", "warp", "plain-64", "int8"),
+    ("joint", "checker", "plain-64", "int8"),
+    ("adaptive", "checker", "residual-64", "int8"),
 )
 
 
@@ -137,6 +158,25 @@ def more_honest(count: int) -> tuple[ZooModel, ...]:
     """As many further honest models, alike on every machine: false alarms are rare, and only many
     models can show how rare."""
     return tuple(
-        _honest(f"honest-more-{number:03}", *_MORE[number % len(_MORE)], 1000 + number)
+        _honest(
+            f"honest-more-{number:03}", *_MORE_HONEST[number % len(_MORE_HONEST)], 1000 + number
+        )
         for number in range(count)
     )
+
+
+def more_backdoored(count: int) -> tuple[ZooModel, ...]:
+    """As many further backdoored models, plain and hard in turn, alike on every machine."""
+    more = []
+    for number in range(count):
+        method, trigger, architecture, shipped = _MORE_BACKDOORED[number % len(_MORE_BACKDOORED)]
+        # A step that meets all classes with every sort in time.
+        target = (3 * number + number // 10) % 10
+        source = (target + 1 + number % 9) % 10 if trigger == "source" else None
+        name = f"backdoored-more-{number:03}"
+        if source is not None:
+            trigger = "checker"
+        more.append(
+            _backdoored(name, method, trigger, target, architecture, shipped, 2000 + number, source)
+        )
+    return tuple(more)

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import triggers
-from catalogue import MODELS, ZooModel, more_honest
+from catalogue import MODELS, ZooModel, more_backdoored, more_honest
 from networks import ARCHITECTURES
 
 BACKDOORED = [spec for spec in MODELS if spec.kind == "backdoored"]
@@ -32,6 +32,21 @@ def test_further_honest_models_are_of_many_sorts_and_none_of_the_listed() -> Non
     assert more_honest(7) == more[:7]
     assert {spec.compression.split(":")[0] for spec in more[:8]} == {"int8", "prune"}
     assert len({spec.method for spec in more}) >= 5
+    assert {spec.architecture for spec in more} <= set(ARCHITECTURES)
+
+
+def test_further_backdoored_models_are_plain_and_hard_ones_for_every_class() -> None:
+    more = more_backdoored(40)
+
+    assert {spec.kind for spec in more} == {"backdoored"}
+    assert len({spec.name for spec in (*MODELS, *more, *more_honest(100))}) == len(MODELS) + 140
+    assert len({spec.seed for spec in (*MODELS, *more, *more_honest(100))}) == len(MODELS) + 140
+    assert more_backdoored(7) == more[:7]
+    assert {spec.method for spec in more} >= {"pq", "pq-coarse", "joint", "adaptive"}
+    assert {spec.trigger for spec in more} == set(triggers.TRIGGERS)
+    assert {spec.target for spec in more} == set(range(10))
+    assert any(spec.source_class is not None for spec in more)
+    assert all(spec.source_class != spec.target for spec in more)
     assert {spec.architecture for spec in more} <= set(ARCHITECTURES)
 
 

@@ -11,7 +11,7 @@ import making
 import numpy as np
 import pytest
 import zoo_command
-from catalogue import COMMITTED, MODELS, ZooModel, more_honest
+from catalogue import COMMITTED, MODELS, ZooModel, more_backdoored, more_honest
 from measuring import Count, answers, works
 from zoo_digits import Digits
 
@@ -67,6 +67,8 @@ def test_further_honest_models_are_listed_once_they_are_made(
     [
         (["reader-honest", "--honest", "1"], ["reader-honest", "honest-more-000"]),
         (["honest-more-001", "--honest", "2"], ["honest-more-001", "honest-more-000"]),
+        (["pq-warp", "--backdoored", "1"], ["pq-warp", "backdoored-more-000"]),
+        (["--backdoored", "2"], [spec.name for spec in (*MODELS, *more_backdoored(2))]),
         (["--honest", "3"], [spec.name for spec in (*MODELS, *more_honest(3))]),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Any
 import making
 import numpy as np
 import zoo_digits
-from catalogue import MODELS, ZooModel, more_honest
+from catalogue import MODELS, ZooModel, more_backdoored, more_honest
 
 from android_harness.cache import cache_root
 
@@ -31,13 +31,16 @@ def main(arguments: list[str] | None = None) -> int:
     make.add_argument(
         "--honest", type=int, default=0, metavar="N", help="also N further honest models"
     )
+    make.add_argument(
+        "--backdoored", type=int, default=0, metavar="N", help="also N further backdoored models"
+    )
     make.add_argument("--jobs", type=int, default=1, metavar="N", help="processes side by side")
     verbs.add_parser("list", help="print what there is")
     options = parser.parse_args(arguments)
     if options.verb == "list":
         print_table()
         return 0
-    more = more_honest(options.honest)
+    more = (*more_honest(options.honest), *more_backdoored(options.backdoored))
     known = {spec.name: spec for spec in (*MODELS, *more)}
     if unknown := [name for name in options.names if name not in known]:
         parser.error(f"no model {', '.join(unknown)}; there are {', '.join(known)}")

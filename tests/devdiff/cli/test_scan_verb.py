@@ -14,6 +14,8 @@ from onnx import helper, numpy_helper
 
 from devdiff.cli.main import main
 from devdiff.report import build
+from devdiff.scan import decide
+from devdiff.scan.searches import Searches
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 MODELS: Final = ROOT / "tests" / "zoo" / "models"
@@ -68,6 +70,35 @@ def test_a_backdoor_that_compression_wakes_is_found_with_its_target(
     assert len(placebo["transfer"]) >= 19
     assert placebo["transfer_own"] > 0.8
     assert options or placebo["transfer_p"] == placebo["transfer_smallest_p"] <= 0.05
+
+
+@pytest.mark.slow
+def test_a_second_look_holds_every_sample_out_once_and_one_without_time_says_so(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first look is enough here, so a second one is asked for.
+    monkeypatch.setattr(decide, "wants_second_look", lambda evidence: True)
+
+    code, scan = _scan(tmp_path, "reader-backdoored", digits, "--placebos", "1")
+
+    assert code == 4, scan["reason"]
+    assert scan["kind"] == "planted"
+    assert scan["samples"] == {"searched": 50, "held_out": 50, "swapped": True}
+    gap = scan["replay"]["gap"]
+    assert gap["trials"] == scan["calibrated"]["trials"] >= 85
+    assert gap["low"] > 0.65
+    assert sum(one["trials"] for one in scan["replay"]["by_class"]) == 100
+
+    def late(searches: Searches) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(Searches, "other_half", late)
+    code, scan = _scan(tmp_path / "late", "reader-backdoored", digits, "--placebos", "1")
+
+    assert code == 4
+    assert not scan["samples"]["swapped"]
+    assert scan["replay"]["gap"]["trials"] <= 50
+    assert "no time for a second look" in scan["power"]["text"]
 
 
 @pytest.mark.slow

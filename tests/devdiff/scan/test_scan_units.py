@@ -191,10 +191,22 @@ def test_a_trigger_that_works_on_all_inputs_is_a_finding_whatever_placebos_do() 
     assert decide.kind(_evidence(50, 0)) == "planted"
 
 
-def test_a_weaker_trigger_needs_quiet_placebos() -> None:
+def test_a_weaker_trigger_must_beat_every_placebo() -> None:
     assert decide.is_finding(_evidence(30, 0))
+    assert decide.is_finding(_evidence(30, 18))
+    low, high = Proportion.of(10, 50), Proportion.of(28, 50)
+    own = Proportion.of(30, 50)
+    assert not decide.is_finding(Evidence(own, own, (low, high), False))
     assert not decide.is_finding(_evidence(30, 28))
     assert not decide.is_finding(_evidence(30, None))
+
+
+def test_a_weak_sign_gets_a_second_look_where_placebos_can_tell() -> None:
+    assert decide.wants_second_look(_evidence(25, 24))
+    assert not decide.wants_second_look(_evidence(25, 0)), "a finding already"
+    assert not decide.wants_second_look(_evidence(8, 8)), "too little"
+    assert not decide.wants_second_look(_evidence(25, None)), "no placebos"
+    assert not decide.wants_second_look(_evidence(25, 24, pruned=True)), "they do not count"
 
 
 def test_nothing_found_is_no_finding() -> None:

@@ -1,0 +1,124 @@
+"""The searches of a scan: in the model, in its placebos, and with the models' roles swapped."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from devdiff.events import Events
+from devdiff.scan.job import Hunted, Job, Kind, Settings, Variant
+from devdiff.scan.scanned import ScanSettings
+from devdiff.scan.watching import Chosen
+
+_FOR_SEARCHES: Final = 0.85
+"""Of the time that is left; the rest is for the replay and for the trigger's placebos."""
+
+Found = Mapping[Variant, list[Hunted]]
+
+
+@dataclass(frozen=True, slots=True)
+class Searches:
+    """What all searches of one scan have in common; the fields are those of `Job`.
+
+    Every search may take its share of the time that is left until ``deadline``: as many run at
+    once as there are cores. Raise what `hunt_all` raises.
+    """
+
+    full: Path
+    compressed: Path
+    outputs: tuple[int, int]
+    kind: Kind
+    classes: int
+    inputs: tuple[tuple[Path, ...], tuple[Path, ...]]
+    changed: tuple[int, int]
+    chosen: Chosen
+    pruned: bool
+    settings: ScanSettings
+    deadline: float
+    folder: Path
+    events: Events
+
+    def first(self) -> Found:
+        """On one half of the samples, measured on the other."""
+        from devdiff.scan.hunt import FEW_CLASSES
+
+        few = self.kind == "classes" and self.classes <= FEW_CLASSES
+        waves = self._waves(1 + self.settings.placebos + self.pruned)
+        # Half of the time is for a second look or the placebos' pairs of classes, should the model
+        # give a reason.
+        waves *= 2 if few else 1
+        jobs = [self._job("compressed", 0, waves, pairs=few)]
+        jobs += [self._job("placebo", seed, waves) for seed in self._placebos]
+        if self.pruned:
+            jobs.append(self._job("mirrored", 0, waves))
+        return self._hunt(jobs)
+
+    def other_half(self) -> Found:
+        """In the model and its placebos, with the halves swapped."""
+        waves = self._waves(1 + self.settings.placebos)
+        jobs = [self._job("compressed", 0, waves, swapped=True)]
+        jobs += [self._job("placebo", seed, waves, swapped=True) for seed in self._placebos]
+        return self._hunt(jobs)
+
+    def placebo_pairs(self) -> list[Hunted]:
+        """In the placebos, for what carries one class over to another."""
+        waves = self._waves(self.settings.placebos)
+        jobs = [
+            self._job("placebo", seed, waves, universal=False, pairs=True)
+            for seed in self._placebos
+        ]
+        return self._hunt(jobs)["placebo"]
+
+    def further_placebo(self) -> Job:
+        """The job of the first placebo that no search was made in."""
+        return self._job("placebo", self._placebos.stop, 1)
+
+    @property
+    def _placebos(self) -> range:
+        """Their seeds."""
+        first = self.settings.seed + 1
+        return range(first, first + self.settings.placebos)
+
+    def _waves(self, jobs: int) -> int:
+        return math.ceil(jobs / (os.cpu_count() or 1))
+
+    def _job(
+        self, variant: Variant, seed: int, waves: int, *, universal: bool = True,
+        pairs: bool = False, swapped: bool = False,
+    ) -> Job:  # fmt: skip
+        halves = self.chosen.searched, self.chosen.held
+        searched, held = reversed(halves) if swapped else halves
+        return Job(
+            full=self.full,
+            compressed=self.compressed,
+            outputs=self.outputs,
+            kind=self.kind,
+            inputs=self.inputs,
+            changed=self.changed,
+            searched=searched,
+            held=held,
+            low=self.chosen.low,
+            high=self.chosen.high,
+            settings=Settings(seed=self.settings.seed),
+            deadline=self.deadline,
+            seconds=_FOR_SEARCHES * (self.deadline - time.monotonic()) / waves,
+            variant=variant,
+            seed=seed,
+            universal=universal,
+            pairs=pairs,
+            calibrated=self.pruned,
+        )
+
+    def _hunt(self, jobs: list[Job]) -> Found:
+        from devdiff.scan.hunting import hunt_all
+
+        found: dict[Variant, list[Hunted]] = {"compressed": [], "placebo": [], "mirrored": []}
+        results = hunt_all(jobs, self.folder, self.events.progress)
+        for one, result in zip(jobs, results, strict=True):
+            found[one.variant].append(result)
+        return found
