@@ -12,7 +12,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,8 +26,8 @@ from android_harness.errors import HarnessError
 from device_runner import devices, runtime
 from device_runner.attempts import Ending, Policy, run_to_end
 from device_runner.errors import DeviceError, DeviceLostError, RunnerError, TransportTimeoutError
-from device_runner.pack import Header, encode_done, encode_header, record_parts
 from device_runner.runner import Job, Outcome
+from device_runner.sending import Ahead, Chunks
 from device_runner.store import DEFAULT_BUDGET, DeviceStore, Stored
 from device_runner.tail import RecordCounter
 from device_runner.transport.base import Transport
@@ -155,8 +155,15 @@ class RemoteRunner:
             tempfile.TemporaryDirectory(prefix="devdiff-chunks-") as folder,
             ThreadPoolExecutor(1) as ahead,
         ):
-            chunks = _Chunks(job, Path(folder), self._chunk_bytes(facts, needed))
-            sender = _Ahead(self._address, self._options, needed[0], chunks, ahead)
+            chunks = Chunks(job, Path(folder), self._chunk_bytes(facts, needed))
+            sender = Ahead(
+                self._address,
+                self._options.silence_s,
+                self._options.budget,
+                needed[0],
+                chunks,
+                ahead,
+            )
 
             def attempt(first: int, segment: Path) -> Ending:
                 return self._attempt(job, first, segment, needed, chunks, sender, progress)
@@ -193,8 +200,8 @@ class RemoteRunner:
         first: int,
         segment: Path,
         needed: list[Stored],
-        chunks: _Chunks,
-        sender: _Ahead,
+        chunks: Chunks,
+        sender: Ahead,
         progress: Callable[[int], None],
     ) -> Ending:
         """One runner process over what is left of one chunk."""
@@ -368,80 +375,3 @@ def _cut_trailer(segment: Path) -> int | None:
             return None
         stream.truncate(size - len(match[0]))
         return int(match[1])
-
-
-class _Chunks:
-    """The job's samples as input packs of bounded size, made when they are needed."""
-
-    def __init__(self, job: Job, folder: Path, limit: int) -> None:
-        self._job = job
-        self._folder = folder
-        record = sum(len(part) for part in record_parts(0, job.encode(0))) if job.samples else 1
-        self._length = max(1, limit // record)
-        self._made: dict[int, Stored] = {}
-
-    @property
-    def count(self) -> int:
-        return -(-self._job.samples // self._length)
-
-    def of(self, sample: int) -> int:
-        return sample // self._length
-
-    def make(self, number: int) -> Stored:
-        """The chunk as a file; only it and its neighbour are kept on disk."""
-        if number not in self._made:
-            path = self._folder / f"{number}.pack"
-            first = number * self._length
-            last = min(first + self._length, self._job.samples)
-            with path.open("wb") as out:
-                out.write(encode_header(Header({}, self._job.tensors)))
-                for index in range(first, last):
-                    out.writelines(record_parts(index, self._job.encode(index)))
-                out.write(encode_done(last - first))
-            self._made[number] = Stored.of(path)
-            for old in [other for other in self._made if other < number - 1]:
-                self._made.pop(old).path.unlink()
-        return self._made[number]
-
-
-class _Ahead:
-    """Sends the next chunk over a connection of its own while this one runs."""
-
-    def __init__(
-        self,
-        address: devices.DeviceAddress,
-        options: RemoteOptions,
-        hasher: Stored,
-        chunks: _Chunks,
-        executor: ThreadPoolExecutor,
-    ) -> None:
-        self._address = address
-        self._options = options
-        self._hasher = hasher
-        self._chunks = chunks
-        self._executor = executor
-        self._number = -1
-        self._future: Future[tuple[Stored, int]] | None = None
-        self.sent = 0
-
-    def begin(self, number: int) -> None:
-        if number < self._chunks.count and number != self._number:
-            self._number = number
-            self._future = self._executor.submit(self._send, number)
-
-    def _send(self, number: int) -> tuple[Stored, int]:
-        chunk = self._chunks.make(number)
-        with devices.connect(self._address, timeout_s=self._options.silence_s) as transport:
-            store = DeviceStore(transport, self._options.budget)
-            store.ensure([chunk], self._hasher)
-        return chunk, store.sent
-
-    def wait(self, number: int, store: DeviceStore) -> None:
-        """Wait for the chunk if it is on its way; what went wrong is tried again in the open."""
-        if self._future is None or number != self._number:
-            return
-        with suppress(DeviceError):
-            chunk, sent = self._future.result()
-            store.adopt(chunk)
-            self.sent += sent
-        self._future = None
