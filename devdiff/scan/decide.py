@@ -78,13 +78,23 @@ def is_finding(evidence: Evidence) -> bool:
 
 
 def wants_second_look(evidence: Evidence) -> bool:
-    """Whether it is too much for nothing and too little for a finding, and placebos can tell."""
-    seen = _low(evidence) >= SPECIFIC and not evidence.pruned and bool(evidence.placebos)
-    return seen and not is_finding(evidence)
+    """Whether it is too much for nothing and too little for a finding, and more samples could tell.
+
+    For pruned models, where placebos lower the bar for nobody, only the rate itself can.
+    """
+    if is_finding(evidence):
+        return False
+    if evidence.pruned:
+        return _rate(evidence) >= STRONG_PRUNED
+    return _low(evidence) >= SPECIFIC and bool(evidence.placebos)
 
 
 def _low(evidence: Evidence) -> float:
     return min(evidence.gap.low, evidence.calibrated.low)
+
+
+def _rate(evidence: Evidence) -> float:
+    return min(evidence.gap.rate or 0.0, evidence.calibrated.rate or 0.0)
 
 
 def is_specific(evidence: Evidence) -> bool:
@@ -97,8 +107,7 @@ def is_specific(evidence: Evidence) -> bool:
         return False
     if evidence.tried is None:
         return all(_beats(evidence, [one]) <= BEATEN for one in placebos)
-    rate = min(evidence.gap.rate or 0.0, evidence.calibrated.rate or 0.0)
-    far = all((one.rate or 0.0) <= NEAR * rate for one in placebos)
+    far = all((one.rate or 0.0) <= NEAR * _rate(evidence) for one in placebos)
     return far and _beats(evidence, placebos) * evidence.tried <= ERROR_RATE
 
 

@@ -201,12 +201,13 @@ def test_a_weaker_trigger_must_beat_every_placebo() -> None:
     assert not decide.is_finding(_evidence(30, None))
 
 
-def test_a_weak_sign_gets_a_second_look_where_placebos_can_tell() -> None:
+def test_a_weak_sign_gets_a_second_look_where_more_samples_can_tell() -> None:
     assert decide.wants_second_look(_evidence(25, 24))
     assert not decide.wants_second_look(_evidence(25, 0)), "a finding already"
     assert not decide.wants_second_look(_evidence(8, 8)), "too little"
     assert not decide.wants_second_look(_evidence(25, None)), "no placebos"
-    assert not decide.wants_second_look(_evidence(25, 24, pruned=True)), "they do not count"
+    assert decide.wants_second_look(_evidence(28, None, pruned=True))
+    assert not decide.wants_second_look(_evidence(24, 0, pruned=True)), "they do not count"
 
 
 def test_nothing_found_is_no_finding() -> None:
