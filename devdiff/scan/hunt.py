@@ -30,15 +30,16 @@ _TIMED: Final = 4
 _PRUNED_SIZE_WEIGHT: Final = 100.0
 """A model that lost weights is easier to lead astray: only a smaller change tells."""
 _PAIRS: Final = Settings(
-    images=6, rounds=(12, 16, 24, 40), survivors=0.25, finish=0, size_weight=50.0
+    images=6, rounds=(16, 16, 24, 40), survivors=0.35, finish=0, size_weight=50.0
 )
 """For one source class: more hypotheses, so fewer samples for each, and a change that carries one
 class over to another is more easily found, so only a smaller one tells."""
 _FOLDED: Final = replace(_PAIRS, images=8, rounds=(90,))
 _PRUNED_PAIR_SIZE_WEIGHT: Final = 400.0
 _FOLDS: Final = 5
-_PROMISING: Final = 0.5
-"""A pair whose trigger carries over so many of the samples it was searched on is looked into."""
+_FOLLOWED: Final = 2
+_PROMISING: Final = 0.75
+"""The best pairs are followed through folds, if they carry over so many of a class's samples."""
 
 
 def run(job: Job, progress: Callable[[float], None] = lambda share: None) -> Hunted:
@@ -69,8 +70,10 @@ def run(job: Job, progress: Callable[[float], None] = lambda share: None) -> Hun
     if job.pairs and (arms := hunt.pair_arms()):
         began, tried = (shares - 1) / shares, len(arms)
         settings = hunt.for_pairs(_PAIRS)
-        seen = hunt.search(arms, settings, lambda share: progress(began + 0.7 * share / shares))
-        pairs = tuple(hunt.folded(one, every) for one in seen if one.success >= _PROMISING)
+        # All samples of a class are few enough; the folds then hold each of them out.
+        whole = replace(hunt, rows=every)
+        seen = whole.search(arms, settings, lambda share: progress(began + 0.7 * share / shares))
+        pairs = tuple(whole.folded(one) for one in seen[:_FOLLOWED] if one.success >= _PROMISING)
     return Hunted(candidates, pairs, tried, min(hunt.efforts, default=1.0), *outputs)
 
 
@@ -154,8 +157,11 @@ class Hunt:
             if target != source
         ]
 
-    def folded(self, pair: Hypothesis, every: Tensor) -> Pair:
-        """Search for the pair on all samples of its source class but one part, for each part."""
+    def folded(self, pair: Hypothesis) -> Pair:
+        """Search for the pair on all samples of its source class but one part, for each part.
+
+        All samples must be among the ``rows``.
+        """
         objective = pair.arm.objective
         assert objective.source is not None
         assert objective.target is not None
@@ -165,10 +171,9 @@ class Hunt:
             Arm(objective, pair.arm.form, tuple(row for row in own if row not in part))
             for part in parts
         ]
-        whole = replace(self, rows=every)
         settings = self.for_pairs(_FOLDED)
         # The best come first, so each is told by what it was shown.
-        found = {one.arm.shown: one for one in whole.search(arms, settings, lambda share: None)}
+        found = {one.arm.shown: one for one in self.search(arms, settings, lambda share: None)}
         return Pair(
             objective.source,
             objective.target,

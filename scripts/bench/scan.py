@@ -35,6 +35,7 @@ _HARD_METHODS: Final = ("adaptive",)
 # Looked at while the search and its rules were made; the figures of the others are the honest ones.
 _LOOKED_AT: Final = frozenset(
     (
+        *("backdoored-more-003", "backdoored-more-005", "backdoored-more-020"),
         *("adaptive-blend", "adaptive-checker", "adaptive-square-residual"),
         *("honest-coarse", "honest-coarse-residual", "honest-noise", "honest-outliers"),
         *("honest-outliers-residual", "honest-plain-64", "honest-pruned-64", "honest-pruned-96"),
