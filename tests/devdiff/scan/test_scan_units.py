@@ -368,13 +368,13 @@ def test_a_pair_is_measured_on_samples_its_triggers_never_saw(tmp_path: Path) ->
         deadline=float("inf"),
     )
     sides = Sides(full, compressed, compressed, samples, before)
-    hunt = Hunt(job, sides, torch.tensor(job.searched), 1e-3, [])
+    hunt = Hunt(job, sides, torch.arange(40), 1e-3, [])
     arm = Arm(ToClass(2, 1), "patch")
     (found,) = search(
         full, compressed, samples, torch.arange(40), [arm], Settings(), low=0.0, high=1.0
     )
 
-    pair = hunt.folded(found, torch.arange(40))
+    pair = hunt.folded(found)
 
     assert (pair.source, pair.target) == (1, 2)
     assert len(pair.folds) == 5
