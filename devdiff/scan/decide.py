@@ -15,7 +15,7 @@ Kind = Literal["planted", "fragile"]
 
 STRONG: Final = 0.65
 """An int8 model's trigger that works on so many inputs is a finding whatever the placebos do; in
-honest models that int8 hurts, and in their placebos, none was met."""
+honest models that int8 hurts none was met."""
 STRONG_PRUNED: Final = 0.5
 """The same for pruned models, whose benign drift is taken out before."""
 SPECIFIC: Final = 0.2
