@@ -18,6 +18,7 @@ from devdiff.scan.measured import to_show
 from devdiff.scan.scanned import Scanned, ScanSettings
 from devdiff.scan.searches import Found, Searches
 from devdiff.scan.telling import Telling
+from devdiff.scan.transfer import transfer
 from devdiff.scan.watching import FEWEST_SAMPLES
 from exporter.errors import ArtifactError
 
@@ -63,8 +64,6 @@ class _Scan:
         self.deadline = started + settings.budget_s
 
     def run(self) -> dict[str, Any]:
-        from devdiff.scan.transfer import transfer
-
         self.events.phase("scan: reading both models")
         self._read()
         found: dict[str, Any] = {
