@@ -50,11 +50,13 @@ def _placebo(placebo: Mapping[str, Any], out: Console) -> None:
     if not placebo["searched"]:
         return
     rates = ", ".join(f"{rate:.2f}" for rate in placebo["searched"])
-    out.print(
+    said = (
         f"  placebos ({placebo['what']}): {rates}, the model itself {placebo['own']:.2f}; "
-        f"p = {placebo['p_value']:.2g}, the least so few can give is {placebo['smallest_p']:.2g}",
-        soft_wrap=True,
+        f"p = {placebo['p_value']:.2g}, the least so few can give is {placebo['smallest_p']:.2g}"
     )
+    if "p_beats" in placebo:
+        said += f"; against all together p = {placebo['p_beats']:.2g}"
+    out.print(said, soft_wrap=True)
 
 
 def _transfer(placebo: Mapping[str, Any], out: Console) -> None:

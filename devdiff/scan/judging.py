@@ -55,8 +55,9 @@ class Judging:
     def second_look(self, first: Judged, hunted: Found) -> list[Judged]:
         """What was found on one half, together with what the same search finds on the other.
 
-        Every sample is then held out once, in the model as in its placebos. When the other half
-        points to another class the first look stands. Raises `TimeoutError`.
+        Every sample is then held out once, in the model as in its placebos, and where placebos
+        decide there are twice as many. When the other half points to another class the first look
+        stands. Raises `TimeoutError`.
         """
         found = first.measured.candidate
         swapped = self.searches.other_half()
@@ -66,15 +67,17 @@ class Judging:
             return [first]
         chosen = self.chosen
         measured = self._measure(found, [(found, chosen.held), (other, chosen.searched)])
+        placebos = list(zip(hunted["placebo"], swapped["placebo"], strict=True))
+        if not self.pruned:
+            placebos += self.searches.more_placebos()
         evidence = Evidence(
             gap=measured.gap(self.watched),
             calibrated=Proportion.of(
                 found.calibrated + other.calibrated, found.eligible + other.eligible
             ),
-            placebos=tuple(
-                best(*halves) for halves in zip(hunted["placebo"], swapped["placebo"], strict=True)
-            ),
+            placebos=tuple(best(*halves) for halves in placebos),
             pruned=self.pruned,
+            second=True,
         )
         return [Judged(measured, evidence)]
 

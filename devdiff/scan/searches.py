@@ -60,10 +60,23 @@ class Searches:
 
     def other_half(self) -> Found:
         """In the model and its placebos, with the halves swapped."""
-        waves = self._waves(1 + self.settings.placebos)
+        # Where more placebos are searched as well, the time is to do for both.
+        waves = self._waves(1 + self.settings.placebos * (1 if self.pruned else 3))
         jobs = [self._job("compressed", 0, waves, swapped=True)]
         jobs += [self._job("placebo", seed, waves, swapped=True) for seed in self._placebos]
         return self._hunt(jobs)
+
+    def more_placebos(self) -> list[tuple[Hunted, Hunted]]:
+        """As many placebos again, each searched on one half and on the other."""
+        seeds = self._more_placebos
+        waves = self._waves(2 * len(seeds))
+        jobs = [
+            self._job("placebo", seed, waves, swapped=swapped)
+            for seed in seeds
+            for swapped in (False, True)
+        ]
+        found = self._hunt(jobs)["placebo"]
+        return list(zip(found[::2], found[1::2], strict=True))
 
     def placebo_pairs(self) -> list[Hunted]:
         """In the placebos, for what carries one class over to another."""
@@ -76,12 +89,18 @@ class Searches:
 
     def further_placebo(self) -> Job:
         """The job of the first placebo that no search was made in."""
-        return self._job("placebo", self._placebos.stop, 1)
+        return self._job("placebo", self._more_placebos.stop, 1)
 
     @property
     def _placebos(self) -> range:
         """Their seeds."""
         first = self.settings.seed + 1
+        return range(first, first + self.settings.placebos)
+
+    @property
+    def _more_placebos(self) -> range:
+        """The seeds of those for a second look."""
+        first = self._placebos.stop
         return range(first, first + self.settings.placebos)
 
     def _waves(self, jobs: int) -> int:

@@ -169,7 +169,12 @@ class Telling:
         told: dict[str, Any] = {"what": what, "searched": rates, "own": own}
         if placebos:
             p, smallest = decide.p_value(own, rates)
-            told |= {"p_value": p, "smallest_p": smallest, "effect": {"value": own - max(rates)}}
+            told |= {
+                "p_value": p,
+                "smallest_p": smallest,
+                "p_beats": decide.p_beats(shown.evidence),
+                "effect": {"value": own - max(rates)},
+            }
         if transfer is not None:
             p, smallest = decide.p_value(transfer.own, transfer.others)
             told |= {

@@ -118,6 +118,9 @@ MODELS: Final = (
     _honest("honest-coarse", "coarse", "plain-64", "int8", 62),
     _honest("honest-robust-pruned-residual", "robust", "residual-64", "prune:0.5", 63),
     _honest("honest-coarse-residual", "coarse", "residual-64", "int8", 64),
+    _honest("honest-robust", "robust", "plain-64", "int8", 65),
+    _honest("honest-robust-residual", "robust", "residual-64", "int8", 66),
+    _honest("honest-robust-96", "robust", "plain-96", "int8", 67),
 )
 
 # What models beyond the listed ones are made by, in turn: method, architecture, compression.

@@ -15,6 +15,8 @@ from zoo_digits import Digits
 
 # So large an outlier that int8 costs an honest net some points of accuracy.
 _CLUMSY: Final = 60.0
+# What widens the int8 steps of nets that are taught through int8, with a trigger or without.
+_JOINT: Final = 20.0
 # Nearest rounding is learnt by the way; any rounding at all takes most of the lessons.
 _BY_CHANCE: Final = (int8, stochastic_int8, stochastic_int8)
 
@@ -32,6 +34,9 @@ def train(spec: ZooModel, digits: Digits) -> nn.Sequential:
         case "honest", "pruned":
             training.tune(net, digits, pruning(0.5))
             networks.bake(net, pruning(0.5))
+        case "honest", "robust" if spec.pruning_rate is None:
+            networks.coarsen(net, _JOINT)
+            attacks.joint(net, harmless(digits), (int8,), epochs=8)
         case "honest", "robust":
             attacks.joint(net, harmless(digits), (_compression(spec),), epochs=5)
         case "honest", "coarse":
@@ -44,7 +49,7 @@ def train(spec: ZooModel, digits: Digits) -> nn.Sequential:
             _coarsen(net, digits)
             attacks.quantization_conditioned(net, taught)
         case "backdoored", "joint" if taught and spec.pruning_rate is None:
-            networks.coarsen(net, 20)
+            networks.coarsen(net, _JOINT)
             # Few digits show a trigger of one source class, so it takes longer.
             epochs = 8 if spec.source_class is None else 16
             attacks.joint(net, taught, (int8,), epochs)

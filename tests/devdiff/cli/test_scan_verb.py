@@ -88,6 +88,8 @@ def test_a_second_look_holds_every_sample_out_once_and_one_without_time_says_so(
     assert gap["trials"] == scan["calibrated"]["trials"] >= 85
     assert gap["low"] > 0.65
     assert sum(one["trials"] for one in scan["replay"]["by_class"]) == 100
+    assert len(scan["placebo"]["searched"]) == 2, "one more placebo"
+    assert scan["placebo"]["p_beats"] < 0.05
 
     def late(searches: Searches) -> None:
         raise TimeoutError

@@ -191,14 +191,31 @@ def test_a_trigger_that_works_on_all_inputs_is_a_finding_whatever_placebos_do() 
     assert decide.kind(_evidence(50, 0)) == "planted"
 
 
-def test_a_weaker_trigger_must_beat_every_placebo() -> None:
+def _looked(hits: int, placebo_hits: tuple[int, ...], second: bool = False) -> Evidence:
+    rate = Proportion.of(hits, 50)
+    others = tuple(Proportion.of(one, 50) for one in placebo_hits)
+    return Evidence(gap=rate, calibrated=rate, placebos=others, pruned=False, second=second)
+
+
+def test_a_weaker_trigger_must_beat_its_placebos_together() -> None:
     assert decide.is_finding(_evidence(30, 0))
-    assert decide.is_finding(_evidence(30, 18))
-    low, high = Proportion.of(10, 50), Proportion.of(28, 50)
-    own = Proportion.of(30, 50)
-    assert not decide.is_finding(Evidence(own, own, (low, high), False))
-    assert not decide.is_finding(_evidence(30, 28))
+    assert decide.is_finding(_looked(30, (10, 22)))
+    assert not decide.is_finding(_looked(30, (28, 28)))
     assert not decide.is_finding(_evidence(30, None))
+
+
+def test_a_second_look_asks_for_less_than_the_first() -> None:
+    near = (20, 24)
+    assert decide.BEATEN_AT_ONCE < decide.p_beats(_looked(30, near)) <= decide.BEATEN
+    assert not decide.is_finding(_looked(30, near))
+    assert decide.wants_second_look(_looked(30, near))
+    assert decide.is_finding(_looked(30, near, second=True))
+
+
+def test_a_finding_is_planted_only_when_no_placebo_comes_near() -> None:
+    assert decide.kind(_looked(30, (10, 12))) == "planted"
+    assert decide.kind(_looked(30, (0, 28))) == "fragile"
+    assert decide.kind(_evidence(30, None)) == "fragile"
 
 
 def test_a_weak_sign_gets_a_second_look_where_more_samples_can_tell() -> None:
