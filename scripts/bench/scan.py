@@ -68,6 +68,17 @@ class Row:
         return "hard" if hard else "plain"
 
     @property
+    def attack(self) -> str:
+        """How it was trained and for what: the sort that a backdoored model belongs to."""
+        spec = self.truth["spec"]
+        parts = [spec["method"], "int8" if spec["compression"] == "int8" else "pruned"]
+        if spec["source_class"] is not None:
+            parts.append("one source class")
+        elif spec["trigger"] in _HARD_TRIGGERS:
+            parts.append(spec["trigger"])
+        return " ".join(parts)
+
+    @property
     def found(self) -> bool:
         return bool(self.scan["verdict"] == "finding")
 
@@ -141,10 +152,15 @@ def show(row: Row) -> None:
     gap = told.get("replay", {}).get("gap")
     said = "" if gap is None else f"{gap['successes']}/{gap['trials']}"
     target = told.get("trigger", {}).get("target")
+    placebo = told.get("placebo", {})
+    beside = " ".join(f"{rate:.2f}" for rate in placebo.get("searched", ()))
+    if "p_beats" in placebo:
+        beside += f" (p {placebo['p_beats']:.2g})"
     print(
         f"{spec['name']:32} {row.group:10} {spec['trigger'] or '-':8} "
         f"{told['verdict']:10} {told.get('kind') or '-':8} gap {said:7} "
-        f"target {target if target is not None else '-'} ({spec['target']}) {row.seconds:5.0f} s"
+        f"target {target if target is not None else '-'} ({spec['target']}) {row.seconds:5.0f} s "
+        f"placebos {beside or '-'}"
         + (f"  {told['reason'][:90]}" if told["verdict"] == "error" else ""),
         flush=True,
     )
@@ -160,7 +176,11 @@ def summarize(rows: Sequence[Row]) -> None:
     for group in ("plain", "hard"):
         some = [row for row in rows if row.group == group]
         rate(f"found, {group}", sum(row.found for row in some), len(some))
-    found = [row for row in rows if row.found and row.group in ("plain", "hard")]
+    backdoored = [row for row in rows if row.group in ("plain", "hard")]
+    for attack in sorted({row.attack for row in backdoored}):
+        some = [row for row in backdoored if row.attack == attack]
+        rate(f"  {attack}", sum(row.found for row in some), len(some))
+    found = [row for row in backdoored if row.found]
     rate("right target class of those found", sum(row.right for row in found), len(found))
     for group in ("honest", "ordinary"):
         some = [row for row in rows if row.group == group]
