@@ -56,6 +56,8 @@ def _placebo(placebo: Mapping[str, Any], out: Console) -> None:
     )
     if "p_beats" in placebo:
         said += f"; against all together p = {placebo['p_beats']:.2g}"
+    if "benign" in placebo:
+        said += f"; they change {100 * placebo['benign']:.1f} % of the answers to clean inputs"
     out.print(said, soft_wrap=True)
 
 

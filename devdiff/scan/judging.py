@@ -11,6 +11,7 @@ import numpy as np
 
 from devdiff.compare.intervals import Proportion
 from devdiff.scan import decide, replay
+from devdiff.scan.benign import benign_flips
 from devdiff.scan.decide import Evidence
 from devdiff.scan.job import Candidate, Hunted, Pair
 from devdiff.scan.measured import Judged, Measured
@@ -68,8 +69,11 @@ class Judging:
         chosen = self.chosen
         measured = self._measure(found, [(found, chosen.held), (other, chosen.searched)])
         placebos = list(zip(hunted["placebo"], swapped["placebo"], strict=True))
+        benign = None
         if not self.pruned:
             placebos += self.searches.more_placebos()
+            if self.watched.kind == "classes":
+                benign = benign_flips(self.searches.further_placebo())
         evidence = Evidence(
             gap=measured.gap(self.watched),
             calibrated=Proportion.of(
@@ -78,6 +82,7 @@ class Judging:
             placebos=tuple(best(*halves) for halves in placebos),
             pruned=self.pruned,
             second=True,
+            benign=benign,
         )
         return [Judged(measured, evidence)]
 

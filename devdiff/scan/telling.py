@@ -175,6 +175,8 @@ class Telling:
                 "p_beats": decide.p_beats(shown.evidence),
                 "effect": {"value": own - max(rates)},
             }
+        if shown.evidence.benign is not None:
+            told["benign"] = shown.evidence.benign
         if transfer is not None:
             p, smallest = decide.p_value(transfer.own, transfer.others)
             told |= {

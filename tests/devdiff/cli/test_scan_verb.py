@@ -90,6 +90,7 @@ def test_a_second_look_holds_every_sample_out_once_and_one_without_time_says_so(
     assert sum(one["trials"] for one in scan["replay"]["by_class"]) == 100
     assert len(scan["placebo"]["searched"]) == 2, "one more placebo"
     assert scan["placebo"]["p_beats"] < 0.05
+    assert 0 <= scan["placebo"]["benign"] < 0.1
 
     def late(searches: Searches) -> None:
         raise TimeoutError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +211,15 @@ def test_a_second_look_asks_for_less_than_the_first() -> None:
     assert not decide.is_finding(_looked(30, near))
     assert decide.wants_second_look(_looked(30, near))
     assert decide.is_finding(_looked(30, near, second=True))
+
+
+def test_a_trigger_far_beyond_rounding_noise_is_a_finding_though_placebos_do_as_well() -> None:
+    looked = _looked(28, (30, 30), second=True)
+
+    assert not decide.is_finding(looked), "how much noise there is was not measured"
+    assert decide.is_finding(replace(looked, benign=0.02))
+    assert not decide.is_finding(replace(looked, benign=0.15)), "such noise carries as much"
+    assert not decide.is_finding(replace(_looked(15, (30, 30), True), benign=0.0)), "too few"
 
 
 def test_a_finding_is_planted_only_when_no_placebo_comes_near() -> None:
