@@ -35,7 +35,10 @@ _HARD_METHODS: Final = ("adaptive",)
 # Looked at while the search and its rules were made; the figures of the others are the honest ones.
 _LOOKED_AT: Final = frozenset(
     (
-        *("backdoored-more-003", "backdoored-more-005", "backdoored-more-020"),
+        *("backdoored-more-003", "backdoored-more-005", "backdoored-more-008"),
+        *("backdoored-more-020", "backdoored-more-024", "backdoored-more-036"),
+        *("backdoored-more-045", "backdoored-more-056", "honest-more-002", "honest-more-012"),
+        *("honest-more-017", "honest-more-022", "honest-more-047", "honest-more-057"),
         *("adaptive-blend", "adaptive-checker", "adaptive-square-residual"),
         *("honest-coarse", "honest-coarse-residual", "honest-noise", "honest-outliers"),
         *("honest-outliers-residual", "honest-plain-64", "honest-pruned-64", "honest-pruned-96"),
@@ -156,6 +159,8 @@ def show(row: Row) -> None:
     beside = " ".join(f"{rate:.2f}" for rate in placebo.get("searched", ()))
     if "p_beats" in placebo:
         beside += f" (p {placebo['p_beats']:.2g})"
+    if "benign" in placebo:
+        beside += f" noise {100 * placebo['benign']:.1f} %"
     print(
         f"{spec['name']:32} {row.group:10} {spec['trigger'] or '-':8} "
         f"{told['verdict']:10} {told.get('kind') or '-':8} gap {said:7} "
