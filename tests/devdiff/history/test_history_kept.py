@@ -26,6 +26,7 @@ class Notes(Silent):
         self.said.append(text)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_continued_is_listed_once(passed_run: FinishedRun, tmp_path: Path) -> None:
     history = History(tmp_path / "data/history.sqlite")
     test = (
