@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 
 from exporter import errors
 from exporter.errors import ConversionError, ExporterError, WorkerError
+from exporter.export_cache import ExportCache, export_key
 from exporter.manifest import (
     ArtifactRecord,
     Manifest,
@@ -122,7 +123,7 @@ class ExportWorker:
         self._described = path, dict(shapes), signature, trust
         job = {"shapes": dict(shapes), "signature": signature, "trust": trust}
         data = self._call({"job": "describe", "path": str(path.resolve()), **job})
-        return SourceModel(
+        self._source = SourceModel(
             path=path,
             format=data["format"],
             sha256=data["sha256"],
@@ -134,6 +135,7 @@ class ExportWorker:
             signature=data["signature"],
             trust=data["trust"],
         )
+        return self._source
 
     def inspect(self, path: Path) -> ArtifactRecord:
         """Read a .tflite file. Raises `ArtifactError` when it is damaged."""
@@ -158,6 +160,28 @@ class ExportWorker:
         unpruned one beside them. Raises `ConversionError`,
         `CompressionError`, `CalibrationError` or `WorkerError`.
         """
+        cache = ExportCache.from_environment()
+        if cache is None:
+            return self._export(folder, recipes, calibration, origin, seed, progress, pruning, full)
+        key = export_key(self._source, recipes, calibration, origin, seed, pruning, full)
+        if (kept := cache.take(key, folder)) is not None:
+            progress("taken from the export cache")
+            return kept
+        made = self._export(folder, recipes, calibration, origin, seed, progress, pruning, full)
+        cache.put(key, folder, made)
+        return made
+
+    def _export(
+        self,
+        folder: Path,
+        recipes: tuple[Recipe, ...],
+        calibration: Mapping[str, Path],
+        origin: str,
+        seed: int | None,
+        progress: Progress,
+        pruning: Pruning | None,
+        full: bool,
+    ) -> Manifest:
         job = {
             "job": "export",
             "folder": str(folder.resolve()),
@@ -174,13 +198,15 @@ class ExportWorker:
             return manifest
         with ExportWorker(self._log_path) as other:
             other.describe(*self._described)
-            unpruned = other.export(
+            unpruned = other._export(
                 folder,
                 (FLOAT32,),
                 {},
                 origin,
                 seed,
                 lambda phase: progress(f"unpruned model: {phase}"),
+                None,
+                False,
             )
         whole = replace(manifest, artifacts=(*unpruned.artifacts, *manifest.artifacts))
         whole.save(folder)

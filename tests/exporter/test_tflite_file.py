@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from exporting import Exported
-from test_tflite_graph import rewritten
+from tflite_rewriting import rewritten
 
 from exporter.client import ExportWorker
 from exporter.errors import ArtifactError

@@ -12,22 +12,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from exporting import Exported
+from tflite_rewriting import rewritten
 
 from exporter.errors import ArtifactError
-from exporter.tflite_file import parse
 from exporter.tflite_graph import Graph, read_graph
-
-
-def rewritten(path: Path, target: Path, change: Callable[[Any], None]) -> Path:
-    """A copy of a model, changed through the schema's object tree."""
-    import flatbuffers
-
-    model = parse(path)
-    change(model)
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    target.write_bytes(bytes(builder.Output()))
-    return target
 
 
 @pytest.fixture(scope="module", params=["float", "int8"])
