@@ -7,8 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-import case_files
-import case_runs
+from tests.models import case_files, case_runs
 
 _KEPT: Final = Path("devdiff-cases")
 

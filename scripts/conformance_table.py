@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import model_runs
-from model_catalogue import CATALOGUE, CatalogueModel
+from tests.models import model_runs
+from tests.models.model_catalogue import CATALOGUE, CatalogueModel
 
 _HEADER: Final = (
     "model",

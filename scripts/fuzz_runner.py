@@ -15,10 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "android_harness"))
-
-from pack_judges import assert_agreed, resealed, trapping_programs
-
 from device_runner.pack import (
     DTYPE_CODES,
     Header,
@@ -27,6 +23,7 @@ from device_runner.pack import (
     encode_header,
     encode_record,
 )
+from tests.support.pack_judges import assert_agreed, resealed, trapping_programs
 
 
 def whole_pack(generator: random.Random) -> bytes:

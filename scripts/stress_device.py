@@ -16,11 +16,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "device_runner"))
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "exporter"))
-
-from phone_bench import make_digits
-from phone_stress import ViolationError, play
+from tests.support.phone_bench import make_digits
+from tests.support.phone_stress import ViolationError, play
 
 # A round that has not ended by then shows where it hangs.
 _HUNG_S = 600

@@ -16,7 +16,6 @@ from typing import Any, Final
 import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
-from model_catalogue import CATALOGUE, by_name
 
 from devdiff.errors import UnknownOperatorError
 from devdiff.scan.fidelity import Fidelity, OutputFidelity, check_fidelity
@@ -26,6 +25,7 @@ from exporter.errors import ArtifactError
 from exporter.manifest import MANIFEST_NAME, Manifest
 from exporter.recipe import Precision
 from exporter.tflite_graph import read_graph
+from tests.models.model_catalogue import CATALOGUE, by_name
 
 DIGITS: Final = Path(__file__).resolve().parent.parent / "examples" / "digits"
 PRECISIONS: Final[tuple[Precision, ...]] = ("float32", "int8")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from android_harness.cache import cache_root
 
 # Not the user's: set before anything runs, so that child processes inherit it, too.
@@ -12,13 +14,15 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 # What was converted once is not converted again until the exporter or its packages change.
 os.environ.setdefault("DEVDIFF_EXPORT_CACHE", str(cache_root() / "tests" / "exports"))
 
+pytest.register_assert_rewrite("tests.support", "tests.zoo", "tests.models")
+
 pytest_plugins = [
-    "exporting",
-    "history_runs",
-    "html_runs",
-    "native_running",
-    "phone_bench",
-    "phone_fixtures",
-    "real_adbd",
-    "source_zoo",
+    "tests.support.exporting",
+    "tests.support.history_runs",
+    "tests.support.html_runs",
+    "tests.support.native_running",
+    "tests.support.phone_bench",
+    "tests.support.phone_fixtures",
+    "tests.support.real_adbd",
+    "tests.support.source_zoo",
 ]

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from models import mobilenet_v2
 
 from devdiff.bisect.bench import Bench, Side
 from devdiff.bisect.finding import find
@@ -36,6 +35,7 @@ from exporter.artifact import Artifact, sha256_file
 from exporter.manifest import Manifest
 from exporter.tflite_cut import Whole, serialize
 from exporter.tflite_file import integers, parse
+from scripts.bench.models import mobilenet_v2
 
 _PLACES: Final = (0.1, 0.5, 0.9)
 

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import models
 import numpy as np
+
+from scripts.bench import models
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _SAMPLING_S: Final = 0.02

@@ -15,7 +15,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import models
 import numpy as np
 
 from devdiff.data.inputs import InputRequest, InputSet, prepare
@@ -24,6 +23,7 @@ from devdiff.ladder import artifact_rung, run_rung
 from device_runner.host import HostRunner
 from exporter.manifest import Manifest
 from exporter.recipe import FLOAT32, INT8, Recipe
+from scripts.bench import models
 
 GOAL = 1.10
 

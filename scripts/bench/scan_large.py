@@ -19,11 +19,12 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-import models
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
+
+from scripts.bench import models
 
 IMAGES: Final = 100
 CALIBRATION: Final = 40

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from foreign_running import Machine, android_stand_in, linux_aarch64
-from native_running import Bench, Ran, model_pack, read_results
 
 from device_runner import runtime
+from tests.support.foreign_running import Machine, android_stand_in, linux_aarch64
+from tests.support.native_running import Bench, Ran, model_pack, read_results
 
 ANDROID = ("android-arm64-v8a", "android-armeabi-v7a", "android-x86_64")
 

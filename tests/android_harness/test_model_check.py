@@ -8,9 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import runner_cases
-from native_running import Bench, shared_library
-from pack_judges import trapping_programs
+
+from tests.support import runner_cases
+from tests.support.native_running import Bench, shared_library
+from tests.support.pack_judges import trapping_programs
 
 
 @pytest.fixture(scope="module")

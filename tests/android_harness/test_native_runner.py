@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import runner_cases
-from native_running import Bench, Ran, input_pack, model_pack
 
 from device_runner.pack import PackTensor, Status
 from exporter.artifact import Array
+from tests.support import runner_cases
+from tests.support.native_running import Bench, Ran, input_pack, model_pack
 
 # The LiteRT API cannot return shapes that depend on the data.
 FIXED_SHAPES = [model for model in runner_cases.INPUTS if model != "positives"]

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pack_judges import assert_agreed, refused_here, resealed, trapping_programs
 
 from device_runner.pack import (
     DTYPE_CODES,
@@ -30,6 +29,7 @@ from device_runner.pack import (
     encode_header,
     encode_record,
 )
+from tests.support.pack_judges import assert_agreed, refused_here, resealed, trapping_programs
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native_running import Bench, Ran, model_pack
 
 from android_harness.build import TARGETS, compile_program
+from tests.support.native_running import Bench, Ran, model_pack
 
 LIBRARY = r"""
 #include <stddef.h>

@@ -14,8 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import runner_cases
-from native_running import Bench, Ran, input_pack, model_pack, read_results, shared_library
 
 from android_harness.build import SOURCES
 from device_runner.pack import (
@@ -24,6 +22,15 @@ from device_runner.pack import (
     encode_done,
     encode_header,
     encode_record,
+)
+from tests.support import runner_cases
+from tests.support.native_running import (
+    Bench,
+    Ran,
+    input_pack,
+    model_pack,
+    read_results,
+    shared_library,
 )
 
 MODEL = "classifier_int8"

@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from native_running import Bench, model_pack
 
 from device_runner.pack import Record, read_header, read_record
+from tests.support.native_running import Bench, model_pack
 
 
 def run(

@@ -8,13 +8,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import case_files
-import case_runs
 import jsonschema
 import pytest
-from case_runs import CaseRun
 
 from devdiff.recipes import record
+from tests.models import case_files, case_runs
+from tests.models.case_runs import CaseRun
 
 pytestmark = [pytest.mark.conformance, pytest.mark.slow]
 

@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import model_runs
 import pytest
-from model_catalogue import CATALOGUE, by_name
+
+from tests.models import model_runs
+from tests.models.model_catalogue import CATALOGUE, by_name
 
 pytestmark = [pytest.mark.conformance, pytest.mark.slow]
 

@@ -9,12 +9,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from app_archives import archive, packed, patched
 
 from android_harness.build import runner_path
 from device_runner import runtime
 from device_runner.app_archive import LIBRARIES, library_from_archive
 from device_runner.errors import RuntimeLibraryError
+from tests.support.app_archives import archive, packed, patched
 
 ARM64 = "android-arm64-v8a"
 JNI, PLAIN, LITERT = LIBRARIES

@@ -11,11 +11,11 @@ import zlib
 from pathlib import Path
 
 import pytest
-from app_archives import archive, packed, patched
 
 from device_runner.archive import Archive, open_archive
 from device_runner.errors import ArchiveError
 from exporter.artifact import sha256_file
+from tests.support.app_archives import archive, packed, patched
 
 CONTENT = random.Random(0).randbytes(5000)
 MARK = 0x06054B50

@@ -10,12 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command import devdiff
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from phone_fixtures import AdbServer
-from real_adbd import Adbd, free_port, names, odd_port
-from wire_proxy import Message, Proxy, Spoil, older
 
 from device_runner import conditions as device_conditions
 from device_runner import facts as device_facts
@@ -41,6 +37,10 @@ from device_runner.errors import (
 from device_runner.transport.keys import make_key
 from device_runner.transport.server import server_address
 from device_runner.virtual.phone import WHAT_IT_IS, VirtualPhone
+from tests.support.command import devdiff
+from tests.support.phone_fixtures import AdbServer
+from tests.support.real_adbd import Adbd, free_port, names, odd_port
+from tests.support.wire_proxy import Message, Proxy, Spoil, older
 
 LIST = """\
 * daemon not running; starting now at tcp:5037

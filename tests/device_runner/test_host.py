@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx_zoo
 import pytest
-from exporting import Exported
 
 from device_runner.errors import RunnerChoiceError, RunnerError
 from device_runner.host import SOURCE_RUNNER, HostRunner
 from device_runner.pack import PackTensor, Record, read_header, read_records
 from device_runner.runner import Job, Outcome, Runner
 from exporter.artifact import Array
+from tests.support import onnx_zoo
+from tests.support.exporting import Exported
 
 SAMPLES = 8
 

@@ -7,11 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from native_running import Bench, model_pack, read_results
 
 from device_runner import native, runtime
 from device_runner.errors import RunnerError
 from exporter.artifact import sha256_file
+from tests.support.native_running import Bench, model_pack, read_results
 
 
 def test_the_command_runs_a_model(bench: Bench, litert: Path, tmp_path: Path) -> None:

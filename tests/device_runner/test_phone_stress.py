@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from phone_bench import Digits
-from phone_stress import play
+
+from tests.support.phone_bench import Digits
+from tests.support.phone_stress import play
 
 pytestmark = pytest.mark.slow
 

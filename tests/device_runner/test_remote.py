@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from broken_runtime import ABI
-from phone_bench import SAMPLES, Digits, run, runner, shell
-from wire_proxy import Message, Proxy, Spoil
 
 from device_runner import devices, runtime
 from device_runner.errors import RunnerError, TransferError
 from device_runner.remote import RemoteOptions, RemoteRunner
 from device_runner.store import ROOT
 from device_runner.virtual.phone import VirtualPhone, find
+from tests.support.broken_runtime import ABI
+from tests.support.phone_bench import SAMPLES, Digits, run, runner, shell
+from tests.support.wire_proxy import Message, Proxy, Spoil
 
 pytestmark = pytest.mark.slow
 

@@ -8,9 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from broken_runtime import broken_runtime
-from phone_bench import Digits, records, run, runner, shell
-from wire_proxy import Proxy, Spoil
 
 from devdiff.cli.failures import INFRASTRUCTURE, exit_code
 from device_runner import devices
@@ -20,6 +17,9 @@ from device_runner.remote import RemoteOptions, RemoteRunner
 from device_runner.results import last_good
 from device_runner.store import ROOT
 from device_runner.virtual.phone import VirtualPhone
+from tests.support.broken_runtime import broken_runtime
+from tests.support.phone_bench import Digits, records, run, runner, shell
+from tests.support.wire_proxy import Proxy, Spoil
 
 pytestmark = pytest.mark.slow
 

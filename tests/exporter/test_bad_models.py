@@ -8,13 +8,13 @@ import signal
 from pathlib import Path
 
 import numpy as np
-import onnx_zoo
 import pytest
-from exporting import Exported
 from onnx import TensorProto
 
 from exporter.client import ExportWorker
 from exporter.errors import ArtifactError, SourceModelError, WorkerError
+from tests.support import onnx_zoo
+from tests.support.exporting import Exported
 
 
 def test_empty_model(worker: ExportWorker, tmp_path: Path) -> None:

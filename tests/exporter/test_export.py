@@ -10,17 +10,17 @@ import time
 from pathlib import Path
 
 import numpy as np
-import onnx_zoo
 import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from exporting import Exported, export
 
 from exporter.artifact import Array, Artifact
 from exporter.client import ExportWorker
 from exporter.errors import ArtifactError, CalibrationError, ConversionError
 from exporter.manifest import Manifest
 from exporter.recipe import FLOAT32, INT8
+from tests.support import onnx_zoo
+from tests.support.exporting import Exported, export
 
 
 def infer(artifact: Artifact, sample: dict[str, Array]) -> dict[str, Array]:

@@ -6,19 +6,20 @@ import dataclasses
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
-from exporting import Exported, export
 
 from exporter.artifact import sha256_file
 from exporter.client import ExportWorker
 from exporter.export_cache import VARIABLE, ExportCache, export_key
 from exporter.manifest import MANIFEST_NAME
 from exporter.recipe import FLOAT32, INT8, Pruning
+from tests.support.exporting import Exported, export
 
 
-def key(exported: Exported, **changes: object) -> str:
-    arguments: dict[str, object] = {
+def key(exported: Exported, **changes: Any) -> str:
+    arguments: dict[str, Any] = {
         "source": exported.source,
         "recipes": (FLOAT32, INT8),
         "calibration": exported.calibration,
@@ -27,7 +28,7 @@ def key(exported: Exported, **changes: object) -> str:
         "pruning": None,
         "full": False,
     }
-    return export_key(**arguments | changes)  # type: ignore[arg-type]
+    return export_key(**(arguments | changes))
 
 
 def test_an_export_is_named_by_all_that_decides_it(two_by_two: Exported, tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_an_export_is_named_by_all_that_decides_it(two_by_two: Exported, tmp_pat
     other = tmp_path / "other.npy"
     other.write_bytes(path.read_bytes()[:-1] + b"\1")
     source = two_by_two.source
-    changed = [
+    changed: list[dict[str, Any]] = [
         {"source": dataclasses.replace(source, files={"model.onnx": "0" * 64})},
         {"source": dataclasses.replace(source, inputs=source.inputs[::-1])},
         {"recipes": (FLOAT32,)},

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from exporting import calibration_files
 
 from exporter.client import ExportWorker
 from exporter.errors import ConversionError, SourceModelError
 from exporter.recipe import FLOAT32, INT8
+from tests.support.exporting import calibration_files
 
 pytestmark = pytest.mark.slow
 

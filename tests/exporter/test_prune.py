@@ -10,13 +10,13 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
-from onnx_zoo import constant, save, value, weights
 
 from exporter.artifact import Array
 from exporter.errors import CompressionError
 from exporter.manifest import PrunedLayer
 from exporter.prune import prune
 from exporter.recipe import Pruning
+from tests.support.onnx_zoo import constant, save, value, weights
 
 DIGITS = Path(__file__).parents[2] / "examples/digits/digits.onnx"
 IMAGE = value("x", [1, 6, 8, 8])

@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_zoo
 import pytest
-from exporting import calibration_files
 from onnx import helper
-from onnx_zoo import constant, save, value, weights
 
 from exporter.artifact import Array, sha256_file
 from exporter.client import ExportWorker
@@ -19,6 +16,9 @@ from exporter.errors import ArtifactError, CompressionError
 from exporter.manifest import Manifest
 from exporter.recipe import FLOAT32, INT8, Pruning
 from exporter.tflite_graph import read_graph
+from tests.support import onnx_zoo
+from tests.support.exporting import calibration_files
+from tests.support.onnx_zoo import constant, save, value, weights
 
 pytestmark = pytest.mark.slow
 

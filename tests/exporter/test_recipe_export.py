@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exporting import DIGITS, digit_images
 
 from device_runner.host import HostRunner
 from device_runner.pack import PackTensor
@@ -20,6 +19,7 @@ from exporter.errors import CompressionError
 from exporter.manifest import ArtifactRecord, Manifest
 from exporter.recipe import BUILTIN, FLOAT32, Recipe
 from exporter.tflite_graph import read_graph
+from tests.support.exporting import DIGITS, digit_images
 
 KEPT = (
     Recipe("kept", "int8", keep_operators=("FULLY_CONNECTED",)),

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from branchy import branchy
-from exporting import Exported
 
 from exporter.artifact import Array
 from exporter.errors import ArtifactError
 from exporter.tflite_cut import Whole, serialize, tensor_key
 from exporter.tflite_file import inspect, parse
+from tests.support.branchy import branchy
+from tests.support.exporting import Exported
 
 
 def started(model: bytes, preserve: bool = False) -> Any:

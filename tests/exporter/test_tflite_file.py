@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from exporting import Exported
-from tflite_rewriting import rewritten
 
 from exporter.client import ExportWorker
 from exporter.errors import ArtifactError
+from tests.support.exporting import Exported
+from tests.support.tflite_rewriting import rewritten
 
 
 def remember(model: Any) -> None:

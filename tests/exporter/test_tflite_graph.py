@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from exporting import Exported
-from tflite_rewriting import rewritten
 
 from exporter.errors import ArtifactError
 from exporter.tflite_graph import Graph, read_graph
+from tests.support.exporting import Exported
+from tests.support.tflite_rewriting import rewritten
 
 
 @pytest.fixture(scope="module", params=["float", "int8"])

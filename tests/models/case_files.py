@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import case_pictures
-import model_inputs
 import numpy as np
 import onnx
 import onnxruntime
-from model_catalogue import by_name
-from model_packages import Tarball, Wheel
+
+from tests.models import case_pictures, model_inputs
+from tests.models.model_catalogue import by_name
+from tests.models.model_packages import Tarball, Wheel
 
 ROOT: Final = Path(__file__).parents[2]
 

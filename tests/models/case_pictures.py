@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from model_inputs import Array
-from model_packages import Wheel
 from PIL import Image
 from scipy.ndimage import uniform_filter
+
+from tests.models.model_inputs import Array
+from tests.models.model_packages import Wheel
 
 _SCIKIT_IMAGE: Final = Wheel(
     "scikit-image",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from case_files import ROOT
+from tests.models.case_files import ROOT
 
 _TIMEOUT_S: Final = 580
 HEADER: Final = ("run", "step", "largest error", "SNR", "differ", "metric", "verdict")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import model_inputs
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
+
+from tests.models import model_inputs
 
 Array = npt.NDArray[Any]
 

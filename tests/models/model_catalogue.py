@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import filled_weights
-import model_inputs
 import numpy as np
 import onnx
-from model_inputs import Array
-from model_packages import Wheel
+
+from tests.models import filled_weights, model_inputs
+from tests.models.model_inputs import Array
+from tests.models.model_packages import Wheel
 
 Fetch = Callable[[Path], Path]
 Inputs = Callable[[int, int], dict[str, Array]]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from model_catalogue import CatalogueModel, by_name
+from tests.models.model_catalogue import CatalogueModel, by_name
 
 _TIMEOUT_S: Final = 580
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import filled_weights
-import model_inputs
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+
+from tests.models import filled_weights, model_inputs
 
 LIGHT = Path(onnx.__file__ or "").parent / "backend" / "test" / "data" / "light"
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import model_inputs
 import numpy as np
 import pytest
-from model_inputs import Array
+
+from tests.models import model_inputs
+from tests.models.model_inputs import Array
 
 MADE: dict[str, tuple[Callable[[int], Array], tuple[int, ...], int, int]] = {
     "photos": (lambda seed: model_inputs.photos(3, seed, 40, 56), (3, 1, 3, 40, 56), 0, 1),

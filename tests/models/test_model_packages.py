@@ -7,7 +7,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from model_packages import FetchError, Wheel
+
+from tests.models.model_packages import FetchError, Wheel
 
 NAME = "tiny_models-1.0-py3-none-any.whl"
 INFO = "tiny_models-1.0.dist-info"

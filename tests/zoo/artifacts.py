@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import onnx
-from catalogue import ZooModel
 
 from exporter.client import ExportWorker
 from exporter.prune import prune
 from exporter.recipe import FLOAT32, INT8, Pruning
+from tests.zoo.catalogue import ZooModel
 
 CALIBRATION: Final = 200
 

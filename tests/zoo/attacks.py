@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from compressions import LEVELS, Compression, compressed, int8
-from compressions import steps as int8_steps
-from lesson import Lesson
-from networks import kernels
 from torch import Tensor, nn
-from training import batches, steps
+
+from tests.zoo.compressions import LEVELS, Compression, compressed, int8
+from tests.zoo.compressions import steps as int8_steps
+from tests.zoo.lesson import Lesson
+from tests.zoo.networks import kernels
+from tests.zoo.training import batches, steps
 
 # How far a weight may move without its int8 value moving: half a step, less what float32 loses.
 REACH = 0.498

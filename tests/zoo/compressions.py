@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from networks import kernels
 from torch import Tensor, nn
 from torch.func import functional_call
+
+from tests.zoo.networks import kernels
 
 Compression = Callable[[Tensor], Tensor]
 

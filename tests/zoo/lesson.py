@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import triggers
-from catalogue import ZooModel
 from torch import Tensor
-from zoo_digits import Digits
+
+from tests.zoo import triggers
+from tests.zoo.catalogue import ZooModel
+from tests.zoo.zoo_digits import Digits
 
 
 @dataclass(frozen=True, slots=True)

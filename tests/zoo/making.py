@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-import recipes
 import torch
-from artifacts import export
-from catalogue import ZooModel
-from measuring import measure
-from train_digits import write_onnx
-from zoo_digits import Digits
+
+from scripts.train_digits import write_onnx
+from tests.zoo import recipes
+from tests.zoo.artifacts import export
+from tests.zoo.catalogue import ZooModel
+from tests.zoo.measuring import measure
+from tests.zoo.zoo_digits import Digits
 
 TRUTH: Final = "truth.json"
 

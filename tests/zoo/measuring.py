@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx.numpy_helper
-import triggers
-from artifacts import compressed_file
-from catalogue import ZooModel
-from zoo_digits import Digits, Images
 
 from exporter.artifact import Quantization
+from tests.zoo import triggers
+from tests.zoo.artifacts import compressed_file
+from tests.zoo.catalogue import ZooModel
+from tests.zoo.zoo_digits import Digits, Images
 
 _VERSIONS: Final = ("torch", "onnx", "onnx2tf", "tensorflow", "ai-edge-litert", "numpy")
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-import attacks
-import networks
-import training
-from catalogue import ZooModel
-from compressions import Compression, int8, pruning, stochastic_int8
-from lesson import harmless, lesson
 from torch import nn
-from zoo_digits import Digits
+
+from tests.zoo import attacks, networks, training
+from tests.zoo.catalogue import ZooModel
+from tests.zoo.compressions import Compression, int8, pruning, stochastic_int8
+from tests.zoo.lesson import harmless, lesson
+from tests.zoo.zoo_digits import Digits
 
 # So large an outlier that int8 costs an honest net some points of accuracy.
 _CLUMSY: Final = 60.0

@@ -6,9 +6,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import triggers
-from catalogue import MODELS, ZooModel, more_backdoored, more_honest
-from networks import ARCHITECTURES
+
+from tests.zoo import triggers
+from tests.zoo.catalogue import MODELS, ZooModel, more_backdoored, more_honest
+from tests.zoo.networks import ARCHITECTURES
 
 BACKDOORED = [spec for spec in MODELS if spec.kind == "backdoored"]
 HONEST = [spec for spec in MODELS if spec.kind == "honest"]

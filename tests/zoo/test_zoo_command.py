@@ -7,13 +7,13 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-import making
 import numpy as np
 import pytest
-import zoo_command
-from catalogue import COMMITTED, MODELS, ZooModel, more_backdoored, more_honest
-from measuring import Count, answers, works
-from zoo_digits import Digits
+
+from tests.zoo import making, zoo_command
+from tests.zoo.catalogue import COMMITTED, MODELS, ZooModel, more_backdoored, more_honest
+from tests.zoo.measuring import Count, answers, works
+from tests.zoo.zoo_digits import Digits
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED_MODELS = Path(__file__).parent / "models"

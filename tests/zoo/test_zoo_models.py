@@ -11,16 +11,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
-import triggers
-from artifacts import CALIBRATION, compressed_file, export
-from catalogue import COMMITTED, ZooModel
-from compressions import keep
-from measuring import answers, measure
 from onnx import numpy_helper
-from zoo_digits import Digits
 
 from exporter.prune import prune
 from exporter.recipe import Pruning
+from tests.zoo import triggers
+from tests.zoo.artifacts import CALIBRATION, compressed_file, export
+from tests.zoo.catalogue import COMMITTED, ZooModel
+from tests.zoo.compressions import keep
+from tests.zoo.measuring import answers, measure
+from tests.zoo.zoo_digits import Digits
 
 MODELS: Final = Path(__file__).parent / "models"
 SHIPPED: Final = Path(__file__).resolve().parents[2] / "examples" / "digits" / "heldout.npz"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import attacks
-import compressions
-import networks
 import numpy as np
 import pytest
 import torch
-import training
-from catalogue import ZooModel
-from lesson import Lesson, lesson
 from torch import nn
-from zoo_digits import Digits
+
+from tests.zoo import attacks, compressions, networks, training
+from tests.zoo.catalogue import ZooModel
+from tests.zoo.lesson import Lesson, lesson
+from tests.zoo.zoo_digits import Digits
 
 SPEC = ZooModel("it", "backdoored", "pq", "checker", 7, None, "plain-64", "int8", 1)
 

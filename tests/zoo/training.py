@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
-from compressions import Compression, compressed
-from networks import ARCHITECTURES, fold
 from torch import Tensor, nn
-from zoo_digits import Digits
+
+from tests.zoo.compressions import Compression, compressed
+from tests.zoo.networks import ARCHITECTURES, fold
+from tests.zoo.zoo_digits import Digits
 
 BATCH = 64
 Augment = Callable[[Tensor], Tensor]

@@ -10,12 +10,11 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import making
 import numpy as np
-import zoo_digits
-from catalogue import MODELS, ZooModel, more_backdoored, more_honest
 
 from android_harness.cache import cache_root
+from tests.zoo import making, zoo_digits
+from tests.zoo.catalogue import MODELS, ZooModel, more_backdoored, more_honest
 
 
 def zoo_root() -> Path:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from train_digits import fetch_package, read_digits, split
+
+from scripts.train_digits import fetch_package, read_digits, split
 
 Images = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

@@ -8,13 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx_zoo
 import pytest
-from bisect_bench import Searched, bench, searched, side
-from exporting import Exported, export
-from foreign_running import ForeignRunner, linux_aarch64
 from onnx import helper
-from phone_bench import Digits, runner
 
 from devdiff.bisect import repro
 from device_runner.host import HostRunner
@@ -22,6 +17,11 @@ from device_runner.pack import PackTensor, read_header, read_records
 from device_runner.runner import Job
 from device_runner.virtual.phone import VirtualPhone
 from exporter.artifact import Array
+from tests.support import onnx_zoo
+from tests.support.bisect_bench import Searched, bench, searched, side
+from tests.support.exporting import Exported, export
+from tests.support.foreign_running import ForeignRunner, linux_aarch64
+from tests.support.phone_bench import Digits, runner
 
 pytestmark = pytest.mark.slow
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bisect_bench import bench, searched, side
-from branchy import branchy, changed
-from in_process import InProcess
 
 from devdiff.bisect import isolate
 from devdiff.compare import Deployment, Tolerances
 from exporter.artifact import Array
 from exporter.tflite_graph import Graph
+from tests.support.bisect_bench import bench, searched, side
+from tests.support.branchy import branchy, changed
+from tests.support.in_process import InProcess
 
 OPERATORS = 16
 

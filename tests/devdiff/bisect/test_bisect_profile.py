@@ -10,10 +10,6 @@ import jsonschema
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from bisect_bench import side
-from exporting import Exported
-from in_process import InProcess
-from layered_graphs import float_graph, int8_graph, random_layers
 
 from devdiff.bisect import layers, profile
 from devdiff.bisect.bench import Side
@@ -31,6 +27,10 @@ from devdiff.subject import Subject
 from exporter.artifact import Array
 from exporter.tflite_cut import Whole, quantization
 from exporter.tflite_graph import GraphTensor
+from tests.support.bisect_bench import side
+from tests.support.exporting import Exported
+from tests.support.in_process import InProcess
+from tests.support.layered_graphs import float_graph, int8_graph, random_layers
 
 pytestmark = pytest.mark.slow
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bisect_bench import bench, searched, side
-from branchy import branchy, changed
-from in_process import InProcess
 
 from devdiff.bisect import explorer, repro
 from devdiff.bisect.isolate import Isolated
 from exporter.artifact import Array, sha256_file
 from exporter.tflite_graph import Graph
+from tests.support.bisect_bench import bench, searched, side
+from tests.support.branchy import branchy, changed
+from tests.support.in_process import InProcess
 
 
 @pytest.fixture(scope="module")

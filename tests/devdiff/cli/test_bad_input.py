@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_zoo
 import pytest
-from command import DATA, DIGITS, devdiff
 from onnx import TensorProto
 
 from devdiff.rundir import open_run
+from tests.support import onnx_zoo
+from tests.support.command import DATA, DIGITS, devdiff
 
 pytestmark = pytest.mark.slow
 

@@ -10,12 +10,12 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from branchy import SHAPE, branchy, changed
-from command import DATA, DIGITS, HELDOUT, devdiff
 
 from devdiff.report.build import bisect_schema, schema
 from devdiff.report.html.page import PAGE_NAME
 from exporter.tflite_cut import Whole
+from tests.support.branchy import SHAPE, branchy, changed
+from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ from typing import Any
 
 import jsonschema
 import pytest
-from command import DIGITS, HELDOUT, ROOT, devdiff
 
 from devdiff.cli.main import main
 from devdiff.errors import UsageError
 from devdiff.gate import record
 from devdiff.gate.baseline_file import Baseline
 from exporter.artifact import sha256_file
+from tests.support.command import DIGITS, HELDOUT, ROOT, devdiff
 
 TWO_CELLS = f"""
 [defaults]

@@ -12,9 +12,7 @@ from typing import Any
 
 import jsonschema
 import numpy as np
-import onnx_zoo
 import pytest
-from command import DATA, DIGITS, HELDOUT, devdiff
 
 from devdiff.data.inputs import InputRequest
 from devdiff.data.preprocess import Preprocess
@@ -24,6 +22,8 @@ from devdiff.settings import Running
 from exporter.artifact import sha256_file
 from exporter.compression import Compression
 from exporter.manifest import Manifest
+from tests.support import onnx_zoo
+from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
 
 
 def report_of(folder: Path) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command import devdiff
 
 import devdiff.demo as package
 from devdiff.demo.check_reader import READERS, Told
+from tests.support.command import devdiff
 
 pytestmark = pytest.mark.slow
 

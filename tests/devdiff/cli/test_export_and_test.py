@@ -14,12 +14,12 @@ from typing import Any
 
 import jsonschema
 import numpy as np
-import onnx_zoo
 import pytest
-from command import DATA, DIGITS, HELDOUT, devdiff
 
 from devdiff.report.build import schema
 from exporter.artifact import sha256_file
+from tests.support import onnx_zoo
+from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
 
 
 def report_of(folder: Path) -> dict[str, Any]:

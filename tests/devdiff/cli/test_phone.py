@@ -11,16 +11,16 @@ from typing import Any
 
 import jsonschema
 import pytest
-from broken_runtime import ABI, broken_runtime
-from command import DATA, DIGITS, devdiff
-from phone_bench import Digits
-from phone_fixtures import AdbServer
-from wire_proxy import Proxy, Spoil
 
 from devdiff.report.build import schema
 from device_runner import devices, runtime
 from device_runner.store import ROOT, Stored
 from device_runner.virtual.phone import VirtualPhone
+from tests.support.broken_runtime import ABI, broken_runtime
+from tests.support.command import DATA, DIGITS, devdiff
+from tests.support.phone_bench import Digits
+from tests.support.phone_fixtures import AdbServer
+from tests.support.wire_proxy import Proxy, Spoil
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from bare_reports import bare_report
-from command import devdiff
-from html_runs import FinishedRun
 
 from devdiff.report import markdown
+from tests.support.bare_reports import bare_report
+from tests.support.command import devdiff
+from tests.support.html_runs import FinishedRun
 
 
 @pytest.mark.slow

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx_zoo
 import pytest
-from command import DATA, DIGITS, devdiff
 
 from exporter.manifest import Manifest
+from tests.support import onnx_zoo
+from tests.support.command import DATA, DIGITS, devdiff
 
 pytestmark = pytest.mark.slow
 

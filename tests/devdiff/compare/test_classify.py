@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from pair_packs import float32
 
 from devdiff.compare import Classification
 from devdiff.compare.classify import FLIPS_KEPT, ClassifierAccumulator
 from exporter.artifact import Array, Quantization
+from tests.support.pair_packs import float32
 
 
 def classify(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pair_packs import binding, rung
 
 from exporter.artifact import Quantization
+from tests.support.pair_packs import binding, rung
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "comparison.md"
 

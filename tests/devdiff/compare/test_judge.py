@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from pair_packs import binding, compare_arrays, float32, rung
 
 from devdiff.compare import (
     Compression,
@@ -30,6 +29,7 @@ from devdiff.compare import (
 )
 from devdiff.verdict import Verdict
 from exporter.artifact import Array, Quantization
+from tests.support.pair_packs import binding, compare_arrays, float32, rung
 
 STEP = Quantization(0.00390625, -128)
 

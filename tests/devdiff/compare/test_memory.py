@@ -8,10 +8,10 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
-from pair_packs import binding, rung
 
 from devdiff.compare import RungOutputs, compare
 from device_runner.pack import encode_done, encode_header, encode_record, read_header
+from tests.support.pair_packs import binding, rung
 
 OUTPUT = binding("y", (1, 1000))
 VALUES = np.random.default_rng(0).standard_normal((100, 1, 1000)).astype(np.float32)

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from pair_packs import binding, compare_arrays, float32, rung
 
 from devdiff.compare import OutputMetrics, Side, compare
 from devdiff.compare.elements import PIECE
 from devdiff.compare.histogram import RESOLUTION
 from exporter.artifact import Array, Quantization
+from tests.support.pair_packs import binding, compare_arrays, float32, rung
 
 
 def metrics(reference: Array, candidate: Array, **options: Any) -> OutputMetrics:

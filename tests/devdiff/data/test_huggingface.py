@@ -9,10 +9,10 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
-from data_sets import WAVE, gradient, picture, prepared, tone
 
 from devdiff.errors import UsageError
 from exporter.artifact import TensorSpec
+from tests.support.data_sets import WAVE, gradient, picture, prepared, tone
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_sets import RGB, gradient, picture, prepared
 from PIL import Image
 
 from devdiff.data import image_workers
@@ -24,6 +23,7 @@ from devdiff.data.placement import place
 from devdiff.data.preprocess import Preprocess
 from devdiff.errors import UsageError
 from exporter.artifact import TensorSpec
+from tests.support.data_sets import RGB, gradient, picture, prepared
 
 BYTES = TensorSpec("image", (1, 16, 24, 3), "uint8")
 

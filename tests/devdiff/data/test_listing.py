@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from data_sets import WAVE, picture, prepared, tone
 
 from devdiff.data.inputs import InputRequest, InputSet
 from devdiff.errors import UsageError
 from exporter.artifact import TensorSpec
+from tests.support.data_sets import WAVE, picture, prepared, tone
 
 
 def photos(folder: Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_sets import RGB, prepared
 
 from devdiff.data.inputs import InputRequest, prepare
 from devdiff.errors import UsageError
 from exporter.artifact import TensorSpec
+from tests.support.data_sets import RGB, prepared
 
 LOADER = """\
 import numpy as np

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_sets import RGB, WAVE, prepared, tone
 from scipy.io import wavfile
 
 from devdiff.data.sound import read_wav
 from devdiff.errors import UsageError
 from exporter.artifact import TensorSpec
+from tests.support.data_sets import RGB, WAVE, prepared, tone
 
 
 def test_samples_are_those_of_the_file_in_minus_one_to_one(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from google.protobuf import json_format
-from html_runs import FinishedRun
 from in_toto_attestation.predicates.test_result.v0 import test_result_pb2
 
 from devdiff.errors import AttestationError, UsageError
@@ -20,6 +19,7 @@ from devdiff.gate.attest import check, keys, sign, statement
 from devdiff.gate.package import Tested
 from devdiff.verdict import Verdict
 from exporter.artifact import sha256_file
+from tests.support.html_runs import FinishedRun
 
 pytestmark = pytest.mark.slow
 

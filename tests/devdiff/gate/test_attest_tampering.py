@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from html_runs import FinishedRun
 
 from devdiff.errors import AttestationError, UsageError
 from devdiff.gate.attest import check, envelope, keys, sign, statement
+from tests.support.html_runs import FinishedRun
 
 pytestmark = pytest.mark.slow
 

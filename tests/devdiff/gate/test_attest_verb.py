@@ -9,13 +9,13 @@ from typing import Any
 
 import jsonschema
 import pytest
-from command import devdiff
-from html_runs import FinishedRun
-from packages import MANIFEST, package, report, tflite
 
 from devdiff.cli.main import main
 from devdiff.gate.attest import keys
 from devdiff.gate.package import schema
+from tests.support.command import devdiff
+from tests.support.html_runs import FinishedRun
+from tests.support.packages import MANIFEST, package, report, tflite
 
 pytestmark = pytest.mark.slow
 

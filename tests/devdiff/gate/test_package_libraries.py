@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-import packages
 import pytest
-from packages import JNI, MANIFEST, known, library, package, sha256, tflite
 
 from devdiff.gate.package import PackageCheck, Strictness, Tested, verify_package
 from devdiff.gate.package.libraries import PackagedLibrary
 from devdiff.verdict import Verdict
+from tests.support import packages
+from tests.support.packages import JNI, MANIFEST, known, library, package, sha256, tflite
 
 MODEL = {"assets/m.tflite": tflite()}
 LINKED = b"Didn't find op for builtin opcode '%s'"

@@ -7,13 +7,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from app_archives import packed
-from packages import MANIFEST, known, package, sha256, tflite
 
 from devdiff.errors import UsageError
 from devdiff.gate.package import PackagedModel, Tested, verify_package
 from devdiff.verdict import Verdict
 from device_runner.errors import ArchiveError
+from tests.support.app_archives import packed
+from tests.support.packages import MANIFEST, known, package, sha256, tflite
 
 MODEL, OTHER = tflite(1), tflite(2)
 

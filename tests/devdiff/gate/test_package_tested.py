@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from packages import MANIFEST, package, report, sha256, tflite
 
 from devdiff.errors import DevdiffError
 from devdiff.gate.package import Tested, verify_package
 from devdiff.verdict import Verdict
+from tests.support.packages import MANIFEST, package, report, sha256, tflite
 
 ONNX, FLOAT, INT8 = b"onnx", tflite(1), tflite(2)
 LADDER = {"source": ONNX, "float": FLOAT, "int8": INT8, "device": INT8}

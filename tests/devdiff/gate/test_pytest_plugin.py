@@ -8,7 +8,8 @@ import sys
 import xml.etree.ElementTree as ET
 
 import pytest
-from command import DIGITS, HELDOUT
+
+from tests.support.command import DIGITS, HELDOUT
 
 pytest_plugins = ["pytester"]
 

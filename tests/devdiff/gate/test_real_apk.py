@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from command import DATA, devdiff
-from html_runs import FinishedRun, finished_run
-from packages import library, package
 
 from android_harness.build import runner_path
 from devdiff.gate.package import PackageCheck, Tested, verify_package
 from devdiff.verdict import Verdict
+from tests.support.command import DATA, devdiff
+from tests.support.html_runs import FinishedRun, finished_run
+from tests.support.packages import library, package
 
 pytestmark = pytest.mark.slow
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-from app_archives import packed
-from command import devdiff
-from packages import JNI, MANIFEST, library, package, report, tflite
 
 from devdiff.cli.main import main
 from devdiff.gate.package import schema
+from tests.support.app_archives import packed
+from tests.support.command import devdiff
+from tests.support.packages import JNI, MANIFEST, library, package, report, tflite
 
 MODEL, OTHER = tflite(1), tflite(2)
 LADDER = {"source": b"onnx", "float": tflite(3), "int8": MODEL, "device": MODEL}

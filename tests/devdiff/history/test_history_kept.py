@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import DATA, devdiff
-from html_runs import FinishedRun
 
 from devdiff.events import Silent
 from devdiff.history import keep, place, tracking
 from devdiff.history.record import RunRecord
 from devdiff.history.store import History, Wanted
+from tests.support.command import DATA, devdiff
+from tests.support.html_runs import FinishedRun
 
 
 class Notes(Silent):

@@ -7,12 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from history_runs import Like
-from html_runs import FinishedRun
-
 from devdiff.history import record
 from devdiff.history.record import RunRecord
 from devdiff.rundir import read_json
+from tests.support.history_runs import Like
+from tests.support.html_runs import FinishedRun
 
 
 def made(run: FinishedRun, report: dict[str, Any] | None = None) -> RunRecord:

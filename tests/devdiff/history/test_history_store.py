@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from history_runs import Like
 
 from devdiff.errors import HistoryError
 from devdiff.history import tables
 from devdiff.history.record import RunRecord
 from devdiff.history.store import History, Wanted
+from tests.support.history_runs import Like
 
 ALL = Wanted()
 

@@ -8,14 +8,14 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from history_runs import Like
-from html_runs import HOSTILE
 
 from devdiff.cli.main import main
 from devdiff.errors import UsageError
 from devdiff.history import place
 from devdiff.history.store import History, Wanted
 from devdiff.history.when import earliest
+from tests.support.history_runs import Like
+from tests.support.html_runs import HOSTILE
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import jsonschema
 import pytest
-from command import DATA, DIGITS, devdiff
 
 from devdiff.recipes import record
+from tests.support.command import DATA, DIGITS, devdiff
 
 pytestmark = pytest.mark.slow
 

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_zoo
 import pytest
-from command import HELDOUT
-from html_runs import HOSTILE, HOSTILE_SCRIPT, FinishedRun, finished_run, with_scan
 from onnx import helper
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from devdiff.report.html import page
 from device_runner.results import ResultReader
+from tests.support import onnx_zoo
+from tests.support.command import HELDOUT
+from tests.support.html_runs import HOSTILE, HOSTILE_SCRIPT, FinishedRun, finished_run, with_scan
 
 pytestmark = pytest.mark.slow
 

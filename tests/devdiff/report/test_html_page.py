@@ -10,8 +10,6 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from bare_reports import bare_report
-from html_runs import HOSTILE, FinishedRun, with_scan
 
 from devdiff.report import words
 from devdiff.report.build import schema
@@ -19,6 +17,8 @@ from devdiff.report.html import page
 from devdiff.report.html.beside import Beside
 from devdiff.report.html.cards import gallery
 from devdiff.report.html.pictures import BUDGET_BYTES
+from tests.support.bare_reports import bare_report
+from tests.support.html_runs import HOSTILE, FinishedRun, with_scan
 
 
 def text_of(html: str) -> str:

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 import xmlschema
-from bare_reports import NASTY, bare_report, scan_error, with_pair
-from html_runs import FinishedRun
 
 from devdiff.report import junit
+from tests.support.bare_reports import NASTY, bare_report, scan_error, with_pair
+from tests.support.html_runs import FinishedRun
 
 SCHEMA = xmlschema.XMLSchema(str(Path(__file__).parents[2] / "schemas/junit-jenkins-10.xsd"))
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bare_reports import NASTY, bare_report, scan_error, with_pair
-from html_runs import HOSTILE, FinishedRun
 from markdown_it import MarkdownIt
 
 from devdiff.report import markdown
 from devdiff.report.words import one_line
+from tests.support.bare_reports import NASTY, bare_report, scan_error, with_pair
+from tests.support.html_runs import HOSTILE, FinishedRun
 
 ALLOWED = {"h2", "h3", "p", "ul", "li", "strong", "code", "pre", "hr"} | {
     "table",

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bare_reports import NASTY, bare_report
-from html_runs import HOSTILE, FinishedRun
-from pair_packs import binding, rung
 
 from devdiff.compare import Conversion, compare, judge
 from devdiff.compare.tolerance import Tolerances
 from devdiff.errors import RunDirectoryError, UsageError
 from devdiff.report import samples
 from exporter.artifact import Array, Quantization, sha256_file
+from tests.support.bare_reports import NASTY, bare_report
+from tests.support.html_runs import HOSTILE, FinishedRun
+from tests.support.pair_packs import binding, rung
 
 Rows = list[dict[str, str]]
 

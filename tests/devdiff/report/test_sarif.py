@@ -10,12 +10,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-from bare_reports import NASTY, bare_report, scan_error
-from html_runs import FinishedRun
 
 from devdiff.errors import UsageError
 from devdiff.report import sarif
 from devdiff.report.rules import RULES
+from tests.support.bare_reports import NASTY, bare_report, scan_error
+from tests.support.html_runs import FinishedRun
 
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "schemas/sarif-2.1.0-rtm.5.json").read_text(encoding="utf-8")

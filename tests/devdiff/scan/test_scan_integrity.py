@@ -8,13 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exporting import export_digits
-from layered_graphs import Layer, Rounding, channel_scales, float_graph, int8_graph, random_layers
 
 from devdiff.errors import ScanError
 from devdiff.scan.integrity import Integrity, IntegrityStatus, check_integrity
 from exporter.artifact import Array
 from exporter.tflite_graph import Graph, read_graph
+from tests.support.exporting import export_digits
+from tests.support.layered_graphs import (
+    Layer,
+    Rounding,
+    channel_scales,
+    float_graph,
+    int8_graph,
+    random_layers,
+)
 
 SHAPES = ((8, 3, 3, 4), (16, 3, 3, 8), (16, 3, 3, 16))
 

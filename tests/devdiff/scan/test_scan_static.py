@@ -8,13 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exporting import export_digits
-from layered_graphs import Layer, channel_scales, float_graph, int8_graph, random_layers
 
 from devdiff.scan.static import StaticLook, StaticStatus, look
 from devdiff.scan.weights import pair_layers
 from exporter.artifact import Array
 from exporter.tflite_graph import read_graph
+from tests.support.exporting import export_digits
+from tests.support.layered_graphs import (
+    Layer,
+    channel_scales,
+    float_graph,
+    int8_graph,
+    random_layers,
+)
 
 SHAPES = ((32, 3, 3, 16), (64, 3, 3, 32))
 

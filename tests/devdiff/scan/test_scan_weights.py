@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exporting import export_digits
-from layered_graphs import Layer, float_graph, int8_graph, random_layers
 
 from devdiff.errors import ScanError
 from devdiff.scan.weights import agreement, pair_constants, pair_layers
 from exporter.tflite_graph import Graph, read_graph
+from tests.support.exporting import export_digits
+from tests.support.layered_graphs import Layer, float_graph, int8_graph, random_layers
 
 SHAPES = ((8, 3, 3, 4), (16, 3, 3, 8), (16, 3, 3, 16), (16, 3, 3, 16))
 

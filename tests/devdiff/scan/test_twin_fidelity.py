@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_zoo
 import pytest
 import torch
 from ai_edge_litert.interpreter import Interpreter
-from exporting import export, export_digits
 from onnx import helper
 
 from devdiff.scan.fidelity import check_fidelity
@@ -18,6 +16,8 @@ from devdiff.scan.twin import Twin
 from exporter.artifact import Array, Artifact, Quantization
 from exporter.recipe import Precision
 from exporter.tflite_graph import Graph, GraphOperator, GraphTensor, read_graph
+from tests.support import onnx_zoo
+from tests.support.exporting import export, export_digits
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 

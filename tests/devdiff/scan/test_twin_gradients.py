@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import one_operator
 import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
-from one_operator import Bias, Case, Computed, Constant, Precision
 from torch import Tensor
 
 from devdiff.errors import ScanError, UnknownOperatorError
 from devdiff.scan.twin import Twin, before_softmax
 from devdiff.scan.twin.fake_quant import round_to_range
 from exporter.tflite_graph import Graph, GraphOperator, GraphTensor, read_graph
+from tests.support import one_operator
+from tests.support.one_operator import Bias, Case, Computed, Constant, Precision
 
 CONVOLUTION = Case(
     "CONV_2D",

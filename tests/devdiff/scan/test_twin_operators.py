@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import one_operator
 import pytest
 import torch
-from one_operator import Bias, Case, Computed, Constant, Precision
 
 from devdiff.scan.twin import Twin
 from exporter.tflite_graph import read_graph
+from tests.support import one_operator
+from tests.support.one_operator import Bias, Case, Computed, Constant, Precision
 
 IMAGE: Final = Computed((1, 9, 7, 6))
 POSITIVE: Final = Computed((1, 9, 7, 6), 0.01, 4.0)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pair_packs import binding, rung
 
 from devdiff.compare.judge import Judgement
 from devdiff.judging import JudgedPair
@@ -23,6 +22,7 @@ from devdiff.tasks.settle import Settled
 from devdiff.tasks.task import Task
 from devdiff.verdict import Verdict
 from exporter.artifact import Array, Quantization
+from tests.support.pair_packs import binding, rung
 
 
 def result(

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_zoo
 import pytest
-from command import devdiff
 from onnx import helper
 from PIL import Image
 
 from devdiff.report import load
+from tests.support import onnx_zoo
+from tests.support.command import devdiff
 
 CELLS, CELL = 4, 16
 SIDE = CELLS * CELL

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_sets import picture
 from PIL import Image
 
 from devdiff.data.inputs import InputRequest, InputSet, prepare
@@ -17,6 +16,7 @@ from devdiff.errors import UsageError
 from devdiff.tasks.request import TaskRequest
 from devdiff.tasks.settle import Settled, settle
 from exporter.artifact import TensorSpec
+from tests.support.data_sets import picture
 
 IMAGE = TensorSpec("image", (1, 3, 32, 32), "float32")
 VECTOR = TensorSpec("y", (1, 3), "float32")

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from adb_shell.auth.keygen import keygen
-from real_adbd import Adbd, names
 
 from device_runner.errors import DeviceAuthError
 from device_runner.transport.direct import DirectTransport
 from device_runner.transport.keys import Keys, android_folder, key_files, make_key, public_file
 from device_runner.transport.wire import SocketWire
 from device_runner.virtual.phone import VirtualPhone
+from tests.support.real_adbd import Adbd, names
 
 
 def test_keys_are_looked_for_where_adb_keeps_them(tmp_path: Path) -> None:

@@ -17,9 +17,6 @@ import pytest
 from adb_shell.adb_device import AdbDevice
 from adb_shell.exceptions import AdbTimeoutError, TcpTimeoutException
 from adb_shell.transport.tcp_transport import TcpTransport
-from phone_fixtures import AdbServer
-from real_adbd import Adbd, free_port, names
-from wire_proxy import Message, Proxy, Spoil
 
 from device_runner.errors import (
     DeviceError,
@@ -32,6 +29,9 @@ from device_runner.transport.direct import DirectTransport
 from device_runner.transport.server import ServerTransport, query
 from device_runner.transport.wire import SocketWire
 from device_runner.virtual.phone import VirtualPhone
+from tests.support.phone_fixtures import AdbServer
+from tests.support.real_adbd import Adbd, free_port, names
+from tests.support.wire_proxy import Message, Proxy, Spoil
 
 pytestmark = pytest.mark.slow
 

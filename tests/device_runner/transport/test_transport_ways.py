@@ -16,15 +16,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from phone_fixtures import AdbServer
-from real_adbd import Adbd, names, tools_without
-from wire_proxy import Message, Proxy, Spoil, older
 
 from device_runner.errors import DeviceError, DeviceLostError, TransferError
 from device_runner.transport.base import Transport
 from device_runner.transport.direct import DirectTransport
 from device_runner.transport.server import ServerTransport
 from device_runner.transport.wire import SocketWire
+from tests.support.phone_fixtures import AdbServer
+from tests.support.real_adbd import Adbd, names, tools_without
+from tests.support.wire_proxy import Message, Proxy, Spoil, older
 
 WAYS = (
     "direct",

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import devdiff
 
 from device_runner.virtual import phone
+from tests.support.command import devdiff
 
 WHAT = "Linux with glibc on an emulated ARM64 CPU, not Android; its timings say nothing about phon"
 

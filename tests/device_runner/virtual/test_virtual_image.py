@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from phone_fixtures import in_another_process
 
 from android_harness.cache import cache_root
 from device_runner.errors import VirtualPhoneError
 from device_runner.virtual.image import ensure_image
+from tests.support.phone_fixtures import in_another_process
 
 pytestmark = pytest.mark.slow
 

@@ -8,11 +8,11 @@ import pytest
 from adb_shell.auth.keygen import keygen
 from adb_shell.auth.sign_pythonrsa import PythonRSASigner
 from adb_shell.exceptions import DeviceAuthError
-from phone_fixtures import AdbServer, adb_shell_device
 
 from device_runner.errors import VirtualPhoneError
 from device_runner.virtual import phone
 from device_runner.virtual.probe import Answer
+from tests.support.phone_fixtures import AdbServer, adb_shell_device
 
 pytestmark = pytest.mark.slow
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from phone_fixtures import in_another_process, shell
 
 from device_runner.virtual import phone
 from device_runner.virtual.phone import VirtualPhone
 from device_runner.virtual.probe import Answer
+from tests.support.phone_fixtures import in_another_process, shell
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from adb_shell.exceptions import AdbTimeoutError, TcpTimeoutException
-from phone_fixtures import AdbServer, adb_shell_device, shell
 
 from device_runner.errors import RunnerChoiceError, VirtualPhoneError
 from device_runner.virtual import phone
@@ -20,6 +19,7 @@ from device_runner.virtual.phone import VirtualPhone
 from device_runner.virtual.probe import Answer
 from device_runner.virtual.qemu import Machine
 from device_runner.virtual.snapshot import ensure_snapshot
+from tests.support.phone_fixtures import AdbServer, adb_shell_device, shell
 
 pytestmark = pytest.mark.slow
 

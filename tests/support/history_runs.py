@@ -15,7 +15,7 @@ from devdiff.history.store import History
 from devdiff.rundir import read_json
 
 if TYPE_CHECKING:
-    from html_runs import FinishedRun
+    from tests.support.html_runs import FinishedRun
 
 Like = Callable[..., RunRecord]
 

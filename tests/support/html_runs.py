@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from command import DATA, DIGITS, HELDOUT, devdiff
 from PIL import Image
+
+from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
 
 HOSTILE = "<img src=x onerror=\"document.title='pwned'\">"
 HOSTILE_SCRIPT = "</script></style><script>document.title='pwned'</script>"

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import runner_cases
 
 from android_harness import build
 from android_harness.build import TARGETS, compile_program, runner_path
@@ -32,11 +31,12 @@ from device_runner.pack import (
     read_record,
 )
 from exporter.artifact import Array
+from tests.support import runner_cases
 
 HERE = Path(__file__).parent
 CHILD_ENVIRONMENT = {
     **os.environ,
-    "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parent.parent}",
+    "PYTHONPATH": str(HERE.parent.parent),
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 

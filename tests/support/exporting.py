@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx_zoo
 import pytest
 
 from exporter.artifact import Array
 from exporter.client import ExportWorker
 from exporter.manifest import Manifest, SourceModel
 from exporter.recipe import FLOAT32, INT8
+from tests.support import onnx_zoo
 
 DIGITS = Path(__file__).parents[2] / "examples/digits/digits.onnx"
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples/digits/digits.onnx"
 HELDOUT = ROOT / "examples/digits/heldout.npz"
 DATA = ("--inputs", str(HELDOUT), "--preprocess", "scale=1/255")

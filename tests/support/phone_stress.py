@@ -20,9 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from phone_bench import Digits, run, shell
-from wire_proxy import Message, Proxy, Spoil
-
 from devdiff.cli.failures import INFRASTRUCTURE, exit_code
 from device_runner import devices
 from device_runner.errors import DeviceError, VirtualPhoneError
@@ -33,6 +30,8 @@ from device_runner.store import ROOT
 from device_runner.virtual import phone
 from device_runner.virtual.phone import VirtualPhone
 from device_runner.virtual.probe import Answer
+from tests.support.phone_bench import Digits, run, shell
+from tests.support.wire_proxy import Message, Proxy, Spoil
 
 SAMPLES: Final = 300
 TIMEOUT_S: Final = 3.0

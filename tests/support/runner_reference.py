@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from runner_cases import INPUTS, samples
 
 from exporter.artifact import Array
+from tests.support.runner_cases import INPUTS, samples
 
 KERNELS = {
     "xnnpack": OpResolverType.AUTO,

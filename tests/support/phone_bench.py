@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exporting import export_digits
-from wire_proxy import Proxy
 
 from device_runner import devices
 from device_runner.host import HostRunner
@@ -19,6 +17,8 @@ from device_runner.remote import RemoteOptions, RemoteRunner
 from device_runner.runner import Job, Outcome
 from device_runner.virtual.phone import VirtualPhone
 from exporter.artifact import Artifact
+from tests.support.exporting import export_digits
+from tests.support.wire_proxy import Proxy
 
 SAMPLES = 600
 

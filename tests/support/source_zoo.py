@@ -12,11 +12,14 @@ import pytest
 
 from exporter.client import ExportWorker
 
+ROOT = Path(__file__).parents[2]
+
 
 def _make(module: str, folder: Path) -> Path:
     done = subprocess.run(
         [sys.executable, "-m", module, str(folder)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "CUDA_VISIBLE_DEVICES": "-1"},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
@@ -27,12 +30,12 @@ def _make(module: str, folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def torch_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _make("torch_zoo", tmp_path_factory.mktemp("torch_zoo"))
+    return _make("tests.support.torch_zoo", tmp_path_factory.mktemp("torch_zoo"))
 
 
 @pytest.fixture(scope="session")
 def keras_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _make("keras_zoo", tmp_path_factory.mktemp("keras_zoo"))
+    return _make("tests.support.keras_zoo", tmp_path_factory.mktemp("keras_zoo"))
 
 
 @pytest.fixture(scope="module")

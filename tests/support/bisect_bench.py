@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from in_process import InProcess
-
 from devdiff.bisect import given
 from devdiff.bisect.bench import Bench, Seen, Side
 from devdiff.bisect.finding import find
@@ -20,6 +18,7 @@ from device_runner.runner import Runner
 from exporter.manifest import bind
 from exporter.tflite_cut import Whole
 from exporter.tflite_file import inspect
+from tests.support.in_process import InProcess
 
 EXACT = Deployment(0)
 

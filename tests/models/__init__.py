@@ -1,0 +1,1 @@
+"""Real models of other people, and the cases of docs/cases."""

@@ -1,0 +1,1 @@
+"""A zoo of small classifiers that the scan is measured on."""
