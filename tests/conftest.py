@@ -20,9 +20,23 @@ pytest_plugins = [
     "tests.support.exporting",
     "tests.support.history_runs",
     "tests.support.html_runs",
+    "tests.support.lanes",
     "tests.support.native_running",
     "tests.support.phone_bench",
     "tests.support.phone_fixtures",
     "tests.support.real_adbd",
     "tests.support.source_zoo",
 ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--large", action="store_true", help="run the largest models anew, whatever is kept of them"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from tests.support import kept_results
+
+    if config.getoption("--large"):
+        os.environ[kept_results.FORGET] = "1"

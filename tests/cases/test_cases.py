@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import jsonschema
 import pytest
 
 from devdiff.recipes import record
 from tests.models import case_files, case_runs
-from tests.models.case_runs import CaseRun
+from tests.models.case_runs import kept_page
 
 pytestmark = [pytest.mark.conformance, pytest.mark.slow]
 
@@ -23,21 +20,9 @@ _DECIBELS = 2.0
 _SHARE = 0.1
 
 
-@functools.cache
-def ran(name: str, folder: Path) -> tuple[CaseRun, ...]:
-    """All of a page's commands, in its order."""
-    case_files.prepare(name, folder)
-    return tuple(case_runs.run(command, folder) for command in case_runs.commands(name))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cases")
-
-
-def by_run(name: str, folder: Path) -> Mapping[tuple[str, str], tuple[str, ...]]:
+def by_run(name: str) -> Mapping[tuple[str, str], tuple[str, ...]]:
     """The rows of the page's table as they come out now, by run and step."""
-    rows = [row for one in ran(name, folder / name) for row in case_runs.rows(one)]
+    rows = [row for one in kept_page(name) for row in case_runs.rows(one)]
     return {(row[0], row[1]): row[2:] for row in rows}
 
 
@@ -46,8 +31,8 @@ def numbers(cell: str) -> list[float]:
 
 
 @pytest.mark.parametrize("name", case_files.CASES)
-def test_the_table_of_the_page_is_what_comes_out(name: str, folder: Path) -> None:
-    now = by_run(name, folder)
+def test_the_table_of_the_page_is_what_comes_out(name: str) -> None:
+    now = by_run(name)
     page = {(row[0], row[1]): row[2:] for row in case_runs.quoted(name)}
 
     assert page.keys() == now.keys()
@@ -67,17 +52,17 @@ def test_the_table_of_the_page_is_what_comes_out(name: str, folder: Path) -> Non
 
 
 @pytest.mark.parametrize("name", case_files.CASES)
-def test_the_exit_code_of_every_command_is_the_one_on_the_page(name: str, folder: Path) -> None:
+def test_the_exit_code_of_every_command_is_the_one_on_the_page(name: str) -> None:
     text = case_runs.page(name).read_text("utf-8")
     codes = [int(code) for code in re.findall(r"exit code (\d)", text)]
 
-    assert [one.exit_code for one in ran(name, folder / name)] == codes
-    assert not any("Traceback" in one.errors for one in ran(name, folder / name))
+    assert [one.exit_code for one in kept_page(name)] == codes
+    assert not any("Traceback" in one.errors for one in kept_page(name))
 
 
-def test_messages_on_the_page_are_what_is_said(folder: Path) -> None:
+def test_messages_on_the_page_are_what_is_said() -> None:
     quoted = re.findall(r"```text\n(.*?)```", case_runs.page("audio").read_text("utf-8"), re.DOTALL)
-    said = [message for one in ran("audio", folder / "audio") if (message := case_runs.said(one))]
+    said = [message for one in kept_page("audio") if (message := case_runs.said(one))]
 
     assert len(quoted) == len(said) == 2
     for quote, message in zip(quoted, said, strict=True):
@@ -85,15 +70,15 @@ def test_messages_on_the_page_are_what_is_said(folder: Path) -> None:
             assert " ".join(part.split()) in " ".join(message.split())
 
 
-def test_labels_tell_a_picture_that_lies_on_its_side(folder: Path) -> None:
-    rows = by_run("face-camera", folder)
+def test_labels_tell_a_picture_that_lies_on_its_side() -> None:
+    rows = by_run("face-camera")
 
     assert numbers(rows["upright", "deployment"][3])[-1] < 0.7
     assert numbers(rows["turned", "deployment"][3])[-1] > 0.95
 
 
-def test_the_words_are_lost_by_one_runtime_and_not_by_int8(folder: Path) -> None:
-    rows = by_run("text-recognition", folder)
+def test_the_words_are_lost_by_one_runtime_and_not_by_int8() -> None:
+    rows = by_run("text-recognition")
 
     ruined, kept = numbers(rows["runtimes", "runtime litert:builtin"][3])
     assert ruined > 0.15
@@ -102,8 +87,8 @@ def test_the_words_are_lost_by_one_runtime_and_not_by_int8(folder: Path) -> None
     assert numbers(rows["recipes/dynamic", "deployment"][3])[-1] < 0.1
 
 
-def test_the_report_names_the_kernel_that_is_known_to_be_wrong(folder: Path) -> None:
-    trial = ran("text-recognition", folder / "text-recognition")[0].reports
+def test_the_report_names_the_kernel_that_is_known_to_be_wrong() -> None:
+    trial = kept_page("text-recognition")[0].reports
     told = {
         recipe: [
             reason
@@ -117,9 +102,9 @@ def test_the_report_names_the_kernel_that_is_known_to_be_wrong(folder: Path) -> 
     assert not any("not to be trusted" in one for one in told["dynamic"])
 
 
-def test_recipes_are_shown_with_the_metric_of_the_task(folder: Path) -> None:
-    (one,) = ran("detection", folder / "detection")
-    trial = json.loads((folder / "detection/recipes/recipes.json").read_text())
+def test_recipes_are_shown_with_the_metric_of_the_task() -> None:
+    (one,) = kept_page("detection")
+    trial = one.trials["recipes"]
 
     jsonschema.validate(trial, record.schema())
     assert "mAP" in one.shown.splitlines()[2]
@@ -129,9 +114,9 @@ def test_recipes_are_shown_with_the_metric_of_the_task(folder: Path) -> None:
         assert f"{row['metric']['value']:.4g} (" in one.shown
 
 
-def test_int8_finds_the_faces_and_misplaces_their_boxes(folder: Path) -> None:
-    rows = by_run("detection", folder)
-    trial = ran("detection", folder / "detection")[0].reports
+def test_int8_finds_the_faces_and_misplaces_their_boxes() -> None:
+    rows = by_run("detection")
+    trial = kept_page("detection")[0].reports
     rungs = {rung["rung"]: rung["values"] for rung in trial["recipes/int8"]["task"]["rungs"]}
 
     assert rungs["int8"]["AP50"]["value"] > 0.9

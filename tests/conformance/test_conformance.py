@@ -43,7 +43,7 @@ def _enough_memory(request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("name", CONVERTED)
 def test_conversion_keeps_the_model_and_every_rung_runs_it(name: str) -> None:
-    run = model_runs.run(name)
+    run = model_runs.kept_run(name)
 
     assert run.verdict("conversion") == "pass", run.report["summary"]
     for output in run.outputs("conversion"):
@@ -57,7 +57,7 @@ def test_conversion_keeps_the_model_and_every_rung_runs_it(name: str) -> None:
     "name", [name for name in CONVERTED if name.values[0] != "rapidocr-recogniser"]
 )
 def test_device_answers_as_the_host_does_to_the_last_bit(name: str) -> None:
-    run = model_runs.run(name)
+    run = model_runs.kept_run(name)
 
     assert run.verdict("deployment") == "pass"
     assert [output["differing_elements"] for output in run.outputs("deployment")] == [0]
@@ -65,7 +65,7 @@ def test_device_answers_as_the_host_does_to_the_last_bit(name: str) -> None:
 
 @pytest.mark.parametrize("name", CHANGED_BY_CONVERSION)
 def test_model_changed_by_the_converter_fails_at_that_step(name: str) -> None:
-    run = model_runs.run(name)
+    run = model_runs.kept_run(name)
 
     assert (run.exit_code, run.report["verdict"]) == (1, "fail")
     assert run.report["attribution"]["step"] == "conversion"
@@ -73,7 +73,7 @@ def test_model_changed_by_the_converter_fails_at_that_step(name: str) -> None:
 
 @pytest.mark.parametrize("name", NOT_PREPARED_BY_THE_RUNTIME)
 def test_artifact_that_no_runtime_prepares_proves_nothing(name: str) -> None:
-    run = model_runs.run(name)
+    run = model_runs.kept_run(name)
 
     assert (run.exit_code, run.report["verdict"]) == (3, "error")
     assert run.verdict("conversion") == "pass"
@@ -86,7 +86,7 @@ def test_artifact_that_no_runtime_prepares_proves_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", NOT_CONVERTED)
 def test_model_that_cannot_be_converted_is_refused_by_its_operator(name: str) -> None:
-    run = model_runs.run(name)
+    run = model_runs.kept_run(name)
 
     assert (run.exit_code, run.report["verdict"]) == (2, "error")
     assert "at operator Conv (output 'If_0_then_branch" in run.report["error"]
@@ -94,21 +94,21 @@ def test_model_that_cannot_be_converted_is_refused_by_its_operator(name: str) ->
 
 
 def test_int8_keeps_the_answers_of_the_text_classifier() -> None:
-    comparison = model_runs.run("rapidocr-classifier").pair("compression")["comparison"]
+    comparison = model_runs.kept_run("rapidocr-classifier").pair("compression")["comparison"]
 
     top_1 = comparison["classifications"][0]["top_1"]
     assert top_1["successes"] / top_1["trials"] >= 0.9
 
 
 def test_int8_that_ruins_the_text_recogniser_fails_at_compression() -> None:
-    run = model_runs.run("rapidocr-recogniser")
+    run = model_runs.kept_run("rapidocr-recogniser")
 
     assert run.exit_code == 1
     assert run.report["attribution"]["step"] == "compression"
 
 
 def test_int8_that_silences_the_detectors_class_scores_is_noticed() -> None:
-    (output,) = model_runs.run("nudenet-320n").outputs("compression")
+    (output,) = model_runs.kept_run("nudenet-320n").outputs("compression")
 
     # Boxes reach 320 and scores 1; in one tensor they share one scale, above every score.
     assert output["candidate"]["scale"] > 1

@@ -99,7 +99,7 @@ def test_torchscript_with_two_inputs_and_two_outputs(torch_models: Path, tmp_pat
 def test_a_trusted_module_with_a_dictionary_of_outputs(
     torch_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "exporter"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"))
     request = TestRequest(
         torch_models / "module.pth",
         shapes={"ids": (1, 6), "extra": (1, 4)},

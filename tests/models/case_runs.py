@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.models import case_files
 from tests.models.case_files import ROOT
+from tests.support.kept_results import PRODUCT, kept
 
 _TIMEOUT_S: Final = 580
 HEADER: Final = ("run", "step", "largest error", "SNR", "differ", "metric", "verdict")
@@ -21,13 +25,17 @@ HEADER: Final = ("run", "step", "largest error", "SNR", "differ", "metric", "ver
 
 @dataclass(frozen=True, slots=True)
 class CaseRun:
-    """One command of a page: ``reports`` are by run directory, several where recipes were tried."""
+    """One command of a page: ``reports`` are by run directory, several where recipes were tried.
+
+    ``trials`` are what such runs say of their recipes, by folder.
+    """
 
     command: str
     exit_code: int
     shown: str
     errors: str
     reports: Mapping[str, Mapping[str, Any]]
+    trials: Mapping[str, Mapping[str, Any]]
 
 
 def page(name: str) -> Path:
@@ -60,12 +68,32 @@ def run(command: str, folder: Path) -> CaseRun:
         timeout=_TIMEOUT_S,
         check=False,
     )
-    reports = {}
+    reports, trials = {}, {}
     if "--run-dir" in words:
         directory = folder / words[words.index("--run-dir") + 1]
-        for path in sorted(directory.glob("**/report.json")):
-            reports[path.parent.relative_to(folder).as_posix()] = json.loads(path.read_text())
-    return CaseRun(command, done.returncode, done.stdout, done.stderr, reports)
+        reports, trials = (
+            {
+                path.parent.relative_to(folder).as_posix(): json.loads(path.read_text())
+                for path in sorted(directory.glob(f"**/{name}"))
+            }
+            for name in ("report.json", "recipes.json")
+        )
+    return CaseRun(command, done.returncode, done.stdout, done.stderr, reports, trials)
+
+
+def run_page(name: str) -> list[CaseRun]:
+    """All of a page's commands, in its order, in a folder of their own."""
+    with tempfile.TemporaryDirectory(prefix="devdiff-case-") as scratch:
+        case_files.prepare(name, Path(scratch))
+        return [run(command, Path(scratch)) for command in commands(name)]
+
+
+@functools.cache
+def kept_page(name: str) -> list[CaseRun]:
+    """What `run_page` returned, now or earlier, for the same product, page and packages."""
+    rests_on = (*PRODUCT, "tests/models", str(page(name).relative_to(ROOT)))
+    made = kept(f"case-{name}", rests_on, [], lambda: [asdict(ran) for ran in run_page(name)])
+    return [CaseRun(**ran) for ran in made]
 
 
 def rows(ran: CaseRun) -> Iterator[tuple[str, ...]]:

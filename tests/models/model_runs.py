@@ -9,11 +9,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from tests.models.model_catalogue import CatalogueModel, by_name
+from tests.support.kept_results import EXPORTER, PRODUCT, kept
 
 _TIMEOUT_S: Final = 580
 
@@ -46,8 +47,19 @@ class ModelRun:
 
 
 @functools.cache
+def kept_run(name: str) -> ModelRun:
+    """What `run` returned, now or earlier, for the same exporter, inputs and packages.
+
+    What a large model came to is not asked again when only what follows the export has changed.
+    """
+    model = by_name(name)
+    rests_on = (*(EXPORTER if model.large else PRODUCT), "tests/models")
+    found = kept(f"conformance-{name}", rests_on, [], lambda: asdict(run(name)))
+    return ModelRun(**found)
+
+
 def run(name: str) -> ModelRun:
-    """Export and test the catalogue's model of that name on its seeded inputs, once a process."""
+    """Export and test the catalogue's model of that name on its seeded inputs."""
     model: CatalogueModel = by_name(name)
     with tempfile.TemporaryDirectory(prefix="devdiff-conformance-") as scratch:
         folder = Path(scratch)

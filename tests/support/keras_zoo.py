@@ -1,7 +1,7 @@
 """Small Keras models and SavedModels, each awkward in its own way; ``make`` writes all of them.
 
-Run in a process of its own (``python -m keras_zoo FOLDER``): TensorFlow prints, warns, and imports
-slowly.
+Run in a process of its own (``python -m tests.support.keras_zoo FOLDER``): TensorFlow prints,
+warns, and imports slowly.
 """
 
 from __future__ import annotations

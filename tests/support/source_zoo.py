@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 def _make(module: str, folder: Path) -> Path:
     done = subprocess.run(
         [sys.executable, "-m", module, str(folder)],
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        # A pickled module among them has its code there, where only a test looks for it.
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "CUDA_VISIBLE_DEVICES": "-1"},
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,6 +1,7 @@
 """Small PyTorch models, each awkward in its own way; ``make`` writes all of them.
 
-Run in a process of its own (``python -m torch_zoo FOLDER``): PyTorch warns, and imports slowly.
+Run in a process of its own (``python -m tests.support.torch_zoo FOLDER``): PyTorch warns, and
+imports slowly.
 """
 
 from __future__ import annotations

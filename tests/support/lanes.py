@@ -1,0 +1,105 @@
+"""How tests run side by side: a file stays whole, and all files with phones share one process.
+
+Files with phones cannot run beside each other: every adb server finds all emulators of the machine.
+pytest-xdist's own groups do not hold with pytest 9.2, which no longer lets a plugin rename items.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Final
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from android_harness.cache import cache_root
+
+PHONE_FIXTURES: Final = frozenset({"phone_place", "adb_server", "adbd", "own_adbd"})
+PHONE_FILES: Final = (
+    "tests/device_runner/test_devices.py",
+    "tests/device_runner/test_phone_stress.py",
+    "tests/device_runner/test_remote.py",
+    "tests/device_runner/test_remote_failures.py",
+    "tests/device_runner/transport/",
+    "tests/device_runner/virtual/",
+    "tests/devdiff/bisect/test_bisect_devices.py",
+    "tests/devdiff/cli/test_phone.py",
+    "tests/test_documents.py",
+)
+# Files whose cases are independent and long, so that each may run elsewhere.
+_PARTED_FILES: Final = ("tests/cases/test_cases.py", "tests/conformance/test_conformance.py")
+_LARGE_MODELS: Final = ("light_bvlc_alexnet", "light_vgg19", "light_zfnet512")
+_PHONES: Final = "phones"
+_LARGE: Final = "large"
+_UNKNOWN_S: Final = 10.0
+
+
+def lane(nodeid: str) -> str:
+    """What shares a process, and runs in its order, with the test of that name."""
+    path, _, test = nodeid.partition("::")
+    if path.startswith(PHONE_FILES):
+        return _PHONES
+    _, _, case = test.rpartition("[")
+    if path in _PARTED_FILES and case.endswith("]"):
+        return _LARGE if case[:-1] in _LARGE_MODELS else f"{path}[{case}"
+    return path
+
+
+class LaneScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives lanes to processes in the order of the collection."""
+
+    def __init__(self, config: pytest.Config, log: object = None) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
+
+    def _split_scope(self, nodeid: str) -> str:
+        return lane(nodeid)
+
+
+class LaneDurations:
+    """Seconds that each lane took the last time, kept so that the longest can begin first."""
+
+    def __init__(self) -> None:
+        self._path = cache_root() / "tests" / "lanes.json"
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+
+    def load(self) -> dict[str, float]:
+        try:
+            found: dict[str, float] = json.loads(self._path.read_text())
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._seconds[lane(report.nodeid)] += report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        whole = self.load() | {name: round(spent, 1) for name, spent in self._seconds.items()}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(".partial")
+        partial.write_text(json.dumps(whole, indent=1, sort_keys=True))
+        partial.replace(self._path)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and config.getoption("numprocesses", None):
+        config.pluginmanager.register(LaneDurations(), "lane-durations")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LaneScheduling:
+    return LaneScheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what uses a phone; with processes side by side, put the longest lanes first."""
+    for item in items:
+        if PHONE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.phone)
+            if lane(item.nodeid) != _PHONES:
+                raise pytest.UsageError(f"{item.nodeid} uses a phone: add it to PHONE_FILES")
+    if hasattr(config, "workerinput"):
+        known = LaneDurations().load()
+        seconds = {name: known.get(name, _UNKNOWN_S) for name in {lane(i.nodeid) for i in items}}
+        seconds[_PHONES] = float("inf")
+        items.sort(key=lambda item: (-seconds[lane(item.nodeid)], lane(item.nodeid)))
