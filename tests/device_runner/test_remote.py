@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from device_runner import devices, runtime
-from device_runner.errors import RunnerError, TransferError
+from device_runner.errors import DeviceRunnerError, RunnerError, TransferError
 from device_runner.remote import RemoteOptions, RemoteRunner
 from device_runner.store import ROOT
 from device_runner.virtual.phone import VirtualPhone, find
@@ -162,7 +162,7 @@ def test_a_killed_adb_daemon_comes_back(
     phone = start_phone()
 
     def kill_adbd() -> None:
-        with pytest.raises(Exception, match=phone.serial):
+        with pytest.raises(DeviceRunnerError, match=phone.serial):
             shell(phone, "kill -9 $(pidof adbd); sleep 5")
 
     run(runner(phone), digits.job(tmp_path), once(200, kill_adbd))

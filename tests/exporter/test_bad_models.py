@@ -106,7 +106,7 @@ def test_damaged_artifacts_are_refused_or_read(
         except ArtifactError as error:
             assert str(path) in str(error) or "quantized per channel" in str(error)
             refused += 1
-    assert refused > 75
+    assert 75 < refused < 150
 
 
 def test_inspection_reads_what_the_export_recorded(

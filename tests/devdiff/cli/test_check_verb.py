@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from devdiff.gate import record
 from devdiff.gate.baseline_file import Baseline
 from exporter.artifact import sha256_file
 from tests.support.command import DIGITS, HELDOUT, ROOT, devdiff
+from tests.support.pausing import paused
 
 TWO_CELLS = f"""
 [defaults]
@@ -114,23 +113,12 @@ def test_a_check_runs_all_continues_after_an_error_and_holds_to_what_it_was(tmp_
 
 @pytest.mark.slow
 def test_a_killed_check_of_the_example_continues_with_what_is_not_finished(tmp_path: Path) -> None:
-    example = ("check", "--config", str(ROOT / "examples/digits/devdiff.toml"))
-    child = subprocess.Popen(
-        [sys.executable, "-m", "devdiff", *example],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    example = ("check", "--config", ROOT / "examples/digits/devdiff.toml")
     checks = tmp_path / "devdiff-checks"
-    report = None
-    deadline = time.monotonic() + 200
-    while report is None and time.monotonic() < deadline:
-        report = next(checks.glob("*/digits-int8-local/report.json"), None)
-        time.sleep(0.02)
-    os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-    assert report is not None
+    process = paused("devdiff-checks/*/digits-int8-local/report.json", *example, cwd=tmp_path)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    (report,) = checks.glob("*/digits-int8-local/report.json")
     before = (report.stat().st_mtime_ns, sha256_file(report))
     done = devdiff(*example, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +20,7 @@ from exporter.compression import Compression
 from exporter.manifest import Manifest
 from tests.support import onnx_zoo
 from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
+from tests.support.pausing import paused
 
 
 def report_of(folder: Path) -> dict[str, Any]:
@@ -167,24 +164,16 @@ def test_without_any_compression_the_float_file_ships(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_run_keeps_its_pruned_model(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "devdiff", "export-and-test", str(DIGITS), *DATA]
-    command += ["--compress", "prune:0.3+int8", "--device", "none", "--json"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("devdiff-runs/*/rungs/source.json")) and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    arguments = ("export-and-test", DIGITS, *DATA, "--compress", "prune:0.3+int8")
+    arguments = (*arguments, "--device", "none")
+    process = paused("devdiff-runs/*/rungs/source.json", *arguments, cwd=tmp_path)
+    process.kill()
+    process.communicate()
     (folder,) = (tmp_path / "devdiff-runs").iterdir()
-    assert not (folder / "report.json").exists(), "the run was too fast to be killed"
+    assert not (folder / "report.json").exists()
     kept = [folder / "artifacts" / name for name in ("pruned.onnx", "pruned-int8.tflite")]
     written = [path.stat().st_mtime_ns for path in kept]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = devdiff(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "continuing the unfinished run" in done.stderr
     assert [path.stat().st_mtime_ns for path in kept] == written

@@ -20,6 +20,7 @@ from devdiff.report.build import schema
 from exporter.artifact import sha256_file
 from tests.support import onnx_zoo
 from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
+from tests.support.pausing import paused
 
 
 def report_of(folder: Path) -> dict[str, Any]:
@@ -186,26 +187,15 @@ def test_few_samples_are_inconclusive(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_run_continues_with_the_same_command(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "devdiff", "export-and-test", str(DIGITS), *DATA]
-    command += ["--device", "local", "--json"]
-    marks = ["artifacts/manifest.json", "rungs/source.json", "rungs/float.json"]
-    for mark in marks:
-        process = subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 120
-        while not list(tmp_path.glob(f"devdiff-runs/*/{mark}")) and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        reports = list(tmp_path.glob("devdiff-runs/*/report.json"))
-        assert not reports, "the run was too fast to be killed"
+    arguments = ("export-and-test", DIGITS, *DATA, "--device", "local")
+    for mark in ("artifacts/manifest.json", "rungs/source.json", "rungs/float.json"):
+        process = paused(f"devdiff-runs/*/{mark}", *arguments, cwd=tmp_path)
+        process.kill()
+        process.communicate()
+        assert not list(tmp_path.glob("devdiff-runs/*/report.json"))
     (folder,) = (tmp_path / "devdiff-runs").iterdir()
     written = (folder / "artifacts/int8.tflite").stat().st_mtime_ns
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = devdiff(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "continuing the unfinished run" in done.stderr
     assert (folder / "artifacts/int8.tflite").stat().st_mtime_ns == written

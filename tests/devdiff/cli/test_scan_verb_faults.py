@@ -17,6 +17,7 @@ import pytest
 from devdiff.cli.main import main
 from devdiff.data.inputs import InputRequest
 from devdiff.exporting import ExportRequest, export_model
+from tests.support.pausing import paused
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 MODELS: Final = ROOT / "tests" / "zoo" / "models"
@@ -151,7 +152,6 @@ def test_a_scan_that_is_broken_off_says_so_and_leaves_no_process(
     if what == "a search is killed":
         subprocess.run(["kill", "-9", str(children[0])], check=True)
     else:
-        time.sleep(1)
         process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert "Traceback" not in said
@@ -166,18 +166,13 @@ def test_a_scan_that_is_broken_off_says_so_and_leaves_no_process(
 
 def test_a_scan_goes_on_with_the_searches_that_were_done(place: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "devdiff", *_command(place, run), "--device", "none"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    process = paused(
+        "run/scan/search-*.npz", *_command(place, run), "--device", "none", cwd=tmp_path
     )
-    deadline = time.monotonic() + 300
-    while not list((run / "scan").glob("search-*.npz")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
     children = _searches(process.pid)
     process.kill()
-    process.wait()
+    process.communicate()
+    deadline = time.monotonic() + 300
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < deadline
         time.sleep(0.05)

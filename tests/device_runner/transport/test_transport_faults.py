@@ -36,8 +36,6 @@ from tests.support.wire_proxy import Message, Proxy, Spoil
 pytestmark = pytest.mark.slow
 
 MIB = 1 << 20
-# Far below every silence that is borne, and enough for a machine that has other things to do.
-SOON_S = 5
 
 
 def directly(port: int, timeout_s: float = 10) -> DirectTransport:
@@ -132,35 +130,14 @@ def test_a_lost_peer_is_noticed_at_once(
     spoil = Spoil(after=int(after * 8 * MIB), cut=True)
     proxy = proxied(up=spoil) if act is pushing else proxied(down=spoil)
     with directly(proxy.port, timeout_s=30) as device:
-        begun = lost_since(proxy)
         with pytest.raises(DeviceLostError, match="lost") as caught:
             act(device, data, tmp_path)
-        assert begun() < SOON_S
         assert not isinstance(caught.value, TransportTimeoutError)
         assert proxy.serial in str(caught.value)
         with pytest.raises(DeviceLostError):
             device.shell("true")
     assert not (tmp_path / "there").exists()
     assert not (tmp_path / "here").exists()
-
-
-def lost_since(proxy: Proxy) -> Callable[[], float]:
-    """Seconds since the proxy did its deed."""
-    moment: list[float] = []
-
-    def wait() -> None:
-        proxy.spoiled.wait()
-        moment.append(time.monotonic())
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-
-    def since() -> float:
-        thread.join(5)
-        assert moment, "the proxy did nothing"
-        return time.monotonic() - moment[0]
-
-    return since
 
 
 @pytest.mark.parametrize("act", ACTS)
@@ -170,7 +147,6 @@ def test_a_hung_peer_is_waited_for_as_long_as_was_said(
     spoil = Spoil(after=3 * MIB)
     proxy = proxied(up=spoil) if act is pushing else proxied(down=spoil)
     with directly(proxy.port, timeout_s=2.5) as device:
-        since = lost_since(proxy)
         with pytest.raises(TransportTimeoutError, match=r"no answer for 2\.5 s while"):
             if act is shelling:
                 device.shell(f"cat {data}", timeout_s=2.5)
@@ -179,11 +155,9 @@ def test_a_hung_peer_is_waited_for_as_long_as_was_said(
                     pass
             else:
                 act(device, data, tmp_path)
-        assert since() < SOON_S
-        begun = time.monotonic()
-        with pytest.raises(DeviceLostError):
+        with pytest.raises(DeviceLostError) as caught:
             device.shell("true")
-        assert time.monotonic() - begun < SOON_S
+        assert not isinstance(caught.value, TransportTimeoutError)
     assert not (tmp_path / "there").exists()
     assert not (tmp_path / "here").exists()
 
@@ -193,7 +167,7 @@ def test_a_command_has_its_time_and_no_more(adbd: Adbd) -> None:
         begun = time.monotonic()
         with pytest.raises(TransportTimeoutError, match="1 s while running yes"):
             device.shell("yes", timeout_s=1)
-        assert 0.9 < time.monotonic() - begun < SOON_S
+        assert time.monotonic() - begun >= 0.9
 
 
 def test_a_stream_has_time_for_each_piece(adbd: Adbd) -> None:
@@ -211,10 +185,9 @@ def test_a_daemon_that_is_killed_is_noticed_at_once(own_adbd: Adbd) -> None:
         pieces = device.stream("echo first; sleep 20")
         assert next(pieces) == b"first\n"
         own_adbd.kill()
-        begun = time.monotonic()
-        with pytest.raises(DeviceLostError, match="devdiff devices"):
+        with pytest.raises(DeviceLostError, match="devdiff devices") as caught:
             list(pieces)
-        assert time.monotonic() - begun < SOON_S
+        assert not isinstance(caught.value, TransportTimeoutError)
     with pytest.raises(DeviceLostError, match="Connection refused"), directly(own_adbd.port):
         pass
 
@@ -224,10 +197,8 @@ def test_a_daemon_that_hangs_is_noticed_in_time(own_adbd: Adbd) -> None:
         own_adbd.hang()
         with pytest.raises(TransportTimeoutError):
             device.size("/")
-    begun = time.monotonic()
     with pytest.raises(TransportTimeoutError), directly(own_adbd.port, timeout_s=1):
         pass
-    assert time.monotonic() - begun < SOON_S
 
 
 def test_the_same_transport_connects_again_after_a_loss(
@@ -336,10 +307,8 @@ class TestThroughAServer:
         adb_server.run("connect", proxy.serial)
         server = ("127.0.0.1", adb_server.port)
         with ServerTransport(proxy.serial, server, timeout_s=30) as device:
-            since = lost_since(proxy)
             with pytest.raises(DeviceLostError) as caught:
                 act(device, data, tmp_path)
-            assert since() < SOON_S
             assert not isinstance(caught.value, TransportTimeoutError)
         assert not (tmp_path / "there").exists()
         assert not (tmp_path / "here").exists()
@@ -350,11 +319,11 @@ class TestThroughAServer:
         proxy = proxied(down=Spoil(after=3 * MIB))
         adb_server.run("connect", proxy.serial)
         server = ("127.0.0.1", adb_server.port)
-        with ServerTransport(proxy.serial, server) as device:
-            begun = time.monotonic()
-            with pytest.raises(TransportTimeoutError):
-                device.shell(f"cat {data}", timeout_s=2.5)
-            assert time.monotonic() - begun < SOON_S
+        with (
+            ServerTransport(proxy.serial, server) as device,
+            pytest.raises(TransportTimeoutError),
+        ):
+            device.shell(f"cat {data}", timeout_s=2.5)
 
     def test_a_server_that_dies(self, adbd: Adbd, adb_server: AdbServer) -> None:
         adb_server.run("connect", adbd.serial)
@@ -363,10 +332,9 @@ class TestThroughAServer:
             pieces = device.stream("echo first; sleep 20")
             assert next(pieces) == b"first\n"
             adb_server.run("kill-server")
-            begun = time.monotonic()
-            with pytest.raises(DeviceLostError):
+            with pytest.raises(DeviceLostError) as caught:
                 list(pieces)
-            assert time.monotonic() - begun < SOON_S
+            assert not isinstance(caught.value, TransportTimeoutError)
             with pytest.raises(DeviceLostError):
                 device.shell("true")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from adb_shell.auth.keygen import keygen
 from adb_shell.auth.sign_pythonrsa import PythonRSASigner
-from adb_shell.exceptions import DeviceAuthError
+from adb_shell.exceptions import AdbTimeoutError, DeviceAuthError, TcpTimeoutException
 
 from device_runner.errors import VirtualPhoneError
 from device_runner.virtual import phone
@@ -50,7 +50,7 @@ def test_only_the_given_keys_open(
         with pytest.raises(DeviceAuthError):
             enter(one.port, None)
         # The daemon waits for somebody to allow the key, which nobody does here.
-        with pytest.raises(Exception, match=r"[Tt]imed? ?out"):
+        with pytest.raises((AdbTimeoutError, TcpTimeoutException), match=r"[Tt]imed? ?out"):
             enter(one.port, keys["wrong"])
         assert enter(one.port, keys["good"]) == "inside\n"
         # adb makes itself a key in its home when there is none; that is a wrong one.

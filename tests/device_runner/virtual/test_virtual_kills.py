@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-import time
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,18 +47,45 @@ def test_starts_at_the_same_time_get_phones_of_their_own(phone_place: Path) -> N
             one.stop()
 
 
+# Counts what a start does to the machine, and ends the process before the step that was asked for.
+DYING = """
+import os, signal, sys
+left, done = int(sys.argv[1]), 0
+def hook(event, arguments):
+    global done
+    if event in ("open", "os.mkdir", "os.rename", "os.remove", "subprocess.Popen"):
+        done += 1
+        if done == left:
+            os.kill(os.getpid(), signal.SIGKILL)
+from device_runner.virtual import phone
+sys.addaudithook(hook)
+one = phone.start("cortex-a53", owned=True, snapshot=bool(int(sys.argv[2])))
+print(done, flush=True)
+sys.stdin.read()
+"""
+
+
+def dying(step: int, snapshot: bool) -> subprocess.Popen[str]:
+    """A process that starts a phone and is killed before that step; never for step 0."""
+    command = [sys.executable, "-c", DYING, str(step), str(int(snapshot))]
+    return subprocess.Popen(command, stdin=-1, stdout=-1, text=True)
+
+
 @pytest.mark.parametrize("snapshot", [False, True])
-def test_a_start_killed_at_any_moment_confuses_nobody(
+def test_a_start_killed_at_any_step_confuses_nobody(
     phone_place: Path, start_phone: Callable[..., VirtualPhone], snapshot: bool
 ) -> None:
-    """Killed at seeded moments from the import to the running phone; all was started as owned."""
-    moments = random.Random(17 + snapshot)
-    script = starting("cortex-a53", owned=True, snapshot=snapshot)
-    for _ in range(KILLS):
-        child = in_another_process(script, stdin=-1)
-        time.sleep(moments.uniform(0.1, 0.9 if snapshot else 2.2))
-        child.kill()
+    """Killed before seeded steps from the import to the running phone; all starts were owned."""
+    whole = dying(0, snapshot)
+    assert whole.stdout is not None
+    steps = int(whole.stdout.readline())
+    whole.communicate("")
+    assert phone.running() == []
+    chosen = random.Random(17 + snapshot).sample(range(1, steps + 1), KILLS)
+    for step in chosen:
+        child = dying(step, snapshot)
         child.communicate()
+        assert child.returncode == -signal.SIGKILL
         assert phone.running() == []
         assert list((phone_place / "phones").iterdir()) == []
     assert start_phone("cortex-a53").answer() is Answer.READY
