@@ -12,7 +12,7 @@ from devdiff.recipes import record
 from tests.models import case_files, case_runs
 from tests.models.case_runs import kept_page
 
-pytestmark = [pytest.mark.conformance, pytest.mark.slow]
+pytestmark = [pytest.mark.conformance, pytest.mark.network, pytest.mark.slow]
 
 # How far figures may be from the page's on another processor; the share is of all elements, and of
 # the whole range of a metric. A largest error may be five times as large.

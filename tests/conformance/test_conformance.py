@@ -11,7 +11,7 @@ import pytest
 from tests.models import model_runs
 from tests.models.model_catalogue import CATALOGUE, by_name
 
-pytestmark = [pytest.mark.conformance, pytest.mark.slow]
+pytestmark = [pytest.mark.conformance, pytest.mark.network, pytest.mark.slow]
 
 # Converts without a word, and wrongly: a Slice after a convolution in magika, an AveragePool with
 # uneven pads in Inception v1.
