@@ -164,8 +164,8 @@ def test_without_any_compression_the_float_file_ships(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_run_keeps_its_pruned_model(tmp_path: Path) -> None:
-    arguments = ("export-and-test", DIGITS, *DATA, "--compress", "prune:0.3+int8")
-    arguments = (*arguments, "--device", "none")
+    compress = ("--compress", "prune:0.3+int8", "--device", "none")
+    arguments = ("export-and-test", DIGITS, *DATA, *compress)
     process = paused("devdiff-runs/*/rungs/source.json", *arguments, cwd=tmp_path)
     process.kill()
     process.communicate()
