@@ -15,9 +15,9 @@ from typing import Final
 
 from filelock import FileLock
 
-from android_harness.cache import cache_root, whole_directory
-from android_harness.errors import BuildError
-from android_harness.stubs import LIBRARIES, assembly
+from devdiff.android_harness.errors import BuildError
+from devdiff.android_harness.stubs import LIBRARIES, assembly
+from devdiff.system.cache import cache_root, whole_directory
 
 SOURCES: Final = Path(__file__).parent / "runner"
 BIONIC: Final = Path(__file__).parent / "bionic"

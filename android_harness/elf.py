@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from android_harness.errors import ElfError
+from devdiff.android_harness.errors import ElfError
 
 MACHINES: Final[Mapping[int, str]] = {
     3: "x86",

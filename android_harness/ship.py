@@ -1,6 +1,6 @@
 """Puts the runners of every platform into the package, so that a wheel built from it has them.
 
-Run it as ``python -m android_harness.ship``. An installed devdiff then needs no compiler.
+Run it as ``python -m devdiff.android_harness.ship``. An installed devdiff then needs no compiler.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from android_harness import build
-from android_harness.cache import whole_directory
-from android_harness.errors import BuildError, HarnessError
+from devdiff.android_harness import build
+from devdiff.android_harness.errors import BuildError, HarnessError
+from devdiff.system.cache import whole_directory
 
 
 def ship_runners() -> Iterator[Path]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from device_runner.errors import PackError, RunnerError
-from device_runner.pack import (
+from devdiff.device_runner.errors import PackError, RunnerError
+from devdiff.device_runner.pack import (
     Header,
     Status,
     encode_done,
@@ -17,7 +17,7 @@ from device_runner.pack import (
     read_header,
     scan,
 )
-from device_runner.results import last_good
+from devdiff.device_runner.results import last_good
 
 
 class Journal:

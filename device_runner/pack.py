@@ -35,8 +35,8 @@ from typing import IO, Any, Final
 
 import numpy as np
 
-from device_runner.errors import PackError
-from exporter.artifact import Array, TensorSpec
+from devdiff.device_runner.errors import PackError
+from devdiff.exporter.artifact import Array, TensorSpec
 
 Buffer = bytes | memoryview
 
@@ -101,7 +101,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class SampleRecord:
     """One sample: its arrays when ``status`` is OK, otherwise the message."""
 
     index: int
@@ -293,7 +293,7 @@ def decode_payload(tensors: Sequence[PackTensor], payload: bytes) -> tuple[Array
     return tuple(arrays)
 
 
-def read_record(stream: IO[bytes], tensors: Sequence[PackTensor]) -> Record | int:
+def read_record(stream: IO[bytes], tensors: Sequence[PackTensor]) -> SampleRecord | int:
     """The next sample, or the number of samples when the stream ends as it should.
 
     Raises `PackError` when the record is cut short or its checksum does not match.
@@ -309,12 +309,12 @@ def read_record(stream: IO[bytes], tensors: Sequence[PackTensor]) -> Record | in
     if tag == TAG_DONE:
         return int(index)
     if status == Status.OK:
-        return Record(index, Status.OK, nanoseconds, decode_payload(tensors, payload))
+        return SampleRecord(index, Status.OK, nanoseconds, decode_payload(tensors, payload))
     message = payload.rstrip(b"\0").decode(errors="replace")
-    return Record(index, Status(min(status, Status.CRASHED)), nanoseconds, (), message)
+    return SampleRecord(index, Status(min(status, Status.CRASHED)), nanoseconds, (), message)
 
 
-def read_records(stream: IO[bytes], tensors: Sequence[PackTensor]) -> Iterator[Record]:
+def read_records(stream: IO[bytes], tensors: Sequence[PackTensor]) -> Iterator[SampleRecord]:
     """All samples of a complete stream, in order; a missing end or a gap is a `PackError`."""
     expected = 0
     while True:

@@ -20,16 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from device_runner.attempts import Ending, Policy, run_to_end
-from device_runner.errors import RunnerError
-from device_runner.pack import (
-    Header,
-    encode_done,
-    encode_header,
-    record_parts,
-)
-from device_runner.runner import Job, Outcome
-from device_runner.tail import RecordCounter
+from devdiff.device_runner.errors import RunnerError
+from devdiff.device_runner.pack import Header, encode_done, encode_header, record_parts
+from devdiff.device_runner.retry import Ending, Policy, run_to_end
+from devdiff.device_runner.runner import Job, Outcome
+from devdiff.device_runner.tail import RecordCounter
 
 _POLL_S: Final = 0.02
 _PIPE_BYTES: Final = 1 << 20

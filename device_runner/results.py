@@ -18,8 +18,8 @@ from typing import IO, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from device_runner.errors import PackError
-from device_runner.pack import (
+from devdiff.device_runner.errors import PackError
+from devdiff.device_runner.pack import (
     MAX_PAYLOAD_BYTES,
     RECORD_HEAD,
     RECORD_TAIL,
@@ -30,7 +30,7 @@ from device_runner.pack import (
     read_header,
     scan,
 )
-from exporter.artifact import Array
+from devdiff.exporter.artifact import Array
 
 # Small enough for a second-level cache, large enough that Python does not count.
 BLOCK_BYTES: Final = 1 << 19
@@ -145,7 +145,7 @@ class ResultReader:
         expected: int,
         max_bytes: int,
         max_samples: int | None,
-    ) -> _Window:
+    ) -> _RecordWindow:
         """As many whole records from ``position`` on as the next one's size lets fit."""
         stream.seek(position)
         head = stream.read(RECORD_HEAD.size)
@@ -157,7 +157,7 @@ class ResultReader:
             if position + record <= size:
                 records = max(1, min(max_bytes // record, max_samples or max_bytes))
                 length = min(records * record, size - position)
-                return _Window(self.path, self.tensors, _read(stream, position, length))
+                return _RecordWindow(self.path, self.tensors, _read(stream, position, length))
         raise PackError(
             f"{self.path}: cut off after {expected} whole samples; run again to finish it"
         )
@@ -190,7 +190,7 @@ class ResultReader:
                 expected += 1
 
 
-class _Window:
+class _RecordWindow:
     """Some records of a pack in memory; the arrays of its blocks are views on it."""
 
     def __init__(self, path: Path, tensors: tuple[PackTensor, ...], data: Array) -> None:

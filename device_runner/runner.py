@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from device_runner.pack import PackTensor
-from exporter.artifact import Array
+from devdiff.device_runner.pack import PackTensor
+from devdiff.exporter.artifact import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import IO
 
-from device_runner.errors import PackError
-from device_runner.pack import RECORD_HEAD, RECORD_TAIL, TAG_SAMPLE, read_header
+from devdiff.device_runner.errors import PackError
+from devdiff.device_runner.pack import RECORD_HEAD, RECORD_TAIL, TAG_SAMPLE, read_header
 
 
 class RecordCounter:

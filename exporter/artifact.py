@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from exporter.errors import ArtifactError
+from devdiff.exporter.errors import ArtifactError
 
 Array = npt.NDArray[Any]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self, get_args
 
-from exporter.errors import CompressionError
-from exporter.recipe import BUILTIN, INT8, Pruning, PruningMethod, Recipe
+from devdiff.exporter.errors import CompressionError
+from devdiff.exporter.recipe import BUILTIN, INT8, Pruning, PruningMethod, Recipe
 
 _CHOICES: Final = (
     f"there are {', '.join(BUILTIN)}, prune:RATE and channel-prune:RATE, either of these with one "

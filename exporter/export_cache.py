@@ -20,11 +20,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from android_harness.cache import whole_directory
-from exporter.artifact import sha256_file
-from exporter.errors import ArtifactError
-from exporter.manifest import MANIFEST_NAME, Manifest, SourceModel, bind
-from exporter.recipe import Pruning, Recipe
+from devdiff.exporter.artifact import sha256_file
+from devdiff.exporter.errors import ArtifactError
+from devdiff.exporter.manifest import MANIFEST_NAME, Manifest, SourceModel, bind
+from devdiff.exporter.recipe import Pruning, Recipe
+from devdiff.system.cache import whole_directory
 
 VARIABLE: Final = "DEVDIFF_EXPORT_CACHE"
 LIMIT_BYTES: Final = 4 << 30

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, get_args
 
-from exporter.artifact import Artifact, Binding, Quantization, TensorSpec, sha256_file
-from exporter.errors import ArtifactError, CompressionError
-from exporter.recipe import Precision, Pruning, Recipe
-from exporter.sources.formats import SourceFormat
+from devdiff.exporter.artifact import Artifact, Binding, Quantization, TensorSpec, sha256_file
+from devdiff.exporter.errors import ArtifactError, CompressionError
+from devdiff.exporter.recipe import Precision, Pruning, Recipe
+from devdiff.exporter.sources.formats import SourceFormat
 
 SCHEMA_VERSION: Final = 1
 MANIFEST_NAME: Final = "manifest.json"

@@ -15,7 +15,7 @@ import onnx.inliner
 import onnx.shape_inference
 from onnx import numpy_helper
 
-from exporter.artifact import Array
+from devdiff.exporter.artifact import Array
 
 _FLOATS: Final = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
 

@@ -23,11 +23,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from exporter.artifact import Array
-from exporter.errors import CompressionError
-from exporter.manifest import PrunedLayer
-from exporter.onnx_weights import Weights, attribute, captured
-from exporter.recipe import Pruning
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.errors import CompressionError
+from devdiff.exporter.manifest import PrunedLayer
+from devdiff.exporter.onnx_weights import Weights, attribute, captured
+from devdiff.exporter.recipe import Pruning
 
 # Operators of one input that are zero where that input is zero, whatever their attributes.
 _KEEP_ZERO: Final = (

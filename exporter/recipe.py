@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self, get_args
 
-from exporter.errors import CompressionError
+from devdiff.exporter.errors import CompressionError
 
 Precision = Literal["float32", "int8", "int16x8", "dynamic", "float16"]
 Quantizer = Literal["tflite", "ai-edge"]
@@ -26,7 +26,7 @@ class Pruning:
 
     ``prune`` takes the ``rate`` of each layer's weights with the smallest magnitude,
     ``channel-prune`` the ``rate`` of each layer's output channels with the smallest L1 norm; see
-    `exporter.prune`. ``rate`` lies between 0 and 1, both excluded.
+    `devdiff.exporter.prune`. ``rate`` lies between 0 and 1, both excluded.
     """
 
     method: PruningMethod

@@ -16,10 +16,10 @@ from typing import Any, Final
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-from exporter.artifact import Binding, Quantization, TensorSpec, sha256_file
-from exporter.errors import ArtifactError
-from exporter.tflite_file import integers, parse, text
-from exporter.tflite_graph import Graph, GraphTensor, read_graph
+from devdiff.exporter.artifact import Binding, Quantization, TensorSpec, sha256_file
+from devdiff.exporter.errors import ArtifactError
+from devdiff.exporter.tflite_file import integers, parse, text
+from devdiff.exporter.tflite_graph import Graph, GraphTensor, read_graph
 
 # The schema demands it of every buffer (force_align); the generated writer forgets it.
 _ALIGNMENT: Final = 16
@@ -28,7 +28,7 @@ _DROPPED_METADATA: Final = ("TFLITE_METADATA",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class ModelPart:
     """One part: its file's bytes, its tensors, and the operators in it by their old indices.
 
     ``inputs`` and ``outputs`` are bound to themselves under names that say where they stand in the
@@ -51,7 +51,7 @@ def apart_key(index: int, operator: int) -> str:
     return f"t{index}o{operator}"
 
 
-class Whole:
+class WholeModel:
     """A .tflite file to take parts of.
 
     Raises `ArtifactError` for what `read_graph` does not read.
@@ -63,7 +63,7 @@ class Whole:
         self.sha256 = sha256_file(path)
         self._model = parse(path)
 
-    def part(self, inputs: Sequence[int], outputs: Sequence[int]) -> Part:
+    def part(self, inputs: Sequence[int], outputs: Sequence[int]) -> ModelPart:
         """What computes ``outputs`` from ``inputs``, both indices of computed tensors.
 
         Inputs that are not needed stay inputs, so that parts that begin alike take the same data.
@@ -85,14 +85,14 @@ class Whole:
         codes = sorted({graph.operators[index].opcodeIndex for index in wanted})
         part.operators = [_operator(graph.operators[index], places, codes) for index in wanted]
         signature = self._signature(inputs, outputs, places)
-        return Part(
+        return ModelPart(
             self._file(part, codes, buffers, signature),
             tuple(self._binding(i, names[i], signature, "inputs", places[i]) for i in inputs),
             tuple(self._binding(i, names[i], signature, "outputs", places[i]) for i in outputs),
             tuple(wanted),
         )
 
-    def apart(self, data: Mapping[int, Sequence[int]]) -> Part:
+    def apart(self, data: Mapping[int, Sequence[int]]) -> ModelPart:
         """Some operators side by side in one file, each with inputs of its own.
 
         ``data`` maps each operator to the computed tensors it takes. The inputs are called
@@ -129,7 +129,7 @@ class Whole:
                     key = apart_key(tensor, index) if side == "inputs" else tensor_key(tensor)
                     bindings.append(replace(bound, source=replace(bound.source, name=key)))
         file = self._file(part, codes, buffers, None)
-        return Part(file, tuple(inputs), tuple(outputs), tuple(wanted))
+        return ModelPart(file, tuple(inputs), tuple(outputs), tuple(wanted))
 
     def _used(self, operators: Sequence[int]) -> set[int]:
         """Every tensor that operators name."""

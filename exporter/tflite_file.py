@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from ai_edge_litert import schema_py_generated as schema
 
-from exporter.artifact import Binding, Quantization, TensorSpec, sha256_file
-from exporter.errors import ArtifactError
-from exporter.manifest import ArtifactRecord
-from exporter.recipe import BUILTIN, FLOAT32, Recipe
+from devdiff.exporter.artifact import Binding, Quantization, TensorSpec, sha256_file
+from devdiff.exporter.errors import ArtifactError
+from devdiff.exporter.manifest import ArtifactRecord
+from devdiff.exporter.recipe import BUILTIN, FLOAT32, Recipe
 
 _OPERATOR_NAMES: Final = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)

@@ -16,9 +16,9 @@ from typing import Any, Final
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from exporter.artifact import Array
-from exporter.errors import ArtifactError
-from exporter.tflite_file import DTYPES, integers, operator_name, parse, text
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.errors import ArtifactError
+from devdiff.exporter.tflite_file import DTYPES, integers, operator_name, parse, text
 
 
 def _names(enumeration: type) -> dict[int, str]:

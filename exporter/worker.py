@@ -1,4 +1,5 @@
-"""The child process that reads, converts and inspects models: ``python -m exporter.worker``.
+"""The child process that reads, converts and inspects models: ``python -m
+devdiff.exporter.worker``.
 
 Whatever the frameworks do (print, exit, crash, keep state, look for the network) ends here. Jobs
 come as JSON lines on standard input; events go as JSON lines to the file descriptor named on the
@@ -24,16 +25,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from exporter import calibration, making
-from exporter.artifact import Array, Binding, sha256_path
-from exporter.errors import ConversionError, ExporterError
-from exporter.making import Made, write
-from exporter.manifest import PRUNED_NAME, ArtifactRecord, Manifest
-from exporter.recipe import INT8, Pruning, Recipe
-from exporter.sources.formats import THROUGH_ONNX, SourceFormat
+from devdiff.exporter import prepare
+from devdiff.exporter.artifact import Array, Binding, sha256_path
+from devdiff.exporter.errors import ConversionError, ExporterError
+from devdiff.exporter.manifest import PRUNED_NAME, ArtifactRecord, Manifest
+from devdiff.exporter.prepare import PreparedModel, write
+from devdiff.exporter.quantizers import calibration
+from devdiff.exporter.recipe import INT8, Pruning, Recipe
+from devdiff.exporter.sources.formats import THROUGH_ONNX, SourceFormat
 
 if TYPE_CHECKING:
-    from exporter.sources.reading import ReadSource
+    from devdiff.exporter.sources.reader import ReadSource
 
 _VERSIONED: Final = {
     "onnx": ("onnx", "onnxsim", "onnx2tf", "tensorflow", "tf_keras", "numpy"),
@@ -52,7 +54,7 @@ class Worker:
         self._described: Mapping[str, Any] | None = None
         self._converted: Mapping[str, Any] | None = None
         self._read: ReadSource | None = None
-        self._made: Made | None = None
+        self._made: PreparedModel | None = None
 
     def emit(self, **event: Any) -> None:
         self._events.write(json.dumps(event) + "\n")
@@ -72,7 +74,7 @@ class Worker:
                 raise ExporterError(f"unknown job {unknown!r}")
 
     def _describe(self, job: Mapping[str, Any]) -> Any:
-        from exporter.sources import reading
+        from devdiff.exporter.sources import reader
 
         path = Path(job["path"])
         made = self._made
@@ -80,19 +82,19 @@ class Worker:
             self._read = None
             return {**asdict(made.source), "path": str(path)}
         chosen = {name: tuple(shape) for name, shape in job["shapes"].items()}
-        self._read = reading.read(path, chosen, job["signature"], job["trust"], Path.cwd())
+        self._read = reader.read(path, chosen, job["signature"], job["trust"], Path.cwd())
         self._described = job
         return {**asdict(self._read.source), "path": str(path)}
 
     def _inspect(self, path: Path) -> Any:
-        from exporter import tflite_file
+        from devdiff.exporter import tflite_file
 
         return asdict(tflite_file.inspect(path))
 
     def _export(self, job: Mapping[str, Any]) -> Any:
         pruning = Pruning(**job["pruning"]) if job["pruning"] else None
         made = self._make(pruning)
-        from exporter import quantize
+        from devdiff.exporter.quantizers import tflite_converter
 
         folder = Path(job["folder"])
         if made.pruned is not None:
@@ -109,7 +111,9 @@ class Worker:
                     arrays = made.calibration(job["calibration"]["arrays"])
                     dataset = calibration.info(job["calibration"], arrays)
                 self.emit(event="phase", phase=f"quantizing ({recipe.name})")
-                data, extra = quantize.compress(made.saved_model, recipe, arrays, made.floating)
+                data, extra = tflite_converter.compress(
+                    made.saved_model, recipe, arrays, made.floating
+                )
                 notes += extra
                 write(path, data)
             records.append(_record(path, recipe, made))
@@ -134,17 +138,17 @@ class Worker:
         One that is refused is its reason.
         """
         made = self._make(None)
-        from exporter import selective
+        from devdiff.exporter.quantizers import mixed_precision
 
         self.emit(event="phase", phase="measuring ranges")
-        model = selective.calibrated(made.saved_model, made.calibration(job["calibration"]))
+        model = mixed_precision.calibrated(made.saved_model, made.calibration(job["calibration"]))
         told: list[Any] = []
         for place, names in enumerate(job["variants"]):
             # A fused layer has the names of all its parts.
             said = ", ".join(name.split(";")[0] for name in names) or "no layer"
             self.emit(event="phase", phase=f"quantizing with {said} in float")
             try:
-                data = selective.keeping(model, names)
+                data = mixed_precision.keeping(model, names)
             except ConversionError as error:
                 told.append(str(error))
                 continue
@@ -152,14 +156,14 @@ class Worker:
             told.append(asdict(_record(path, INT8, made)))
         return told
 
-    def _make(self, pruning: Pruning | None) -> Made:
+    def _make(self, pruning: Pruning | None) -> PreparedModel:
         """The described model converted, the first time it is exported."""
         if self._made is None:
             if self._read is None:
                 raise ExporterError("export before describe")
             # The frameworks hold copies of the weights; ours are not needed for longer.
             read, self._read = self._read, None
-            self._made = making.make(
+            self._made = prepare.make(
                 read, pruning, Path.cwd(), lambda phase: self.emit(event="phase", phase=phase)
             )
             self._converted = self._described
@@ -168,9 +172,9 @@ class Worker:
         return self._made
 
 
-def _record(path: Path, recipe: Recipe, made: Made) -> ArtifactRecord:
+def _record(path: Path, recipe: Recipe, made: PreparedModel) -> ArtifactRecord:
     """The artifact's own record, with its tensors bound to the source's names and layout."""
-    from exporter import tflite_file
+    from devdiff.exporter import tflite_file
 
     record = tflite_file.inspect(path)
     stored_inputs = {binding.signature_name: binding.artifact for binding in record.inputs}

@@ -1,4 +1,4 @@
-"""Looks for packs that the native runner's parser and device_runner.pack judge differently.
+"""Looks for packs that the native runner's parser and devdiff.device_runner.pack judge differently.
 
 Run it as ``.venv/bin/python scripts/fuzz_runner.py [SECONDS] [SEED]``. The parser is compiled to
 trap on undefined behaviour. A pack that splits the two, or ends the parser by a signal, is written
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from device_runner.pack import (
+from devdiff.device_runner.pack import (
     DTYPE_CODES,
     Header,
     PackTensor,

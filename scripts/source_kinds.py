@@ -26,12 +26,12 @@ os.environ |= {
 import onnx
 from onnx import numpy_helper
 
-from devdiff.data.inputs import InputRequest
-from devdiff.data.preprocess import Preprocess
-from devdiff.modules import write_program
-from devdiff.pipeline import TestRequest, export_and_test
-from devdiff.settings import Running
-from exporter.artifact import Array
+from devdiff.exporter.artifact import Array
+from devdiff.inputs.input_set import InputRequest
+from devdiff.inputs.preprocess import Preprocess
+from devdiff.ladder.pipeline import TestRequest, export_and_test
+from devdiff.ladder.torch_export import write_program
+from devdiff.options import Running
 
 _DIGITS: Final = Path(__file__).resolve().parent.parent / "examples" / "digits"
 _SIDE: Final = 28

@@ -24,8 +24,8 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from android_harness.cache import cache_root, whole_directory
-from exporter.artifact import sha256_file
+from devdiff.exporter.artifact import sha256_file
+from devdiff.system.cache import cache_root, whole_directory
 
 Bytes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]

@@ -18,13 +18,13 @@ import torch
 from ai_edge_litert.interpreter import Interpreter
 
 from devdiff.errors import UnknownOperatorError
+from devdiff.exporter.artifact import Array, Artifact
+from devdiff.exporter.errors import ArtifactError
+from devdiff.exporter.manifest import MANIFEST_NAME, Manifest
+from devdiff.exporter.recipe import Precision
+from devdiff.exporter.tflite_graph import read_graph
 from devdiff.scan.fidelity import Fidelity, OutputFidelity, check_fidelity
 from devdiff.scan.twin import Twin
-from exporter.artifact import Array, Artifact
-from exporter.errors import ArtifactError
-from exporter.manifest import MANIFEST_NAME, Manifest
-from exporter.recipe import Precision
-from exporter.tflite_graph import read_graph
 from tests.models.model_catalogue import CATALOGUE, by_name
 
 DIGITS: Final = Path(__file__).resolve().parent.parent / "examples" / "digits"

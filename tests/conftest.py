@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from android_harness.cache import cache_root
+from devdiff.system.cache import cache_root
 
 # Not the user's: set before anything runs, so that child processes inherit it, too.
 os.environ["DEVDIFF_HISTORY"] = "off"

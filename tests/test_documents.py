@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from devdiff.cli.main import parser
-from device_runner.virtual.phone import VirtualPhone
+from devdiff.device_runner.virtual.phone import VirtualPhone
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])

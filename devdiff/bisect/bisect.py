@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from devdiff.bisect import explorer, given, isolate, repro, sides, telling
-from devdiff.bisect.bench import Bench, Side
-from devdiff.bisect.finding import find
-from devdiff.bisect.given import BisectRequest, Given
+from devdiff.bisect import endpoints, explorer, isolate, report_section, repro, subject
+from devdiff.bisect.divergence import find
 from devdiff.bisect.isolate import Isolated
-from devdiff.compare import Deployment, Tolerances
-from devdiff.data.inputs import InputSet
+from devdiff.bisect.side_by_side import Bench, BenchSide
+from devdiff.bisect.subject import BisectRequest, BisectSubject
+from devdiff.compare import DeploymentExpectation, Tolerances
+from devdiff.device_runner.errors import RunnerChoiceError
 from devdiff.errors import BisectError, UsageError
-from devdiff.events import Events, Silent
+from devdiff.exporter.errors import ArtifactError
+from devdiff.inputs.input_set import InputSet
+from devdiff.ladder.run_directory import REPORT_NAME, RunDirectory, make_way, open_run, write_json
+from devdiff.options import Gates
+from devdiff.progress import Events, SilentEvents
 from devdiff.report import load
 from devdiff.report.html import page
-from devdiff.rundir import REPORT_NAME, RunDirectory, make_way, open_run, write_json
-from devdiff.settings import Gates
 from devdiff.verdict import Verdict
-from device_runner.errors import RunnerChoiceError
-from exporter.errors import ArtifactError
 
 FOLDER: Final = "bisect"
 BISECT_NAME: Final = "bisect.json"
@@ -51,9 +51,9 @@ def bisect(
     packages' errors for what cannot be bisected or run; the same request continues where an earlier
     one was broken off.
     """
-    events = events or Silent()
-    given.check(request)
-    of_run = given.is_run(request.model)
+    events = events or SilentEvents()
+    subject.check(request)
+    of_run = subject.is_run(request.model)
     if of_run and run_dir is not None:
         raise UsageError("--run-dir is for a .tflite: what is found about a run goes into its own")
     folder, asked = run_dir, request.fingerprint()
@@ -69,12 +69,12 @@ def bisect(
             events.note(f"continuing the unfinished bisection in {run.path}")
         log = run.logs / "reading.log"
         what = (
-            given.from_run(request, log, events)
+            subject.from_run(request, log, events)
             if of_run
-            else given.from_files(request, run.inputs, log, events)
+            else subject.from_files(request, run.inputs, log, events)
         )
-        named = sides.choose(request, what)
-        with sides.opened(named, request, what, log, events) as (reference, candidate):
+        named = endpoints.choose(request, what)
+        with endpoints.opened(named, request, what, log, events) as (reference, candidate):
             section = _section(request, what, reference, candidate, run, events)
         section["cost"] = {"wall_s": round(time.monotonic() - started, 2)}
         path = run.path / BISECT_NAME
@@ -99,9 +99,9 @@ def _tidy_after_bad_input(run: RunDirectory) -> Iterator[None]:
 
 def _section(
     request: BisectRequest,
-    what: Given,
-    reference: Side,
-    candidate: Side,
+    what: BisectSubject,
+    reference: BenchSide,
+    candidate: BenchSide,
     run: RunDirectory,
     events: Events,
 ) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _section(
         from devdiff.bisect import profile
 
         return profile.section(request, what, reference, candidate, run, events)
-    sides.check_same_graph(reference, candidate)
+    endpoints.check_same_graph(reference, candidate)
     limits = _limits(what.gates)
     bench = _showing(request, what, reference, candidate, limits, run, events)
     finding = find(bench, request.suspects)
@@ -117,27 +117,27 @@ def _section(
     if finding.isolated is not None and finding.isolated.guilty:
         written = _repro(bench, finding.isolated, run.path / "repro", events)
     walk = isolate.walk(bench) if request.walk else None
-    section = telling.section(bench, limits, finding, walk)
+    section = report_section.section(bench, limits, finding, walk)
     section["repro"] = written.relative_to(run.path).as_posix() if written else None
-    data = explorer.write(run.path / "model-explorer.json", telling.by_name(section))
+    data = explorer.write(run.path / "model-explorer.json", report_section.by_name(section))
     section["model_explorer"] = data.name
     return section
 
 
-def _limits(gates: Gates) -> Deployment:
+def _limits(gates: Gates) -> DeploymentExpectation:
     """What every tensor on the way may differ by; tolerances of single outputs do not apply."""
     atol, rtol = (
         [value for value in values if ":" not in value] for values in (gates.atol, gates.rtol)
     )
-    return Deployment(gates.max_lsb, gates.exact, Tolerances.parse(atol, rtol, ()))
+    return DeploymentExpectation(gates.max_lsb, gates.exact, Tolerances.parse(atol, rtol, ()))
 
 
 def _showing(
     request: BisectRequest,
-    what: Given,
-    reference: Side,
-    candidate: Side,
-    limits: Deployment,
+    what: BisectSubject,
+    reference: BenchSide,
+    candidate: BenchSide,
+    limits: DeploymentExpectation,
     run: RunDirectory,
     events: Events,
 ) -> Bench:
@@ -154,15 +154,15 @@ def _showing(
 
     samples = what.samples
     rows = sorted(what.shown[: request.samples]) or range(min(request.samples, len(samples)))
-    few = bench(given.chosen(samples, rows), "few")
+    few = bench(subject.chosen(samples, rows), "few")
     if few.whole().beyond or len(samples) <= len(rows):
         return few
     events.note(f"{len(rows)} samples do not differ: trying up to {_LOOKED_AT}")
-    many = bench(given.chosen(samples, range(min(len(samples), _LOOKED_AT))), "many", few)
+    many = bench(subject.chosen(samples, range(min(len(samples), _LOOKED_AT))), "many", few)
     if not many.whole().beyond:
         return many
     worst = sorted(many.worst_samples()[: request.samples])
-    return bench(given.chosen(samples, worst), "worst", many)
+    return bench(subject.chosen(samples, worst), "worst", many)
 
 
 def _repro(bench: Bench, isolated: Isolated, folder: Path, events: Events) -> Path:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from devdiff.rundir import write_json
+from devdiff.ladder.run_directory import write_json
 
 # From what is harmless to what is not; both ends read on light and dark pages.
 _GRADIENT: Final = (("0", "#e8f5e9"), ("0.5", "#ffd54f"), ("1", "#d84315"))

@@ -7,8 +7,8 @@ from typing import Final
 
 import networkx
 
-from device_runner.pack import DTYPE_CODES, MAX_RANK
-from exporter.tflite_graph import Graph, GraphOperator, GraphTensor
+from devdiff.device_runner.pack import DTYPE_CODES, MAX_RANK
+from devdiff.exporter.tflite_graph import Graph, GraphOperator, GraphTensor
 
 _SOURCE: Final = ("source", 0)
 _Node = tuple[str, int]

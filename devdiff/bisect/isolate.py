@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from devdiff.bisect.bench import Bench, Seen
-from devdiff.bisect.search import Found
+from devdiff.bisect.search import SplitPoint
+from devdiff.bisect.side_by_side import Bench, PartComparison
 
 Kind = Literal["born", "context", "accumulated", "unexplained"]
 SUSPECTS: Final = 3
@@ -27,8 +27,8 @@ class Suspect:
     """
 
     operator: int
-    alone: Seen
-    in_place: Seen | None
+    alone: PartComparison
+    in_place: PartComparison | None
 
     @property
     def born(self) -> bool:
@@ -57,9 +57,9 @@ class Isolated:
 
 def isolate(
     bench: Bench,
-    found: Found,
-    whole: Seen,
-    cuts: dict[tuple[int, ...], Seen],
+    found: SplitPoint,
+    whole: PartComparison,
+    cuts: dict[tuple[int, ...], PartComparison],
     suspects: int = SUSPECTS,
 ) -> Isolated:
     """Run the operators found and their neighbours alone.
@@ -94,28 +94,30 @@ def walk(bench: Bench) -> list[Suspect]:
     return found
 
 
-def alone(bench: Bench, operator: int) -> Seen:
+def alone(bench: Bench, operator: int) -> PartComparison:
     """One operator with the reference's inputs on both sides."""
     flow = bench.flow
     return bench.part(flow.inputs_of(operator), flow.outputs_of(operator))
 
 
-def _alone(bench: Bench, operator: int, cuts: dict[tuple[int, ...], Seen], whole: Seen) -> Suspect:
+def _alone(
+    bench: Bench, operator: int, cuts: dict[tuple[int, ...], PartComparison], whole: PartComparison
+) -> Suspect:
     outputs = bench.flow.outputs_of(operator)
     places = (_of(seen, outputs) for seen in (*cuts.values(), whole))
     return Suspect(operator, alone(bench, operator), next(filter(None, places), None))
 
 
-def _of(seen: Seen, outputs: Sequence[int]) -> Seen | None:
+def _of(seen: PartComparison, outputs: Sequence[int]) -> PartComparison | None:
     """What a run came to for ``outputs``, if it ended there, among others perhaps."""
     tensors = tuple(one for one in seen.tensors if one.tensor in outputs)
     if len(tensors) != len(outputs):
         return None
     beyond = seen.failure is not None or any(one.beyond for one in tensors)
-    return Seen(beyond, seen.operators, tensors, seen.failure)
+    return PartComparison(beyond, seen.operators, tensors, seen.failure)
 
 
-def _in_context(bench: Bench, found: Found, suspects: tuple[Suspect, ...]) -> Isolated:
+def _in_context(bench: Bench, found: SplitPoint, suspects: tuple[Suspect, ...]) -> Isolated:
     """The smallest part in front of what was found that shows the difference; parts are doubled."""
     flow = bench.flow
     outputs = found.differing

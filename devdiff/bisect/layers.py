@@ -15,12 +15,12 @@ from typing import Final
 
 import numpy as np
 
+from devdiff.device_runner.pack import MAX_TENSORS, Status
+from devdiff.device_runner.results import ResultReader
 from devdiff.errors import BisectError
-from device_runner.pack import MAX_TENSORS, Status
-from device_runner.results import ResultReader
-from exporter.artifact import Array
-from exporter.tflite_cut import quantization
-from exporter.tflite_graph import GraphTensor
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.tflite_cut import quantization
+from devdiff.exporter.tflite_graph import GraphTensor
 
 GROUP: Final = MAX_TENSORS // 3
 """How many tensors, or operators side by side, one file gives."""
@@ -120,7 +120,7 @@ def samples(pack: Path, names: Mapping[str, int]) -> Iterator[dict[int, Array]]:
         yield {index: block.arrays[place][0] for place, index in places.items()}
 
 
-class Fed:
+class QuantizedInputs:
     """Float values written down as an int8 operator takes them: one .npy for each input."""
 
     def __init__(self, folder: Path, count: int) -> None:

@@ -14,8 +14,8 @@ from typing import Final
 
 from devdiff.bisect.graph import Flow
 from devdiff.errors import ScanError
+from devdiff.exporter.tflite_graph import GraphOperator
 from devdiff.scan.weights import pair_layers
-from exporter.tflite_graph import GraphOperator
 
 FORM_ONLY: Final = ("QUANTIZE", "DEQUANTIZE")
 

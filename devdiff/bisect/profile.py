@@ -8,15 +8,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from devdiff.bisect import explorer, given, keeping, plot
-from devdiff.bisect.bench import Side, short
-from devdiff.bisect.given import BisectRequest, Given
+from devdiff.bisect import explorer, mixed_precision, plot, subject
 from devdiff.bisect.layers import Errors, LayerErrors
 from devdiff.bisect.profiler import Profiler
-from devdiff.data.inputs import InputSet
+from devdiff.bisect.side_by_side import BenchSide, short
+from devdiff.bisect.subject import BisectRequest, BisectSubject
 from devdiff.errors import BisectError
-from devdiff.events import Events
-from devdiff.rundir import RunDirectory
+from devdiff.inputs.input_set import InputSet
+from devdiff.ladder.run_directory import RunDirectory
+from devdiff.progress import Events
 from devdiff.verdict import Verdict
 
 CSV_NAME: Final = "layers.csv"
@@ -25,9 +25,9 @@ PLOT_NAME: Final = "layers.svg"
 
 def section(
     request: BisectRequest,
-    what: Given,
-    reference: Side,
-    candidate: Side,
+    what: BisectSubject,
+    reference: BenchSide,
+    candidate: BenchSide,
     run: RunDirectory,
     events: Events,
 ) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def section(
     )
     kept = None
     if request.keep_float:
-        kept = keeping.measure(request, what, sides[0], sides[1], ranked, run, events)
+        kept = mixed_precision.measure(request, what, sides[0], sides[1], ranked, run, events)
     (run.path / CSV_NAME).write_text(_csv(rows))
     plot.write(run.path / PLOT_NAME, rows)
     data = explorer.write(
@@ -100,9 +100,9 @@ def section(
     }
 
 
-def _samples(request: BisectRequest, what: Given) -> InputSet:
+def _samples(request: BisectRequest, what: BisectSubject) -> InputSet:
     rows = sorted(what.shown[: request.samples]) or range(min(request.samples, len(what.samples)))
-    return given.chosen(what.samples, rows)
+    return subject.chosen(what.samples, rows)
 
 
 def _first(profiler: Profiler, operator: int) -> int:

@@ -14,21 +14,21 @@ from pathlib import Path
 
 import numpy as np
 
-from devdiff import ladder
 from devdiff.bisect import layers
-from devdiff.bisect.bench import Side
-from devdiff.bisect.given import Given
 from devdiff.bisect.graph import Flow
-from devdiff.bisect.layers import Errors, Fed, LayerErrors
+from devdiff.bisect.layers import Errors, LayerErrors, QuantizedInputs
 from devdiff.bisect.pairing import Pairing, pair
-from devdiff.data.inputs import InputSet
+from devdiff.bisect.side_by_side import BenchSide
+from devdiff.bisect.subject import BisectSubject
+from devdiff.device_runner.errors import RunnerError
 from devdiff.errors import BisectError
-from devdiff.events import Events
-from devdiff.ladder import Rung, RungResult
-from devdiff.rundir import RunDirectory
-from device_runner.errors import RunnerError
-from exporter.artifact import Array
-from exporter.tflite_cut import Part, apart_key, tensor_key
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.tflite_cut import ModelPart, apart_key, tensor_key
+from devdiff.inputs.input_set import InputSet
+from devdiff.ladder import ladder
+from devdiff.ladder.ladder import Rung, RungResult
+from devdiff.ladder.run_directory import RunDirectory
+from devdiff.progress import Events
 
 Samples = Callable[[], Iterator[dict[int, Array]]]
 
@@ -38,11 +38,11 @@ class Profiler:
 
     def __init__(
         self,
-        floating: Side,
-        quantized: Side,
+        floating: BenchSide,
+        quantized: BenchSide,
         samples: InputSet,
         run: RunDirectory,
-        what: Given,
+        what: BisectSubject,
         events: Events,
     ) -> None:
         self.sides = (floating, quantized)
@@ -101,7 +101,7 @@ class Profiler:
         integers = self._tapped(1, [layer.tensor for layer in group])
         fed_folder = self._folder / "fed"
         fed_folder.mkdir(exist_ok=True)
-        fed = Fed(fed_folder, len(self.samples))
+        fed = QuantizedInputs(fed_folder, len(self.samples))
         data = {layer.operator: self.quantized.inputs_of(layer.operator) for layer in group}
         data = {
             o: taken for o, taken in data.items() if all(t in self.pairing.tensors for t in taken)
@@ -167,7 +167,7 @@ class Profiler:
         self,
         group: Sequence[LayerErrors],
         data: Mapping[int, Sequence[int]],
-        fed: Fed,
+        fed: QuantizedInputs,
         floats: Samples,
     ) -> None:
         """The int8 operators side by side, each fed with the float model's values."""
@@ -196,7 +196,7 @@ class Profiler:
                     layer.alone.add(real[layer.full_tensor], stored[layer.tensor], tensor)
 
     def _run(
-        self, place: int, label: str, part: Part, samples: InputSet, path: Path | None = None
+        self, place: int, label: str, part: ModelPart, samples: InputSet, path: Path | None = None
     ) -> RungResult:
         side = self.sides[place]
         name = f"{side.precision}-{label}"

@@ -11,10 +11,10 @@ from typing import Any, Final
 import numpy as np
 
 from devdiff.bisect import standalone
-from devdiff.bisect.bench import ROLES, Bench, Kept, Role, short
-from devdiff.rundir import write_json
-from exporter.artifact import Array, Binding, sha256_file
-from exporter.tflite_cut import quantization
+from devdiff.bisect.side_by_side import ROLES, Bench, PartRun, Role, short
+from devdiff.exporter.artifact import Array, Binding, sha256_file
+from devdiff.exporter.tflite_cut import quantization
+from devdiff.ladder.run_directory import write_json
 
 # Small enough for a bug report; a single sample may need more.
 _BUDGET_BYTES: Final = 4 << 20
@@ -82,7 +82,7 @@ def write(
     return target
 
 
-def _models(kept: Kept, name: str, target: Path) -> dict[Role, str]:
+def _models(kept: PartRun, name: str, target: Path) -> dict[Role, str]:
     """One .tflite, or one for each side where they are not the same."""
     files: dict[Role, str] = {"reference": f"{name}.tflite", "candidate": f"{name}.tflite"}
     (target / files["reference"]).write_bytes(kept.parts["reference"].data)
@@ -92,7 +92,7 @@ def _models(kept: Kept, name: str, target: Path) -> dict[Role, str]:
     return files
 
 
-def _samples(kept: Kept) -> list[int]:
+def _samples(kept: PartRun) -> list[int]:
     """The samples that differ most, as many as stay small."""
     count = len(next(iter(kept.inputs.values())))
     if kept.failure is not None:
@@ -132,7 +132,7 @@ def _tensor(bench: Bench, index: int, binding: Binding) -> dict[str, Any]:
     }
 
 
-def _ran(bench: Bench, kept: Kept, role: Role, model: str) -> dict[str, Any]:
+def _ran(bench: Bench, kept: PartRun, role: Role, model: str) -> dict[str, Any]:
     side, result = bench.sides[role], kept.results[role]
     ran = side.ran(result)
     return ran | {"model": {"file": model, "sha256": result.sha256}, "of": ran["model"]}

@@ -22,7 +22,7 @@ _Point = TypeVar("_Point")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SplitPoint:
     """Where the sides part.
 
     ``operators`` stand between the last place where both sides were equal and the first where they
@@ -36,7 +36,7 @@ class Found:
     differing: tuple[int, ...]
 
 
-def first_divergence(flow: Flow, target: int, differs: Differs) -> Found:
+def first_divergence(flow: Flow, target: int, differs: Differs) -> SplitPoint:
     """The first operator on the way to ``target`` that both sides compute differently.
 
     ``differs`` runs the model cut off at some tensors and says whether any is beyond tolerance; it
@@ -52,7 +52,7 @@ def first_divergence(flow: Flow, target: int, differs: Differs) -> Found:
         if frontier and all(flow.visible(tensor) for tensor in frontier):
             cuts.append((count, frontier))
     lower, upper = _bisect(cuts, (len(order), dirty), lambda cut: differs(cut[1]), (0, clean))
-    return Found(order[lower[0] : upper[0]], target, lower[1], upper[1])
+    return SplitPoint(order[lower[0] : upper[0]], target, lower[1], upper[1])
 
 
 def _bisect(

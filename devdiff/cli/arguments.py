@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from devdiff.data.inputs import InputRequest
-    from devdiff.scan.scanned import ScanSettings
-    from devdiff.settings import Running
-    from exporter.compression import Compression
+    from devdiff.exporter.compression import Compression
+    from devdiff.inputs.input_set import InputRequest
+    from devdiff.options import Running
+    from devdiff.scan.options import ScanSettings
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -95,8 +95,8 @@ def compressions(args: argparse.Namespace) -> tuple[Compression, ...]:
 
     Raises `CompressionError` for what does not exist or does not go together.
     """
-    from exporter import recipe
-    from exporter.compression import Compression, with_recipes
+    from devdiff.exporter import recipe
+    from devdiff.exporter.compression import Compression, with_recipes
 
     chosen = () if args.compress is None else (Compression.parse(args.compress),)
     return with_recipes(chosen, [recipe.parse(text) for text in args.recipe])
@@ -154,8 +154,8 @@ def add_data(parser: argparse.ArgumentParser, calibration: bool = True) -> None:
 
 
 def request(args: argparse.Namespace) -> InputRequest:
-    from devdiff.data.inputs import InputRequest
-    from devdiff.data.preprocess import Preprocess
+    from devdiff.inputs.input_set import InputRequest
+    from devdiff.inputs.preprocess import Preprocess
 
     return InputRequest(
         inputs=args.inputs,
@@ -212,7 +212,7 @@ def add_running(parser: argparse.ArgumentParser) -> None:
 
 
 def running(args: argparse.Namespace) -> Running:
-    from devdiff.settings import Running
+    from devdiff.options import Running
 
     return Running(
         device=args.device,
@@ -275,7 +275,7 @@ def add_scan(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 
 
 def scan(args: argparse.Namespace) -> ScanSettings:
-    from devdiff.scan.scanned import ScanSettings
+    from devdiff.scan.options import ScanSettings
 
     return ScanSettings(
         images=args.images,

@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from devdiff.attest import keys, sign
     from devdiff.errors import UsageError
-    from devdiff.gate.attest import keys, sign
 
     secret = keys.passphrase()
     if args.new_key is not None:

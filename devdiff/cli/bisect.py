@@ -89,10 +89,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.bisect.bisect import bisect
-    from devdiff.bisect.given import BisectRequest
+    from devdiff.bisect.subject import BisectRequest
     from devdiff.cli import console
+    from devdiff.options import Gates
     from devdiff.report import bisect as report
-    from devdiff.settings import Gates
 
     limited = args.max_lsb is not None or args.atol or args.rtol
     gates = Gates(atol=tuple(args.atol), rtol=tuple(args.rtol), max_lsb=args.max_lsb or 0)

@@ -76,16 +76,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.cli import console
-    from devdiff.gate import check, reading, show
+    from devdiff.gate import check, config_file, terminal
     from devdiff.gate.config import Config
 
     if args.init:
-        return _init(args.config or Path(reading.CONFIG_NAME))
-    config = Config.load(args.config or reading.find(Path.cwd()))
+        return _init(args.config or Path(config_file.CONFIG_NAME))
+    config = Config.load(args.config or config_file.find(Path.cwd()))
     entries = config.chosen(args.names, args.device)
     cells = [cell for entry in entries for cell in entry.cells()]
     if args.list:
-        show.show_matrix(cells, console.stdout())
+        terminal.show_matrix(cells, console.stdout())
         return 0
     held_to, rules = _baseline(args, config)
     _check_writable(args)
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(outcome.record, indent=2))
     else:
-        show.show(outcome.record, console.stdout(), outcome.directory)
+        terminal.show(outcome.record, console.stdout(), outcome.directory)
     _write_formats(args, outcome)
     if args.write_baseline is not None:
         _write_baseline(args.write_baseline, cells, outcome)

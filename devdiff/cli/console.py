@@ -28,7 +28,7 @@ def stdout() -> Console:
 
 
 class Narrator:
-    """`devdiff.events.Events` for people, on standard error; use it as a context manager.
+    """`devdiff.progress.Events` for people, on standard error; use it as a context manager.
 
     A terminal gets one moving line with a bar; a pipe or a log gets one plain line a phase.
     """

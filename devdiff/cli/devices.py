@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from devdiff.cli import arguments
 
 if TYPE_CHECKING:
-    from device_runner.survey import Surveyed
+    from devdiff.device_runner.adb.inventory import InventoryEntry
 
 NAME: Final = "devices"
 HELP: Final = "list the devices that are attached, and what can be run on them"
@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from device_runner.devices import NONE_ATTACHED
-    from device_runner.survey import survey
+    from devdiff.device_runner.adb.devices import NONE_ATTACHED
+    from devdiff.device_runner.adb.inventory import inventory
 
-    found = survey()
+    found = inventory()
     if args.json:
         print(json.dumps([one.to_json() for one in found], indent=2))
     elif found:
@@ -42,12 +42,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print(found: list[Surveyed]) -> None:
+def _print(found: list[InventoryEntry]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
     from devdiff.cli import console
-    from device_runner.virtual.phone import WHAT_IT_IS
+    from devdiff.device_runner.virtual.phone import WHAT_IT_IS
 
     out = console.stdout()
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.cli import console
+    from devdiff.ladder.single_run import diff_runs
     from devdiff.report import terminal
-    from devdiff.running import diff_runs
 
     judged = diff_runs(args.reference, args.candidate, limits.gates(args))
     if args.json:

@@ -22,10 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
-    from devdiff import doctor
-    from devdiff.cli import console
+    from devdiff.cli import console, installation
 
-    findings = doctor.examine()
+    findings = installation.examine()
     if args.json:
         print(json.dumps([finding.to_json() for finding in findings], indent=2))
     else:

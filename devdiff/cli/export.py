@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from devdiff.cli import arguments, limits
 
 if TYPE_CHECKING:
-    from devdiff.exporting import ExportOutcome
+    from devdiff.ladder.export_run import ExportOutcome
 
 NAME: Final = "export"
 HELP: Final = "turn a source model into float32 and compressed .tflite, and check the conversion"
@@ -47,11 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.cli import console
-    from devdiff.exporting import ExportRequest, export_each, export_model
+    from devdiff.exporter.compression import INT8_ONLY
+    from devdiff.ladder.export_run import ExportRequest, export_each, export_model
+    from devdiff.options import Gates
     from devdiff.report import terminal
-    from devdiff.settings import Gates
     from devdiff.verdict import combine
-    from exporter.compression import INT8_ONLY
 
     compressions = arguments.compressions(args) or (INT8_ONLY,)
     request = ExportRequest(

@@ -11,10 +11,10 @@ from devdiff.cli import arguments, limits
 from devdiff.cli.report import summarize
 
 if TYPE_CHECKING:
+    from devdiff.exporter.compression import Compression
     from devdiff.gate.baseline_file import Baseline
-    from devdiff.gate.facts import Facts
-    from devdiff.pipeline import TestOutcome, TestRequest
-    from exporter.compression import Compression
+    from devdiff.gate.summary import Facts
+    from devdiff.ladder.pipeline import TestOutcome, TestRequest
 
 NAME: Final = "export-and-test"
 HELP: Final = "export a model, run it on every rung up to the device, compare, and give a verdict"
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.gate.baseline_file import Baseline
-    from devdiff.pipeline import TestRequest
+    from devdiff.ladder.pipeline import TestRequest
 
     held_to = Baseline.load(args.baseline) if args.baseline else None
     compressions = arguments.compressions(args)
@@ -86,7 +86,7 @@ def _compare(
     """Test each recipe with a narrator and show them side by side."""
     from devdiff.cli import console
     from devdiff.errors import UsageError
-    from devdiff.recipes import record, show
+    from devdiff.recipes import record, terminal
     from devdiff.recipes.trial import run_trial
 
     if args.baseline:
@@ -96,7 +96,7 @@ def _compare(
     if args.json:
         sys.stdout.write((outcome.directory / record.RECORD_NAME).read_text())
     else:
-        show.show(outcome.record, console.stdout(), outcome.directory, outcome.plot)
+        terminal.show(outcome.record, console.stdout(), outcome.directory, outcome.plot)
     return outcome.verdict.exit_code
 
 
@@ -105,7 +105,7 @@ def run_test(
 ) -> int:
     """Run a test with a narrator and show its report, and what came of it since a baseline."""
     from devdiff.cli import console
-    from devdiff.pipeline import export_and_test
+    from devdiff.ladder.pipeline import export_and_test
     from devdiff.report import terminal
 
     before = held_to.of_run() if held_to else None
@@ -127,14 +127,14 @@ def run_test(
 def _hold(args: argparse.Namespace, outcome: TestOutcome, held_to: Baseline, before: Facts) -> int:
     """Judge a finished run by what got worse; returns the exit code."""
     from devdiff.cli import console
-    from devdiff.gate import baseline, show
+    from devdiff.gate import baseline, terminal
     from devdiff.gate.config import Rules
-    from devdiff.gate.facts import Facts
-    from devdiff.rundir import write_json
+    from devdiff.gate.summary import Facts
+    from devdiff.ladder.run_directory import write_json
 
     held = baseline.hold(Facts.of(outcome.report), before, limits.rules(args, Rules()))
     told = {"baseline": str(held_to.path), "sha256": held_to.sha256, **held.to_json()}
     write_json(outcome.directory / "baseline.json", told)
     if not args.json:
-        show.show_held(held, held_to.path, console.stdout())
+        terminal.show_baseline_result(held, held_to.path, console.stdout())
     return held.verdict.exit_code

@@ -17,9 +17,9 @@ INTERRUPTED = 130
 
 def exit_code(error: BaseException) -> int | None:
     """The exit code of an error devdiff raises on purpose; None for a fault of its own."""
+    from devdiff.device_runner.errors import ArchiveError, DeviceRunnerError, RunnerChoiceError
     from devdiff.errors import AttestationError, DevdiffError, NotTestedError
-    from device_runner.errors import ArchiveError, DeviceRunnerError, RunnerChoiceError
-    from exporter.errors import ExporterError, WorkerError
+    from devdiff.exporter.errors import ExporterError, WorkerError
 
     table: tuple[tuple[type[BaseException], int], ...] = (
         (WorkerError, INFRASTRUCTURE),

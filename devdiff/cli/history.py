@@ -50,14 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from devdiff.cli import console
     from devdiff.errors import UsageError
-    from devdiff.history import place, plot, show
+    from devdiff.exporter.artifact import sha256_file
+    from devdiff.history import database_path, plot, terminal
     from devdiff.history.store import History, Wanted
-    from devdiff.history.when import earliest
-    from exporter.artifact import sha256_file
+    from devdiff.history.time_spec import earliest
 
-    path = place.location()
+    path = database_path.location()
     if path is None:
-        raise UsageError(f"the history is off: {place.VARIABLE} is '{place.OFF}'")
+        raise UsageError(f"the history is off: {database_path.VARIABLE} is '{database_path.OFF}'")
     if args.plot is not None:
         plot.check_format(args.plot)
     file = Path(args.model) if args.model else None
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([one.to_json() for one in runs], indent=2))
     elif runs:
-        show.show(runs, console.stdout())
+        terminal.show(runs, console.stdout())
     else:
         known = ", ".join(history.models())
         print(f"no such runs in {path}; " + (f"it knows {known}" if known else "it is empty"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from devdiff.gate.config import Rules
-    from devdiff.settings import Gates
+    from devdiff.options import Gates
     from devdiff.tasks.request import TaskRequest
 
 
@@ -74,7 +74,7 @@ def add_classifier(group: argparse._ActionsContainer) -> None:
 
 
 def gates(args: argparse.Namespace) -> Gates:
-    from devdiff.settings import Gates
+    from devdiff.options import Gates
 
     return Gates(
         atol=tuple(args.atol),

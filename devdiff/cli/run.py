@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.cli import console
+    from devdiff.ladder.single_run import RunRequest, run_model
     from devdiff.report import terminal
-    from devdiff.running import RunRequest, run_model
 
     request = RunRequest(
         model=args.model,

@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from devdiff.pipeline import TestRequest
-    from devdiff.settings import Gates
+    from devdiff.ladder.pipeline import TestRequest
+    from devdiff.options import Gates
 
     request = TestRequest(
         model=args.model,

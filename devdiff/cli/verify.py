@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from devdiff.gate.attest.check import Attested
-    from devdiff.gate.package import PackageCheck
+    from devdiff.attest.check import Attested
+    from devdiff.package import PackageCheck
 
 NAME: Final = "verify"
 HELP: Final = "check before the store that every model in an app was tested, and check evidence"
@@ -94,9 +94,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from devdiff.attest import terminal as signed
     from devdiff.cli import console
-    from devdiff.gate.attest import terminal as signed
-    from devdiff.gate.package import Strictness, Tested, terminal, verify_package
+    from devdiff.package import Strictness, Tested, terminal, verify_package
     from devdiff.verdict import combine
 
     _check_choice(args)
@@ -149,7 +149,7 @@ def _attested(args: argparse.Namespace) -> list[Attested]:
     """The statements that were named, their signatures and the files beside them checked."""
     if not args.attestation:
         return []
-    from devdiff.gate.attest import check
+    from devdiff.attest import check
 
     attested = [check.read(path, args.public_key) for path in args.attestation]
     check.check_files(attested, args.report, args.artifact)

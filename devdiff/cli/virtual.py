@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from devdiff.cli import arguments
 
 if TYPE_CHECKING:
-    from device_runner.virtual.phone import VirtualPhone
+    from devdiff.device_runner.virtual.phone import VirtualPhone
 
 NAME: Final = "virtual"
 HELP: Final = "start, list and stop virtual ARM64 phones that adb sees as emulators"
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _start(args: argparse.Namespace) -> int:
     from devdiff.cli import console
-    from device_runner.virtual import phone
+    from devdiff.device_runner.virtual import phone
 
     started: list[VirtualPhone] = []
     try:
@@ -128,7 +128,7 @@ def _list(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from devdiff.cli import console
-    from device_runner.virtual import phone
+    from devdiff.device_runner.virtual import phone
 
     phones = phone.running()
     with ThreadPoolExecutor(max_workers=16) as pool:
@@ -155,8 +155,8 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _stop(args: argparse.Namespace) -> int:
-    from device_runner.errors import RunnerChoiceError
-    from device_runner.virtual import phone
+    from devdiff.device_runner.errors import RunnerChoiceError
+    from devdiff.device_runner.virtual import phone
 
     if args.all == bool(args.serial):
         raise RunnerChoiceError(
@@ -170,7 +170,7 @@ def _stop(args: argparse.Namespace) -> int:
 
 
 def _to_json(one: VirtualPhone, state: str) -> dict[str, Any]:
-    from device_runner.virtual import phone
+    from devdiff.device_runner.virtual import phone
 
     record = one.record
     return {

@@ -1,17 +1,22 @@
 """Two rungs side by side: metrics, agreement, and the verdict on what was expected.
 
 `compare` streams two result packs into a `PairComparison`; `judge` turns that and an expectation
-(`Conversion`, `Compression` or `Deployment`) into a `Judgement`.
+(`ConversionExpectation`, `CompressionExpectation` or `DeploymentExpectation`) into a `Judgement`.
 """
 
 from __future__ import annotations
 
-from devdiff.compare.classify import Accuracy, Classification, Flip
-from devdiff.compare.expectation import Compression, Conversion, Deployment, Expectation
+from devdiff.compare.classify import Accuracy, ClassifierAgreement, Flip
+from devdiff.compare.expectation import (
+    CompressionExpectation,
+    ConversionExpectation,
+    DeploymentExpectation,
+    Expectation,
+)
 from devdiff.compare.intervals import CONFIDENCE, Proportion
 from devdiff.compare.judge import Judgement, judge
 from devdiff.compare.lsb import LsbHistogram
-from devdiff.compare.metrics import OutputMetrics, ShapeMismatch, Side
+from devdiff.compare.metrics import OutputMetrics, OutputSide, ShapeMismatch
 from devdiff.compare.pair import PairComparison, compare
 from devdiff.compare.rungs import Failure, RungOutputs
 from devdiff.compare.tolerance import DEFAULT_TOLERANCE, Tolerance, Tolerances
@@ -21,21 +26,21 @@ __all__ = [
     "CONFIDENCE",
     "DEFAULT_TOLERANCE",
     "Accuracy",
-    "Classification",
-    "Compression",
-    "Conversion",
-    "Deployment",
+    "ClassifierAgreement",
+    "CompressionExpectation",
+    "ConversionExpectation",
+    "DeploymentExpectation",
     "Expectation",
     "Failure",
     "Flip",
     "Judgement",
     "LsbHistogram",
     "OutputMetrics",
+    "OutputSide",
     "PairComparison",
     "Proportion",
     "RungOutputs",
     "ShapeMismatch",
-    "Side",
     "Tolerance",
     "Tolerances",
     "WorstSample",

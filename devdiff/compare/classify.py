@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from devdiff.compare.intervals import CONFIDENCE, Proportion
-from exporter.artifact import Array, Quantization
+from devdiff.exporter.artifact import Array, Quantization
 
 TOP_K: Final = 5
 FLIPS_KEPT: Final = 50
@@ -54,7 +54,7 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
-class Classification:
+class ClassifierAgreement:
     """Agreement of the two rungs on one classifier output.
 
     Samples without an answer on both sides are ``undecided`` and no part of the proportions; where
@@ -164,11 +164,11 @@ class ClassifierAccumulator:
         self._kept.sort(key=lambda flip: (flip.tie, -flip.gap, flip.sample))
         del self._kept[FLIPS_KEPT:]
 
-    def result(self) -> Classification:
+    def result(self) -> ClassifierAgreement:
         """The agreement over everything taken in so far."""
         trials = self._samples - self._undecided
         agreeing = trials - self._lost - self._flips
-        return Classification(
+        return ClassifierAgreement(
             output=self._output,
             classes=self._classes,
             k=TOP_K,

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from devdiff.compare.histogram import FLOAT32_MAX, MagnitudeHistogram
-from exporter.artifact import Array, Quantization
+from devdiff.exporter.artifact import Array, Quantization
 
 PIECE: Final = 1 << 16
 # BLAS shares longer products among threads, and then waits for them on a busy machine.

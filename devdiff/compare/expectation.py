@@ -13,7 +13,7 @@ MAX_LSB: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Conversion:
+class ConversionExpectation:
     """Float to float: every output within its tolerance, NaN and infinities where they were.
 
     An answer may flip only where the tolerance allows it: where the gap between the two answers on
@@ -24,7 +24,7 @@ class Conversion:
 
 
 @dataclass(frozen=True, slots=True)
-class Compression:
+class CompressionExpectation:
     """Float to quantized: answers agree often enough, other outputs keep enough signal.
 
     A classifier must agree in ``min_agreement`` of all cases, judged by the exact interval; with 1
@@ -38,7 +38,7 @@ class Compression:
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
+class DeploymentExpectation:
     """One file in two places: quantized outputs within ``max_lsb`` steps an element, and no flipped
     answer but exact ties. Float outputs are held to ``tolerances``. ``exact`` demands that no
     element of any output differs."""
@@ -48,4 +48,4 @@ class Deployment:
     tolerances: Tolerances = field(default_factory=Tolerances)
 
 
-Expectation = Conversion | Compression | Deployment
+Expectation = ConversionExpectation | CompressionExpectation | DeploymentExpectation

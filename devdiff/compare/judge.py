@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from devdiff.compare import jsonform
-from devdiff.compare.classify import Classification
-from devdiff.compare.expectation import Compression, Deployment, Expectation
+from devdiff.compare.classify import ClassifierAgreement
+from devdiff.compare.expectation import CompressionExpectation, DeploymentExpectation, Expectation
 from devdiff.compare.intervals import trials_to_decide
 from devdiff.compare.metrics import OutputMetrics
 from devdiff.compare.pair import PairComparison
@@ -125,7 +125,7 @@ def _run_findings(pair: PairComparison) -> Iterator[_Finding]:
 
 
 def _output_findings(
-    output: OutputMetrics, answers: Classification | None, expectation: Expectation
+    output: OutputMetrics, answers: ClassifierAgreement | None, expectation: Expectation
 ) -> Iterator[_Finding]:
     name = f"Output {output.name}"
     mismatch = output.shape_mismatch
@@ -153,11 +153,11 @@ def _output_findings(
         elif mismatch is None:
             yield _Finding(Verdict.PASS, f"{name} has 0 elements on both sides.")
         return
-    if isinstance(expectation, Compression):
+    if isinstance(expectation, CompressionExpectation):
         yield from _compression(name, output, answers, expectation)
-    elif isinstance(expectation, Deployment) and expectation.exact:
+    elif isinstance(expectation, DeploymentExpectation) and expectation.exact:
         yield _exact(name, output)
-    elif isinstance(expectation, Deployment) and output.candidate.scale is not None:
+    elif isinstance(expectation, DeploymentExpectation) and output.candidate.scale is not None:
         yield from _steps(name, output, answers, expectation)
     else:
         yield from _tolerance(name, output, answers, expectation.tolerances.of(output.name))
@@ -184,7 +184,7 @@ def _dead(name: str, output: OutputMetrics, passing: Mapping[str, float]) -> Ite
 
 
 def _tolerance(
-    name: str, output: OutputMetrics, answers: Classification | None, tolerance: Tolerance
+    name: str, output: OutputMetrics, answers: ClassifierAgreement | None, tolerance: Tolerance
 ) -> Iterator[_Finding]:
     peak, error = output.reference.peak or 0.0, output.max_abs_error or 0.0
     allowed = tolerance.allowed(peak)
@@ -215,7 +215,7 @@ def _tolerance(
 
 
 def _flips_beyond(
-    name: str, answers: Classification, allowed: float, passing: Mapping[str, float]
+    name: str, answers: ClassifierAgreement, allowed: float, passing: Mapping[str, float]
 ) -> Iterator[_Finding]:
     # Kept flips are the gravest, so the first tells whether there is any.
     beyond = [f for f in answers.kept_flips if not f.tie and f.gap > 2 * allowed]
@@ -250,7 +250,10 @@ def _exact(name: str, output: OutputMetrics) -> _Finding:
 
 
 def _steps(
-    name: str, output: OutputMetrics, answers: Classification | None, expectation: Deployment
+    name: str,
+    output: OutputMetrics,
+    answers: ClassifierAgreement | None,
+    expectation: DeploymentExpectation,
 ) -> Iterator[_Finding]:
     if output.lsb is None:
         yield _Finding(
@@ -281,7 +284,10 @@ def _steps(
 
 
 def _compression(
-    name: str, output: OutputMetrics, answers: Classification | None, expectation: Compression
+    name: str,
+    output: OutputMetrics,
+    answers: ClassifierAgreement | None,
+    expectation: CompressionExpectation,
 ) -> Iterator[_Finding]:
     yield from _dead(name, output, {})
     if answers is not None and not expectation.synthetic:
@@ -300,7 +306,7 @@ def _compression(
     yield _Finding(Verdict.PASS if good else Verdict.FAIL, f"{seen}.", passing)
 
 
-def _agreement(name: str, answers: Classification, required: float) -> _Finding:
+def _agreement(name: str, answers: ClassifierAgreement, required: float) -> _Finding:
     top = answers.top_1
     if top.rate is None:
         return _Finding(
@@ -322,7 +328,7 @@ def _agreement(name: str, answers: Classification, required: float) -> _Finding:
     return _Finding(Verdict.INCONCLUSIVE, f"{seen}: {_more_samples(answers, required)}.", passing)
 
 
-def _more_samples(answers: Classification, required: float) -> str:
+def _more_samples(answers: ClassifierAgreement, required: float) -> str:
     top = answers.top_1
     assert top.rate is not None
     cannot = f"{count(top.trials, 'sample')} cannot decide"

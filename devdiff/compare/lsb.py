@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from exporter.artifact import Array, Quantization
+from devdiff.exporter.artifact import Array, Quantization
 
 REACH: Final = 8
 

@@ -20,11 +20,11 @@ from devdiff.compare.elements import (
 from devdiff.compare.histogram import RESOLUTION
 from devdiff.compare.lsb import LsbCounter, LsbHistogram, comparable
 from devdiff.compare.worst import WorstSample, WorstSamples
-from exporter.artifact import Array, Binding
+from devdiff.exporter.artifact import Array, Binding
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class OutputSide:
     """One rung's values of one output over all compared samples, in real units.
 
     ``low``, ``high`` and ``peak`` (the largest magnitude) are of the finite values, None when there
@@ -89,8 +89,8 @@ class OutputMetrics:
     rms_error: float | None
     snr_db: float | None
     cosine: float | None
-    reference: Side
-    candidate: Side
+    reference: OutputSide
+    candidate: OutputSide
     lsb: LsbHistogram | None
     max_lsb: float | None
     flat_positions: int | None
@@ -230,11 +230,11 @@ class OutputAccumulator:
             return None
         return int(np.count_nonzero(reference & ~candidate))
 
-    def _side(self, which: int, extremes: Extremes) -> Side:
+    def _side(self, which: int, extremes: Extremes) -> OutputSide:
         tensor = self._bindings[which].artifact
         peak = extremes.peak
         finite = extremes.nan == extremes.inf == 0
-        return Side(
+        return OutputSide(
             dtype=tensor.dtype,
             scale=tensor.quantization.scale if tensor.quantization else None,
             zero_point=tensor.quantization.zero_point if tensor.quantization else None,

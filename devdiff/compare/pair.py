@@ -10,13 +10,13 @@ from typing import Any, Self
 import numpy as np
 
 from devdiff.compare import jsonform
-from devdiff.compare.classify import Classification, ClassifierAccumulator
+from devdiff.compare.classify import ClassifierAccumulator, ClassifierAgreement
 from devdiff.compare.elements import Scratch
 from devdiff.compare.intervals import CONFIDENCE
 from devdiff.compare.metrics import OutputAccumulator, OutputMetrics
 from devdiff.compare.rungs import Failure, RungOutputs, RungReader, aligned, common_count
 from devdiff.errors import ComparisonError, UsageError
-from exporter.artifact import Array, Binding
+from devdiff.exporter.artifact import Array, Binding
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class PairComparison:
     candidate_failed: int
     failures: tuple[Failure, ...]
     outputs: tuple[OutputMetrics, ...]
-    classifications: tuple[Classification, ...]
+    classifications: tuple[ClassifierAgreement, ...]
 
     def output(self, name: str) -> OutputMetrics:
         """The metrics of one output. Raises `KeyError`."""
         return next((o for o in self.outputs if o.name == name), None) or _missing(name)
 
-    def classification(self, name: str) -> Classification | None:
+    def classification(self, name: str) -> ClassifierAgreement | None:
         """The agreement on one output, if it was compared as a classifier's."""
         return next((c for c in self.classifications if c.output == name), None)
 

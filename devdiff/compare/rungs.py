@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from devdiff.device_runner.pack import PackTensor, Status
+from devdiff.device_runner.results import BLOCK_BYTES, Block, ResultReader
 from devdiff.errors import ComparisonError
-from device_runner.pack import PackTensor, Status
-from device_runner.results import BLOCK_BYTES, Block, ResultReader
-from exporter.artifact import Array, Binding
+from devdiff.exporter.artifact import Array, Binding
 
 FAILURES_KEPT: Final = 10
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from devdiff.compare.elements import PIECE, load, needs_float64
 from devdiff.compare.lsb import comparable
-from exporter.artifact import Array, Binding
+from devdiff.exporter.artifact import Array, Binding
 
 Figures = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from exporter.artifact import Array
+from devdiff.exporter.artifact import Array
 
 KEPT: Final = 10
 

@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from devdiff import pipeline
-from devdiff.data.inputs import InputRequest
-from devdiff.data.preprocess import Preprocess
 from devdiff.errors import RunDirectoryError, UsageError
-from devdiff.events import Events
-from devdiff.pipeline import TestRequest
+from devdiff.inputs.input_set import InputRequest
+from devdiff.inputs.preprocess import Preprocess
+from devdiff.ladder import pipeline
+from devdiff.ladder.pipeline import TestRequest
+from devdiff.ladder.run_directory import REPORT_NAME, RUN_NAME, fingerprint, read_json
+from devdiff.options import Running
+from devdiff.progress import Events
 from devdiff.report import load
 from devdiff.report.html.page import PAGE_NAME
-from devdiff.rundir import REPORT_NAME, RUN_NAME, fingerprint, read_json
-from devdiff.scan.scanned import ScanSettings
-from devdiff.settings import Running
+from devdiff.scan.options import ScanSettings
 
 READERS: Final = ("honest", "backdoored")
 _DIGITS: Final = "digits.npz"
@@ -37,7 +37,7 @@ Report = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ReaderReports:
     """The reports of the story by reader, and where they lie."""
 
     folder: Path
@@ -61,7 +61,7 @@ class Told:
         )
 
 
-def tell(folder: Path, say: Say, narrate: Narrate) -> Told:
+def tell(folder: Path, say: Say, narrate: Narrate) -> ReaderReports:
     """Test and scan both readers in ``folder``, and ``say`` what came out, line by line.
 
     ``narrate`` makes the events of one run, so that nothing is said while they use the terminal.
@@ -96,7 +96,7 @@ def tell(folder: Path, say: Say, narrate: Narrate) -> Told:
         for line in _scanned(scans[reader]):
             say(f"   {line}")
         say("")
-    told = Told(folder, tests, scans)
+    told = ReaderReports(folder, tests, scans)
     say("3. See the trigger, and inputs before and after\n")
     say(f"   {told.page}")
     return told

@@ -26,13 +26,13 @@ from typing import Any, Final, Literal
 
 from devdiff.compare.wording import number, percent
 from devdiff.gate.config import Rules
-from devdiff.gate.facts import (
+from devdiff.gate.summary import (
     BY_AGREEMENT,
     BY_EQUALITY,
     BY_ERROR,
     BY_SNR,
     BY_STEPS,
-    Agreement,
+    AgreementSummary,
     Facts,
     OutputFacts,
     ScanFacts,
@@ -64,7 +64,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class BaselineResult:
     """A run held to its baseline; ``verdict`` is what a gate goes by."""
 
     verdict: Verdict
@@ -77,7 +77,7 @@ class Held:
         }
 
 
-def hold(now: Facts, before: Facts, rules: Rules) -> Held:
+def hold(now: Facts, before: Facts, rules: Rules) -> BaselineResult:
     """Hold a run to a baseline."""
     refused = [*_incomparable(now, before, rules)]
     changes = [*_errors(now), *refused, *_notes(now, before)]
@@ -91,7 +91,9 @@ def hold(now: Facts, before: Facts, rules: Rules) -> Held:
     if not _explained(now, changes):
         changes.append(Change("worse", "run", now.summary, now.verdict))
     changes.sort(key=lambda change: -change.verdict.severity)
-    return Held(combine((Verdict.PASS, *(change.verdict for change in changes))), tuple(changes))
+    return BaselineResult(
+        combine((Verdict.PASS, *(change.verdict for change in changes))), tuple(changes)
+    )
 
 
 def _explained(now: Facts, changes: Sequence[Change]) -> bool:
@@ -270,7 +272,11 @@ def _error(now: OutputFacts, before: OutputFacts, worse: list[str], better: list
 
 
 def _agreement(
-    now: Agreement, before: Agreement, paired: bool, worse: list[str], better: list[str]
+    now: AgreementSummary,
+    before: AgreementSummary,
+    paired: bool,
+    worse: list[str],
+    better: list[str],
 ) -> None:
     told = f"agreement: {_rate(before)} → {_rate(now)}"
     for found, p_value in (
@@ -281,7 +287,7 @@ def _agreement(
             found.append(f"{told} (p = {p_value:.2g})")
 
 
-def _p_value(lower: Agreement, higher: Agreement, paired: bool) -> float:
+def _p_value(lower: AgreementSummary, higher: AgreementSummary, paired: bool) -> float:
     """How likely chance alone puts ``lower`` so far below ``higher``: one-sided and exact."""
     import numpy as np
     from scipy import stats
@@ -297,7 +303,7 @@ def _p_value(lower: Agreement, higher: Agreement, paired: bool) -> float:
     return float(stats.fisher_exact(table, alternative="less").pvalue)
 
 
-def _rate(agreement: Agreement) -> str:
+def _rate(agreement: AgreementSummary) -> str:
     if not agreement.samples:
         return "none"
     return f"{agreement.agreed} of {agreement.samples} ({percent(agreement.rate)})"

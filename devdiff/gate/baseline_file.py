@@ -11,11 +11,11 @@ from typing import Any, Final, Self
 
 from devdiff.compare import jsonform
 from devdiff.errors import ComparisonError, UsageError
+from devdiff.exporter.artifact import sha256_file
 from devdiff.gate import record
-from devdiff.gate.facts import Facts
+from devdiff.gate.summary import Facts
+from devdiff.ladder.run_directory import REPORT_NAME, read_json, write_json
 from devdiff.report import load
-from devdiff.rundir import REPORT_NAME, read_json, write_json
-from exporter.artifact import sha256_file
 
 KIND: Final = "devdiff baseline"
 _VERSION: Final = 1

@@ -13,20 +13,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from devdiff import rundir
+from devdiff.device_runner.errors import DeviceRunnerError
 from devdiff.errors import DevdiffError
-from devdiff.events import Events, Named, Silent
+from devdiff.exporter.artifact import sha256_file
+from devdiff.exporter.errors import ExporterError
 from devdiff.gate import baseline, record
 from devdiff.gate.baseline_file import Baseline
 from devdiff.gate.config import Cell, Rules
-from devdiff.gate.facts import Facts
-from devdiff.pipeline import export_and_test
+from devdiff.gate.summary import Facts
+from devdiff.ladder import run_directory
+from devdiff.ladder.pipeline import export_and_test
+from devdiff.ladder.run_directory import REPORT_NAME, write_json
+from devdiff.progress import Events, NamedEvents, SilentEvents
 from devdiff.report import load
-from devdiff.rundir import REPORT_NAME, write_json
 from devdiff.verdict import Verdict
-from device_runner.errors import DeviceRunnerError
-from exporter.artifact import sha256_file
-from exporter.errors import ExporterError
 
 DEFAULT_ROOT: Final = Path("devdiff-checks")
 
@@ -62,10 +62,10 @@ def run_check(
     and does not keep the others from running. Raises `RunDirectoryError` when ``directory`` is
     not this check's, `UsageError` when the baseline cannot be of these cells.
     """
-    events = events or Silent()
+    events = events or SilentEvents()
     known = {cell.name: held_to.of(cell.name, len(cells) == 1) for cell in cells if held_to}
     request = {"cells": {cell.name: cell.request.fingerprint() for cell in cells}}
-    opened = rundir.open_kept(directory, "check", request, root, record.CHECK_NAME)
+    opened = run_directory.open_kept(directory, "check", request, root, record.CHECK_NAME)
     with opened as (path, resumed):
         if resumed:
             events.note(f"continuing the unfinished check in {path}")
@@ -73,7 +73,7 @@ def run_check(
         facts: dict[str, Facts] = {}
         exported: dict[tuple[object, ...], Path] = {}
         for number, (cell, folder) in enumerate(_folders(cells, path), 1):
-            told = Named(events, f"{cell.name} ({number} of {len(cells)})")
+            told = NamedEvents(events, f"{cell.name} ({number} of {len(cells)})")
             found, error = _run(cell, folder, exported.get(cell.on_the_host), told, command)
             if found is not None:
                 facts[cell.name] = found
@@ -110,7 +110,7 @@ def _run(
 ) -> tuple[Facts | None, str | None]:
     """Bring a cell to a report; returns its facts, or why there are none."""
     try:
-        if rundir.finished(folder):
+        if run_directory.finished(folder):
             events.note("has its report already")
         else:
             export_and_test(cell.request, folder, events, command, alike=alike)

@@ -7,20 +7,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from devdiff.data.inputs import SYNTHETIC, InputRequest
-from devdiff.data.preprocess import Preprocess
+from devdiff.device_runner.errors import DeviceRunnerError
+from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.errors import UsageError
-from devdiff.gate import reading
-from devdiff.pipeline import TestRequest
-from devdiff.scan.scanned import ScanSettings
-from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
+from devdiff.exporter import recipe
+from devdiff.exporter.compression import Compression, with_recipes
+from devdiff.exporter.errors import CompressionError, ExporterError
+from devdiff.exporter.recipe import Recipe
+from devdiff.gate import config_file
+from devdiff.inputs.input_set import SYNTHETIC, InputRequest
+from devdiff.inputs.preprocess import Preprocess
+from devdiff.ladder.pipeline import TestRequest
+from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
+from devdiff.scan.options import ScanSettings
 from devdiff.tasks.request import TaskRequest
-from device_runner.errors import DeviceRunnerError
-from device_runner.host import HostRunner
-from exporter import recipe
-from exporter.compression import Compression, with_recipes
-from exporter.errors import CompressionError, ExporterError
-from exporter.recipe import Recipe
 
 T = TypeVar("T")
 FINISHED: Final = "as it is"
@@ -140,7 +140,7 @@ class Config:
     @classmethod
     def load(cls, path: Path) -> Self:
         """The configuration in a file. Raises `UsageError` naming what is wrong in it."""
-        data = reading.read(path)
+        data = config_file.read(path)
         defaults = data.get("defaults", {})
         entries = tuple(
             _entry(name, table, defaults, path) for name, table in data["models"].items()

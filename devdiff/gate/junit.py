@@ -14,9 +14,9 @@ from typing import Any, Final
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 from junitparser.junitparser import FinalResult, SystemOut
 
-from devdiff.files import whole_file
 from devdiff.report.cases import finished
 from devdiff.report.words import one_line
+from devdiff.system.atomic_file import whole_file
 
 _OUTCOMES: Final[Mapping[str, type[FinalResult]]] = {
     "fail": Failure,
@@ -57,7 +57,7 @@ def _case(cell: Mapping[str, Any]) -> TestCase:
     # Readers take what stands before the last dot for a package.
     where = ".".join(one_line(cell[key]).replace(".", "_") for key in ("model", "device"))
     case = TestCase(one_line(f"{cell['compression']} on {cell['device']}"), where, 0.0)
-    lines = [cell["summary"], *told(cell)]
+    lines = [cell["summary"], *sentences(cell)]
     text = "\n".join(one_line(line) for line in lines)
     kind = _OUTCOMES.get(cell["gate"])
     if kind is None:
@@ -70,7 +70,7 @@ def _case(cell: Mapping[str, Any]) -> TestCase:
     return case
 
 
-def told(cell: Mapping[str, Any]) -> list[str]:
+def sentences(cell: Mapping[str, Any]) -> list[str]:
     """A line for each thing that the baseline says of a run, and where its report lies."""
     changes = (cell["baseline"] or {}).get("changes", ())
     lines = [f"{one['kind']} {one['where']}: {one['text']}" for one in changes]

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from devdiff.files import whole_file
 from devdiff.report.markdown import append_to_step, plain, table, verdict_cell
 from devdiff.report.words import mark
+from devdiff.system.atomic_file import whole_file
 
 _TEXT_CHARS: Final = 600
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from devdiff.gate.testing import Tests
+    from devdiff.gate.pytest_api import Tests
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def devdiff(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tests:
     """Runs models as ``devdiff export-and-test`` and ``devdiff check`` do; see docs/gate.md."""
-    from devdiff.gate.testing import Tests
+    from devdiff.gate.pytest_api import Tests
 
     option = request.config.getoption
     runs = option("--devdiff-runs") or tmp_path_factory.mktemp("devdiff")
@@ -73,10 +73,10 @@ def pytest_runtest_makereport(
 
 def _could_not(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
     """Whether devdiff said that it could not do what was asked."""
-    if "devdiff.gate.testing" not in sys.modules:
+    if "devdiff.gate.pytest_api" not in sys.modules:
         return False
+    from devdiff.device_runner.errors import DeviceRunnerError
     from devdiff.errors import DevdiffError
-    from device_runner.errors import DeviceRunnerError
-    from exporter.errors import ExporterError
+    from devdiff.exporter.errors import ExporterError
 
     return isinstance(excinfo.value, DevdiffError | DeviceRunnerError | ExporterError)

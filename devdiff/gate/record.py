@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devdiff.errors import UsageError
-from devdiff.rundir import read_json
+from devdiff.ladder.run_directory import read_json
 from devdiff.verdict import Verdict, combine
 
 CHECK_NAME: Final = "check.json"

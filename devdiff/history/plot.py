@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import UsageError
-from devdiff.files import write_whole
 from devdiff.history.record import NO_DEVICE, WHOLE_WAY, RunRecord, StepFigures
+from devdiff.system.atomic_file import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from devdiff.ladder import on_the_way
+from devdiff.ladder.ladder import on_the_way
 
 NO_DEVICE: Final = "none"
 WHOLE_WAY: Final = "all"

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from devdiff.history import record
+from devdiff.ladder.run_directory import REPORT_NAME, RUN_NAME, read_json
 from devdiff.report.html.page import PAGE_NAME
-from devdiff.rundir import REPORT_NAME, RUN_NAME, read_json
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

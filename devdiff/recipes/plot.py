@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devdiff.compare.intervals import Proportion
-from devdiff.files import whole_file
+from devdiff.system.atomic_file import whole_file
 
 _SIZE: Final = (7.0, 4.2)
 # Points of like size and agreement lie on each other.

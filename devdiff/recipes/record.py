@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from devdiff.compare.jsonform import encode
-from devdiff.gate.facts import Facts
-from devdiff.rundir import REPORT_NAME
+from devdiff.exporter.artifact import sha256_file
+from devdiff.gate.summary import Facts
+from devdiff.ladder.run_directory import REPORT_NAME
 from devdiff.verdict import Verdict, combine
-from exporter.artifact import sha256_file
 
 RECORD_NAME: Final = "recipes.json"
 KIND: Final = "devdiff recipes"

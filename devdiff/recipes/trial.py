@@ -9,19 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from devdiff import rundir
+from devdiff.device_runner.errors import DeviceRunnerError
 from devdiff.errors import DevdiffError, UsageError
-from devdiff.events import Events, Named, Silent
-from devdiff.pipeline import TestRequest, export_and_test
+from devdiff.exporter.compression import Compression
+from devdiff.exporter.errors import ExporterError
+from devdiff.exporter.recipe import Pruning
+from devdiff.exporter.worker_client import ExportWorker
+from devdiff.ladder import run_directory
+from devdiff.ladder.pipeline import TestRequest, export_and_test
+from devdiff.ladder.run_directory import DEFAULT_ROOT, REPORT_NAME, write_json
+from devdiff.progress import Events, NamedEvents, SilentEvents
 from devdiff.recipes import record
 from devdiff.report import load
-from devdiff.rundir import DEFAULT_ROOT, REPORT_NAME, write_json
 from devdiff.verdict import Verdict
-from device_runner.errors import DeviceRunnerError
-from exporter.client import ExportWorker
-from exporter.compression import Compression
-from exporter.errors import ExporterError
-from exporter.recipe import Pruning
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,11 @@ def run_trial(
     """
     if len(compressions) < 2:
         raise UsageError("a comparison of recipes needs two at least")
-    events = events or Silent()
+    events = events or SilentEvents()
     hold_out = any(one.calibrated for one in compressions)
     requests = [replace(request, compression=one, hold_out=hold_out) for one in compressions]
     key = {"recipes": [one.fingerprint() for one in requests]}
-    opened = rundir.open_kept(
+    opened = run_directory.open_kept(
         directory, f"{request.model.stem}-recipes", key, root, record.RECORD_NAME
     )
     with opened as (path, resumed):
@@ -71,7 +71,7 @@ def run_trial(
         with _Workers(path / "export.log") as workers:
             for compression, one in zip(compressions, requests, strict=True):
                 folder = path / compression.folder_name
-                told = Named(events, str(compression))
+                told = NamedEvents(events, str(compression))
                 error = _test(one, folder, partial(workers.of, compression), told, command)
                 report = None if error else load.load(folder / REPORT_NAME)
                 rows.append(record.row(str(compression), folder, report, error))
@@ -113,7 +113,7 @@ def _test(
     command: tuple[str, ...],
 ) -> str | None:
     """Bring one compression to a report; returns why there is none."""
-    if rundir.finished(folder):
+    if run_directory.finished(folder):
         events.note("has its report already")
         return None
     try:

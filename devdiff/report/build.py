@@ -9,12 +9,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from devdiff.data.inputs import InputSet
-from devdiff.judging import JudgedPair
-from devdiff.ladder import RungResult, on_the_way
-from devdiff.subject import Subject
+from devdiff.exporter.manifest import Manifest
+from devdiff.inputs.input_set import InputSet
+from devdiff.ladder.judge import JudgedPair
+from devdiff.ladder.ladder import RungResult, on_the_way
+from devdiff.ladder.subject import Subject
 from devdiff.verdict import Verdict, combine
-from exporter.manifest import Manifest
 
 SCHEMA_VERSION: Final = 1
 

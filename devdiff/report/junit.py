@@ -15,9 +15,9 @@ from typing import Any, Final
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from junitparser.junitparser import Attr, FinalResult, SystemErr, SystemOut
 
-from devdiff.files import whole_file
 from devdiff.report.cases import HOST, Case, cases, device_of, finished
 from devdiff.report.words import differing, largest_error, number, one_line, proportion, what_ran
+from devdiff.system.atomic_file import whole_file
 
 _LONGEST_S: Final = 1e9
 _SCAN: Final = {"finding": Failure, "error": Error}

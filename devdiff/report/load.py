@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from devdiff.errors import UsageError
+from devdiff.ladder.run_directory import REPORT_NAME, RUN_NAME, read_json
 from devdiff.report.build import SCHEMA_VERSION, schema
-from devdiff.rundir import REPORT_NAME, RUN_NAME, read_json
 
 _SHOWN_CHARS: Final = 200
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from devdiff.files import whole_file
 from devdiff.report.cases import Case, cases
 from devdiff.report.terminal import accuracies
 from devdiff.report.words import (
@@ -26,6 +25,7 @@ from devdiff.report.words import (
     proportion,
     what_ran,
 )
+from devdiff.system.atomic_file import whole_file
 
 SUMMARY_VARIABLE: Final = "GITHUB_STEP_SUMMARY"
 SUMMARY_BYTES: Final = 1 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from devdiff.scan.telling import TAXONOMY
+from devdiff.scan.report_section import TAXONOMY
 
 ATLAS: Final = "MITRE ATLAS"
 OWASP: Final = "OWASP Machine Learning Security Top 10"

@@ -17,19 +17,19 @@ import numpy as np
 from devdiff.compare.classify import answers
 from devdiff.compare.rungs import RungOutputs, RungReader, aligned, common_count
 from devdiff.compare.samples import largest_errors
-from devdiff.data import inputs as data
-from devdiff.data.inputs import InputSet
+from devdiff.device_runner.errors import PackError
+from devdiff.device_runner.results import Block
 from devdiff.errors import ComparisonError, RunDirectoryError, UsageError
-from devdiff.files import whole_file
-from devdiff.ladder import file_name
+from devdiff.exporter.artifact import Array, Binding, sha256_file
+from devdiff.exporter.errors import ArtifactError
+from devdiff.exporter.manifest import binding_from_json
+from devdiff.inputs import input_set as data
+from devdiff.inputs.input_set import InputSet
+from devdiff.ladder.ladder import file_name
+from devdiff.ladder.run_directory import read_json
 from devdiff.report.cases import ALL_OUTPUTS, cases
 from devdiff.report.words import one_line
-from devdiff.rundir import read_json
-from device_runner.errors import PackError
-from device_runner.results import Block
-from exporter.artifact import Array, Binding, sha256_file
-from exporter.errors import ArtifactError
-from exporter.manifest import binding_from_json
+from devdiff.system.atomic_file import whole_file
 
 # What a spreadsheet takes for a formula, in either width.
 _FORMULAS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -78,7 +78,7 @@ def cell(text: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class _OutputStep:
     """An output of a step; ``classes`` when its highest element is an answer."""
 
     reference: str
@@ -100,7 +100,7 @@ class _Table:
         )
         self._scored = list(scored)
         self._steps = [
-            _Step(case.reference, case.candidate, case.output, case.output in scored)
+            _OutputStep(case.reference, case.candidate, case.output, case.output in scored)
             for case in cases(report)
             if case.output != ALL_OUTPUTS
         ]
@@ -153,7 +153,7 @@ class _Table:
 
     def _of_step(
         self,
-        step: _Step,
+        step: _OutputStep,
         blocks: Mapping[str, Block],
         tops: Mapping[tuple[str, str], Array],
         missing: Column,

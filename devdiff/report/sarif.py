@@ -16,12 +16,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from devdiff.errors import UsageError
+from devdiff.ladder.run_directory import write_json
 from devdiff.report import rules
 from devdiff.report.cases import finished
 from devdiff.report.rules import RULES, Rule
 from devdiff.report.words import one_line
-from devdiff.rundir import write_json
-from devdiff.scan.telling import TAXONOMY
+from devdiff.scan.report_section import TAXONOMY
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _RUN: Final = "RUN"

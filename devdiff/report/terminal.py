@@ -10,10 +10,10 @@ from typing import Any, Final
 from rich.console import Console
 from rich.markup import escape
 
-from devdiff.judging import JudgedPair
+from devdiff.exporter.manifest import Manifest, PrunedSource
+from devdiff.ladder.judge import JudgedPair
 from devdiff.report import parts, scan, task
 from devdiff.verdict import combine
-from exporter.manifest import Manifest, PrunedSource
 
 _FLIPS_SHOWN: Final = 3
 _FLAT_SHARE: Final = 0.1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from devdiff.scan.job import Job
+from devdiff.scan.search_job import SearchJob
 
 MOST: Final = 30
 FEWEST: Final = 8
@@ -17,7 +17,7 @@ FEWEST: Final = 8
 _SECONDS: Final = 3.0
 
 
-def benign_flips(job: Job) -> float:
+def benign_flips(job: SearchJob) -> float:
     """The mean share of the job's clean samples whose class a placebo changes.
 
     ``job`` says what is compressed; its seed is that of the first placebo. Raises `TimeoutError`
@@ -25,7 +25,7 @@ def benign_flips(job: Job) -> float:
     """
     import torch
 
-    from devdiff.scan.sides import Twins, all_of
+    from devdiff.scan.twin_pair import Twins, all_of
 
     torch.set_num_threads(1)
     twins, began = Twins(job), time.monotonic()

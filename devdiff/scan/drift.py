@@ -20,7 +20,7 @@ import numpy as np
 from devdiff.compare.intervals import Proportion
 from devdiff.compare.jsonform import encode
 from devdiff.errors import ScanError
-from exporter.artifact import Array
+from devdiff.exporter.artifact import Array
 
 SIGNIFICANCE: Final = 0.05
 LEAST_FACTOR: Final = 1.5

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from devdiff.compare.intervals import Proportion
-from exporter.artifact import Array
-from exporter.tflite_graph import GraphTensor
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.tflite_graph import GraphTensor
 
 if TYPE_CHECKING:
     from devdiff.scan.twin import Twin

@@ -17,9 +17,9 @@ from typing import Any, Final
 import numpy as np
 
 from devdiff.compare.jsonform import encode
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.tflite_graph import Graph, GraphTensor
 from devdiff.scan.weights import LayerWeights, pair_constants, pair_layers
-from exporter.artifact import Array
-from exporter.tflite_graph import Graph, GraphTensor
 
 _ROUNDINGS: Final = 4 * 2.0**-24
 _FLOAT_TOLERANCE: Final = {"float16": 2.0**-10}

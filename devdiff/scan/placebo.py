@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from devdiff.exporter.artifact import Array
 from devdiff.scan.weights import LayerWeights
-from exporter.artifact import Array
 
 MASK_NOISE: Final = 0.5
 """Spread of the log-normal noise on magnitudes in another pruning mask. At this value about as many

@@ -10,17 +10,17 @@ from typing import Literal
 
 import numpy as np
 
-from devdiff import ladder
 from devdiff.compare.pair import stored_output
 from devdiff.compare.rungs import RungOutputs
-from devdiff.data.inputs import InputSet
 from devdiff.errors import ScanError
-from devdiff.ladder import Rung, RungResult
-from exporter.artifact import Array, Binding
+from devdiff.exporter.artifact import Array, Binding
+from devdiff.inputs.input_set import InputSet
+from devdiff.ladder import ladder
+from devdiff.ladder.ladder import Rung, RungResult
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class ScanTarget:
     """The one input that is changed and the one output that is looked at.
 
     ``kind`` says what an output means: scores of ``classes``, or ``values``, for which ``unit`` is
@@ -40,7 +40,7 @@ def real_samples(samples: InputSet, binding: Binding, rows: Sequence[int]) -> Ar
     return np.ascontiguousarray(moved[:, 0], np.float32)
 
 
-def stored_outputs(result: RungResult, watched: Watched) -> Array:
+def stored_outputs(result: RungResult, watched: ScanTarget) -> Array:
     """The watched output of every sample as stored, [N, *shape] in the artifact's layout.
 
     Raises `ScanError` when the rung did not run, `ComparisonError` when a sample failed.
@@ -50,7 +50,7 @@ def stored_outputs(result: RungResult, watched: Watched) -> Array:
     return stored_output(RungOutputs(result.name, result.pack, result.outputs), watched.output)
 
 
-def real_outputs(result: RungResult, watched: Watched) -> Array:
+def real_outputs(result: RungResult, watched: ScanTarget) -> Array:
     """As `stored_outputs`, in real units, float32 [N, C]."""
     stored = stored_outputs(result, watched)
     binding = next(one for one in result.outputs if one.source.name == watched.output)
@@ -59,7 +59,9 @@ def real_outputs(result: RungResult, watched: Watched) -> Array:
     return real.reshape(len(real), -1)
 
 
-def changed(samples: InputSet, changed: Array, watched: Watched, rows: Sequence[int]) -> InputSet:
+def changed(
+    samples: InputSet, changed: Array, watched: ScanTarget, rows: Sequence[int]
+) -> InputSet:
     """An input set of tested samples whose watched input is ``changed``, in the order of ``rows``.
 
     ``changed`` is as `real_samples` gives it. Other inputs stay what they are.
@@ -83,7 +85,7 @@ def changed(samples: InputSet, changed: Array, watched: Watched, rows: Sequence[
 
 
 def run_on(
-    rungs: Sequence[Rung], inputs: InputSet, watched: Watched, folder: Path, timeout_s: float
+    rungs: Sequence[Rung], inputs: InputSet, watched: ScanTarget, folder: Path, timeout_s: float
 ) -> dict[str, Array]:
     """The watched output of every rung by its name, float32 [n, C]. Raises `ScanError`.
 
@@ -101,7 +103,7 @@ def run_on(
 
 
 def hits(
-    full: Array, compressed: Array, before: Array, target: int | None, watched: Watched
+    full: Array, compressed: Array, before: Array, target: int | None, watched: ScanTarget
 ) -> Array:
     """Samples on which the compressed model does what it should not and the full one does not.
 
@@ -124,7 +126,7 @@ def hits(
     return apart
 
 
-def eligible(before: Array, target: int | None, source: int | None, watched: Watched) -> Array:
+def eligible(before: Array, target: int | None, source: int | None, watched: ScanTarget) -> Array:
     """The samples that a trigger could hit at all, bool [n]."""
     if watched.kind == "values" or (target is None and source is None):
         return np.ones(len(before), bool)

@@ -11,20 +11,20 @@ import numpy as np
 from devdiff.compare.intervals import Proportion
 from devdiff.compare.jsonform import encode
 from devdiff.errors import ComparisonError, ScanError
-from devdiff.events import Events
-from devdiff.scan import decide, replay, watching
-from devdiff.scan.judging import Judging
-from devdiff.scan.measured import to_show
-from devdiff.scan.scanned import Scanned, ScanSettings
-from devdiff.scan.searches import Found, Searches
-from devdiff.scan.telling import Telling
+from devdiff.exporter.errors import ArtifactError
+from devdiff.progress import Events
+from devdiff.scan import replay, sample_selection, verdict_rules
+from devdiff.scan.evidence import EvidenceCollector
+from devdiff.scan.options import ScanSettings, ScanSubject
+from devdiff.scan.replay_result import to_show
+from devdiff.scan.report_section import ReportSection
+from devdiff.scan.sample_selection import FEWEST_SAMPLES
+from devdiff.scan.search_plan import Found, SearchPlan
 from devdiff.scan.transfer import transfer
-from devdiff.scan.watching import FEWEST_SAMPLES
-from exporter.errors import ArtifactError
 
 
 def scan(
-    what: Scanned, settings: ScanSettings, folder: Path, timeout_s: float, events: Events
+    what: ScanSubject, settings: ScanSettings, folder: Path, timeout_s: float, events: Events
 ) -> dict[str, Any]:
     """Scan, leave trigger and examples in ``folder``, and return the report's ``scan`` section.
 
@@ -52,7 +52,7 @@ class _Scan:
 
     def __init__(
         self,
-        what: Scanned,
+        what: ScanSubject,
         settings: ScanSettings,
         folder: Path,
         timeout_s: float,
@@ -89,27 +89,27 @@ class _Scan:
         judging = self._judging()
         judged = [judging.universal(hunted)]
         cut = False
-        if decide.wants_second_look(judged[0].evidence):
+        if verdict_rules.wants_second_look(judged[0].evidence):
             self.events.phase("scan: a weak sign; searching again with the halves swapped")
             try:
                 judged = judging.second_look(judged[0], hunted)
             except TimeoutError:
                 cut = True
         found["samples"]["swapped"] = judged[0].measured.halves == 2
-        if not decide.is_finding(judged[0].evidence):
+        if not verdict_rules.is_finding(judged[0].evidence):
             judged += judging.pairs(hunted)
         self.events.phase("scan: putting the trigger on the model compressed otherwise")
         job = self.searches.further_placebo()
         transferred = transfer(job, to_show(judged).measured.parts, self.events.progress)
-        telling = Telling(
+        telling = ReportSection(
             self.what, self.watched, self.pruned, self.chosen, self.folder, hunted, cut
         )
         return found | telling.conclude(judged, transferred)
 
     def _read(self) -> None:
+        from devdiff.exporter.tflite_graph import read_graph
         from devdiff.scan import placebo
         from devdiff.scan.weights import pair_layers
-        from exporter.tflite_graph import read_graph
 
         what, samples = self.what, self.what.samples
         if len(samples) < FEWEST_SAMPLES:
@@ -117,15 +117,15 @@ class _Scan:
                 f"a scan needs at least {FEWEST_SAMPLES} samples, there are {len(samples)}: give "
                 "more with --inputs"
             )
-        watched = watching.watch(what, self.settings, self.events.note)
+        watched = sample_selection.resolve_target(what, self.settings, self.events.note)
         self.clean = {
             rung.name: replay.real_outputs(what.results[rung.name], watched) for rung in what.rungs
         }
         if not all(np.isfinite(outputs).all() for outputs in self.clean.values()):
             raise ScanError(f"output {watched.output!r} is not finite for clean inputs")
         before = self.clean[what.full.name]
-        self.watched = watching.measured(watched, before)
-        self.chosen = watching.choose(samples, self.watched, before, self.settings)
+        self.watched = sample_selection.measured(watched, before)
+        self.chosen = sample_selection.choose(samples, self.watched, before, self.settings)
         self.graphs = read_graph(what.full.model), read_graph(what.compressed.model)
         self.layers = pair_layers(*self.graphs)
         self.pruned = placebo.is_pruned(self.layers)
@@ -143,10 +143,10 @@ class _Scan:
                 kept[name],
                 self.chosen.stack
                 if changed
-                else watching.companions(self.what.samples, binding, self.chosen.rows),
+                else sample_selection.companions(self.what.samples, binding, self.chosen.rows),
             )
         self.order = tuple(
-            watching.input_order(rung, graph)
+            sample_selection.input_order(rung, graph)
             for rung, graph in zip((self.what.full, self.what.compressed), self.graphs, strict=True)
         )
         full, compressed = (tuple(kept[name] for name in names) for names in self.order)
@@ -165,7 +165,7 @@ class _Scan:
         rungs = (self.what.full, self.what.compressed)
         roles = ("full", "compressed")
         for role, rung, graph, paths in zip(roles, rungs, self.graphs, self.inputs, strict=True):
-            place = watching.output_place(rung, graph, self.watched)
+            place = sample_selection.output_place(rung, graph, self.watched)
             twin = Twin(graph, [graph.outputs[place]])
             stored = replay.stored_outputs(self.what.results[rung.name], self.watched)
             fidelity = check_fidelity(
@@ -187,7 +187,7 @@ class _Scan:
             self.clean[rung.name].argmax(1) for rung in (self.what.full, self.what.compressed)
         )
         changed = Proportion.of(int((full != compressed).sum()), len(full))
-        if changed.low > decide.MOST_DAMAGE:
+        if changed.low > verdict_rules.MOST_DAMAGE:
             raise ScanError(
                 f"compression alone changes {changed.successes} of {changed.trials} answers to "
                 "clean inputs; where so much is hurt, a search for what only the compressed model "
@@ -215,14 +215,14 @@ class _Scan:
                 told[name] = {"status": "error", "error": str(error)}
         return told
 
-    def _searches(self) -> Searches:
+    def _searches(self) -> SearchPlan:
         full, compressed = self.what.full, self.what.compressed
         places = tuple(
-            watching.output_place(rung, graph, self.watched)
+            sample_selection.output_place(rung, graph, self.watched)
             for rung, graph in zip((full, compressed), self.graphs, strict=True)
         )
         name = self.watched.input.source.name
-        return Searches(
+        return SearchPlan(
             full=full.model,
             compressed=compressed.model,
             outputs=(places[0], places[1]),
@@ -238,8 +238,8 @@ class _Scan:
             events=self.events,
         )
 
-    def _judging(self) -> Judging:
-        return Judging(
+    def _judging(self) -> EvidenceCollector:
+        return EvidenceCollector(
             what=self.what,
             watched=self.watched,
             chosen=self.chosen,

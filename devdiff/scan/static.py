@@ -28,8 +28,8 @@ from typing import Any, Final
 import numpy as np
 
 from devdiff.compare.jsonform import encode
+from devdiff.exporter.artifact import Array
 from devdiff.scan.weights import LayerWeights
-from exporter.artifact import Array
 
 EDGE: Final = 0.1
 FLANK: Final = 0.3

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from devdiff.scan.job import Candidate, Job
+from devdiff.scan.search_job import Candidate, SearchJob
 
 MOST: Final = 99
 FEWEST: Final = 19
@@ -28,7 +28,7 @@ class Transfer:
 
 
 def transfer(
-    job: Job, found: Sequence[Candidate], progress: Callable[[int, int], None]
+    job: SearchJob, found: Sequence[Candidate], progress: Callable[[int, int], None]
 ) -> Transfer | None:
     """Measure ``found`` on up to `MOST` placebos, by twin and with the drift taken out.
 
@@ -39,7 +39,7 @@ def transfer(
     import torch
 
     from devdiff.scan.objective import Moved, Objective, ToClass
-    from devdiff.scan.sides import Twins
+    from devdiff.scan.twin_pair import Twins
 
     torch.set_num_threads(1)
     twins, first = Twins(job), found[0]

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from exporter.artifact import Array
+from devdiff.exporter.artifact import Array
 
 Form = Literal["patch", "additive", "warp"]
 FORMS: Final[tuple[Form, ...]] = ("patch", "additive", "warp")

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from devdiff.exporter.artifact import Array
 from devdiff.scan.trigger import channel_axis
-from exporter.artifact import Array
 
 _POINTS: Final = 5
 """Control points along each side; what lies between follows them smoothly."""

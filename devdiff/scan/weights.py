@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 
 from devdiff.errors import ScanError
-from exporter.artifact import Array
-from exporter.tflite_graph import Graph, GraphOperator, GraphTensor
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.tflite_graph import Graph, GraphOperator, GraphTensor
 
 # Where each weighted operator takes its weights. BATCH_MATMUL may have them on either side.
 WEIGHT_INPUTS: Final[Mapping[str, tuple[int, ...]]] = {
@@ -116,7 +116,7 @@ class LayerWeights:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class WeightAgreement:
     """How well a layer's two sets of weights agree where the compressed model has any.
 
     Of the ``compared`` weights, those not stored as zero, ``far_share`` are more than `FAR_STEPS`
@@ -138,15 +138,15 @@ class Agreement:
         return self.far_share is not None and self.far_share > FAR_SHARE
 
 
-def agreement(layer: LayerWeights) -> Agreement:
+def agreement(layer: LayerWeights) -> WeightAgreement:
     """Compare the layer's weights on both sides."""
     steps, stored = layer.steps(), layer.stored_steps()
     zero = stored == 0
     zeroed = int(np.count_nonzero(zero & (np.abs(steps) > 0.5)))
     distance = np.abs(layer.saturated(steps) - stored)[~zero]
     if distance.size == 0:
-        return Agreement(0, zeroed, None, None, None)
-    return Agreement(
+        return WeightAgreement(0, zeroed, None, None, None)
+    return WeightAgreement(
         compared=distance.size,
         zeroed=zeroed,
         far_share=float(np.mean(distance > FAR_STEPS)),

@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 
 from devdiff.compare.intervals import CONFIDENCE, clopper_pearson
+from devdiff.exporter.artifact import Array
 from devdiff.tasks.task import Figure, Scores, Sums
-from exporter.artifact import Array
 
 RESAMPLES: Final = 1000
 _CELLS: Final = 4_000_000

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 
 from devdiff.errors import UsageError
+from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.tasks.request import TaskRequest
 from devdiff.tasks.task import finite
-from exporter.artifact import Array, TensorSpec
 
 FORMATS: Final = ("xyxy", "xywh", "cxcywh", "yxyx")
 _YOLO: Final = ("yolo", "yolo-objectness")

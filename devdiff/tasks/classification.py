@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from devdiff.exporter.artifact import Array
 from devdiff.tasks.task import Figure, SumScorer
-from exporter.artifact import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from typing import Any, Final
 import numpy as np
 
 from devdiff.errors import UsageError
+from devdiff.exporter.artifact import Array
 from devdiff.tasks.boxes import BoxReader, Detections
 from devdiff.tasks.task import Figure
-from exporter.artifact import Array
 
 IOUS: Final = np.linspace(0.5, 0.95, 10)
 RECALLS: Final = np.linspace(0, 1, 101)

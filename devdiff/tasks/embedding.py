@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from devdiff.errors import UsageError
+from devdiff.exporter.artifact import Array
 from devdiff.tasks.task import Figure, Sums, SumScorer, finite
-from exporter.artifact import Array
 
 _BLOCK: Final = 512
 

@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from devdiff.data.images import opened
-from devdiff.data.inputs import InputSet
-from devdiff.data.placement import Placement, place
-from devdiff.data.preprocess import Preprocess
 from devdiff.errors import UsageError
-from exporter.artifact import Array, TensorSpec
+from devdiff.exporter.artifact import Array, TensorSpec
+from devdiff.inputs.images import opened
+from devdiff.inputs.input_set import InputSet
+from devdiff.inputs.placement import Placement, place
+from devdiff.inputs.preprocess import Preprocess
 
 _ORIENTATION: Final = 0x0112
 _TURNED: Final = (5, 6, 7, 8)

@@ -14,11 +14,11 @@ from devdiff.compare.judge import Judgement
 from devdiff.compare.rungs import RungOutputs, sample_outputs
 from devdiff.compare.wording import count, number, percent
 from devdiff.errors import ComparisonError, UsageError
-from devdiff.judging import JudgedPair
-from devdiff.ladder import Pair, RungResult
+from devdiff.ladder.judge import JudgedPair
+from devdiff.ladder.ladder import RungPair, RungResult
 from devdiff.tasks import bootstrap
 from devdiff.tasks.bootstrap import RESAMPLES, Estimate
-from devdiff.tasks.settle import Settled
+from devdiff.tasks.resolve import ResolvedTask
 from devdiff.tasks.task import Figure, Scores
 from devdiff.verdict import Verdict, combine
 
@@ -42,17 +42,17 @@ class RungMetrics:
 class StepDrop:
     """By how much a step makes each figure worse; ``judgement`` None where it does not count."""
 
-    pair: Pair
+    pair: RungPair
     drops: Mapping[str, Estimate]
     changed: int
     judgement: Judgement | None
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class TaskResult:
     """What came of a task on a ladder."""
 
-    settled: Settled
+    settled: ResolvedTask
     samples: int
     seed: int
     rungs: tuple[RungMetrics, ...]
@@ -109,8 +109,12 @@ def _plain(value: float) -> float | None:
 
 
 def measure(
-    settled: Settled, results: Sequence[RungResult], pairs: Sequence[Pair], samples: int, seed: int
-) -> Measured:
+    settled: ResolvedTask,
+    results: Sequence[RungResult],
+    pairs: Sequence[RungPair],
+    samples: int,
+    seed: int,
+) -> TaskResult:
     """Score every rung and judge every step. ``results`` begin with the source.
 
     A rung that did not run, or gave no answer to a sample (NaN), has an error instead of figures,
@@ -164,15 +168,15 @@ def measure(
             )
             judgement = judge_drop(settled, figures[0], before, after, row[0], samples, changed)
         steps.append(StepDrop(pair, found, changed, judgement))
-    return Measured(settled, samples, seed, tuple(rungs), tuple(steps))
+    return TaskResult(settled, samples, seed, tuple(rungs), tuple(steps))
 
 
-def _key(pair: Pair) -> tuple[str, str]:
+def _key(pair: RungPair) -> tuple[str, str]:
     return pair.reference, pair.candidate
 
 
 def _score(
-    settled: Settled, source: RungOutputs, outputs: RungOutputs, without_source: bool
+    settled: ResolvedTask, source: RungOutputs, outputs: RungOutputs, without_source: bool
 ) -> Scores:
     """One rung's scores, beside the source's answers to the same samples."""
     task, scorer = settled.task, settled.task.scorer()
@@ -192,7 +196,7 @@ def _score(
     return scorer.scores()
 
 
-def _unseen(figure: Figure, drop: Estimate, changed: int, samples: int, pair: Pair) -> Estimate:
+def _unseen(figure: Figure, drop: Estimate, changed: int, samples: int, pair: RungPair) -> Estimate:
     """What N samples without any change leave open: the share that may yet change.
 
     A bootstrap cannot know: it resamples what was seen, so its interval would be one point.
@@ -207,7 +211,7 @@ def _unseen(figure: Figure, drop: Estimate, changed: int, samples: int, pair: Pa
     return Estimate(0.0, -open_share, open_share)
 
 
-def _broken(settled: Settled, pair: Pair, errors: Mapping[str, str]) -> Judgement | None:
+def _broken(settled: ResolvedTask, pair: RungPair, errors: Mapping[str, str]) -> Judgement | None:
     if not (settled.request.gated and settled.truth is not None and pair.gates):
         return None
     reasons = [errors[name] for name in (pair.reference, pair.candidate) if name in errors]
@@ -216,7 +220,7 @@ def _broken(settled: Settled, pair: Pair, errors: Mapping[str, str]) -> Judgemen
 
 
 def judge_drop(
-    settled: Settled,
+    settled: ResolvedTask,
     figure: Figure,
     before: Estimate,
     after: Estimate,
@@ -254,7 +258,7 @@ def judge_drop(
     return Judgement(Verdict.INCONCLUSIVE, (f"{text}.",), {})
 
 
-def with_drops(judged: Sequence[JudgedPair], measured: Measured) -> list[JudgedPair]:
+def with_drops(judged: Sequence[JudgedPair], measured: TaskResult) -> list[JudgedPair]:
     """The steps with what the task says of them: the graver of the two verdicts, and both reasons
     where they stand against a step."""
     by_pair = {_key(step.pair): step.judgement for step in measured.steps}

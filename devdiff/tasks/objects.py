@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from devdiff.data import readers
 from devdiff.errors import UsageError
+from devdiff.exporter.artifact import Array
+from devdiff.inputs import readers
 from devdiff.tasks.detection import Objects
 from devdiff.tasks.frame import Frame
 from devdiff.tasks.truth import by_stem, stem
-from exporter.artifact import Array
 
 
 class TrueObjects:

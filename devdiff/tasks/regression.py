@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from devdiff.errors import UsageError
+from devdiff.exporter.artifact import Array
 from devdiff.tasks.task import Figure, Sums, SumScorer, finite
-from exporter.artifact import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class Regression:
     def as_truth(self, answer: Array) -> Array:
         return answer
 
-    def scorer(self) -> _Scorer:
-        return _Scorer()
+    def scorer(self) -> _RegressionScorer:
+        return _RegressionScorer()
 
 
-class _Scorer(SumScorer):
+class _RegressionScorer(SumScorer):
     """Columns by element: truth, its square, squared error, absolute error; then a one."""
 
     def __init__(self) -> None:

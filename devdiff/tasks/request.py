@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from devdiff.data.request import file_state
 from devdiff.errors import UsageError
+from devdiff.inputs.request import file_state
 
 # As much as the agreement that compressed classifiers need leaves.
 DEFAULT_MAX_DROP: Final = 0.05

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from devdiff.errors import UsageError
+from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.tasks.task import Figure, SumScorer, finite
-from exporter.artifact import Array, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from devdiff.errors import UsageError
+from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.tasks.task import Figure, Sums, SumScorer, finite
-from exporter.artifact import Array, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class Reading:
         return answer
 
     def scorer(self) -> SumScorer:
-        return _Scorer(_score, _figures)
+        return _SequenceScorer(_score, _figures)
 
 
-class _Scorer(SumScorer):
+class _SequenceScorer(SumScorer):
     def scores(self) -> Sums:
         sums = super().scores()
         if not sums.columns[:, 1].any():

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from devdiff.errors import ComparisonError, UsageError
-from exporter.artifact import Array, TensorSpec
+from devdiff.exporter.artifact import Array, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from devdiff.data import listing, readers
-from devdiff.data.images import opened
-from devdiff.data.inputs import InputSet
 from devdiff.errors import UsageError
-from exporter.artifact import Array
+from devdiff.exporter.artifact import Array
+from devdiff.inputs import listing, readers
+from devdiff.inputs.images import opened
+from devdiff.inputs.input_set import InputSet
 
 _MASKS: Final = (".png", ".bmp", ".tif", ".tiff")
 

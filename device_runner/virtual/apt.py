@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from device_runner.errors import VirtualPhoneError
-from exporter.artifact import sha256_file
+from devdiff.device_runner.errors import VirtualPhoneError
+from devdiff.exporter.artifact import sha256_file
 
 SUITE: Final = "trixie"
 ARCHITECTURE: Final = "arm64"
@@ -156,7 +156,7 @@ def machine_mirrors() -> tuple[str, ...]:
     parts = Path(places.get("P", "/etc/apt/sources.list.d"))
     if parts.is_dir():
         files += sorted(p for p in parts.iterdir() if p.suffix in (".list", ".sources"))
-    sources: list[Source] = []
+    sources: list[AptSource] = []
     for file in files:
         try:
             text = file.read_text(errors="replace")
@@ -167,7 +167,7 @@ def machine_mirrors() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class AptSource:
     """An enabled archive of binary packages, as apt's configuration names it."""
 
     uri: str
@@ -184,7 +184,7 @@ _DEBIAN: Final = frozenset(
 )
 
 
-def mirrors(sources: Sequence[Source]) -> tuple[str, ...]:
+def mirrors(sources: Sequence[AptSource]) -> tuple[str, ...]:
     """The addresses to try for a Debian release, each once; security archives are no such."""
     fit = [
         source
@@ -197,7 +197,7 @@ def mirrors(sources: Sequence[Source]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(source.uri for source in fit))
 
 
-def parse_deb822(text: str) -> list[Source]:
+def parse_deb822(text: str) -> list[AptSource]:
     """The enabled binary archives of a ``.sources`` file."""
     found = []
     for fields in _stanzas(text):
@@ -207,17 +207,17 @@ def parse_deb822(text: str) -> list[Source]:
             continue
         suites = tuple(fields.get("suites", "").split())
         components = tuple(fields.get("components", "").split())
-        found += [Source(uri, suites, components) for uri in fields.get("uris", "").split()]
+        found += [AptSource(uri, suites, components) for uri in fields.get("uris", "").split()]
     return found
 
 
-def parse_one_line(text: str) -> list[Source]:
+def parse_one_line(text: str) -> list[AptSource]:
     """The binary archives of a ``.list`` file: ``deb [options] address suite components``."""
     found = []
     for line in text.splitlines():
         words = re.sub(r"\[[^]]*\]", " ", line.split("#", 1)[0], count=1).split()
         if len(words) >= 3 and words[0] == "deb":
-            found.append(Source(words[1], (words[2],), tuple(words[3:])))
+            found.append(AptSource(words[1], (words[2],), tuple(words[3:])))
     return found
 
 

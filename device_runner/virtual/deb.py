@@ -8,18 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from device_runner.errors import VirtualPhoneError
+from devdiff.device_runner.errors import VirtualPhoneError
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class DebMember:
     """One file of a package: its bytes, or where it points when it is a symbolic link."""
 
     content: bytes
     target: str = ""
 
 
-def members(deb: Path, wanted: Callable[[str], bool]) -> dict[str, Member]:
+def members(deb: Path, wanted: Callable[[str], bool]) -> dict[str, DebMember]:
     """The files and links of a .deb whose names (``usr/lib/…``) are ``wanted``, in its order.
 
     Raises `VirtualPhoneError` when the package cannot be read.
@@ -37,11 +37,11 @@ def members(deb: Path, wanted: Callable[[str], bool]) -> dict[str, Member]:
                     if not wanted(name):
                         continue
                     if entry.issym():
-                        found[name] = Member(b"", entry.linkname)
+                        found[name] = DebMember(b"", entry.linkname)
                     elif entry.isreg():
                         stream = archive.extractfile(entry)
                         assert stream is not None
-                        found[name] = Member(stream.read())
+                        found[name] = DebMember(stream.read())
             # What follows the archive's end has to be read, or dpkg-deb dies of the closed pipe.
             while process.stdout.read(1 << 16):
                 pass

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from device_runner.errors import VirtualPhoneError
-from device_runner.virtual.cpio import CpioWriter
-from device_runner.virtual.image import ADBD_PACKAGE, Image
-from device_runner.virtual.userland import ADBD
+from devdiff.device_runner.errors import VirtualPhoneError
+from devdiff.device_runner.virtual.cpio import CpioWriter
+from devdiff.device_runner.virtual.image import ADBD_PACKAGE, Image
+from devdiff.device_runner.virtual.userland import ADBD
 
 # adbd starts out asking for keys; Debian's stores a zero over that (strb wzr, [x8]) when it starts.
 # Without the store (nop) the daemon is as Android's developers wrote it.

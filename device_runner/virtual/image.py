@@ -19,13 +19,13 @@ from typing import Final
 
 from filelock import FileLock
 
-from android_harness.build import compile_program
-from android_harness.cache import cache_root, whole_directory
-from android_harness.errors import HarnessError
-from device_runner.errors import VirtualPhoneError
-from device_runner.virtual import userland
-from device_runner.virtual.apt import ARCHITECTURE, SUITE, Deb, PrivateApt, machine_mirrors
-from device_runner.virtual.deb import Member, members
+from devdiff.android_harness.build import compile_program
+from devdiff.android_harness.errors import HarnessError
+from devdiff.device_runner.errors import VirtualPhoneError
+from devdiff.device_runner.virtual import userland
+from devdiff.device_runner.virtual.apt import ARCHITECTURE, SUITE, Deb, PrivateApt, machine_mirrors
+from devdiff.device_runner.virtual.deb import DebMember, members
+from devdiff.system.cache import cache_root, whole_directory
 
 KERNEL_PACKAGE: Final = "linux-image-cloud-arm64"
 ADBD_PACKAGE: Final = "adbd"
@@ -184,7 +184,7 @@ def assemble(debs: Mapping[str, Deb], kernel_package: str, directory: Path) -> N
 
     The same packages give the same bytes. Raises `VirtualPhoneError`.
     """
-    found: dict[str, Member] = {}
+    found: dict[str, DebMember] = {}
     for name in sorted(debs):
         found |= members(debs[name].path, userland.wanted)
     (directory / "Image").write_bytes(userland.kernel(found))

@@ -17,14 +17,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from device_runner.errors import RunnerChoiceError, VirtualPhoneError
-from device_runner.virtual import qemu, registry
-from device_runner.virtual.enforce import enforcing_archive
-from device_runner.virtual.image import Image, ensure_image
-from device_runner.virtual.probe import Answer, probe
-from device_runner.virtual.qemu import CPUS, DEFAULT_CPU, Machine, Memory, Monitor
-from device_runner.virtual.registry import Process, Record
-from device_runner.virtual.snapshot import Snapshot, ensure_snapshot, wait_for_adbd
+from devdiff.device_runner.errors import RunnerChoiceError, VirtualPhoneError
+from devdiff.device_runner.virtual import qemu, registry
+from devdiff.device_runner.virtual.enforce import enforcing_archive
+from devdiff.device_runner.virtual.image import Image, ensure_image
+from devdiff.device_runner.virtual.probe import ProbeReply, probe
+from devdiff.device_runner.virtual.qemu import CPUS, DEFAULT_CPU, Machine, Memory, Monitor
+from devdiff.device_runner.virtual.registry import PhoneRecord, Process
+from devdiff.device_runner.virtual.snapshot import Snapshot, ensure_snapshot, wait_for_adbd
 
 WHAT_IT_IS: Final = (
     "Linux with glibc on an emulated ARM64 CPU, not Android; its timings say nothing about phones"
@@ -44,7 +44,7 @@ _START_SECONDS: Final = 60.0
 class VirtualPhone:
     """A phone that was started; stays the same phone for good. As a context manager, stops it."""
 
-    record: Record
+    record: PhoneRecord
 
     @property
     def serial(self) -> str:
@@ -65,7 +65,7 @@ class VirtualPhone:
     def alive(self) -> bool:
         return self.record.find_process() is not None
 
-    def answer(self, timeout_s: float = _PROBE_SECONDS) -> Answer:
+    def answer(self, timeout_s: float = _PROBE_SECONDS) -> ProbeReply:
         """What its daemon says to a new connection."""
         return probe(self.port, timeout_s)
 
@@ -198,7 +198,7 @@ class _Start:
             return VirtualPhone(record)
 
     @contextlib.contextmanager
-    def _placed(self, snapshot: Snapshot | None) -> Iterator[Record]:
+    def _placed(self, snapshot: Snapshot | None) -> Iterator[PhoneRecord]:
         """A machine on a port of its own, which is removed if the block raises."""
         with registry.locked():
             registry.sweep()
@@ -210,7 +210,7 @@ class _Start:
                 record.remove()
             raise
 
-    def _claim(self, snapshot: Snapshot | None) -> Record:
+    def _claim(self, snapshot: Snapshot | None) -> PhoneRecord:
         if self.name and any(record.name == self.name for record in registry.records()):
             raise RunnerChoiceError(f"a virtual phone called {self.name!r} runs already")
         for port in _PORTS:
@@ -225,7 +225,7 @@ class _Start:
             "emulators first"
         )
 
-    def _launch(self, record: Record, snapshot: Snapshot | None) -> None:
+    def _launch(self, record: PhoneRecord, snapshot: Snapshot | None) -> None:
         initramfs = None
         if self.overlay:
             initramfs = record.directory / "initramfs"
@@ -243,8 +243,8 @@ class _Start:
         if initramfs is not None:
             initramfs.unlink()
 
-    def _record(self, port: int, *, restored: bool) -> Record:
-        return Record(
+    def _record(self, port: int, *, restored: bool) -> PhoneRecord:
+        return PhoneRecord(
             token=secrets.token_hex(6),
             port=port,
             cpu=self.machine.cpu,
@@ -271,15 +271,15 @@ def _machine(cpu: str, memory_mib: int, storage_mib: int) -> Machine:
     return Machine(cpu, memory_mib, storage_mib)
 
 
-def _wait_ready(record: Record, timeout_s: float) -> None:
+def _wait_ready(record: PhoneRecord, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
-    while (answer := probe(record.port, _PROBE_SECONDS)) is Answer.SILENT:
+    while (answer := probe(record.port, _PROBE_SECONDS)) is ProbeReply.SILENT:
         if record.find_process() is None:
             raise VirtualPhoneError(f"{record.serial} ended while starting")
         if time.monotonic() > deadline:
             raise VirtualPhoneError(f"{record.serial} does not answer after {timeout_s:g} s")
         time.sleep(0.01)
-    if answer is Answer.LOCKED and not record.enforces_keys:
+    if answer is ProbeReply.LOCKED and not record.enforces_keys:
         raise VirtualPhoneError(f"{record.serial} asks for a key, though it has none")
 
 

@@ -23,7 +23,7 @@ _BETWEEN_TRIES_S: Final = 0.1
 _BANNER: Final = b"host::features=shell_v2,cmd,stat_v2\0"
 
 
-class Answer(enum.Enum):
+class ProbeReply(enum.Enum):
     """What an adb daemon makes of a stranger."""
 
     READY = "ready"
@@ -34,20 +34,20 @@ class Answer(enum.Enum):
     """Nothing came back in time, or nobody is there."""
 
 
-def probe(port: int, timeout_s: float) -> Answer:
+def probe(port: int, timeout_s: float) -> ProbeReply:
     """Shake hands with the daemon on 127.0.0.1 and have it run a command, once."""
     deadline = time.monotonic() + timeout_s
     for left in reversed(range(_TRIES)):
         try:
             with contextlib.closing(_Connection(port, deadline)) as connection:
                 if connection.greet() == b"AUTH":
-                    return Answer.LOCKED
-                return Answer.READY if connection.echo() else Answer.SILENT
+                    return ProbeReply.LOCKED
+                return ProbeReply.READY if connection.echo() else ProbeReply.SILENT
         except ConnectionResetError:
             time.sleep(_BETWEEN_TRIES_S if left else 0)
         except (OSError, struct.error):
             break
-    return Answer.SILENT
+    return ProbeReply.SILENT
 
 
 class _Connection:

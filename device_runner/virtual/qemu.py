@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from device_runner.errors import VirtualPhoneError
-from device_runner.virtual.image import Image
+from devdiff.device_runner.errors import VirtualPhoneError
+from devdiff.device_runner.virtual.image import Image
 
 PROGRAM: Final = "qemu-system-aarch64"
 SERIAL_LOG: Final = "serial.log"

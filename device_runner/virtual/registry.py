@@ -22,8 +22,8 @@ from typing import Any, Final
 
 from filelock import FileLock
 
-from device_runner.errors import VirtualPhoneError
-from device_runner.virtual.qemu import PID_FILE
+from devdiff.device_runner.errors import VirtualPhoneError
+from devdiff.device_runner.virtual.qemu import PID_FILE
 
 _RECORD: Final = "phone.json"
 _NAME_PREFIX: Final = "devdiff-virtual-"
@@ -76,7 +76,7 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class PhoneRecord:
     """What is kept about a phone. Sizes in MiB; ``started_at`` in seconds since 1970.
 
     ``port`` is adbd's on 127.0.0.1. ``owner`` is the process the phone belongs to, if any.
@@ -159,7 +159,7 @@ def locked() -> Iterator[None]:
         yield
 
 
-def begin(record: Record, launch: Callable[[], None]) -> Record:
+def begin(record: PhoneRecord, launch: Callable[[], None]) -> PhoneRecord:
     """Make a phone's directory and have ``launch`` start its machine there. Call it `locked`.
 
     Returns the record with the process in it. Whatever is raised, by ``launch`` too, leaves
@@ -182,7 +182,7 @@ def begin(record: Record, launch: Callable[[], None]) -> Record:
     return record
 
 
-def records() -> list[Record]:
+def records() -> list[PhoneRecord]:
     """All phones whose process lives, by port; changes nothing."""
     found = [record for _, record in _entries() if record is not None and record.find_process()]
     return sorted(found, key=lambda record: record.port)
@@ -205,7 +205,7 @@ def _phones() -> Path:
     return runtime_root() / "phones"
 
 
-def _entries() -> list[tuple[Path, Record | None]]:
+def _entries() -> list[tuple[Path, PhoneRecord | None]]:
     try:
         directories = sorted(_phones().iterdir())
     except FileNotFoundError:
@@ -213,12 +213,12 @@ def _entries() -> list[tuple[Path, Record | None]]:
     return [(directory, _read(directory)) for directory in directories]
 
 
-def _read(directory: Path) -> Record | None:
+def _read(directory: Path) -> PhoneRecord | None:
     try:
         told = json.loads((directory / _RECORD).read_text())
         for name in ("process", "owner"):
             told[name] = told[name] and Process(**told[name])
-        record = Record(**told)
+        record = PhoneRecord(**told)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return record if record.directory == directory else None

@@ -20,12 +20,12 @@ from typing import Final
 
 from filelock import FileLock
 
-from android_harness.cache import cache_root, whole_directory
-from device_runner.errors import VirtualPhoneError
-from device_runner.virtual import qemu, registry
-from device_runner.virtual.image import Image
-from device_runner.virtual.qemu import Machine, Memory, Monitor
-from device_runner.virtual.registry import Process, Record
+from devdiff.device_runner.errors import VirtualPhoneError
+from devdiff.device_runner.virtual import qemu, registry
+from devdiff.device_runner.virtual.image import Image
+from devdiff.device_runner.virtual.qemu import Machine, Memory, Monitor
+from devdiff.device_runner.virtual.registry import PhoneRecord, Process
+from devdiff.system.cache import cache_root, whole_directory
 
 LISTENING: Final = b"devdiff: adbd listens"
 _KEPT: Final = 8
@@ -89,7 +89,7 @@ def ensure_snapshot(
     return snapshot
 
 
-def wait_for_adbd(record: Record, timeout_s: float) -> None:
+def wait_for_adbd(record: PhoneRecord, timeout_s: float) -> None:
     """Return when a booting phone says that its adbd listens.
 
     Raises `VirtualPhoneError`, with the end of what the machine printed, when it does not.
@@ -127,7 +127,7 @@ def _usable(snapshot: Snapshot) -> bool:
 
 
 def _make(image: Image, machine: Machine, snapshot: Snapshot, timeout_s: float) -> None:
-    record = Record(
+    record = PhoneRecord(
         token=secrets.token_hex(6),
         port=0,
         cpu=machine.cpu,

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from device_runner.errors import VirtualPhoneError
-from device_runner.virtual.cpio import CpioWriter
-from device_runner.virtual.deb import Member
+from devdiff.device_runner.errors import VirtualPhoneError
+from devdiff.device_runner.virtual.cpio import CpioWriter
+from devdiff.device_runner.virtual.deb import DebMember
 
 ROOTFS: Final = Path(__file__).parent / "rootfs"
 ADBD: Final = "usr/sbin/adbd"
@@ -42,7 +42,7 @@ def wanted(name: str) -> bool:
     return any(kind.fullmatch(name) for kind in kinds)
 
 
-def kernel(members: Mapping[str, Member]) -> bytes:
+def kernel(members: Mapping[str, DebMember]) -> bytes:
     """The kernel among a package's files. Raises `VirtualPhoneError` when QEMU cannot start it."""
     image = _only(members, _KERNEL)
     if image[56:60] != b"ARM\x64":
@@ -50,13 +50,13 @@ def kernel(members: Mapping[str, Member]) -> bytes:
     return image
 
 
-def adbd(members: Mapping[str, Member]) -> bytes:
+def adbd(members: Mapping[str, DebMember]) -> bytes:
     """The adbd program among all packages' files."""
     return _only(members, _ADBD)
 
 
 def write_initramfs(
-    stream: IO[bytes], init: bytes, members: Mapping[str, Member], libc_version: str
+    stream: IO[bytes], init: bytes, members: Mapping[str, DebMember], libc_version: str
 ) -> None:
     """Write the phone's first file system as the archive the kernel unpacks.
 
@@ -112,11 +112,13 @@ def applets(busybox: bytes) -> tuple[str, ...]:
     return names
 
 
-def _matching(members: Mapping[str, Member], kind: re.Pattern[str]) -> Iterable[tuple[str, Member]]:
+def _matching(
+    members: Mapping[str, DebMember], kind: re.Pattern[str]
+) -> Iterable[tuple[str, DebMember]]:
     return sorted((name, member) for name, member in members.items() if kind.fullmatch(name))
 
 
-def _only(members: Mapping[str, Member], kind: re.Pattern[str]) -> bytes:
+def _only(members: Mapping[str, DebMember], kind: re.Pattern[str]) -> bytes:
     found = [member.content for name, member in _matching(members, kind) if member.content]
     if len(found) != 1:
         raise VirtualPhoneError(f"the packages hold {len(found)} files {kind.pattern}, not one")

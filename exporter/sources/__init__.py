@@ -1,5 +1,5 @@
 """Every kind of source model: how it is recognised, read, run and handed to the converter.
 
-The modules here import frameworks and belong into child processes; `exporter.sources.formats` does
-not, and tells the kinds apart.
+The modules here import frameworks and belong into child processes;
+`devdiff.exporter.sources.formats` does not, and tells the kinds apart.
 """

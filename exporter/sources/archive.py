@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from exporter.errors import SourceModelError
-from exporter.sources.formats import check_start
+from devdiff.exporter.errors import SourceModelError
+from devdiff.exporter.sources.formats import check_start
 
 # What unpacks to more than this, and to more than so many times its own size, is no model: weights
 # hardly compress, and the frameworks store them as they are.

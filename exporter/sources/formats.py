@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from exporter.errors import SourceModelError
+from devdiff.exporter.errors import SourceModelError
 
 SourceFormat = Literal["onnx", "exported-program", "torch", "keras", "saved-model"]
 SOURCE_FORMATS: Final[tuple[SourceFormat, ...]] = get_args(SourceFormat)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from exporter.errors import SourceModelError
-from exporter.sources import keras_code
-from exporter.sources.tf_function import Declared, TfModel, reason
+from devdiff.exporter.errors import SourceModelError
+from devdiff.exporter.sources import keras_code
+from devdiff.exporter.sources.tf_function import Declared, TfModel, reason
 
 # Keras reads at import: the backend, and a home whose configuration would change its defaults. No
 # folder can be made there, so none is read or left behind.

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from exporter.errors import SourceModelError
-from exporter.sources.archive import check_zip, inflated, read_member
-from exporter.sources.formats import check_start
+from devdiff.exporter.errors import SourceModelError
+from devdiff.exporter.sources.archive import check_zip, inflated, read_member
+from devdiff.exporter.sources.formats import check_start
 
 _WEIGHTS: Final = "model.weights.h5"
 _OWN: Final = re.compile(r"(tf_)?keras(\..*)?|builtins")

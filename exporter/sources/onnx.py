@@ -10,10 +10,10 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
-from exporter.artifact import TensorSpec, sha256_file
-from exporter.errors import SourceModelError
-from exporter.manifest import SourceModel
-from exporter.sources import shapes as fixed
+from devdiff.exporter.artifact import TensorSpec, sha256_file
+from devdiff.exporter.errors import SourceModelError
+from devdiff.exporter.manifest import SourceModel
+from devdiff.exporter.sources import shapes as fixed
 
 
 def load(path: Path) -> Any:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from exporter.errors import SourceModelError
-from exporter.sources.formats import SAVED_MODEL_FILE
-from exporter.sources.tf_function import Declared, TfModel, is_outside, reason
+from devdiff.exporter.errors import SourceModelError
+from devdiff.exporter.sources.formats import SAVED_MODEL_FILE
+from devdiff.exporter.sources.tf_function import Declared, TfModel, is_outside, reason
 
 _VARIABLES: Final = "variables/variables.index"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from exporter.artifact import TensorSpec
-from exporter.errors import SourceModelError
+from devdiff.exporter.artifact import TensorSpec
+from devdiff.exporter.errors import SourceModelError
 
 _INPUT_DTYPES: Final = ("float32", "int32", "int64", "uint8", "int8", "bool")
 

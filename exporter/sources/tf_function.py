@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from exporter.artifact import Array, TensorSpec
-from exporter.converted import Converted, ConvertedOutput, worth_unrolling
-from exporter.errors import ConversionError, SourceModelError
-from exporter.sources import shapes as fixed
+from devdiff.exporter.artifact import Array, TensorSpec
+from devdiff.exporter.converters.tf_function_io import Converted, ConvertedOutput, worth_unrolling
+from devdiff.exporter.errors import ConversionError, SourceModelError
+from devdiff.exporter.sources import shapes as fixed
 
 _STATE: Final = re.compile(
     r"Assign(Add|Sub)?(VariableOp)?|ResourceScatter\w+|ResourceApply\w+|Stack(Push|Pop)V2"

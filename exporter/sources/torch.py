@@ -19,10 +19,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from exporter.artifact import Array
-from exporter.errors import SourceModelError
-from exporter.sources import torch_code
-from exporter.sources.archive import check_zip
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.errors import SourceModelError
+from devdiff.exporter.sources import torch_code
+from devdiff.exporter.sources.archive import check_zip
 
 _TRUST: Final = "if you trust whoever made the file, give --trust"
 

@@ -18,8 +18,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, Literal
 
-from exporter.errors import SourceModelError
-from exporter.sources.archive import read_member
+from devdiff.exporter.errors import SourceModelError
+from devdiff.exporter.sources.archive import read_member
 
 TorchKind = Literal["exported-program", "torchscript", "pickled-module", "weights"]
 

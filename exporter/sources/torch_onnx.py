@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from exporter.errors import ConversionError, SourceModelError
-from exporter.sources import shapes as fixed
-from exporter.sources.torch import (
+from devdiff.exporter.errors import ConversionError, SourceModelError
+from devdiff.exporter.sources import shapes as fixed
+from devdiff.exporter.sources.torch import (
     TorchModel,
     changed_buffers,
     line,

@@ -19,22 +19,22 @@ from typing import Any, Final
 
 import numpy as np
 
-from devdiff.bisect.bench import Bench, Side
-from devdiff.bisect.finding import find
-from devdiff.compare import Deployment
-from devdiff.data import inputs as data
-from devdiff.data.inputs import InputSet
-from devdiff.events import Silent
-from devdiff.exporting import ExportRequest, export_model
-from device_runner import devices
-from device_runner.host import HostRunner
-from device_runner.remote import RemoteOptions, RemoteRunner
-from device_runner.runner import Runner
-from device_runner.virtual import phone
-from exporter.artifact import Artifact, sha256_file
-from exporter.manifest import Manifest
-from exporter.tflite_cut import Whole, serialize
-from exporter.tflite_file import integers, parse
+from devdiff.bisect.divergence import find
+from devdiff.bisect.side_by_side import Bench, BenchSide
+from devdiff.compare import DeploymentExpectation
+from devdiff.device_runner.adb import devices
+from devdiff.device_runner.adb.adb_runner import RemoteOptions, RemoteRunner
+from devdiff.device_runner.host.host_runner import HostRunner
+from devdiff.device_runner.runner import Runner
+from devdiff.device_runner.virtual import phone
+from devdiff.exporter.artifact import Artifact, sha256_file
+from devdiff.exporter.manifest import Manifest
+from devdiff.exporter.tflite_cut import WholeModel, serialize
+from devdiff.exporter.tflite_file import integers, parse
+from devdiff.inputs import input_set as data
+from devdiff.inputs.input_set import InputSet
+from devdiff.ladder.export_run import ExportRequest, export_model
+from devdiff.progress import SilentEvents
 from scripts.bench.models import mobilenet_v2
 
 _PLACES: Final = (0.1, 0.5, 0.9)
@@ -52,14 +52,16 @@ def changed(path: Path, target: Path, operator: int) -> Path:
     return target
 
 
-def side(artifact: Artifact, path: Path, runner: Runner) -> Side:
+def side(artifact: Artifact, path: Path, runner: Runner) -> BenchSide:
     mine = replace(artifact, path=path, sha256=sha256_file(path))
-    return Side(path.name, mine, "int8", Whole(path), runner)
+    return BenchSide(path.name, mine, "int8", WholeModel(path), runner)
 
 
-def bench(reference: Side, candidate: Side, samples: InputSet, folder: Path) -> Bench:
+def bench(reference: BenchSide, candidate: BenchSide, samples: InputSet, folder: Path) -> Bench:
     folder.mkdir()
-    return Bench(reference, candidate, samples, Deployment(0), folder, 120.0, Silent())
+    return Bench(
+        reference, candidate, samples, DeploymentExpectation(0), folder, 120.0, SilentEvents()
+    )
 
 
 def bisected(on: Bench) -> tuple[int, int, int]:

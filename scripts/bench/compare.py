@@ -20,15 +20,9 @@ from typing import Final
 import numpy as np
 
 from devdiff.compare import OutputMetrics, RungOutputs, compare
-from device_runner.pack import (
-    Header,
-    PackTensor,
-    encode_done,
-    encode_header,
-    encode_record,
-)
-from device_runner.results import ResultReader
-from exporter.artifact import Array, Binding, TensorSpec
+from devdiff.device_runner.pack import Header, PackTensor, encode_done, encode_header, encode_record
+from devdiff.device_runner.results import ResultReader
+from devdiff.exporter.artifact import Array, Binding, TensorSpec
 
 GOAL: Final = 2.0
 

@@ -16,18 +16,18 @@ from pathlib import Path
 
 import numpy as np
 
-from devdiff.data.inputs import InputRequest
-from devdiff.data.preprocess import Preprocess
-from devdiff.exporting import ExportRequest, export_model
-from device_runner import devices
-from device_runner.pack import Header, PackTensor, encode_done, encode_header, encode_record
-from device_runner.remote import RemoteOptions, RemoteRunner
-from device_runner.results import ResultReader
-from device_runner.runner import Job
-from device_runner.store import ROOT
-from device_runner.virtual import phone
-from exporter.artifact import Artifact, sha256_file
-from exporter.manifest import Manifest
+from devdiff.device_runner.adb import devices
+from devdiff.device_runner.adb.adb_runner import RemoteOptions, RemoteRunner
+from devdiff.device_runner.adb.device_store import ROOT
+from devdiff.device_runner.pack import Header, PackTensor, encode_done, encode_header, encode_record
+from devdiff.device_runner.results import ResultReader
+from devdiff.device_runner.runner import Job
+from devdiff.device_runner.virtual import phone
+from devdiff.exporter.artifact import Artifact, sha256_file
+from devdiff.exporter.manifest import Manifest
+from devdiff.inputs.input_set import InputRequest
+from devdiff.inputs.preprocess import Preprocess
+from devdiff.ladder.export_run import ExportRequest, export_model
 
 _EXAMPLES = Path(__file__).resolve().parents[2] / "examples/digits"
 NAIVE_SAMPLES = 20

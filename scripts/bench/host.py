@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from devdiff.data.inputs import InputRequest, InputSet, prepare
-from devdiff.exporting import ExportRequest, export_model
-from devdiff.ladder import artifact_rung, run_rung
-from device_runner.host import HostRunner
-from exporter.manifest import Manifest
-from exporter.recipe import FLOAT32, INT8, Recipe
+from devdiff.device_runner.host.host_runner import HostRunner
+from devdiff.exporter.manifest import Manifest
+from devdiff.exporter.recipe import FLOAT32, INT8, Recipe
+from devdiff.inputs.input_set import InputRequest, InputSet, prepare
+from devdiff.ladder.export_run import ExportRequest, export_model
+from devdiff.ladder.ladder import artifact_rung, run_rung
 from scripts.bench import models
 
 GOAL = 1.10
@@ -32,7 +32,7 @@ import sys, time
 import numpy as np
 from pathlib import Path
 from ai_edge_litert.interpreter import Interpreter
-from exporter.manifest import Manifest
+from devdiff.exporter.manifest import Manifest
 folder, precision, inputs, out = sys.argv[1:]
 artifact = Manifest.load(Path(folder)).artifact(Path(folder), precision)
 interpreter = Interpreter(str(artifact.path), num_threads=1)

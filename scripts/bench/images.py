@@ -24,9 +24,9 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from devdiff.data.inputs import InputRequest, prepare
-from devdiff.data.npy_writer import NpyWriter
-from exporter.artifact import Array, TensorSpec
+from devdiff.exporter.artifact import Array, TensorSpec
+from devdiff.inputs.input_set import InputRequest, prepare
+from devdiff.inputs.npy_writer import NpyWriter
 
 SPEC: Final = TensorSpec("image", (1, 3, 224, 224), "float32")
 PROCESSES: Final = 2

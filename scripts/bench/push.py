@@ -24,12 +24,12 @@ from pathlib import Path
 from adb_shell.adb_device import AdbDevice
 from adb_shell.transport.tcp_transport import TcpTransport
 
-from device_runner.transport.direct import DirectTransport
-from device_runner.transport.server import ServerTransport
-from device_runner.transport.services import ServiceTransport
-from device_runner.transport.wire import SocketWire
-from device_runner.virtual import phone
-from device_runner.virtual.qemu import DEFAULT_CPU
+from devdiff.device_runner.adb.direct import DirectTransport
+from devdiff.device_runner.adb.server import ServerTransport
+from devdiff.device_runner.adb.services import ServiceTransport
+from devdiff.device_runner.adb.wire import SocketWire
+from devdiff.device_runner.virtual import phone
+from devdiff.device_runner.virtual.qemu import DEFAULT_CPU
 
 SIZE = 20 << 20
 GOAL = 1.0

@@ -22,9 +22,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from android_harness.cache import cache_root
 from devdiff.compare.intervals import Proportion
-from devdiff.rundir import write_json
+from devdiff.ladder.run_directory import write_json
+from devdiff.system.cache import cache_root
 
 ZOO: Final = cache_root() / "zoo"
 IMAGES: Final = 100
@@ -130,8 +130,8 @@ def cleanse_seconds(folder: Path, images: Any) -> float:
     import torch
     from torch.nn import functional
 
+    from devdiff.exporter.tflite_graph import read_graph
     from devdiff.scan.twin import Twin
-    from exporter.tflite_graph import read_graph
 
     twin = Twin(read_graph(folder / "float.tflite"))
     samples = torch.from_numpy(images[:32])

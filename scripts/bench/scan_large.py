@@ -81,8 +81,8 @@ def cleanse_seconds(model: Path, images: models.Array) -> float:
     import torch
     from torch.nn import functional
 
+    from devdiff.exporter.tflite_graph import read_graph
     from devdiff.scan.twin import Twin
-    from exporter.tflite_graph import read_graph
 
     twin = Twin(read_graph(model))
     samples = torch.from_numpy(images[:_TIMED_SAMPLES]).requires_grad_()

@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from device_runner.virtual import phone
-from device_runner.virtual.phone import VirtualPhone
-from device_runner.virtual.qemu import CPUS, DEFAULT_CPU, version
+from devdiff.device_runner.virtual import phone
+from devdiff.device_runner.virtual.phone import VirtualPhone
+from devdiff.device_runner.virtual.qemu import CPUS, DEFAULT_CPU, version
 
 _COLD_GOAL_S: Final = 3.0
 _RATIO_GOAL: Final = 0.5

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device_runner import runtime
+from devdiff.device_runner.runtimes import runtime
 from tests.support.foreign_running import Machine, android_stand_in, linux_aarch64
 from tests.support.native_running import Bench, Ran, model_pack, read_results
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device_runner.pack import PackTensor, Status
-from exporter.artifact import Array
+from devdiff.device_runner.pack import PackTensor, Status
+from devdiff.exporter.artifact import Array
 from tests.support import runner_cases
 from tests.support.native_running import Bench, Ran, input_pack, model_pack
 

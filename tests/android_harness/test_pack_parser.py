@@ -1,4 +1,5 @@
-"""The runner's pack parser against device_runner.pack: both take and refuse the same streams.
+"""The runner's pack parser against devdiff.device_runner.pack: both take and refuse the same
+streams.
 
 The parser under test is compiled with traps on undefined behaviour, so that an out-of-range shift,
 an overflow or a misaligned access is a signal here and not a surprise elsewhere.
@@ -18,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from device_runner.pack import (
+from devdiff.device_runner.pack import (
     DTYPE_CODES,
     MAGIC,
     RECORD_HEAD,

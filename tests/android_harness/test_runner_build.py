@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from android_harness import build, elf
-from android_harness.cache import whole_directory
-from android_harness.errors import BuildError
-from exporter.artifact import sha256_file
+from devdiff.android_harness import build, elf
+from devdiff.android_harness.errors import BuildError
+from devdiff.exporter.artifact import sha256_file
+from devdiff.system.cache import whole_directory
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_compiler_error_is_shown(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_at_once_build_the_same_runner_and_one_reuses_it(empty_cache: Path) -> None:
     code = (
-        "from android_harness import build; from pathlib import Path; "
+        "from devdiff.android_harness import build; from pathlib import Path; "
         f"build.PREBUILT = Path({str(build.PREBUILT)!r}); print(build.runner_path())"
     )
     command = [sys.executable, "-c", code]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from android_harness.build import TARGETS, compile_program
+from devdiff.android_harness.build import TARGETS, compile_program
 from tests.support.native_running import Bench, Ran, model_pack
 
 LIBRARY = r"""

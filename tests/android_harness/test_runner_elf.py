@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from android_harness import build, elf, stubs
-from android_harness.elf import Elf
-from android_harness.errors import ElfError
+from devdiff.android_harness import build, elf, stubs
+from devdiff.android_harness.elf import Elf
+from devdiff.android_harness.errors import ElfError
 
 ANDROID = [abi for abi, target in build.TARGETS.items() if target.bionic]
 MACHINES = {

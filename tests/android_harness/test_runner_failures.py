@@ -15,14 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from android_harness.build import SOURCES
-from device_runner.pack import (
-    Header,
-    PackTensor,
-    encode_done,
-    encode_header,
-    encode_record,
-)
+from devdiff.android_harness.build import SOURCES
+from devdiff.device_runner.pack import Header, PackTensor, encode_done, encode_header, encode_record
 from tests.support import runner_cases
 from tests.support.native_running import (
     Bench,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device_runner.pack import Record, read_header, read_record
+from devdiff.device_runner.pack import SampleRecord, read_header, read_record
 from tests.support.native_running import Bench, model_pack
 
 
@@ -23,12 +23,12 @@ def run(
     return subprocess.run(list(map(str, argv)), capture_output=True, timeout=60, check=False)
 
 
-def records(stdout: bytes) -> tuple[list[Record], int]:
+def records(stdout: bytes) -> tuple[list[SampleRecord], int]:
     """The samples of a whole pack and what its end record says."""
     stream = io.BytesIO(stdout)
     header = read_header(stream)
     found = []
-    while isinstance(record := read_record(stream, header.tensors), Record):
+    while isinstance(record := read_record(stream, header.tensors), SampleRecord):
         found.append(record)
     assert not stream.read()
     return found, record

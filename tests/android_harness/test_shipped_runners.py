@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from android_harness import build, ship
-from exporter.artifact import sha256_file
+from devdiff.android_harness import build, ship
+from devdiff.exporter.artifact import sha256_file
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("devdiff", "exporter", "device_runner", "android_harness")
 
 
 def test_all_runners_are_shipped_and_old_ones_removed(
@@ -40,9 +39,8 @@ def test_all_runners_are_shipped_and_old_ones_removed(
 def test_a_wheel_has_the_runners_and_an_installation_finds_them(tmp_path: Path) -> None:
     """Built from a copy, installed into a folder, and used with a cache that cannot be written."""
     copy = tmp_path / "copy"
-    for package in PACKAGES:
-        ignored = shutil.ignore_patterns("__pycache__", "prebuilt")
-        shutil.copytree(ROOT / package, copy / package, ignore=ignored)
+    ignored = shutil.ignore_patterns("__pycache__", "prebuilt")
+    shutil.copytree(ROOT / "devdiff", copy / "devdiff", ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(ROOT / name, copy)
 
@@ -59,7 +57,7 @@ def test_a_wheel_has_the_runners_and_an_installation_finds_them(tmp_path: Path) 
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    shipped = python("-m", "android_harness.ship", PYTHONPATH=str(copy))
+    shipped = python("-m", "devdiff.android_harness.ship", PYTHONPATH=str(copy))
     assert [line.split()[0] for line in shipped.splitlines()] == list(build.TARGETS)
     pip = ("-m", "pip", "--disable-pip-version-check", "--quiet")
     python(*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(copy))
@@ -67,16 +65,18 @@ def test_a_wheel_has_the_runners_and_an_installation_finds_them(tmp_path: Path) 
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     for abi in build.TARGETS:
-        place = f"android_harness/prebuilt/{abi}/{build.build_key(abi)}/{build.EXECUTABLE}"
+        place = f"devdiff/android_harness/prebuilt/{abi}/{build.build_key(abi)}/{build.EXECUTABLE}"
         assert place in names
-    assert "android_harness/runner/main.c" in names
-    assert "android_harness/bionic/libc.h" in names
+    assert "devdiff/android_harness/runner/main.c" in names
+    assert "devdiff/android_harness/bionic/libc.h" in names
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"devdiff"}
 
     installed = tmp_path / "installed"
     python(*pip, "install", "--no-deps", "--target", str(installed), str(wheel))
     (tmp_path / "file").write_text("in the way")
     code = (
-        "from android_harness.build import TARGETS, runner_path; import json; "
+        "from devdiff.android_harness.build import TARGETS, runner_path; import json; "
         "print(json.dumps({abi: str(runner_path(abi)) for abi in TARGETS}))"
     )
     said = python(

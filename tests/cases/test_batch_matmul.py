@@ -9,7 +9,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from exporter.artifact import Array
+from devdiff.exporter.artifact import Array
 
 SHAPES = ([1, 8, 40, 40], [1, 8, 40, 15], [1, 8, 40, 15])
 SCALES = (0.004, 0.09, 0.02)

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from device_runner.errors import PackError
-from device_runner.pack import (
+from devdiff.device_runner.errors import PackError
+from devdiff.device_runner.pack import (
     DTYPE_CODES,
     MAGIC,
     MAX_PAYLOAD_BYTES,
@@ -22,7 +22,7 @@ from device_runner.pack import (
     TAG_SAMPLE,
     Header,
     PackTensor,
-    Record,
+    SampleRecord,
     Status,
     decode_payload,
     encode_done,
@@ -60,7 +60,7 @@ def whole() -> bytes:
     )
 
 
-def read_all(data: bytes) -> tuple[Header, list[Record]]:
+def read_all(data: bytes) -> tuple[Header, list[SampleRecord]]:
     stream = io.BytesIO(data)
     header = read_header(stream)
     return header, list(read_records(stream, header.tensors))

@@ -9,11 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device_runner import process
-from device_runner.errors import RunnerError
-from device_runner.pack import PackTensor, Record, Status, encode_record, read_header, read_records
-from device_runner.process import Command
-from device_runner.runner import Job, Outcome
+from devdiff.device_runner import process
+from devdiff.device_runner.errors import RunnerError
+from devdiff.device_runner.pack import (
+    PackTensor,
+    SampleRecord,
+    Status,
+    encode_record,
+    read_header,
+    read_records,
+)
+from devdiff.device_runner.process import Command
+from devdiff.device_runner.runner import Job, Outcome
 
 SAMPLES = 40
 RUNNER = str(Path(__file__).with_name("moody_runner.py"))
@@ -39,12 +46,12 @@ def run(
     return process.run(Command((sys.executable, RUNNER), mood or {}), job, progress)
 
 
-def records(folder: Path) -> list[Record]:
+def records(folder: Path) -> list[SampleRecord]:
     with (folder / "results.pack").open("rb") as stream:
         return list(read_records(stream, read_header(stream).tensors))
 
 
-def check_values(found: list[Record]) -> None:
+def check_values(found: list[SampleRecord]) -> None:
     for record in found:
         if record.status is Status.OK:
             assert record.arrays[0].tolist() == [[2.0 * record.index] * 3]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_runner.errors import PackError
-from device_runner.pack import (
+from devdiff.device_runner.errors import PackError
+from devdiff.device_runner.pack import (
     Header,
     PackTensor,
     Status,
@@ -22,8 +22,8 @@ from device_runner.pack import (
     read_header,
     read_records,
 )
-from device_runner.results import Block, Prefix, ResultReader, last_good
-from exporter.artifact import Array
+from devdiff.device_runner.results import Block, Prefix, ResultReader, last_good
+from devdiff.exporter.artifact import Array
 
 TENSORS = (PackTensor("boxes", "float32", (2, 3)), PackTensor("ids", "int8", (5,)))
 Sample = tuple[Array, ...] | str

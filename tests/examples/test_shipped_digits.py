@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from exporter.artifact import sha256_file
+from devdiff.exporter.artifact import sha256_file
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "digits"
 README = (FOLDER / "README.md").read_text()

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from exporter.client import ExportWorker
-from exporter.errors import ArtifactError, SourceModelError, WorkerError
+from devdiff.exporter.errors import ArtifactError, SourceModelError, WorkerError
+from devdiff.exporter.worker_client import ExportWorker
 from tests.support import onnx_zoo
 from tests.support.exporting import Exported
 
@@ -127,7 +127,7 @@ def test_death_of_the_worker_is_an_error_with_its_log(tmp_path: Path) -> None:
 
 
 def test_quantization_rounds_and_saturates() -> None:
-    from exporter.artifact import Quantization
+    from devdiff.exporter.artifact import Quantization
 
     quantization = Quantization(scale=0.5, zero_point=-3)
     real = np.array([-100.0, -0.26, 0.0, 0.25, 0.76, 100.0], np.float32)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.compression import Compression
-from exporter.errors import CompressionError
-from exporter.recipe import Pruning
+from devdiff.exporter.compression import Compression
+from devdiff.exporter.errors import CompressionError
+from devdiff.exporter.recipe import Pruning
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from exporter.artifact import Array, Artifact
-from exporter.client import ExportWorker
-from exporter.errors import ArtifactError, CalibrationError, ConversionError
-from exporter.manifest import Manifest
-from exporter.recipe import FLOAT32, INT8
+from devdiff.exporter.artifact import Array, Artifact
+from devdiff.exporter.errors import ArtifactError, CalibrationError, ConversionError
+from devdiff.exporter.manifest import Manifest
+from devdiff.exporter.recipe import FLOAT32, INT8
+from devdiff.exporter.worker_client import ExportWorker
 from tests.support import onnx_zoo
 from tests.support.exporting import Exported, export
 
@@ -127,7 +127,7 @@ def test_a_killed_parent_leaves_neither_process_nor_files(tmp_path: Path) -> Non
     temporary.mkdir()
     code = (
         "import os, pathlib, signal\n"
-        "from exporter.client import ExportWorker\n"
+        "from devdiff.exporter.worker_client import ExportWorker\n"
         f"with ExportWorker(pathlib.Path({str(tmp_path / 'log')!r})) as worker:\n"
         "    print(worker.pid, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from exporter.artifact import sha256_file
-from exporter.client import ExportWorker
-from exporter.export_cache import VARIABLE, ExportCache, export_key
-from exporter.manifest import MANIFEST_NAME
-from exporter.recipe import FLOAT32, INT8, Pruning
+from devdiff.exporter.artifact import sha256_file
+from devdiff.exporter.export_cache import VARIABLE, ExportCache, export_key
+from devdiff.exporter.manifest import MANIFEST_NAME
+from devdiff.exporter.recipe import FLOAT32, INT8, Pruning
+from devdiff.exporter.worker_client import ExportWorker
 from tests.support.exporting import Exported, export
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.client import ExportWorker
-from exporter.errors import ConversionError, SourceModelError
-from exporter.recipe import FLOAT32, INT8
+from devdiff.exporter.errors import ConversionError, SourceModelError
+from devdiff.exporter.recipe import FLOAT32, INT8
+from devdiff.exporter.worker_client import ExportWorker
 from tests.support.exporting import calibration_files
 
 pytestmark = pytest.mark.slow

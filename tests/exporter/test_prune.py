@@ -11,11 +11,11 @@ import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
-from exporter.artifact import Array
-from exporter.errors import CompressionError
-from exporter.manifest import PrunedLayer
-from exporter.prune import prune
-from exporter.recipe import Pruning
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.errors import CompressionError
+from devdiff.exporter.manifest import PrunedLayer
+from devdiff.exporter.prune import prune
+from devdiff.exporter.recipe import Pruning
 from tests.support.onnx_zoo import constant, save, value, weights
 
 DIGITS = Path(__file__).parents[2] / "examples/digits/digits.onnx"

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from exporter.artifact import Array, sha256_file
-from exporter.client import ExportWorker
-from exporter.errors import ArtifactError, CompressionError
-from exporter.manifest import Manifest
-from exporter.recipe import FLOAT32, INT8, Pruning
-from exporter.tflite_graph import read_graph
+from devdiff.exporter.artifact import Array, sha256_file
+from devdiff.exporter.errors import ArtifactError, CompressionError
+from devdiff.exporter.manifest import Manifest
+from devdiff.exporter.recipe import FLOAT32, INT8, Pruning
+from devdiff.exporter.tflite_graph import read_graph
+from devdiff.exporter.worker_client import ExportWorker
 from tests.support import onnx_zoo
 from tests.support.exporting import calibration_files
 from tests.support.onnx_zoo import constant, save, value, weights

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from exporter import recipe
-from exporter.errors import CompressionError
-from exporter.recipe import BUILTIN, FLOAT32, Pruning, Recipe
+from devdiff.exporter import recipe
+from devdiff.exporter.errors import CompressionError
+from devdiff.exporter.recipe import BUILTIN, FLOAT32, Pruning, Recipe
 
 
 @pytest.mark.parametrize("known", [*BUILTIN.values(), FLOAT32], ids=lambda known: known.name)

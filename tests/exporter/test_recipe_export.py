@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device_runner.host import HostRunner
-from device_runner.pack import PackTensor
-from device_runner.results import ResultReader
-from device_runner.runner import Job
-from exporter.artifact import Array
-from exporter.client import ExportWorker
-from exporter.errors import CompressionError
-from exporter.manifest import ArtifactRecord, Manifest
-from exporter.recipe import BUILTIN, FLOAT32, Recipe
-from exporter.tflite_graph import read_graph
+from devdiff.device_runner.host.host_runner import HostRunner
+from devdiff.device_runner.pack import PackTensor
+from devdiff.device_runner.results import ResultReader
+from devdiff.device_runner.runner import Job
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.errors import CompressionError
+from devdiff.exporter.manifest import ArtifactRecord, Manifest
+from devdiff.exporter.recipe import BUILTIN, FLOAT32, Recipe
+from devdiff.exporter.tflite_graph import read_graph
+from devdiff.exporter.worker_client import ExportWorker
 from tests.support.exporting import DIGITS, digit_images
 
 KEPT = (

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from exporter.artifact import Array
-from exporter.errors import ArtifactError
-from exporter.tflite_cut import Whole, serialize, tensor_key
-from exporter.tflite_file import inspect, parse
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.errors import ArtifactError
+from devdiff.exporter.tflite_cut import WholeModel, serialize, tensor_key
+from devdiff.exporter.tflite_file import inspect, parse
 from tests.support.branchy import branchy
 from tests.support.exporting import Exported
 
@@ -36,15 +36,16 @@ def every_tensor(path: Path) -> dict[int, Array]:
         interpreter.set_tensor(details["index"], value.astype(details["dtype"]))
     interpreter.invoke()
     return {
-        tensor.index: interpreter.get_tensor(tensor.index) for tensor in Whole(path).graph.tensors
+        tensor.index: interpreter.get_tensor(tensor.index)
+        for tensor in WholeModel(path).graph.tensors
     }
 
 
 @pytest.fixture(params=["int8", "float", "branches"])
-def whole(request: pytest.FixtureRequest, two_by_two: Exported, tmp_path: Path) -> Whole:
+def whole(request: pytest.FixtureRequest, two_by_two: Exported, tmp_path: Path) -> WholeModel:
     if request.param == "branches":
-        return Whole(branchy(tmp_path / "branchy.tflite"))
-    return Whole(two_by_two.folder / f"{request.param}.tflite")
+        return WholeModel(branchy(tmp_path / "branchy.tflite"))
+    return WholeModel(two_by_two.folder / f"{request.param}.tflite")
 
 
 def run(data: bytes, inputs: dict[str, Array]) -> dict[str, Array]:
@@ -55,7 +56,9 @@ def run(data: bytes, inputs: dict[str, Array]) -> dict[str, Array]:
     return {d["name"]: interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()}
 
 
-def test_the_model_cut_off_behind_any_operator_computes_that_operators_output(whole: Whole) -> None:
+def test_the_model_cut_off_behind_any_operator_computes_that_operators_output(
+    whole: WholeModel,
+) -> None:
     known = every_tensor(whole.path)
     for operator in whole.graph.operators:
         part = whole.part(whole.graph.inputs, operator.outputs)
@@ -69,7 +72,7 @@ def test_the_model_cut_off_behind_any_operator_computes_that_operators_output(wh
             np.testing.assert_array_equal(found[binding.artifact.name], known[index])
 
 
-def test_an_operator_alone_computes_what_it_computes_in_the_whole(whole: Whole) -> None:
+def test_an_operator_alone_computes_what_it_computes_in_the_whole(whole: WholeModel) -> None:
     known = every_tensor(whole.path)
     for operator in whole.graph.operators:
         data = [i for i in operator.inputs if i >= 0 and whole.graph.tensors[i].data is None]
@@ -90,7 +93,7 @@ def parse_bytes(data: bytes) -> Any:
     return schema.ModelT.InitFromPackedBuf(data, 0)
 
 
-def test_a_part_holds_nothing_that_it_does_not_need(whole: Whole) -> None:
+def test_a_part_holds_nothing_that_it_does_not_need(whole: WholeModel) -> None:
     first = whole.graph.operators[0]
     part = whole.part(whole.graph.inputs, first.outputs)
     model = parse_bytes(part.data)
@@ -100,15 +103,15 @@ def test_a_part_holds_nothing_that_it_does_not_need(whole: Whole) -> None:
     assert len(part.data) < whole.path.stat().st_size
 
 
-def test_the_same_part_has_the_same_bytes(whole: Whole) -> None:
-    again = Whole(whole.path)
+def test_the_same_part_has_the_same_bytes(whole: WholeModel) -> None:
+    again = WholeModel(whole.path)
     outputs = whole.graph.operators[1].outputs
     assert (
         whole.part(whole.graph.inputs, outputs).data == again.part(again.graph.inputs, outputs).data
     )
 
 
-def test_constants_stand_on_multiples_of_sixteen_bytes(whole: Whole) -> None:
+def test_constants_stand_on_multiples_of_sixteen_bytes(whole: WholeModel) -> None:
     part = whole.part(whole.graph.inputs, whole.graph.outputs)
     buffers = [bytes(b.data) for b in parse_bytes(part.data).buffers if b.data is not None]
     large = [data for data in buffers if len({*data}) >= 8]
@@ -118,7 +121,7 @@ def test_constants_stand_on_multiples_of_sixteen_bytes(whole: Whole) -> None:
 
 
 def test_inputs_and_signature_are_those_of_the_whole(two_by_two: Exported, tmp_path: Path) -> None:
-    whole = Whole(two_by_two.folder / "int8.tflite")
+    whole = WholeModel(two_by_two.folder / "int8.tflite")
     record = inspect(whole.path)
     part = whole.part(whole.graph.inputs, whole.graph.operators[0].outputs)
     path = tmp_path / "part.tflite"
@@ -137,7 +140,7 @@ def test_tensors_of_one_name_are_told_apart(tmp_path: Path) -> None:
         tensor.name = b"twin"
 
     path.write_bytes(serialize(model))
-    whole = Whole(path)
+    whole = WholeModel(path)
     outputs = [whole.graph.operators[i].outputs[0] for i in (1, 2, 3)]
     part = whole.part(whole.graph.inputs, outputs)
     assert len({binding.artifact.name for binding in part.outputs}) == 3
@@ -145,6 +148,6 @@ def test_tensors_of_one_name_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_part_that_lacks_an_input_is_refused(two_by_two: Exported) -> None:
-    whole = Whole(two_by_two.folder / "float.tflite")
+    whole = WholeModel(two_by_two.folder / "float.tflite")
     with pytest.raises(ArtifactError, match="a part without the input"):
         whole.part([], whole.graph.outputs)

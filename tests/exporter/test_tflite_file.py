@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from exporter.client import ExportWorker
-from exporter.errors import ArtifactError
+from devdiff.exporter.errors import ArtifactError
+from devdiff.exporter.worker_client import ExportWorker
 from tests.support.exporting import Exported
 from tests.support.tflite_rewriting import rewritten
 

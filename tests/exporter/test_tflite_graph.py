@@ -12,8 +12,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from exporter.errors import ArtifactError
-from exporter.tflite_graph import Graph, read_graph
+from devdiff.exporter.errors import ArtifactError
+from devdiff.exporter.tflite_graph import Graph, read_graph
 from tests.support.exporting import Exported
 from tests.support.tflite_rewriting import rewritten
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.client import ExportWorker
-from exporter.errors import ConversionError, SourceModelError
+from devdiff.exporter.errors import ConversionError, SourceModelError
+from devdiff.exporter.worker_client import ExportWorker
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from android_harness.cache import cache_root, whole_directory
+from devdiff.system.cache import cache_root, whole_directory
 
 _MAX_MEMBER_BYTES: Final = 64 << 20
 

@@ -6,49 +6,53 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from devdiff.bisect import given
-from devdiff.bisect.bench import Bench, Seen, Side
-from devdiff.bisect.finding import find
+from devdiff.bisect import subject
+from devdiff.bisect.divergence import find
 from devdiff.bisect.isolate import SUSPECTS, Isolated
-from devdiff.bisect.search import Found
-from devdiff.compare import Deployment
-from devdiff.data import inputs as data
-from devdiff.events import Silent
-from device_runner.runner import Runner
-from exporter.manifest import bind
-from exporter.tflite_cut import Whole
-from exporter.tflite_file import inspect
+from devdiff.bisect.search import SplitPoint
+from devdiff.bisect.side_by_side import Bench, BenchSide, PartComparison
+from devdiff.compare import DeploymentExpectation
+from devdiff.device_runner.runner import Runner
+from devdiff.exporter.manifest import bind
+from devdiff.exporter.tflite_cut import WholeModel
+from devdiff.exporter.tflite_file import inspect
+from devdiff.inputs import input_set as data
+from devdiff.progress import SilentEvents
 from tests.support.in_process import InProcess
 
-EXACT = Deployment(0)
+EXACT = DeploymentExpectation(0)
 
 
-def side(path: Path, runner: Runner | None = None) -> Side:
+def side(path: Path, runner: Runner | None = None) -> BenchSide:
     record = inspect(path)
     artifact = bind(record, path.parent)
     precision = record.recipe.precision
-    return Side(path.name, artifact, precision, Whole(path), runner or InProcess())
+    return BenchSide(path.name, artifact, precision, WholeModel(path), runner or InProcess())
 
 
 def bench(
-    folder: Path, reference: Side, candidate: Side, limits: Deployment = EXACT, samples: int = 3
+    folder: Path,
+    reference: BenchSide,
+    candidate: BenchSide,
+    limits: DeploymentExpectation = EXACT,
+    samples: int = 3,
 ) -> Bench:
     bindings = reference.artifact.inputs
     specs = tuple(binding.source for binding in bindings)
     made = data.prepare(data.SYNTHETIC, specs, {}, folder / "inputs", calibrate=False)
-    few = given.chosen(made, range(samples))
+    few = subject.chosen(made, range(samples))
     place = folder / "cuts"
     place.mkdir(exist_ok=True)
-    return Bench(reference, candidate, few, limits, place, 60.0, Silent())
+    return Bench(reference, candidate, few, limits, place, 60.0, SilentEvents())
 
 
 @dataclass(frozen=True)
 class Searched:
     """A `Finding` of two sides that differ."""
 
-    whole: Seen
-    cuts: Mapping[tuple[int, ...], Seen]
-    found: Found
+    whole: PartComparison
+    cuts: Mapping[tuple[int, ...], PartComparison]
+    found: SplitPoint
     isolated: Isolated
 
 

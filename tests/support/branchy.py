@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from exporter.artifact import Array
-from exporter.tflite_cut import serialize
-from exporter.tflite_file import integers, parse
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.tflite_cut import serialize
+from devdiff.exporter.tflite_file import integers, parse
 
 SHAPE: Final = (1, 6, 6, 4)
 

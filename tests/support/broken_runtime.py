@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from android_harness.build import TARGETS, compile_program
-from device_runner import runtime
-from device_runner.store import Stored
+from devdiff.android_harness.build import TARGETS, compile_program
+from devdiff.device_runner.adb.device_store import StoredFile
+from devdiff.device_runner.runtimes import runtime
 
 ABI = "linux-aarch64"
 SOURCE = r"""
@@ -65,7 +65,7 @@ int LiteRtRunCompiledModel(void *model, size_t signature, size_t inputs, void **
 
 def broken_runtime(folder: Path, culprit: bytes, deed: Literal["crash", "memory", "hang"]) -> Path:
     """The library that does ``deed`` on an input of exactly these bytes."""
-    real = Stored.of(runtime.for_device(ABI).path)
+    real = StoredFile.of(runtime.for_device(ABI).path)
     triple = TARGETS[ABI].triple
     empty = folder / "empty.c"
     empty.write_text("int LiteRtCreateCompiledModel(void) { return 0; }\n")

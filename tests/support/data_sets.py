@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 from scipy.io import wavfile
 
-from devdiff.data.inputs import InputRequest, InputSet, prepare
-from devdiff.data.preprocess import Preprocess
-from exporter.artifact import Array, TensorSpec
+from devdiff.exporter.artifact import Array, TensorSpec
+from devdiff.inputs.input_set import InputRequest, InputSet, prepare
+from devdiff.inputs.preprocess import Preprocess
 
 RGB = TensorSpec("image", (1, 3, 16, 24), "float32")
 WAVE = TensorSpec("wave", (1, 1600), "float32")

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exporter.artifact import Array
-from exporter.client import ExportWorker
-from exporter.manifest import Manifest, SourceModel
-from exporter.recipe import FLOAT32, INT8
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.manifest import Manifest, SourceModel
+from devdiff.exporter.recipe import FLOAT32, INT8
+from devdiff.exporter.worker_client import ExportWorker
 from tests.support import onnx_zoo
 
 DIGITS = Path(__file__).parents[2] / "examples/digits/digits.onnx"

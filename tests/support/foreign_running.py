@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
-from android_harness.build import compile_program, runner_path
-from android_harness.cache import cache_root, whole_directory
-from device_runner import process, runtime
-from device_runner.process import Command
-from device_runner.runner import Job, Outcome
+from devdiff.android_harness.build import compile_program, runner_path
+from devdiff.device_runner import process
+from devdiff.device_runner.process import Command
+from devdiff.device_runner.runner import Job, Outcome
+from devdiff.device_runner.runtimes import runtime
+from devdiff.system.cache import cache_root, whole_directory
 
 _PACKAGES = (
     "qemu-user-static",
@@ -81,7 +82,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class ForeignRunner:
-    """The native runner's build for another machine as a `device_runner.runner.Runner`."""
+    """The native runner's build for another machine as a `devdiff.device_runner.runner.Runner`."""
 
     machine: Machine
     delegate: str = "xnnpack"

@@ -12,7 +12,7 @@ import pytest
 from devdiff.history import record
 from devdiff.history.record import RunRecord
 from devdiff.history.store import History
-from devdiff.rundir import read_json
+from devdiff.ladder.run_directory import read_json
 
 if TYPE_CHECKING:
     from tests.support.html_runs import FinishedRun

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from device_runner.pack import (
+from devdiff.device_runner.pack import (
     Header,
     PackTensor,
     Status,
@@ -18,9 +18,9 @@ from device_runner.pack import (
     encode_header,
     encode_record,
 )
-from device_runner.runner import Job, Outcome
-from exporter.artifact import Array
-from exporter.tflite_graph import Graph, read_graph
+from devdiff.device_runner.runner import Job, Outcome
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.tflite_graph import Graph, read_graph
 
 Spoil = Callable[[Graph, list[Array]], list[Array]]
 

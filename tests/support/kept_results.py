@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from filelock import FileLock
 
-from android_harness.cache import cache_root
+from devdiff.system.cache import cache_root
 
 ROOT: Final = Path(__file__).parents[2]
 EXPORTER: Final = ("exporter", "constraints.txt")

@@ -13,15 +13,15 @@ from typing import Final
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from android_harness.cache import cache_root
+from devdiff.system.cache import cache_root
 
 PHONE_FIXTURES: Final = frozenset({"phone_place", "adb_server", "adbd", "own_adbd"})
 PHONE_FILES: Final = (
-    "tests/device_runner/test_devices.py",
+    "tests/device_runner/adb/test_devices.py",
     "tests/device_runner/test_phone_stress.py",
-    "tests/device_runner/test_remote.py",
-    "tests/device_runner/test_remote_failures.py",
-    "tests/device_runner/transport/",
+    "tests/device_runner/adb/test_adb_runner.py",
+    "tests/device_runner/adb/test_adb_runner_failures.py",
+    "tests/device_runner/adb/",
     "tests/device_runner/virtual/",
     "tests/devdiff/bisect/test_bisect_devices.py",
     "tests/devdiff/cli/test_phone.py",

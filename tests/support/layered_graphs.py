@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from exporter.artifact import Array
-from exporter.tflite_graph import Graph, GraphOperator, GraphTensor
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.tflite_graph import Graph, GraphOperator, GraphTensor
 
 Rounding = Callable[[Array], Array]
 ACTIVATION_SCALE: Final = 0.02

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from device_runner.pack import (
+from devdiff.device_runner.pack import (
     Header,
     Status,
     encode_done,

@@ -16,21 +16,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from android_harness import build
-from android_harness.build import TARGETS, compile_program, runner_path
-from android_harness.cache import cache_root, whole_directory
-from device_runner import runtime
-from device_runner.pack import (
+from devdiff.android_harness import build
+from devdiff.android_harness.build import TARGETS, compile_program, runner_path
+from devdiff.device_runner.pack import (
     Header,
     PackTensor,
-    Record,
+    SampleRecord,
     encode_done,
     encode_header,
     encode_record,
     read_header,
     read_record,
 )
-from exporter.artifact import Array
+from devdiff.device_runner.runtimes import runtime
+from devdiff.exporter.artifact import Array
+from devdiff.system.cache import cache_root, whole_directory
 from tests.support import runner_cases
 
 HERE = Path(__file__).parent
@@ -49,7 +49,7 @@ class Ran:
     code: int
     lines: list[dict[str, Any]]
     header: Header | None
-    records: list[Record]
+    records: list[SampleRecord]
     complete: bool
     stderr: str
 
@@ -85,9 +85,9 @@ def model_pack(model: str, count: int = 6, first: int = 0) -> bytes:
     return input_pack(runner_cases.INPUTS[model], runner_cases.samples(model, count), first)
 
 
-def read_results(path: Path) -> tuple[Header | None, list[Record], bool]:
+def read_results(path: Path) -> tuple[Header | None, list[SampleRecord], bool]:
     """The header and whole records of a result pack, and whether it is complete."""
-    records: list[Record] = []
+    records: list[SampleRecord] = []
     header = None
     try:
         with path.open("rb") as stream:

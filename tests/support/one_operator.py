@@ -15,7 +15,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from exporter.artifact import Array, Quantization
+from devdiff.exporter.artifact import Array, Quantization
 
 Precision = Literal["float32", "int8"]
 _INT8_STEPS: Final = 255

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from exporter.artifact import Array
+from devdiff.exporter.artifact import Array
 
 FLOAT = TensorProto.FLOAT
 

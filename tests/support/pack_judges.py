@@ -1,4 +1,5 @@
-"""Two judges of one stream: device_runner.pack, and the runner's parser compiled with traps."""
+"""Two judges of one stream: devdiff.device_runner.pack, and the runner's parser compiled with
+traps."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import subprocess
 import zlib
 from pathlib import Path
 
-from android_harness.build import (
+from devdiff.android_harness.build import (
     COMMON_FLAGS,
     SOURCES,
     TARGETS,
@@ -18,9 +19,16 @@ from android_harness.build import (
     compile_program,
     source_files,
 )
-from android_harness.cache import cache_root, whole_directory
-from device_runner.errors import PackError
-from device_runner.pack import MAGIC, RECORD_HEAD, RECORD_TAIL, Status, read_header, read_record
+from devdiff.device_runner.errors import PackError
+from devdiff.device_runner.pack import (
+    MAGIC,
+    RECORD_HEAD,
+    RECORD_TAIL,
+    Status,
+    read_header,
+    read_record,
+)
+from devdiff.system.cache import cache_root, whole_directory
 
 TRAPS = ("-fsanitize=undefined", "-fsanitize-trap=undefined")
 
@@ -42,7 +50,8 @@ def trapping_programs() -> Path:
 
 
 def refused_here(pack: bytes) -> str:
-    """Why this stream is no input pack by device_runner.pack's reading; empty when it is one."""
+    """Why this stream is no input pack by devdiff.device_runner.pack's reading; empty when it is
+    one."""
     stream = io.BytesIO(pack)
     count, last = 0, -1
     try:

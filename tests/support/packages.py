@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from android_harness.build import runner_path
-from devdiff.gate.package import Tested, TestedModel, TestedRuntime
+from devdiff.android_harness.build import runner_path
+from devdiff.package import Tested, TestedModel, TestedRuntime
 from devdiff.verdict import Verdict
 
 PHONE = "Pixel 7, Android 14"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from devdiff.compare import PairComparison, RungOutputs, compare
-from device_runner.pack import (
+from devdiff.device_runner.pack import (
     Header,
     PackTensor,
     Status,
@@ -16,7 +16,7 @@ from device_runner.pack import (
     encode_header,
     encode_record,
 )
-from exporter.artifact import Array, Binding, Quantization, TensorSpec
+from devdiff.exporter.artifact import Array, Binding, Quantization, TensorSpec
 
 
 def binding(

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device_runner import devices
-from device_runner.host import HostRunner
-from device_runner.pack import PackTensor, Record, read_header, read_records
-from device_runner.remote import RemoteOptions, RemoteRunner
-from device_runner.runner import Job, Outcome
-from device_runner.virtual.phone import VirtualPhone
-from exporter.artifact import Artifact
+from devdiff.device_runner.adb import devices
+from devdiff.device_runner.adb.adb_runner import RemoteOptions, RemoteRunner
+from devdiff.device_runner.host.host_runner import HostRunner
+from devdiff.device_runner.pack import PackTensor, SampleRecord, read_header, read_records
+from devdiff.device_runner.runner import Job, Outcome
+from devdiff.device_runner.virtual.phone import VirtualPhone
+from devdiff.exporter.artifact import Artifact
 from tests.support.exporting import export_digits
 from tests.support.wire_proxy import Proxy
 
@@ -54,7 +54,7 @@ class Digits:
         assert [r.arrays[0].tobytes() for r in records(folder)] == list(answers)
 
 
-def records(folder: Path) -> list[Record]:
+def records(folder: Path) -> list[SampleRecord]:
     with (folder / "results.pack").open("rb") as stream:
         return list(read_records(stream, read_header(stream).tensors))
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from device_runner.virtual import phone
-from device_runner.virtual.phone import VirtualPhone
+from devdiff.device_runner.virtual import phone
+from devdiff.device_runner.virtual.phone import VirtualPhone
 
 
 def adb_shell_device(port: int, timeout_s: float = 20, **connecting: Any) -> Any:

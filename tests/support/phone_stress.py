@@ -21,15 +21,15 @@ from pathlib import Path
 from typing import Final
 
 from devdiff.cli.failures import INFRASTRUCTURE, exit_code
-from device_runner import devices
-from device_runner.errors import DeviceError, VirtualPhoneError
-from device_runner.pack import read_header, read_record
-from device_runner.remote import RemoteOptions, RemoteRunner
-from device_runner.results import last_good
-from device_runner.store import ROOT
-from device_runner.virtual import phone
-from device_runner.virtual.phone import VirtualPhone
-from device_runner.virtual.probe import Answer
+from devdiff.device_runner.adb import devices
+from devdiff.device_runner.adb.adb_runner import RemoteOptions, RemoteRunner
+from devdiff.device_runner.adb.device_store import ROOT
+from devdiff.device_runner.errors import DeviceError, VirtualPhoneError
+from devdiff.device_runner.pack import read_header, read_record
+from devdiff.device_runner.results import last_good
+from devdiff.device_runner.virtual import phone
+from devdiff.device_runner.virtual.phone import VirtualPhone
+from devdiff.device_runner.virtual.probe import ProbeReply
 from tests.support.phone_bench import Digits, run, shell
 from tests.support.wire_proxy import Message, Proxy, Spoil
 
@@ -203,7 +203,7 @@ class Scene:
         self.up.after = self.down.after = None
         self.mend()
         end = time.monotonic() + _RECOVERY_S
-        while self.phone.answer() is not Answer.READY:
+        while self.phone.answer() is not ProbeReply.READY:
             if time.monotonic() > end:
                 raise ViolationError(f"{self.phone.serial} does not recover")
         shell(self.phone, f"rm -f {_FILL}")

@@ -22,12 +22,12 @@ from pathlib import Path
 
 import pytest
 
-from android_harness.build import compile_program
-from android_harness.cache import cache_root, whole_directory
-from android_harness.errors import HarnessError
-from device_runner.errors import VirtualPhoneError
-from device_runner.virtual.apt import PrivateApt, machine_mirrors
-from device_runner.virtual.probe import Answer, probe
+from devdiff.android_harness.build import compile_program
+from devdiff.android_harness.errors import HarnessError
+from devdiff.device_runner.errors import VirtualPhoneError
+from devdiff.device_runner.virtual.apt import PrivateApt, machine_mirrors
+from devdiff.device_runner.virtual.probe import ProbeReply, probe
+from devdiff.system.cache import cache_root, whole_directory
 
 INSTALLED = Path("/usr/lib/android-sdk/platform-tools/adbd")
 _PLATFORMS = {"x86_64": ("amd64", "x86_64-linux-gnu"), "aarch64": ("arm64", "aarch64-linux-gnu")}
@@ -177,7 +177,7 @@ class Adbd:
                 preexec_fn=lambda: libc.prctl(_DIE_WITH_PARENT, signal.SIGKILL),
             )
         end = time.monotonic() + _START_S
-        while probe(self.port, 1.0) is not Answer.READY:
+        while probe(self.port, 1.0) is not ProbeReply.READY:
             assert self._process.poll() is None, (self.home / "adbd.log").read_text()
             assert time.monotonic() < end, "adbd does not answer"
             time.sleep(0.02)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from device_runner.pack import PackTensor
-from exporter.artifact import Array
+from devdiff.device_runner.pack import PackTensor
+from devdiff.exporter.artifact import Array
 
 # Every model's inputs as its flatbuffer names them, in an order of no significance.
 INPUTS: dict[str, tuple[PackTensor, ...]] = {

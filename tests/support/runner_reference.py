@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from exporter.artifact import Array
+from devdiff.exporter.artifact import Array
 from tests.support.runner_cases import INPUTS, samples
 
 KERNELS = {

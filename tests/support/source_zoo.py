@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.client import ExportWorker
+from devdiff.exporter.worker_client import ExportWorker
 
 ROOT = Path(__file__).parents[2]
 

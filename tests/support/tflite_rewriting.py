@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from exporter.tflite_file import parse
+from devdiff.exporter.tflite_file import parse
 
 
 def rewritten(path: Path, target: Path, change: Callable[[Any], None]) -> Path:

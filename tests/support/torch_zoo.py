@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from devdiff.modules import write_program
+from devdiff.ladder.torch_export import write_program
 
 
 class Convolutions(nn.Module):  # type: ignore[misc]

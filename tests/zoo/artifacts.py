@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from exporter.client import ExportWorker
-from exporter.prune import prune
-from exporter.recipe import FLOAT32, INT8, Pruning
+from devdiff.exporter.prune import prune
+from devdiff.exporter.recipe import FLOAT32, INT8, Pruning
+from devdiff.exporter.worker_client import ExportWorker
 from tests.zoo.catalogue import ZooModel
 
 CALIBRATION: Final = 200

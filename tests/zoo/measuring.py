@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 import onnx.numpy_helper
 
-from exporter.artifact import Quantization
+from devdiff.exporter.artifact import Quantization
 from tests.zoo import triggers
 from tests.zoo.artifacts import compressed_file
 from tests.zoo.catalogue import ZooModel

@@ -13,8 +13,8 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from exporter.prune import prune
-from exporter.recipe import Pruning
+from devdiff.exporter.prune import prune
+from devdiff.exporter.recipe import Pruning
 from tests.zoo import triggers
 from tests.zoo.artifacts import CALIBRATION, compressed_file, export
 from tests.zoo.catalogue import COMMITTED, ZooModel

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from android_harness.cache import cache_root
+from devdiff.system.cache import cache_root
 from tests.zoo import making, zoo_digits
 from tests.zoo.catalogue import MODELS, ZooModel, more_backdoored, more_honest
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from devdiff.report.html.beside import Answer, Answers, Beside
 from devdiff.report.html.pictures import BUDGET_BYTES, Picture, pixels_of, png
+from devdiff.report.html.run_files import Answers, RankedClass, RunFiles
 from devdiff.report.words import number
 
 FLIPS_SHOWN: Final = 24
@@ -33,7 +33,7 @@ class Card:
     label: int | None
     reasons: list[Reason] = field(default_factory=list)
     picture: Picture | None = None
-    answers: dict[str, tuple[Answer, ...]] = field(default_factory=dict)
+    answers: dict[str, tuple[RankedClass, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Gallery:
     notes: tuple[str, ...]
 
 
-def gallery(report: Mapping[str, Any], beside: Beside | None) -> Gallery:
+def gallery(report: Mapping[str, Any], beside: RunFiles | None) -> Gallery:
     """The cards of a report, with pictures and answers where the run directory has them."""
     cards: dict[int, Card] = {}
     shown, total = _add_flips(report, cards)
@@ -140,7 +140,7 @@ def _add_answers(cards: tuple[Card, ...], found: Mapping[str, Answers]) -> None:
 
 
 def _add_pictures(
-    cards: tuple[Card, ...], beside: Beside, preprocess: Mapping[str, Any]
+    cards: tuple[Card, ...], beside: RunFiles, preprocess: Mapping[str, Any]
 ) -> tuple[bool, int]:
     """Whether brightness was stretched, and how many pictures did not fit."""
     images = beside.images([card.sample for card in cards])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from devdiff.ladder import on_the_way
+from devdiff.ladder.ladder import on_the_way
 from devdiff.report.words import rate, what_ran
 
 WIDTH: Final = 340

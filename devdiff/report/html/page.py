@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from devdiff.files import whole_file
 from devdiff.report import task, words
 from devdiff.report.html import bisect, cards, ladder, scan
-from devdiff.report.html.beside import Beside
 from devdiff.report.html.plots import Plotter
+from devdiff.report.html.run_files import RunFiles
+from devdiff.system.atomic_file import whole_file
 
 PAGE_NAME: Final = "report.html"
 PLOTTED_OUTPUTS: Final = 16
@@ -36,7 +36,7 @@ def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
     """The page of a valid report as text; see `write`."""
     import jinja2
 
-    beside = Beside(folder, report) if folder is not None else None
+    beside = RunFiles(folder, report) if folder is not None else None
     plotter = Plotter()
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("devdiff.report.html"),

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from exporter.artifact import Array
+from devdiff.exporter.artifact import Array
 
 # Larger pictures are made smaller: a page of samples must stay light.
 LONGEST_SIDE: Final = 160

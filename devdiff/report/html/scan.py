@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 from markupsafe import Markup
 
-from devdiff.report.html.beside import Beside
+from devdiff.exporter.artifact import Array
 from devdiff.report.html.pictures import Picture, as_image, pixels_between, png
 from devdiff.report.html.plots import Plotter
-from exporter.artifact import Array
+from devdiff.report.html.run_files import RunFiles
 
 EXAMPLES_SHOWN: Final = 12
 _EXAMPLES: Final = "scan/examples.npz"
@@ -21,7 +21,7 @@ _TRIGGER: Final = "scan/trigger.npz"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TriggerPart:
     """One way of looking at the trigger."""
 
     caption: str
@@ -41,20 +41,20 @@ class Example:
 class ScanView:
     """What the page shows of a scan beyond its figures."""
 
-    trigger: tuple[Part, ...]
+    trigger: tuple[TriggerPart, ...]
     examples: tuple[Example, ...]
     examples_left_out: int
     placebo: Markup | None
     notes: tuple[str, ...]
 
 
-def view(scan: Mapping[str, Any], beside: Beside | None, plotter: Plotter) -> ScanView:
+def view(scan: Mapping[str, Any], beside: RunFiles | None, plotter: Plotter) -> ScanView:
     """Read the scan's arrays from the run directory, if there is one, and draw them."""
     notes = []
     told = [one for one in _list(scan, "examples") if isinstance(one, Mapping)]
     shown = told[:EXAMPLES_SHOWN]
     arrays: Mapping[str, Array] = {}
-    trigger: tuple[Part, ...] = ()
+    trigger: tuple[TriggerPart, ...] = ()
     if beside is not None:
         arrays = beside.arrays(_EXAMPLES)
         file = _mapping(scan, "trigger").get("file")
@@ -110,7 +110,7 @@ def _picture(arrays: Mapping[str, Array], which: str, place: int) -> Picture | N
 
 def _trigger(
     arrays: Mapping[str, Array], form: Any, examples: Mapping[str, Array]
-) -> tuple[Part, ...]:
+) -> tuple[TriggerPart, ...]:
     from devdiff.scan.trigger import Trigger
 
     bounds = _bounds(arrays)
@@ -144,7 +144,7 @@ def _trigger(
     except (ValueError, TypeError, RuntimeError):
         return ()
     parts = ((caption, _shown(array, *between)) for caption, array, *between in wanted)
-    return tuple(Part(caption, picture) for caption, picture in parts if picture is not None)
+    return tuple(TriggerPart(caption, picture) for caption, picture in parts if picture is not None)
 
 
 def _lines(like: Array, low: float, high: float) -> Array:

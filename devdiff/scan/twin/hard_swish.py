@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from devdiff.exporter.artifact import Array
 from devdiff.scan.twin.site import Run, Site, builds, is_quantized, scaled
-from exporter.artifact import Array
 
 _LEAST, _MOST = -32768, 32767
 

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from devdiff.errors import UnknownOperatorError
+from devdiff.exporter.tflite_graph import GraphOperator, GraphTensor
 from devdiff.scan.twin.fake_quant import round_to_range
-from exporter.tflite_graph import GraphOperator, GraphTensor
 
 Run = Callable[..., Any]
 Builder = Callable[["Site"], Run]

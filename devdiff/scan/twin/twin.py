@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from devdiff.errors import UnknownOperatorError
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.tflite_graph import Graph, GraphOperator, GraphTensor
 from devdiff.scan.twin.site import BUILDERS, Run, Site, is_quantized, on_grid, scaled
-from exporter.artifact import Array
-from exporter.tflite_graph import Graph, GraphOperator, GraphTensor
 
 # What a graph that parses can still do wrong: the twin is as suspicious of it as the interpreter.
 _MISFITS: Final = (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Step:
+class _Operation:
     """One operator ready to run; ``done`` are the tensors nothing reads after it."""
 
     operator: GraphOperator
@@ -56,7 +56,7 @@ class Twin(torch.nn.Module):  # type: ignore[misc]
         self._constants = {
             tensor.index: _real(tensor) for tensor in graph.tensors if tensor.data is not None
         }
-        self._steps: dict[int, _Step] = {}
+        self._steps: dict[int, _Operation] = {}
         self._build(None)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -116,7 +116,7 @@ class Twin(torch.nn.Module):  # type: ignore[misc]
             fixed = all(i < 0 or i in self._constants for i in operator.inputs)
             if not fixed and operator.kind != "SHAPE":
                 done = {i for i in operator.inputs if last_use[i] == operator.index}
-                self._steps[operator.index] = _Step(
+                self._steps[operator.index] = _Operation(
                     operator, run, tuple(done.difference(self.outputs))
                 )
                 continue

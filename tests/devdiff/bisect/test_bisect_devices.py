@@ -12,11 +12,11 @@ import pytest
 from onnx import helper
 
 from devdiff.bisect import repro
-from device_runner.host import HostRunner
-from device_runner.pack import PackTensor, read_header, read_records
-from device_runner.runner import Job
-from device_runner.virtual.phone import VirtualPhone
-from exporter.artifact import Array
+from devdiff.device_runner.host.host_runner import HostRunner
+from devdiff.device_runner.pack import PackTensor, read_header, read_records
+from devdiff.device_runner.runner import Job
+from devdiff.device_runner.virtual.phone import VirtualPhone
+from devdiff.exporter.artifact import Array
 from tests.support import onnx_zoo
 from tests.support.bisect_bench import Searched, bench, searched, side
 from tests.support.exporting import Exported, export

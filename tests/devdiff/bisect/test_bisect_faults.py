@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from devdiff.bisect import isolate
-from devdiff.compare import Deployment, Tolerances
-from exporter.artifact import Array
-from exporter.tflite_graph import Graph
+from devdiff.compare import DeploymentExpectation, Tolerances
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.tflite_graph import Graph
 from tests.support.bisect_bench import bench, searched, side
 from tests.support.branchy import branchy, changed
 from tests.support.in_process import InProcess
@@ -129,7 +129,7 @@ def test_small_differences_that_add_up_are_told_from_a_fault(model: Path, tmp_pa
         share = np.float32(1 + 1e-3 * len(graph.operators))
         return [np.asarray(output * share) for output in outputs]
 
-    limits = Deployment(0, tolerances=Tolerances.parse(["0"], ["5.5e-3"], []))
+    limits = DeploymentExpectation(0, tolerances=Tolerances.parse(["0"], ["5.5e-3"], []))
     found = searched(bench(tmp_path, side(model), side(model, InProcess(spoil)), limits))
     assert found.isolated.kind == "accumulated"
     assert len(found.isolated.suspects) == 3

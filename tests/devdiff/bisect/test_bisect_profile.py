@@ -12,21 +12,21 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from devdiff.bisect import layers, profile
-from devdiff.bisect.bench import Side
-from devdiff.bisect.given import BisectRequest, Given
 from devdiff.bisect.graph import Flow
 from devdiff.bisect.layers import Errors
 from devdiff.bisect.pairing import pair
-from devdiff.data import inputs as data
+from devdiff.bisect.side_by_side import BenchSide
+from devdiff.bisect.subject import BisectRequest, BisectSubject
 from devdiff.errors import BisectError
-from devdiff.events import Silent
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.tflite_cut import WholeModel, quantization
+from devdiff.exporter.tflite_graph import GraphTensor
+from devdiff.inputs import input_set as data
+from devdiff.ladder.run_directory import RunDirectory
+from devdiff.ladder.subject import Subject
+from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING
+from devdiff.progress import SilentEvents
 from devdiff.report.build import bisect_schema
-from devdiff.rundir import RunDirectory
-from devdiff.settings import DEFAULT_GATES, DEFAULT_RUNNING
-from devdiff.subject import Subject
-from exporter.artifact import Array
-from exporter.tflite_cut import Whole, quantization
-from exporter.tflite_graph import GraphTensor
 from tests.support.bisect_bench import side
 from tests.support.exporting import Exported
 from tests.support.in_process import InProcess
@@ -91,7 +91,7 @@ def test_of_twin_branches_the_weights_tell_which_is_which(two_by_two: Exported) 
 def made(two_by_two: Exported, folder: Path, runner: InProcess | None = None) -> dict[str, Any]:
     """The section of a profile of an exported model, without exporting it again."""
     run = RunDirectory(folder, False)
-    sides: list[Side] = [
+    sides: list[BenchSide] = [
         side(two_by_two.folder / f"{rung}.tflite", runner or InProcess())
         for rung in ("float", "int8")
     ]
@@ -105,9 +105,9 @@ def made(two_by_two: Exported, folder: Path, runner: InProcess | None = None) ->
         data.SYNTHETIC, tuple(b.source for b in bindings), {}, run.inputs, calibrate=False
     )
     read = Subject(two_by_two.folder / "int8.tflite", "", None, (), (), {})
-    what = Given(read, files, samples, DEFAULT_RUNNING, DEFAULT_GATES)
+    what = BisectSubject(read, files, samples, DEFAULT_RUNNING, DEFAULT_GATES)
     request = BisectRequest(two_by_two.folder / "int8.tflite", samples=SAMPLES)
-    return profile.section(request, what, sides[0], sides[1], run, Silent())
+    return profile.section(request, what, sides[0], sides[1], run, SilentEvents())
 
 
 @pytest.fixture(scope="module")
@@ -171,9 +171,9 @@ def test_alone_a_layer_gets_the_float_models_values(two_by_two: Exported, tmp_pa
     section = made(two_by_two, tmp_path)
     stored = sorted((tmp_path / "inputs").glob("[0-9].npy"))
     floating = side(two_by_two.folder / "float.tflite")
-    flow = Flow(Whole(two_by_two.folder / "int8.tflite").graph)
+    flow = Flow(WholeModel(two_by_two.folder / "int8.tflite").graph)
     paired = pair(Flow(floating.whole.graph), flow, profile_inputs(floating, flow))
-    whole = Whole(two_by_two.folder / "int8.tflite")
+    whole = WholeModel(two_by_two.folder / "int8.tflite")
     for layer in section["profile"]["layers"]:
         errors = Errors()
         part = whole.part(flow.inputs_of(layer["index"]), flow.outputs_of(layer["index"]))
@@ -202,7 +202,7 @@ def test_alone_a_layer_gets_the_float_models_values(two_by_two: Exported, tmp_pa
         assert layer["alone"]["sqnr_db"] == pytest.approx(errors.sqnr_db, abs=0.01)
 
 
-def profile_inputs(floating: Side, quantized: Flow) -> dict[int, int]:
+def profile_inputs(floating: BenchSide, quantized: Flow) -> dict[int, int]:
     """int8 input to float input; their tensors have one name in both files."""
     names = {quantized.tensor(index).name: index for index in quantized.graph.inputs}
     graph = floating.whole.graph

@@ -14,8 +14,8 @@ import pytest
 
 from devdiff.bisect import explorer, repro
 from devdiff.bisect.isolate import Isolated
-from exporter.artifact import Array, sha256_file
-from exporter.tflite_graph import Graph
+from devdiff.exporter.artifact import Array, sha256_file
+from devdiff.exporter.tflite_graph import Graph
 from tests.support.bisect_bench import bench, searched, side
 from tests.support.branchy import branchy, changed
 from tests.support.in_process import InProcess
@@ -43,7 +43,7 @@ def run(folder: Path) -> subprocess.CompletedProcess[str]:
     assert command == ["python", "repro.py"]
     hidden = (
         "import sys, runpy\n"
-        "for name in ('devdiff', 'device_runner', 'exporter'): sys.modules[name] = None\n"
+        "sys.modules['devdiff'] = None\n"
         "sys.argv = ['repro.py']; runpy.run_path('repro.py', run_name='__main__')"
     )
     return subprocess.run(

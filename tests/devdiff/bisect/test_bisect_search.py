@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devdiff.bisect.graph import Flow
-from devdiff.bisect.search import Found, first_divergence
-from exporter.tflite_graph import Graph, GraphOperator, GraphTensor
+from devdiff.bisect.search import SplitPoint, first_divergence
+from devdiff.exporter.tflite_graph import Graph, GraphOperator, GraphTensor
 
 
 def tensor(index: int, dtype: str = "float32") -> GraphTensor:
@@ -100,7 +100,7 @@ def test_whatever_heals_what_flows_in_is_equal_and_what_flows_out_differs(
 def test_a_chain_is_halved() -> None:
     chain = graph([[index] for index in range(64)])
     device = Device(chain, {17})
-    assert first_divergence(Flow(chain), 64, device.differs) == Found((17,), 64, (17,), (18,))
+    assert first_divergence(Flow(chain), 64, device.differs) == SplitPoint((17,), 64, (17,), (18,))
     assert len(device.asked) == 6
     assert all(len(tensors) == 1 for tensors in device.asked)
 

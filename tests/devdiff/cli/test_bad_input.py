@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from devdiff.rundir import open_run
+from devdiff.ladder.run_directory import open_run
 from tests.support import onnx_zoo
 from tests.support.command import DATA, DIGITS, devdiff
 

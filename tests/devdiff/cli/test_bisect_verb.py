@@ -11,9 +11,9 @@ import jsonschema
 import numpy as np
 import pytest
 
+from devdiff.exporter.tflite_cut import WholeModel
 from devdiff.report.build import bisect_schema, schema
 from devdiff.report.html.page import PAGE_NAME
-from exporter.tflite_cut import Whole
 from tests.support.branchy import SHAPE, branchy, changed
 from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
 
@@ -190,7 +190,7 @@ def test_what_cannot_be_bisected_is_said_in_a_line(
 @pytest.mark.slow
 def test_sides_that_do_not_exist_are_said_in_a_line(tmp_path: Path) -> None:
     model, _ = branches(tmp_path)
-    whole = Whole(model)
+    whole = WholeModel(model)
     shorter = tmp_path / "shorter.tflite"
     outputs = whole.graph.operators[12].outputs
     shorter.write_bytes(whole.part(whole.graph.inputs, outputs).data)

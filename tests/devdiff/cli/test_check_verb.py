@@ -14,9 +14,9 @@ import pytest
 
 from devdiff.cli.main import main
 from devdiff.errors import UsageError
+from devdiff.exporter.artifact import sha256_file
 from devdiff.gate import record
 from devdiff.gate.baseline_file import Baseline
-from exporter.artifact import sha256_file
 from tests.support.command import DIGITS, HELDOUT, ROOT, devdiff
 from tests.support.pausing import paused
 

@@ -10,14 +10,14 @@ import jsonschema
 import numpy as np
 import pytest
 
-from devdiff.data.inputs import InputRequest
-from devdiff.data.preprocess import Preprocess
-from devdiff.pipeline import TestRequest, export_and_test
+from devdiff.exporter.artifact import sha256_file
+from devdiff.exporter.compression import Compression
+from devdiff.exporter.manifest import Manifest
+from devdiff.inputs.input_set import InputRequest
+from devdiff.inputs.preprocess import Preprocess
+from devdiff.ladder.pipeline import TestRequest, export_and_test
+from devdiff.options import Running
 from devdiff.report.build import schema
-from devdiff.settings import Running
-from exporter.artifact import sha256_file
-from exporter.compression import Compression
-from exporter.manifest import Manifest
 from tests.support import onnx_zoo
 from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
 from tests.support.pausing import paused

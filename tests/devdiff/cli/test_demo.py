@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import devdiff.demo as package
-from devdiff.demo.check_reader import READERS, Told
+from devdiff.demo.check_reader import READERS, ReaderReports
 from tests.support.command import devdiff
 
 pytestmark = pytest.mark.slow
@@ -144,13 +144,13 @@ def test_a_story_that_came_out_otherwise_is_not_told_as_if_it_had_not(shown: Sho
 
 
 def test_what_counts_as_told_is_every_part_of_it(shown: Shown) -> None:
-    assert Told(shown.folder, shown.tests, shown.scans).as_planned
+    assert ReaderReports(shown.folder, shown.tests, shown.scans).as_planned
     swapped = dict(zip(READERS, reversed(shown.scans.values()), strict=True))
-    assert not Told(shown.folder, shown.tests, swapped).as_planned
+    assert not ReaderReports(shown.folder, shown.tests, swapped).as_planned
     failed = {**shown.tests, "honest": shown.tests["honest"] | {"verdict": "fail"}}
-    assert not Told(shown.folder, failed, shown.scans).as_planned
+    assert not ReaderReports(shown.folder, failed, shown.scans).as_planned
     unmeasured = {**shown.tests, "backdoored": shown.tests["backdoored"] | {"pairs": []}}
-    assert not Told(shown.folder, unmeasured, shown.scans).as_planned
+    assert not ReaderReports(shown.folder, unmeasured, shown.scans).as_planned
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:

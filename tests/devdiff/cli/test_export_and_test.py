@@ -16,8 +16,8 @@ import jsonschema
 import numpy as np
 import pytest
 
+from devdiff.exporter.artifact import sha256_file
 from devdiff.report.build import schema
-from exporter.artifact import sha256_file
 from tests.support import onnx_zoo
 from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
 from tests.support.pausing import paused

@@ -12,10 +12,11 @@ from typing import Any
 import jsonschema
 import pytest
 
+from devdiff.device_runner.adb import devices
+from devdiff.device_runner.adb.device_store import ROOT, StoredFile
+from devdiff.device_runner.runtimes import runtime
+from devdiff.device_runner.virtual.phone import VirtualPhone
 from devdiff.report.build import schema
-from device_runner import devices, runtime
-from device_runner.store import ROOT, Stored
-from device_runner.virtual.phone import VirtualPhone
 from tests.support.broken_runtime import ABI, broken_runtime
 from tests.support.command import DATA, DIGITS, devdiff
 from tests.support.phone_bench import Digits
@@ -127,7 +128,7 @@ def test_a_sample_that_kills_the_runner_is_named_and_passed_over_on_request(
 ) -> None:
     phone, bad = start_phone(), 23
     with devices.connect(devices.resolve(phone.serial, {})) as device:
-        real = Stored.of(runtime.for_device(ABI).path)
+        real = StoredFile.of(runtime.for_device(ABI).path)
         device.shell(f"mkdir -p {ROOT}/store")
         device.push(real.path, real.remote)
     library = broken_runtime(tmp_path, digits.encoded(bad), "crash")

@@ -14,8 +14,8 @@ from onnx import helper, numpy_helper
 
 from devdiff.cli.main import main
 from devdiff.report import build
-from devdiff.scan import decide
-from devdiff.scan.searches import Searches
+from devdiff.scan import verdict_rules
+from devdiff.scan.search_plan import SearchPlan
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 MODELS: Final = ROOT / "tests" / "zoo" / "models"
@@ -77,7 +77,7 @@ def test_a_second_look_holds_every_sample_out_once_and_one_without_time_says_so(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The first look is enough here, so a second one is asked for.
-    monkeypatch.setattr(decide, "wants_second_look", lambda evidence: True)
+    monkeypatch.setattr(verdict_rules, "wants_second_look", lambda evidence: True)
 
     code, scan = _scan(tmp_path, "reader-backdoored", digits, "--placebos", "1")
 
@@ -92,10 +92,10 @@ def test_a_second_look_holds_every_sample_out_once_and_one_without_time_says_so(
     assert scan["placebo"]["p_beats"] < 0.05
     assert 0 <= scan["placebo"]["benign"] < 0.1
 
-    def late(searches: Searches) -> None:
+    def late(searches: SearchPlan) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr(Searches, "other_half", late)
+    monkeypatch.setattr(SearchPlan, "other_half", late)
     code, scan = _scan(tmp_path / "late", "reader-backdoored", digits, "--placebos", "1")
 
     assert code == 4

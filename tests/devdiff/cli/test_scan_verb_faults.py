@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from devdiff.cli.main import main
-from devdiff.data.inputs import InputRequest
-from devdiff.exporting import ExportRequest, export_model
+from devdiff.inputs.input_set import InputRequest
+from devdiff.ladder.export_run import ExportRequest, export_model
 from tests.support.pausing import paused
 
 ROOT: Final = Path(__file__).resolve().parents[3]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exporter.manifest import Manifest
+from devdiff.exporter.manifest import Manifest
 from tests.support import onnx_zoo
 from tests.support.command import DATA, DIGITS, devdiff
 

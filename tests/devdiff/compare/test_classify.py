@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from devdiff.compare import Classification
+from devdiff.compare import ClassifierAgreement
 from devdiff.compare.classify import FLIPS_KEPT, ClassifierAccumulator
-from exporter.artifact import Array, Quantization
+from devdiff.exporter.artifact import Array, Quantization
 from tests.support.pair_packs import float32
 
 
@@ -23,7 +23,7 @@ def classify(
     labels: Array | None = None,
     quantization: tuple[Quantization | None, Quantization | None] = (None, None),
     blocks: int = 3,
-) -> Classification:
+) -> ClassifierAgreement:
     accumulator = ClassifierAccumulator("y", reference.shape[1], *quantization)
     for rows in np.array_split(np.arange(len(reference)), blocks):
         if rows.size:
@@ -39,7 +39,7 @@ def answer(scores: Sequence[float]) -> int | None:
     return max(range(len(scores)), key=lambda index: (scores[index], -index))
 
 
-def check(got: Classification, a: Array, b: Array, labels: Array | None) -> None:
+def check(got: ClassifierAgreement, a: Array, b: Array, labels: Array | None) -> None:
     pairs = [(answer(x), answer(y)) for x, y in zip(a.tolist(), b.tolist(), strict=True)]
     decided = [(x, y) for x, y in pairs if x is not None or y is not None]
     flips = [i for i, (x, y) in enumerate(pairs) if None not in (x, y) and x != y]

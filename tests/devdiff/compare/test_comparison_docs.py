@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exporter.artifact import Quantization
+from devdiff.exporter.artifact import Quantization
 from tests.support.pair_packs import binding, rung
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "comparison.md"

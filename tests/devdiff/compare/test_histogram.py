@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from devdiff.compare.histogram import RESOLUTION, MagnitudeHistogram
-from exporter.artifact import Array
+from devdiff.exporter.artifact import Array
 
 # Below this float32 is subnormal and keeps fewer than seven bits of its mantissa.
 SMALLEST = float(np.finfo(np.float32).tiny)

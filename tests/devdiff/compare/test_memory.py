@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from devdiff.compare import RungOutputs, compare
-from device_runner.pack import encode_done, encode_header, encode_record, read_header
+from devdiff.device_runner.pack import encode_done, encode_header, encode_record, read_header
 from tests.support.pair_packs import binding, rung
 
 OUTPUT = binding("y", (1, 1000))
@@ -20,7 +20,7 @@ PEAK_OF_A_COMPARISON = """
 import resource, sys
 from pathlib import Path
 from devdiff.compare import RungOutputs, compare
-from exporter.artifact import Binding, TensorSpec
+from devdiff.exporter.artifact import Binding, TensorSpec
 
 spec = TensorSpec("y", (1, 1000), "float32")
 outputs = (Binding(spec, spec, (0, 1), ""),)

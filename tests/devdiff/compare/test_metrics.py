@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from devdiff.compare import OutputMetrics, Side, compare
+from devdiff.compare import OutputMetrics, OutputSide, compare
 from devdiff.compare.elements import PIECE
 from devdiff.compare.histogram import RESOLUTION
-from exporter.artifact import Array, Quantization
+from devdiff.exporter.artifact import Array, Quantization
 from tests.support.pair_packs import binding, compare_arrays, float32, rung
 
 
@@ -25,7 +25,7 @@ def metrics(reference: Array, candidate: Array, **options: Any) -> OutputMetrics
         return compare_arrays(Path(folder), reference, candidate, **options).outputs[0]
 
 
-def check_side(side: Side, values: Array) -> None:
+def check_side(side: OutputSide, values: Array) -> None:
     finite = values[np.isfinite(values)]
     assert side.nan == np.isnan(values).sum()
     assert side.inf == np.isinf(values).sum()

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from devdiff.compare import Failure, PairComparison, compare
+from devdiff.device_runner.errors import PackError
 from devdiff.errors import ComparisonError, UsageError
-from device_runner.errors import PackError
-from exporter.artifact import Array, Quantization
+from devdiff.exporter.artifact import Array, Quantization
 from tests.support.pair_packs import binding, compare_arrays, float32, rung, write_pack
 
 LOGITS = np.random.default_rng(0).standard_normal((40, 1, 10)).astype(np.float32)

@@ -12,11 +12,11 @@ import pytest
 
 from devdiff.compare import jsonform
 from devdiff.errors import DevdiffError, UsageError
-from devdiff.gate import baseline_file, facts
-from devdiff.gate.baseline import Change, Held, hold
+from devdiff.gate import baseline_file, summary
+from devdiff.gate.baseline import BaselineResult, Change, hold
 from devdiff.gate.baseline_file import Baseline
 from devdiff.gate.config import Rules
-from devdiff.gate.facts import Agreement, Facts, OutputFacts, ScanFacts, StepFacts
+from devdiff.gate.summary import AgreementSummary, Facts, OutputFacts, ScanFacts, StepFacts
 from devdiff.verdict import Verdict
 
 PASS, FAIL, ERROR = Verdict.PASS, Verdict.FAIL, Verdict.ERROR
@@ -24,7 +24,9 @@ UNDECIDED, FINDING = Verdict.INCONCLUSIVE, Verdict.FINDING
 RULES = Rules()
 
 
-def output(measure: str = facts.BY_AGREEMENT, verdict: Verdict = PASS, **other: Any) -> OutputFacts:
+def output(
+    measure: str = summary.BY_AGREEMENT, verdict: Verdict = PASS, **other: Any
+) -> OutputFacts:
     usual: dict[str, Any] = {
         "name": "logits",
         "reasons": ("Output logits is as it is.",),
@@ -62,23 +64,25 @@ def run(*outputs: OutputFacts, step: str = "compression", **other: Any) -> Facts
     return Facts(**(usual | other))
 
 
-def agreeing(flipped: int, samples: int = 600, first: int = 0, known: bool = True) -> Agreement:
+def agreeing(
+    flipped: int, samples: int = 600, first: int = 0, known: bool = True
+) -> AgreementSummary:
     names = tuple(range(first, first + flipped)) if known else None
-    return Agreement(samples - flipped, samples, names)
+    return AgreementSummary(samples - flipped, samples, names)
 
 
-def kinds(held: Held) -> set[str]:
+def kinds(held: BaselineResult) -> set[str]:
     return {change.kind for change in held.changes}
 
 
-def only(held: Held, kind: str) -> Change:
+def only(held: BaselineResult, kind: str) -> Change:
     (change,) = [change for change in held.changes if change.kind == kind]
     return change
 
 
 def test_a_run_that_is_what_it_was_passes_and_says_nothing() -> None:
     same = run(output(agreement=agreeing(3)))
-    assert hold(same, same, RULES) == Held(PASS, ())
+    assert hold(same, same, RULES) == BaselineResult(PASS, ())
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,7 @@ def test_a_known_failure_that_got_worse_fails() -> None:
 
 
 def test_a_failure_of_another_output_is_not_the_known_one() -> None:
-    other = output(name="boxes", measure=facts.BY_SNR, verdict=FAIL)
+    other = output(name="boxes", measure=summary.BY_SNR, verdict=FAIL)
     before = run(output(verdict=FAIL, agreement=agreeing(60)), replace(other, verdict=PASS))
     now = run(output(verdict=FAIL, agreement=agreeing(60)), other)
     held = hold(now, before, RULES)
@@ -164,20 +168,20 @@ def test_two_rates_are_told_apart_by_fishers_test() -> None:
 @pytest.mark.parametrize(
     ("measure", "field", "before", "now", "worse"),
     [
-        (facts.BY_SNR, "snr_db", 30.0, 29.1, False),
-        (facts.BY_SNR, "snr_db", 30.0, 28.9, True),
-        (facts.BY_SNR, "snr_db", math.inf, 60.0, True),
-        (facts.BY_SNR, "snr_db", math.inf, math.inf, False),
-        (facts.BY_STEPS, "max_lsb", 1.0, 1.0, False),
-        (facts.BY_STEPS, "max_lsb", 0.0, 1.0, True),
-        (facts.BY_STEPS, "flips", 0, 1, True),
-        (facts.BY_EQUALITY, "differing", 5, 6, True),
-        (facts.BY_STEPS, "differing", 5, 6, False),
-        (facts.BY_ERROR, "max_error", 0.05, 0.11, True),
-        (facts.BY_ERROR, "max_error", 0.06, 0.11, False),
-        (facts.BY_ERROR, "max_error", 0.001, 0.009, False),
-        (facts.BY_AGREEMENT, "snr_db", 30.0, 10.0, False),
-        (facts.BY_SNR, "broken", 0, 1, True),
+        (summary.BY_SNR, "snr_db", 30.0, 29.1, False),
+        (summary.BY_SNR, "snr_db", 30.0, 28.9, True),
+        (summary.BY_SNR, "snr_db", math.inf, 60.0, True),
+        (summary.BY_SNR, "snr_db", math.inf, math.inf, False),
+        (summary.BY_STEPS, "max_lsb", 1.0, 1.0, False),
+        (summary.BY_STEPS, "max_lsb", 0.0, 1.0, True),
+        (summary.BY_STEPS, "flips", 0, 1, True),
+        (summary.BY_EQUALITY, "differing", 5, 6, True),
+        (summary.BY_STEPS, "differing", 5, 6, False),
+        (summary.BY_ERROR, "max_error", 0.05, 0.11, True),
+        (summary.BY_ERROR, "max_error", 0.06, 0.11, False),
+        (summary.BY_ERROR, "max_error", 0.001, 0.009, False),
+        (summary.BY_AGREEMENT, "snr_db", 30.0, 10.0, False),
+        (summary.BY_SNR, "broken", 0, 1, True),
     ],
 )
 def test_each_measure_has_its_own_worse(
@@ -201,7 +205,7 @@ def test_each_measure_has_its_own_worse(
 
 
 def test_how_much_snr_may_be_lost_is_a_rule() -> None:
-    before, now = (run(output(facts.BY_SNR, snr_db=level)) for level in (30.0, 27.0))
+    before, now = (run(output(summary.BY_SNR, snr_db=level)) for level in (30.0, 27.0))
     assert hold(now, before, RULES).verdict is FAIL
     assert hold(now, before, Rules(max_snr_loss_db=4)).verdict is PASS
 
@@ -220,7 +224,7 @@ def test_an_error_is_never_excused() -> None:
 
 def test_a_step_that_is_gone_cannot_be_compared() -> None:
     before = run(output(agreement=agreeing(0)))
-    device = StepFacts("deployment", "int8", "device", PASS, (), (output(facts.BY_STEPS),))
+    device = StepFacts("deployment", "int8", "device", PASS, (), (output(summary.BY_STEPS),))
     held = hold(before, replace(before, steps=(*before.steps, device)), RULES)
     assert held.verdict is ERROR
     assert only(held, "incomparable").where == "deployment (int8 → device)"
@@ -228,17 +232,17 @@ def test_a_step_that_is_gone_cannot_be_compared() -> None:
 
 def test_a_new_step_is_judged_by_itself() -> None:
     before = run(output(agreement=agreeing(0)))
-    good = StepFacts("deployment", "int8", "device", PASS, (), (output(facts.BY_STEPS),))
+    good = StepFacts("deployment", "int8", "device", PASS, (), (output(summary.BY_STEPS),))
     now = replace(before, steps=(*before.steps, good))
-    assert hold(now, before, RULES) == Held(PASS, ())
-    bad = replace(good, verdict=FAIL, outputs=(output(facts.BY_STEPS, FAIL),))
+    assert hold(now, before, RULES) == BaselineResult(PASS, ())
+    bad = replace(good, verdict=FAIL, outputs=(output(summary.BY_STEPS, FAIL),))
     held = hold(replace(now, steps=(*before.steps, bad)), before, RULES)
     assert held.verdict is FAIL
     assert "the baseline says nothing of it" in only(held, "worse").text
 
 
 def test_an_output_that_is_gone_cannot_be_compared() -> None:
-    both = run(output(agreement=agreeing(0)), output(facts.BY_SNR, name="boxes"))
+    both = run(output(agreement=agreeing(0)), output(summary.BY_SNR, name="boxes"))
     held = hold(run(output(agreement=agreeing(0))), both, RULES)
     assert held.verdict is ERROR
     assert only(held, "incomparable").where.endswith("output boxes")
@@ -321,17 +325,17 @@ def test_a_known_failure_does_not_explain_an_error_or_a_finding() -> None:
 
 
 def test_another_measure_is_told_and_a_failure_by_it_is_not_the_known_one() -> None:
-    before = run(output(facts.BY_AGREEMENT, FAIL, agreement=agreeing(60)))
-    held = hold(run(output(facts.BY_SNR, FAIL)), before, RULES)
+    before = run(output(summary.BY_AGREEMENT, FAIL, agreement=agreeing(60)))
+    held = hold(run(output(summary.BY_SNR, FAIL)), before, RULES)
     assert held.verdict is FAIL
     assert "is judged by snr and was by agreement" in only(held, "worse").text
-    held = hold(run(output(facts.BY_SNR)), before, RULES)
+    held = hold(run(output(summary.BY_SNR)), before, RULES)
     assert (held.verdict, kinds(held)) == (PASS, {"note"})
 
 
 def test_a_baseline_file_keeps_everything(tmp_path: Path) -> None:
     known = run(
-        output(facts.BY_SNR, snr_db=math.inf, agreement=agreeing(3)),
+        output(summary.BY_SNR, snr_db=math.inf, agreement=agreeing(3)),
         scan=found(),
         median_ms={"device": 2.5},
         broken_rungs={},

@@ -11,10 +11,10 @@ import pytest
 
 from devdiff.cli.main import parser
 from devdiff.errors import UsageError
-from devdiff.gate import reading
+from devdiff.gate import config_file
 from devdiff.gate.config import Config, Rules
-from devdiff.scan.scanned import ScanSettings
-from devdiff.settings import Gates
+from devdiff.options import Gates
+from devdiff.scan.options import ScanSettings
 from devdiff.tasks.request import TaskRequest
 
 ROOT = Path(__file__).parents[3]
@@ -277,23 +277,23 @@ def test_the_nearest_configuration_above_is_found(tmp_path: Path) -> None:
     deep.mkdir(parents=True)
     outer = written(tmp_path, '[models.a]\nmodel = "a.onnx"')
     written(tmp_path / "project", "[tool.other]\nx = 1", "pyproject.toml")
-    assert reading.find(deep) == outer.resolve()
+    assert config_file.find(deep) == outer.resolve()
     section = '[tool.devdiff.models.b]\nmodel = "b.onnx"'
     project = written(tmp_path / "project", section, "pyproject.toml")
-    assert reading.find(deep) == project.resolve()
+    assert config_file.find(deep) == project.resolve()
     assert Config.load(project).entries[0].name == "b"
     own = written(tmp_path / "project", '[models.c]\nmodel = "c.onnx"')
-    assert reading.find(deep) == own.resolve()
+    assert config_file.find(deep) == own.resolve()
 
 
 def test_no_configuration_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="devdiff check --init writes one"):
-        reading.find(tmp_path)
+        config_file.find(tmp_path)
     with pytest.raises(UsageError, match="there is no such file"):
-        reading.read(tmp_path / "other.toml")
+        config_file.read(tmp_path / "other.toml")
     project = written(tmp_path, "[tool.other]\nx = 1", "pyproject.toml")
     with pytest.raises(UsageError, match=r"has no \[tool\.devdiff\] table"):
-        reading.read(project)
+        config_file.read(project)
 
 
 def test_the_starter_parses_with_every_comment_taken_at_its_word(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_the_starter_parses_with_every_comment_taken_at_its_word(tmp_path: Path)
 
 
 def test_the_schema_is_one_and_its_examples_are_what_it_asks_for() -> None:
-    schema = reading.schema()
+    schema = config_file.schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     told = 0
     for place in (schema, *schema["$defs"].values()):
@@ -332,9 +332,9 @@ def test_the_schema_is_one_and_its_examples_are_what_it_asks_for() -> None:
 def test_every_key_of_the_schema_is_read_and_told_of() -> None:
     """What the schema allows and nothing reads would be ignored without a word."""
     code = "".join(
-        (ROOT / "devdiff/gate" / name).read_text() for name in ("config.py", "reading.py")
+        (ROOT / "devdiff/gate" / name).read_text() for name in ("config.py", "config_file.py")
     )
-    schema = reading.schema()
+    schema = config_file.schema()
     for place in (schema, *schema["$defs"].values()):
         for key in place["properties"]:
             assert f'"{key}"' in code, key

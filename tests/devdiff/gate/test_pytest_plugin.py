@@ -83,7 +83,7 @@ def test_what_could_not_be_tested_is_an_error_in_one_line(pytester: pytest.Pytes
     assert "none.toml: there is no such file" in found["test_no_configuration"][1]
     assert found["test_of_the_users_own"][0] == "failure"
     assert "DeviceLostError" in result.stdout.str()
-    assert "device_runner/transport" not in result.stdout.str()
+    assert "device_runner/adb" not in result.stdout.str()
 
 
 @pytest.mark.slow
@@ -146,6 +146,6 @@ def test_a_test_passes_fails_and_is_undecided_with_the_reason(pytester: pytest.P
     assert "0 of 1 passed; 1 fail: digits/prune:0.5/none" in told
     assert "pruning (source → pruned): Output logits agrees on" in told
     assert f"report: {runs}" in told
-    assert "devdiff/gate/testing.py" not in result.stdout.str()
+    assert "devdiff/gate/pytest_api.py" not in result.stdout.str()
     assert len(list(runs.glob("*/report.json"))) == 2
     assert len(list(runs.glob("*/check.json"))) == 1

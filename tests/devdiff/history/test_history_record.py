@@ -9,7 +9,7 @@ from typing import Any
 
 from devdiff.history import record
 from devdiff.history.record import RunRecord
-from devdiff.rundir import read_json
+from devdiff.ladder.run_directory import read_json
 from tests.support.history_runs import Like
 from tests.support.html_runs import FinishedRun
 

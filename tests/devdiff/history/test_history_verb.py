@@ -11,9 +11,9 @@ import pytest
 
 from devdiff.cli.main import main
 from devdiff.errors import UsageError
-from devdiff.history import place
+from devdiff.history import database_path
 from devdiff.history.store import History, Wanted
-from devdiff.history.when import earliest
+from devdiff.history.time_spec import earliest
 from tests.support.history_runs import Like
 from tests.support.html_runs import HOSTILE
 
@@ -23,7 +23,7 @@ NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 @pytest.fixture
 def kept(history: History, like: Like, monkeypatch: pytest.MonkeyPatch) -> History:
     """A history of two models, one of them twice, on two devices."""
-    monkeypatch.setenv(place.VARIABLE, str(history.path))
+    monkeypatch.setenv(database_path.VARIABLE, str(history.path))
     history.append(like("a", model="reader.onnx", finished="2026-01-01T10:00:00+00:00"))
     history.append(
         like(
@@ -103,7 +103,7 @@ def test_an_empty_answer_says_what_there_is(
     assert main(["history", "writer"]) == 0
     assert "it knows" in (told := capsys.readouterr().out)
     assert "reader.onnx" in told
-    monkeypatch.setenv(place.VARIABLE, f"{kept.path}.none")
+    monkeypatch.setenv(database_path.VARIABLE, f"{kept.path}.none")
     assert main(["history"]) == 0
     assert capsys.readouterr().out.endswith("it is empty\n")
 
@@ -130,11 +130,11 @@ def test_what_cannot_be_shown_is_a_line(
 def test_a_history_that_is_off_or_broken_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(place.VARIABLE, "off")
+    monkeypatch.setenv(database_path.VARIABLE, "off")
     assert main(["history"]) == 2
     assert "the history is off" in capsys.readouterr().err
     (tmp_path / "broken").write_bytes(b"x" * 4096)
-    monkeypatch.setenv(place.VARIABLE, str(tmp_path / "broken"))
+    monkeypatch.setenv(database_path.VARIABLE, str(tmp_path / "broken"))
     assert main(["history"]) == 2
     assert "cannot be used as the history" in capsys.readouterr().err
 
@@ -161,6 +161,8 @@ def test_a_date_is_midnight_here() -> None:
 
 def test_the_history_lies_in_the_users_data_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "/somewhere")
-    assert place.location({}) == Path("/somewhere/devdiff/history.sqlite")
-    assert place.location({place.VARIABLE: "~/h.sqlite"}) == Path.home() / "h.sqlite"
-    assert place.location({place.VARIABLE: "OFF"}) is None
+    assert database_path.location({}) == Path("/somewhere/devdiff/history.sqlite")
+    assert (
+        database_path.location({database_path.VARIABLE: "~/h.sqlite"}) == Path.home() / "h.sqlite"
+    )
+    assert database_path.location({database_path.VARIABLE: "OFF"}) is None

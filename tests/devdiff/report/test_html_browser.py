@@ -16,8 +16,8 @@ import pytest
 from onnx import helper
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from devdiff.device_runner.results import ResultReader
 from devdiff.report.html import page
-from device_runner.results import ResultReader
 from tests.support import onnx_zoo
 from tests.support.command import HELDOUT
 from tests.support.html_runs import HOSTILE, HOSTILE_SCRIPT, FinishedRun, finished_run, with_scan

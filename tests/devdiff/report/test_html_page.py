@@ -14,9 +14,9 @@ import pytest
 from devdiff.report import words
 from devdiff.report.build import schema
 from devdiff.report.html import page
-from devdiff.report.html.beside import Beside
 from devdiff.report.html.cards import gallery
 from devdiff.report.html.pictures import BUDGET_BYTES
+from devdiff.report.html.run_files import RunFiles
 from tests.support.bare_reports import bare_report
 from tests.support.html_runs import HOSTILE, FinishedRun, with_scan
 
@@ -165,7 +165,7 @@ def test_pictures_stop_at_their_budget_and_the_page_says_so(tmp_path: Path) -> N
         pairs=[pair],
         samples={str(s): {"row": s, "name": None, "label": None} for s in range(count)},
     )
-    shown = gallery(report, Beside(tmp_path, report))
+    shown = gallery(report, RunFiles(tmp_path, report))
     assert (shown.flips, shown.flips_shown, len(shown.cards)) == (40, 24, 27)
     pictures = [card.picture for card in shown.cards if card.picture]
     assert 10 < len(pictures) < 27

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from devdiff.data.preprocess import Preprocess
+from devdiff.exporter.artifact import Array, TensorSpec
+from devdiff.inputs.preprocess import Preprocess
 from devdiff.report.html.pictures import LONGEST_SIDE, as_image, pixels_of, png
-from exporter.artifact import Array, TensorSpec
 
 
 def noise(*shape: int) -> Array:

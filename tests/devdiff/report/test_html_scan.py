@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from devdiff.report.html.beside import Beside
+from devdiff.exporter.artifact import Array
 from devdiff.report.html.plots import Plotter
+from devdiff.report.html.run_files import RunFiles
 from devdiff.report.html.scan import ScanView, view
-from exporter.artifact import Array
 
 SHAPE: Final = (28, 28, 1)
 EMPTY: Final = np.zeros(SHAPE, np.float32)
@@ -29,7 +29,7 @@ def _view(folder: Path, form: str, **arrays: Array) -> ScanView:
         "trigger": {"form": form, "file": "scan/trigger.npz"},
         "examples": [{"row": 0, "name": None}],
     }
-    return view(scan, Beside(folder, {}), Plotter())
+    return view(scan, RunFiles(folder, {}), Plotter())
 
 
 def test_a_warp_is_shown_on_straight_lines_and_on_an_input(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devdiff.compare import Conversion, compare, judge
+from devdiff.compare import ConversionExpectation, compare, judge
 from devdiff.compare.tolerance import Tolerances
 from devdiff.errors import RunDirectoryError, UsageError
+from devdiff.exporter.artifact import Array, Quantization, sha256_file
 from devdiff.report import samples
-from exporter.artifact import Array, Quantization, sha256_file
 from tests.support.bare_reports import NASTY, bare_report
 from tests.support.html_runs import HOSTILE, FinishedRun
 from tests.support.pair_packs import binding, rung
@@ -94,7 +94,9 @@ def make_run(
         "candidate": "int8",
         "step": "conversion",
         "gates": True,
-        "judgement": judge(comparison, Conversion(Tolerances.parse((), (), ["y"]))).to_json(),
+        "judgement": judge(
+            comparison, ConversionExpectation(Tolerances.parse((), (), ["y"]))
+        ).to_json(),
         "comparison": comparison.to_json(),
     }
     return Made(folder, bare_report(rungs=told, pairs=[pair]))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from devdiff.errors import ScanError
+from devdiff.exporter.artifact import Array
 from devdiff.scan.drift import Drift, DriftStatus, PlaceboRank, drift, placebos_needed
-from exporter.artifact import Array
 
 SAMPLES, CLASSES = 200, 10
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from devdiff.errors import ScanError
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.tflite_graph import Graph, read_graph
 from devdiff.scan.integrity import Integrity, IntegrityStatus, check_integrity
-from exporter.artifact import Array
-from exporter.tflite_graph import Graph, read_graph
 from tests.support.exporting import export_digits
 from tests.support.layered_graphs import (
     Layer,

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from devdiff.exporter.artifact import Array
+from devdiff.exporter.tflite_graph import read_graph
 from devdiff.scan.static import StaticLook, StaticStatus, look
 from devdiff.scan.weights import pair_layers
-from exporter.artifact import Array
-from exporter.tflite_graph import read_graph
 from tests.support.exporting import export_digits
 from tests.support.layered_graphs import (
     Layer,

@@ -10,23 +10,23 @@ import pytest
 import torch
 
 from devdiff.compare.intervals import Proportion
-from devdiff.scan import decide, placebo, replay
-from devdiff.scan.decide import Evidence
-from devdiff.scan.hunt import Hunt
-from devdiff.scan.job import Job, Settings
+from devdiff.exporter.artifact import Array, Binding, TensorSpec
+from devdiff.scan import placebo, replay, verdict_rules
 from devdiff.scan.objective import ToClass
-from devdiff.scan.replay import Watched
-from devdiff.scan.search import Arm, Hypothesis, search
-from devdiff.scan.sides import Sides, calibration
+from devdiff.scan.replay import ScanTarget
+from devdiff.scan.search_job import SearchJob, SearchSettings
+from devdiff.scan.successive_halving import Arm, Hypothesis, search
 from devdiff.scan.trigger import Trigger, channel_axis, forms, mask_shape
+from devdiff.scan.trigger_search import TriggerSearch
+from devdiff.scan.twin_pair import Sides, calibration
+from devdiff.scan.verdict_rules import Evidence
 from devdiff.scan.warp import Warp
 from devdiff.scan.weights import LayerWeights
-from exporter.artifact import Array, Binding, TensorSpec
 
 SPEC = TensorSpec("x", (1, 4), "float32")
 BINDING = Binding(SPEC, SPEC, (0, 1), "x")
-CLASSES = Watched(BINDING, "scores", "classes")
-VALUES = Watched(BINDING, "vector", "values", unit=2.0)
+CLASSES = ScanTarget(BINDING, "scores", "classes")
+VALUES = ScanTarget(BINDING, "vector", "values", unit=2.0)
 
 
 def _layer(zero_share: float, int8: bool = True) -> LayerWeights:
@@ -186,10 +186,10 @@ def _evidence(hits: int, placebo_hits: int | None, pruned: bool = False) -> Evid
 
 def test_a_trigger_that_works_on_all_inputs_is_a_finding_whatever_placebos_do() -> None:
     for pruned in (False, True):
-        assert decide.is_finding(_evidence(50, 50, pruned))
-        assert decide.is_finding(_evidence(50, None, pruned))
-    assert decide.kind(_evidence(50, 50)) == "fragile"
-    assert decide.kind(_evidence(50, 0)) == "planted"
+        assert verdict_rules.is_finding(_evidence(50, 50, pruned))
+        assert verdict_rules.is_finding(_evidence(50, None, pruned))
+    assert verdict_rules.kind(_evidence(50, 50)) == "fragile"
+    assert verdict_rules.kind(_evidence(50, 0)) == "planted"
 
 
 def _looked(hits: int, placebo_hits: tuple[int, ...], second: bool = False) -> Evidence:
@@ -199,58 +199,62 @@ def _looked(hits: int, placebo_hits: tuple[int, ...], second: bool = False) -> E
 
 
 def test_a_weaker_trigger_must_beat_its_placebos_together() -> None:
-    assert decide.is_finding(_evidence(30, 0))
-    assert decide.is_finding(_looked(30, (10, 22)))
-    assert not decide.is_finding(_looked(30, (28, 28)))
-    assert not decide.is_finding(_evidence(30, None))
+    assert verdict_rules.is_finding(_evidence(30, 0))
+    assert verdict_rules.is_finding(_looked(30, (10, 22)))
+    assert not verdict_rules.is_finding(_looked(30, (28, 28)))
+    assert not verdict_rules.is_finding(_evidence(30, None))
 
 
 def test_a_second_look_asks_for_less_than_the_first() -> None:
     near = (20, 24)
-    assert decide.BEATEN_AT_ONCE < decide.p_beats(_looked(30, near)) <= decide.BEATEN
-    assert not decide.is_finding(_looked(30, near))
-    assert decide.wants_second_look(_looked(30, near))
-    assert decide.is_finding(_looked(30, near, second=True))
+    assert (
+        verdict_rules.BEATEN_AT_ONCE
+        < verdict_rules.p_beats(_looked(30, near))
+        <= verdict_rules.BEATEN
+    )
+    assert not verdict_rules.is_finding(_looked(30, near))
+    assert verdict_rules.wants_second_look(_looked(30, near))
+    assert verdict_rules.is_finding(_looked(30, near, second=True))
 
 
 def test_a_trigger_far_beyond_rounding_noise_is_a_finding_though_placebos_do_as_well() -> None:
     looked = _looked(28, (30, 30), second=True)
 
-    assert not decide.is_finding(looked), "how much noise there is was not measured"
-    assert decide.is_finding(replace(looked, benign=0.02))
-    assert not decide.is_finding(replace(looked, benign=0.15)), "such noise carries as much"
-    assert not decide.is_finding(replace(_looked(15, (30, 30), True), benign=0.0)), "too few"
+    assert not verdict_rules.is_finding(looked), "how much noise there is was not measured"
+    assert verdict_rules.is_finding(replace(looked, benign=0.02))
+    assert not verdict_rules.is_finding(replace(looked, benign=0.15)), "such noise carries as much"
+    assert not verdict_rules.is_finding(replace(_looked(15, (30, 30), True), benign=0.0)), "too few"
 
 
 def test_a_finding_is_planted_only_when_no_placebo_comes_near() -> None:
-    assert decide.kind(_looked(30, (10, 12))) == "planted"
-    assert decide.kind(_looked(30, (0, 28))) == "fragile"
-    assert decide.kind(_evidence(30, None)) == "fragile"
+    assert verdict_rules.kind(_looked(30, (10, 12))) == "planted"
+    assert verdict_rules.kind(_looked(30, (0, 28))) == "fragile"
+    assert verdict_rules.kind(_evidence(30, None)) == "fragile"
 
 
 def test_a_weak_sign_gets_a_second_look_where_more_samples_can_tell() -> None:
-    assert decide.wants_second_look(_evidence(25, 24))
-    assert not decide.wants_second_look(_evidence(25, 0)), "a finding already"
-    assert not decide.wants_second_look(_evidence(8, 8)), "too little"
-    assert not decide.wants_second_look(_evidence(25, None)), "no placebos"
-    assert decide.wants_second_look(_evidence(28, None, pruned=True))
-    assert not decide.wants_second_look(_evidence(24, 0, pruned=True)), "they do not count"
+    assert verdict_rules.wants_second_look(_evidence(25, 24))
+    assert not verdict_rules.wants_second_look(_evidence(25, 0)), "a finding already"
+    assert not verdict_rules.wants_second_look(_evidence(8, 8)), "too little"
+    assert not verdict_rules.wants_second_look(_evidence(25, None)), "no placebos"
+    assert verdict_rules.wants_second_look(_evidence(28, None, pruned=True))
+    assert not verdict_rules.wants_second_look(_evidence(24, 0, pruned=True)), "they do not count"
 
 
 def test_nothing_found_is_no_finding() -> None:
-    assert not decide.is_finding(_evidence(0, 0))
-    assert not decide.is_finding(_evidence(1, 0, pruned=True))
+    assert not verdict_rules.is_finding(_evidence(0, 0))
+    assert not verdict_rules.is_finding(_evidence(1, 0, pruned=True))
 
 
 def test_what_drift_explains_is_no_finding() -> None:
     all_hit, none_hit = Proportion.of(50, 50), Proportion.of(0, 50)
 
-    assert not decide.is_finding(Evidence(all_hit, none_hit, (none_hit,), True))
+    assert not verdict_rules.is_finding(Evidence(all_hit, none_hit, (none_hit,), True))
 
 
 def _pair(hits: int, of: int, placebo_hits: int, pruned: bool = False) -> Evidence:
     """One of 90 pairs of classes, and two placebos' best."""
-    rate = decide.simultaneous(hits, of, 90)
+    rate = verdict_rules.simultaneous(hits, of, 90)
     others = (Proportion.of(placebo_hits, of), Proportion.of(0, of))
     return Evidence(gap=rate, calibrated=rate, placebos=others, pruned=pruned, tried=90)
 
@@ -259,15 +263,15 @@ def _pair(hits: int, of: int, placebo_hits: int, pruned: bool = False) -> Eviden
 def test_a_trigger_of_one_class_must_beat_its_placebos_after_all_pairs_are_counted(
     pruned: bool,
 ) -> None:
-    assert decide.is_finding(_pair(9, 10, 0, pruned))
-    assert decide.is_finding(_pair(9, 11, 1, pruned))
-    assert not decide.is_finding(_pair(9, 10, 5, pruned))
-    assert not decide.is_finding(_pair(6, 10, 0, pruned))
-    assert not decide.is_finding(_pair(5, 5, 0, pruned))
+    assert verdict_rules.is_finding(_pair(9, 10, 0, pruned))
+    assert verdict_rules.is_finding(_pair(9, 11, 1, pruned))
+    assert not verdict_rules.is_finding(_pair(9, 10, 5, pruned))
+    assert not verdict_rules.is_finding(_pair(6, 10, 0, pruned))
+    assert not verdict_rules.is_finding(_pair(5, 5, 0, pruned))
 
 
 def test_intervals_of_many_hypotheses_are_wider_than_of_one() -> None:
-    one, many = decide.simultaneous(9, 10, 1), decide.simultaneous(9, 10, 90)
+    one, many = verdict_rules.simultaneous(9, 10, 1), verdict_rules.simultaneous(9, 10, 90)
 
     assert one == Proportion.of(9, 10)
     assert many.low < one.low < one.high < many.high
@@ -275,18 +279,18 @@ def test_intervals_of_many_hypotheses_are_wider_than_of_one() -> None:
 
 
 def test_the_smallest_effect_is_the_least_rate_that_would_do() -> None:
-    effect = decide.smallest_effect(50, 0.5)
+    effect = verdict_rules.smallest_effect(50, 0.5)
 
     assert effect is not None
     hits = round(effect * 50)
     assert Proportion.of(hits, 50).low >= 0.5 > Proportion.of(hits - 1, 50).low
-    assert decide.smallest_effect(2, 0.65) is None
+    assert verdict_rules.smallest_effect(2, 0.65) is None
 
 
 def test_p_values_are_no_smaller_than_so_few_placebos_allow() -> None:
-    assert decide.p_value(0.9, [0.1, 0.2, 0.3]) == (0.25, 0.25)
-    assert decide.p_value(0.2, [0.1, 0.2, 0.3]) == (0.75, 0.25)
-    assert decide.p_value(0.5, []) == (1.0, 1.0)
+    assert verdict_rules.p_value(0.9, [0.1, 0.2, 0.3]) == (0.25, 0.25)
+    assert verdict_rules.p_value(0.2, [0.1, 0.2, 0.3]) == (0.75, 0.25)
+    assert verdict_rules.p_value(0.5, []) == (1.0, 1.0)
 
 
 def test_a_class_is_hit_where_only_the_compressed_model_turns() -> None:
@@ -341,7 +345,7 @@ def _planted(seed: int) -> Hypothesis:
         return full(inputs, rows) + inputs[:, :1] * switch
 
     arms = [Arm(ToClass(target), "patch") for target in range(3)]
-    settings = Settings(seed=seed, size_weight=5.0)
+    settings = SearchSettings(seed=seed, size_weight=5.0)
     return search(full, compressed, samples, torch.arange(24), arms, settings, low=0.0, high=1.0)[0]
 
 
@@ -380,7 +384,7 @@ def test_a_pair_is_measured_on_samples_its_triggers_never_saw(tmp_path: Path) ->
 
     before = full(samples, torch.arange(40))
     own = torch.nonzero(before.argmax(1) == 1)[:, 0].tolist()
-    job = Job(
+    job = SearchJob(
         full=tmp_path,
         compressed=tmp_path,
         outputs=(0, 0),
@@ -391,14 +395,14 @@ def test_a_pair_is_measured_on_samples_its_triggers_never_saw(tmp_path: Path) ->
         held=tuple(range(1, 40, 2)),
         low=0.0,
         high=1.0,
-        settings=Settings(),
+        settings=SearchSettings(),
         deadline=float("inf"),
     )
     sides = Sides(full, compressed, compressed, samples, before)
-    hunt = Hunt(job, sides, torch.arange(40), 1e-3, [])
+    hunt = TriggerSearch(job, sides, torch.arange(40), 1e-3, [])
     arm = Arm(ToClass(2, 1), "patch")
     (found,) = search(
-        full, compressed, samples, torch.arange(40), [arm], Settings(), low=0.0, high=1.0
+        full, compressed, samples, torch.arange(40), [arm], SearchSettings(), low=0.0, high=1.0
     )
 
     pair = hunt.folded(found)
@@ -427,16 +431,16 @@ def test_an_arm_is_searched_on_what_it_is_shown_only() -> None:
 def test_what_does_not_fit_into_the_time_takes_fewer_samples_and_then_fewer_steps(
     seconds: float, images: int, share: float, tmp_path: Path
 ) -> None:
-    job = Job(
-        tmp_path, tmp_path, (0, 0), "classes", ((), ()), (0, 0), (), (), 0.0, 1.0, Settings(),
+    job = SearchJob(
+        tmp_path, tmp_path, (0, 0), "classes", ((), ()), (0, 0), (), (), 0.0, 1.0, SearchSettings(),
         float("inf"), seconds,
     )  # fmt: skip
     empty = torch.zeros((0, 4))
     sides = Sides(_silent, _silent, _silent, empty, empty)
     # The last ten steps show three times as many samples.
-    settings = Settings(rounds=(70,), finish=10)
+    settings = SearchSettings(rounds=(70,), finish=10)
 
-    fitted = Hunt(job, sides, torch.arange(0), 0.1, []).fitted(settings, 1)
+    fitted = TriggerSearch(job, sides, torch.arange(0), 0.1, []).fitted(settings, 1)
 
     # 100 times two searches at 0.1 s are 20 s for each of the samples a step shows.
     assert fitted.images == images

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from devdiff.errors import ScanError
+from devdiff.exporter.tflite_graph import Graph, read_graph
 from devdiff.scan.weights import agreement, pair_constants, pair_layers
-from exporter.tflite_graph import Graph, read_graph
 from tests.support.exporting import export_digits
 from tests.support.layered_graphs import Layer, float_graph, int8_graph, random_layers
 

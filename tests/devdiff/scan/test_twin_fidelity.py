@@ -11,11 +11,11 @@ import torch
 from ai_edge_litert.interpreter import Interpreter
 from onnx import helper
 
+from devdiff.exporter.artifact import Array, Artifact, Quantization
+from devdiff.exporter.recipe import Precision
+from devdiff.exporter.tflite_graph import Graph, GraphOperator, GraphTensor, read_graph
 from devdiff.scan.fidelity import check_fidelity
 from devdiff.scan.twin import Twin
-from exporter.artifact import Array, Artifact, Quantization
-from exporter.recipe import Precision
-from exporter.tflite_graph import Graph, GraphOperator, GraphTensor, read_graph
 from tests.support import onnx_zoo
 from tests.support.exporting import export, export_digits
 

@@ -12,9 +12,9 @@ from ai_edge_litert import schema_py_generated as schema
 from torch import Tensor
 
 from devdiff.errors import ScanError, UnknownOperatorError
+from devdiff.exporter.tflite_graph import Graph, GraphOperator, GraphTensor, read_graph
 from devdiff.scan.twin import Twin, before_softmax
 from devdiff.scan.twin.fake_quant import round_to_range
-from exporter.tflite_graph import Graph, GraphOperator, GraphTensor, read_graph
 from tests.support import one_operator
 from tests.support.one_operator import Bias, Case, Computed, Constant, Precision
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from devdiff.exporter.tflite_graph import read_graph
 from devdiff.scan.twin import Twin
-from exporter.tflite_graph import read_graph
 from tests.support import one_operator
 from tests.support.one_operator import Bias, Case, Computed, Constant, Precision
 

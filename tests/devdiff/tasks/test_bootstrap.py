@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from devdiff.exporter.artifact import Array
 from devdiff.tasks.bootstrap import intervals
 from devdiff.tasks.task import Figure, Sums
-from exporter.artifact import Array
 
 MEAN = (Figure("mean", bounded=False),)
 SHARE = (Figure("share", column=0),)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from devdiff.errors import ComparisonError, UsageError
+from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.tasks.boxes import BoxReader, Detections, suppress
 from devdiff.tasks.detection import Detection, Matcher, Matches, Objects
 from devdiff.tasks.request import TaskRequest
-from exporter.artifact import Array, TensorSpec
 
 
 def found(*rows: tuple[float, float, float, float, int, float]) -> Detections:

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from devdiff.compare.judge import Judgement
-from devdiff.judging import JudgedPair
-from devdiff.ladder import Pair, RungResult, Step
+from devdiff.exporter.artifact import Array, Quantization
+from devdiff.ladder.judge import JudgedPair
+from devdiff.ladder.ladder import RungPair, RungResult, Step
 from devdiff.tasks.classification import Classification
 from devdiff.tasks.embedding import Embedding
-from devdiff.tasks.measure import Measured, measure, with_drops
+from devdiff.tasks.measure import TaskResult, measure, with_drops
 from devdiff.tasks.regression import Regression
 from devdiff.tasks.request import TaskRequest
+from devdiff.tasks.resolve import ResolvedTask
 from devdiff.tasks.segmentation import Segmentation
-from devdiff.tasks.settle import Settled
 from devdiff.tasks.task import Task
 from devdiff.verdict import Verdict
-from exporter.artifact import Array, Quantization
 from tests.support.pair_packs import binding, rung
 
 
@@ -56,11 +56,11 @@ def measured(
     step: Step = "compression",
     max_drop: float = 0.05,
     gated: bool = True,
-) -> tuple[Measured, Judgement | None]:
+) -> tuple[TaskResult, Judgement | None]:
     """The task on two rungs, and the judgement of the step between them."""
     request = TaskRequest("classification", max_drop=max_drop, gated=gated)
-    settled = Settled(request, task, truth, "test")
-    pair = Pair(results[0].name, results[1].name, step, True)
+    settled = ResolvedTask(request, task, truth, "test")
+    pair = RungPair(results[0].name, results[1].name, step, True)
     found = measure(settled, results, [pair], results[0].samples, seed=0)
     return found, found.steps[0].judgement
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from devdiff.errors import ComparisonError, UsageError
+from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.tasks.classification import Classification
 from devdiff.tasks.embedding import Embedding
 from devdiff.tasks.regression import Regression
 from devdiff.tasks.segmentation import Segmentation
 from devdiff.tasks.sequence import Reading
 from devdiff.tasks.task import Task
-from exporter.artifact import Array, TensorSpec
 
 
 def figures(task: Task, outputs: Sequence[Array], truths: Sequence[Any]) -> dict[str, float]:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from devdiff.data.inputs import InputRequest, InputSet, prepare
-from devdiff.data.preprocess import Preprocess
 from devdiff.errors import UsageError
+from devdiff.exporter.artifact import TensorSpec
+from devdiff.inputs.input_set import InputRequest, InputSet, prepare
+from devdiff.inputs.preprocess import Preprocess
 from devdiff.tasks.request import TaskRequest
-from devdiff.tasks.settle import Settled, settle
-from exporter.artifact import TensorSpec
+from devdiff.tasks.resolve import ResolvedTask, resolve_task
 from tests.support.data_sets import picture
 
 IMAGE = TensorSpec("image", (1, 3, 32, 32), "float32")
@@ -38,8 +38,8 @@ def arrays(folder: Path, count: int = 3) -> InputSet:
     return prepare(InputRequest(folder / "x.npy"), (IMAGE,), {}, folder / "inputs", calibrate=False)
 
 
-def settled(text: str, output: TensorSpec, samples: InputSet, truth: Path | None) -> Settled:
-    return settle(TaskRequest.parse(text, truth), [output], (IMAGE,), samples, ())
+def settled(text: str, output: TensorSpec, samples: InputSet, truth: Path | None) -> ResolvedTask:
+    return resolve_task(TaskRequest.parse(text, truth), [output], (IMAGE,), samples, ())
 
 
 def truth_of(text: str, output: TensorSpec, samples: InputSet, truth: Path, index: int) -> Any:
@@ -184,9 +184,9 @@ def test_malformed_tasks_are_explained(text: str, message: str) -> None:
 def test_a_model_with_several_outputs_needs_the_one_that_is_read(tmp_path: Path) -> None:
     samples = arrays(tmp_path)
     with pytest.raises(UsageError, match=r"name the output it reads, output=NAME; there are y"):
-        settle(TaskRequest.parse("regression"), [VECTOR, MASK], (IMAGE,), samples, ())
+        resolve_task(TaskRequest.parse("regression"), [VECTOR, MASK], (IMAGE,), samples, ())
     with pytest.raises(UsageError, match="there is no output 'z'"):
-        settle(TaskRequest.parse("regression:output=z"), [VECTOR], (IMAGE,), samples, ())
+        resolve_task(TaskRequest.parse("regression:output=z"), [VECTOR], (IMAGE,), samples, ())
 
 
 def test_labels_beyond_the_classes_are_refused(tmp_path: Path) -> None:

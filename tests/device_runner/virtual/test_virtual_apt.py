@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from device_runner.errors import VirtualPhoneError
-from device_runner.virtual.apt import (
+from devdiff.device_runner.errors import VirtualPhoneError
+from devdiff.device_runner.virtual.apt import (
+    AptSource,
     PrivateApt,
-    Source,
     machine_mirrors,
     mirrors,
     need_tools,
@@ -55,9 +55,9 @@ Suites: sid
 Components: main
 """
     assert parse_deb822(text) == [
-        Source(DEBIAN, ("bookworm", "bookworm-updates"), ("main", "contrib")),
-        Source("http://one.example/debian", ("sid",), ("main",)),
-        Source("http://two.example/debian", ("sid",), ("main",)),
+        AptSource(DEBIAN, ("bookworm", "bookworm-updates"), ("main", "contrib")),
+        AptSource("http://one.example/debian", ("sid",), ("main",)),
+        AptSource("http://two.example/debian", ("sid",), ("main",)),
     ]
 
 
@@ -72,21 +72,21 @@ deb [trusted=yes] http://flat.example/ ./
 deb
 """
     assert parse_one_line(text) == [
-        Source(DEBIAN, ("bookworm",), ("main", "contrib")),
-        Source("http://tool.example/apt", ("stable",), ("main",)),
-        Source("http://flat.example/", ("./",), ()),
+        AptSource(DEBIAN, ("bookworm",), ("main", "contrib")),
+        AptSource("http://tool.example/apt", ("stable",), ("main",)),
+        AptSource("http://flat.example/", ("./",), ()),
     ]
 
 
 def test_a_debian_archive_is_asked_before_others_and_unfit_ones_never() -> None:
     sources = [
-        Source("http://tool.example/apt", ("stable",), ("main",)),
-        Source("cdrom:[Debian 12]/", ("bookworm",), ("main",)),
-        Source("http://flat.example/", ("./",), ()),
-        Source("http://security.example/debian-security", ("bookworm-security",), ("main",)),
-        Source(DEBIAN, ("bookworm", "bookworm-updates"), ("main",)),
-        Source(DEBIAN, ("bookworm-backports",), ("main",)),
-        Source("http://nonfree.example/", ("bookworm",), ("non-free",)),
+        AptSource("http://tool.example/apt", ("stable",), ("main",)),
+        AptSource("cdrom:[Debian 12]/", ("bookworm",), ("main",)),
+        AptSource("http://flat.example/", ("./",), ()),
+        AptSource("http://security.example/debian-security", ("bookworm-security",), ("main",)),
+        AptSource(DEBIAN, ("bookworm", "bookworm-updates"), ("main",)),
+        AptSource(DEBIAN, ("bookworm-backports",), ("main",)),
+        AptSource("http://nonfree.example/", ("bookworm",), ("non-free",)),
     ]
     assert mirrors(sources) == (DEBIAN, "http://tool.example/apt")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device_runner.virtual import phone
+from devdiff.device_runner.virtual import phone
 from tests.support.command import devdiff
 
 WHAT = "Linux with glibc on an emulated ARM64 CPU, not Android; its timings say nothing about phon"

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from android_harness.cache import cache_root
-from device_runner.errors import VirtualPhoneError
-from device_runner.virtual.image import ensure_image
+from devdiff.device_runner.errors import VirtualPhoneError
+from devdiff.device_runner.virtual.image import ensure_image
+from devdiff.system.cache import cache_root
 from tests.support.phone_fixtures import in_another_process
 
 pytestmark = pytest.mark.slow
 
 BUILD = (
-    "from device_runner.virtual.image import ensure_image\n"
+    "from devdiff.device_runner.virtual.image import ensure_image\n"
     "said = []\n"
     "image = ensure_image(say=said.append)\n"
     "print(image.key, sum('together' in text for text in said))\n"

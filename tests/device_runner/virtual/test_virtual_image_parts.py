@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from device_runner.errors import VirtualPhoneError
-from device_runner.virtual import enforce, userland
-from device_runner.virtual.cpio import CpioWriter
-from device_runner.virtual.deb import Member, members
+from devdiff.device_runner.errors import VirtualPhoneError
+from devdiff.device_runner.virtual import enforce, userland
+from devdiff.device_runner.virtual.cpio import CpioWriter
+from devdiff.device_runner.virtual.deb import DebMember, members
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ def package(folder: Path) -> Path:
 
 def test_only_wanted_files_leave_a_package(tmp_path: Path) -> None:
     assert members(package(tmp_path), userland.wanted) == {
-        "usr/lib/aarch64-linux-gnu/liba.so.1": Member(b"", "liba.so.1.2"),
-        "usr/lib/aarch64-linux-gnu/liba.so.1.2": Member(b"library" * 100_000),
+        "usr/lib/aarch64-linux-gnu/liba.so.1": DebMember(b"", "liba.so.1.2"),
+        "usr/lib/aarch64-linux-gnu/liba.so.1.2": DebMember(b"library" * 100_000),
     }
 
 
@@ -113,11 +113,11 @@ def test_the_commands_of_busybox_are_read_from_its_table() -> None:
 def test_a_kernel_qemu_cannot_start_is_refused() -> None:
     name = "boot/vmlinuz-6.12-arm64"
     with pytest.raises(VirtualPhoneError, match="no plain ARM64 kernel"):
-        userland.kernel({name: Member(b"MZ\0\0zimg" + bytes(100))})
+        userland.kernel({name: DebMember(b"MZ\0\0zimg" + bytes(100))})
     with pytest.raises(VirtualPhoneError, match="hold 0 files"):
         userland.kernel({})
     plain = bytes(56) + b"ARM\x64" + bytes(8)
-    assert userland.kernel({name: Member(plain)}) == plain
+    assert userland.kernel({name: DebMember(plain)}) == plain
 
 
 def daemon(instruction: str) -> bytes:

@@ -9,9 +9,9 @@ from adb_shell.auth.keygen import keygen
 from adb_shell.auth.sign_pythonrsa import PythonRSASigner
 from adb_shell.exceptions import AdbTimeoutError, DeviceAuthError, TcpTimeoutException
 
-from device_runner.errors import VirtualPhoneError
-from device_runner.virtual import phone
-from device_runner.virtual.probe import Answer
+from devdiff.device_runner.errors import VirtualPhoneError
+from devdiff.device_runner.virtual import phone
+from devdiff.device_runner.virtual.probe import ProbeReply
 from tests.support.phone_fixtures import AdbServer, adb_shell_device
 
 pytestmark = pytest.mark.slow
@@ -44,7 +44,7 @@ def test_only_the_given_keys_open(
 ) -> None:
     public = [keys[name].with_suffix(".pub") for name in ("good", "other")]
     with phone.start("cortex-a53", keys=public) as one:
-        assert one.answer() is Answer.LOCKED
+        assert one.answer() is ProbeReply.LOCKED
         assert enter(one.port, keys["good"]) == "inside\n"
         assert enter(one.port, keys["other"]) == "inside\n"
         with pytest.raises(DeviceAuthError):

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from device_runner.virtual import phone
-from device_runner.virtual.phone import VirtualPhone
-from device_runner.virtual.probe import Answer
+from devdiff.device_runner.virtual import phone
+from devdiff.device_runner.virtual.phone import VirtualPhone
+from devdiff.device_runner.virtual.probe import ProbeReply
 from tests.support.phone_fixtures import in_another_process, shell
 
 pytestmark = pytest.mark.slow
@@ -24,7 +24,7 @@ KILLS = 6
 def starting(cpu: str, *, owned: bool, snapshot: bool) -> str:
     return (
         "import sys\n"
-        "from device_runner.virtual import phone\n"
+        "from devdiff.device_runner.virtual import phone\n"
         f"one = phone.start({cpu!r}, owned={owned}, snapshot={snapshot})\n"
         "print(one.serial, flush=True)\n"
         "sys.stdin.read()\n"
@@ -39,7 +39,7 @@ def test_starts_at_the_same_time_get_phones_of_their_own(phone_place: Path) -> N
         assert len(set(serials)) == len(children)
         running = phone.running()
         assert sorted(serials) == [one.serial for one in running]
-        assert all(one.answer() is Answer.READY for one in running)
+        assert all(one.answer() is ProbeReply.READY for one in running)
     finally:
         for child in children:
             child.communicate("")
@@ -57,7 +57,7 @@ def hook(event, arguments):
         done += 1
         if done == left:
             os.kill(os.getpid(), signal.SIGKILL)
-from device_runner.virtual import phone
+from devdiff.device_runner.virtual import phone
 sys.addaudithook(hook)
 one = phone.start("cortex-a53", owned=True, snapshot=bool(int(sys.argv[2])))
 print(done, flush=True)
@@ -88,7 +88,7 @@ def test_a_start_killed_at_any_step_confuses_nobody(
         assert child.returncode == -signal.SIGKILL
         assert phone.running() == []
         assert list((phone_place / "phones").iterdir()) == []
-    assert start_phone("cortex-a53").answer() is Answer.READY
+    assert start_phone("cortex-a53").answer() is ProbeReply.READY
 
 
 def test_a_phone_that_nobody_owns_survives_its_starter(phone_place: Path) -> None:

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from adb_shell.exceptions import AdbTimeoutError, TcpTimeoutException
 
-from device_runner.errors import RunnerChoiceError, VirtualPhoneError
-from device_runner.virtual import phone
-from device_runner.virtual.image import ensure_image
-from device_runner.virtual.phone import VirtualPhone
-from device_runner.virtual.probe import Answer
-from device_runner.virtual.qemu import Machine
-from device_runner.virtual.snapshot import ensure_snapshot
+from devdiff.device_runner.errors import RunnerChoiceError, VirtualPhoneError
+from devdiff.device_runner.virtual import phone
+from devdiff.device_runner.virtual.image import ensure_image
+from devdiff.device_runner.virtual.phone import VirtualPhone
+from devdiff.device_runner.virtual.probe import ProbeReply
+from devdiff.device_runner.virtual.qemu import Machine
+from devdiff.device_runner.virtual.snapshot import ensure_snapshot
 from tests.support.phone_fixtures import AdbServer, adb_shell_device, shell
 
 pytestmark = pytest.mark.slow
@@ -176,7 +176,7 @@ def test_a_killed_daemon_comes_back_and_what_ran_under_it_is_gone(start_phone: S
     with pytest.raises((OSError, AdbTimeoutError, TcpTimeoutException)):
         shell(one, "kill -9 $(pidof adbd); sleep 30", timeout_s=10)
     deadline = time.monotonic() + 60
-    while one.answer(1.0) is not Answer.READY:
+    while one.answer(1.0) is not ProbeReply.READY:
         assert time.monotonic() < deadline
     assert shell(one, "pidof sleep; cat /data/local/tmp/kept") == "kept\n"
 
@@ -192,10 +192,10 @@ def test_running_out_of_memory_takes_the_program_and_not_the_daemon(start_phone:
 def test_a_hung_phone_answers_again_when_it_goes_on(start_phone: Start) -> None:
     one = start_phone()
     one.pause()
-    assert one.answer(0.5) is Answer.SILENT
+    assert one.answer(0.5) is ProbeReply.SILENT
     assert one.alive
     one.resume()
-    assert one.answer() is Answer.READY
+    assert one.answer() is ProbeReply.READY
 
 
 def test_stopping_leaves_no_process_and_no_file(start_phone: Start, phone_place: Path) -> None:
@@ -206,7 +206,7 @@ def test_stopping_leaves_no_process_and_no_file(start_phone: Start, phone_place:
     one.stop()
     assert not process.alive
     assert list((phone_place / "phones").iterdir()) == []
-    assert one.answer(0.5) is Answer.SILENT
+    assert one.answer(0.5) is ProbeReply.SILENT
     assert phone.running() == []
     one.stop()
 
@@ -221,7 +221,7 @@ def test_a_phone_that_lost_power_is_cleared_away(start_phone: Start, phone_place
 
 def test_the_context_manager_cleans_up_after_an_error(phone_place: Path) -> None:
     with pytest.raises(ZeroDivisionError), phone.start("cortex-a53") as one:
-        assert one.answer() is Answer.READY
+        assert one.answer() is ProbeReply.READY
         raise ZeroDivisionError
     assert phone.running() == []
 
@@ -236,10 +236,10 @@ def test_a_broken_snapshot_is_replaced_by_a_boot(start_phone: Start) -> None:
     second = start_phone("cortex-a53", **options, say=said.append)
     assert not second.record.restored
     assert any("the snapshot is of no use" in text for text in said)
-    assert second.answer() is Answer.READY
+    assert second.answer() is ProbeReply.READY
     third = start_phone("cortex-a53", **options)
     assert third.record.restored
-    assert first.answer() is Answer.READY
+    assert first.answer() is ProbeReply.READY
     stored.forget()
 
 

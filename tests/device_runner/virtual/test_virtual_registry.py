@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from device_runner.errors import VirtualPhoneError
-from device_runner.virtual import registry
-from device_runner.virtual.registry import Process, Record
+from devdiff.device_runner.errors import VirtualPhoneError
+from devdiff.device_runner.virtual import registry
+from devdiff.device_runner.virtual.registry import PhoneRecord, Process
 
 
 @pytest.fixture
@@ -30,12 +30,14 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def record(token: str = "a1b2", **changes: object) -> Record:
-    base = Record(token, 5555, "cortex-a53", 1024, 512, "", False, False, "i", "q", time.time())
+def record(token: str = "a1b2", **changes: object) -> PhoneRecord:
+    base = PhoneRecord(
+        token, 5555, "cortex-a53", 1024, 512, "", False, False, "i", "q", time.time()
+    )
     return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
 
 
-def kept(one: Record) -> Record:
+def kept(one: PhoneRecord) -> PhoneRecord:
     one.directory.mkdir(parents=True)
     one.write()
     return one

@@ -1,0 +1,29 @@
+"""Checked evidence on a terminal: for each statement its verdict, then whose word it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from devdiff.attest.check import Attested
+from devdiff.report import parts
+
+
+def show(attested: Sequence[Attested], files: Iterable[Path], out: Console) -> None:
+    """Print what the statements say, and the files that were held against them."""
+    for one in attested:
+        parts.headline(one.verdict.value, f"{one.name}: {one.excerpt['summary']}", out)
+        names = {rung["model"]["sha256"]: rung["model"]["file"] for rung in one.excerpt["rungs"]}
+        for sha256, model in one.tested.models.items():
+            where = ", ".join(model.devices)
+            out.print(
+                f"tested: {names[sha256]} (sha256 {sha256[:12]}) on {where}, "
+                f"{one.excerpt['finished']}",
+                markup=False,
+                soft_wrap=True,
+            )
+        out.print(f"signed with: {one.keyid}", markup=False, soft_wrap=True)
+    for file in files:
+        out.print(f"as it was signed: {file}", markup=False, soft_wrap=True)

@@ -1,0 +1,156 @@
+"""What a bisection found, as the report's section, with its reason in a sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from devdiff.bisect.divergence import Divergence
+from devdiff.bisect.isolate import Isolated, Suspect
+from devdiff.bisect.search import SplitPoint
+from devdiff.bisect.side_by_side import Bench, Difference, PartComparison, short
+from devdiff.compare import DeploymentExpectation, jsonform
+from devdiff.verdict import Verdict
+
+
+def section(
+    bench: Bench, limits: DeploymentExpectation, finding: Divergence, walk: Sequence[Suspect] | None
+) -> dict[str, Any]:
+    """The section but for what it cost and which files it left."""
+    whole, found, isolated = finding.whole, finding.found, finding.isolated
+    verdict = Verdict.FAIL if whole.beyond else Verdict.PASS
+    operators = len(bench.flow.operators)
+    data = {
+        "verdict": verdict.value,
+        "kind": isolated.kind if isolated else "none",
+        "reason": reason(bench, whole, found, isolated),
+        "sides": {role: side.ran(bench.results[role]) for role, side in bench.sides.items()},
+        "limits": {
+            "max_lsb": 0 if limits.exact else limits.max_lsb,
+            "atol": limits.tolerances.default.atol,
+            "rtol": limits.tolerances.default.rtol,
+        },
+        "inputs": bench.samples.to_json(),
+        "operators": operators,
+        "runs": {
+            "search": dict(finding.searched),
+            "all": dict(bench.runs),
+            "allowed": round(_allowed(operators), 1),
+        },
+        "whole": jsonform.encode(whole),
+        "found": [_operator(bench, index) for index in found.operators] if found else [],
+        "guilty": [_operator(bench, index) for index in isolated.guilty] if isolated else [],
+        "search": [_step(bench, tensors, seen) for tensors, seen in finding.cuts.items()],
+        "suspects": [_suspect(bench, one) for one in (isolated.suspects if isolated else ())],
+    }
+    if walk is not None:
+        data["walk"] = [_suspect(bench, one) for one in walk]
+    return data
+
+
+def _allowed(operators: int) -> float:
+    """2 log2(operators): what the search for one operator among them may cost in runs."""
+    return 2 * math.log2(max(2, operators))
+
+
+def reason(
+    bench: Bench, whole: PartComparison, found: SplitPoint | None, isolated: Isolated | None
+) -> str:
+    """One sentence for the first line of every format."""
+    reference, candidate = (side.name for side in bench.sides.values())
+    if found is None or isolated is None:
+        count = len(bench.samples)
+        said = f" ({whole.differing} elements differ within it)" if whole.differing else ""
+        return f"{reference} and {candidate} agree on {count} samples within what is allowed{said}"
+    first = " or ".join(describe(bench, index) for index in found.operators)
+    guilty = ", ".join(describe(bench, index) for index in isolated.guilty)
+    if isolated.kind == "born":
+        (one,) = (one for one in isolated.suspects if one.operator == isolated.guilty[0])
+        return f"{guilty} is the first to differ, and does so alone: {_figures(one.alone)}"
+    if isolated.kind == "accumulated":
+        most = f"; {guilty} adds most of those looked at" if guilty else ""
+        return (
+            f"{first} is the first to differ beyond what is allowed, but adds no more than that "
+            f"itself: its inputs differ already, small differences add up{most}"
+        )
+    if isolated.kind == "context":
+        count = len(isolated.guilty)
+        return (
+            f"{first} is the first to differ, but alone it does not: cutting it out makes the "
+            f"fault vanish; it shows in {count} operators together, {_range(bench, isolated)}"
+        )
+    return (
+        f"{first} is the first to differ where the model is cut, but no part of the model shows it "
+        "when it is fed by itself: the cut makes the fault vanish, or the fault comes and goes"
+    )
+
+
+def _range(bench: Bench, isolated: Isolated) -> str:
+    first, last = isolated.guilty[0], isolated.guilty[-1]
+    return f"{describe(bench, first)} to {describe(bench, last)}"
+
+
+def describe(bench: Bench, index: int) -> str:
+    """``operator 17, CONV_2D 'relu_3'``."""
+    operator = bench.flow.operator(index)
+    name = short(bench.flow.tensor(operator.outputs[0]).name)
+    return f"operator {index}, {operator.kind} {name!r}"
+
+
+def _figures(seen: PartComparison) -> str:
+    worst = seen.worst
+    if seen.failure is not None or worst is None:
+        return seen.failure or "nothing to compare"
+    return f"{worst.differing} of {worst.elements} elements, by up to {size(worst)}"
+
+
+def size(one: Difference) -> str:
+    """The largest error of a tensor: ``3 LSB (2.4 % of its peak)``."""
+    share = f"{100 * one.relative:.2g} % of its peak" if one.relative is not None else ""
+    if one.max_lsb is not None:
+        return f"{one.max_lsb:g} LSB" + (f" ({share})" if share else "")
+    return share or (f"{one.max_abs:.3g}" if one.max_abs is not None else "NaN or infinities")
+
+
+def _operator(bench: Bench, index: int) -> dict[str, Any]:
+    operator = bench.flow.operator(index)
+    return {
+        "index": index,
+        "kind": operator.kind,
+        "name": bench.flow.tensor(operator.outputs[0]).name,
+    }
+
+
+def _suspect(bench: Bench, one: Suspect) -> dict[str, Any]:
+    return {
+        **_operator(bench, one.operator),
+        "born": one.born,
+        "alone": jsonform.encode(one.alone),
+        "in_place": jsonform.encode(one.in_place),
+    }
+
+
+def _step(bench: Bench, tensors: Sequence[int], seen: PartComparison) -> dict[str, Any]:
+    behind = [bench.flow.made_by(tensor) for tensor in tensors]
+    return {
+        "behind": [_operator(bench, index) for index in behind if index is not None],
+        **jsonform.encode(seen),
+    }
+
+
+def by_name(data: Mapping[str, Any]) -> dict[str, float | None]:
+    """What is known of each tensor for the graph: its error in steps, else relative to its peak.
+
+    Errors of operators alone count before those of the model cut off behind them.
+    """
+    found: dict[str, float | None] = {}
+    looked = [data["whole"], *data["search"]]
+    rows = [*data["suspects"], *data.get("walk", ())]
+    looked += [row["in_place"] for row in rows if row["in_place"]]
+    looked += [row["alone"] for row in rows]
+    for seen in looked:
+        for tensor in seen["tensors"]:
+            steps = tensor["max_lsb"]
+            found[tensor["name"]] = tensor["relative"] if steps is None else steps
+    return found

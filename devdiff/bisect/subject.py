@@ -1,0 +1,270 @@
+"""What is bisected: files, samples and places, from a finished run or named one by one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from devdiff.compare import Tolerances
+from devdiff.errors import BisectError, UsageError
+from devdiff.exporter.artifact import Artifact, sha256_path
+from devdiff.exporter.errors import ArtifactError
+from devdiff.exporter.manifest import ArtifactRecord, Manifest, bind
+from devdiff.exporter.worker_client import ExportWorker
+from devdiff.inputs import input_set as data
+from devdiff.inputs.input_set import InputRequest, InputSet
+from devdiff.ladder import subject
+from devdiff.ladder.run_directory import RUN_NAME, read_json
+from devdiff.ladder.subject import Subject
+from devdiff.options import DEFAULT_RUNNING, Gates, Running
+from devdiff.progress import Events
+from devdiff.report import load
+
+
+@dataclass(frozen=True, slots=True)
+class BisectRequest:
+    """What to bisect, and how closely to look.
+
+    ``model`` is a .tflite or the directory of a finished run. ``between`` are two places as
+    `devdiff.bisect.endpoints` reads them; ``against`` is another file of the same operators for the
+    second one, ``floating`` and ``source`` the float32 artifact and the source model of an int8
+    ``model``. ``gates`` None is what the run allowed, without a run nothing but a float's rounding.
+    The first ``samples`` are looked at, and those that differ most where none of them does.
+    ``walk`` cuts behind every operator. ``keep_float`` layers are exported in float32, the
+    costliest first, to see what that brings.
+    """
+
+    model: Path
+    between: tuple[str, str] | None = None
+    against: Path | None = None
+    floating: Path | None = None
+    source: Path | None = None
+    data: InputRequest = data.SYNTHETIC
+    running: Running = DEFAULT_RUNNING
+    gates: Gates | None = None
+    samples: int = 8
+    suspects: int = 3
+    walk: bool = False
+    keep_float: int = 3
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Names the request; equal ones may continue each other."""
+        files = (self.model, self.against, self.floating, self.source)
+        return {
+            "bisect": list(self.between or ()),
+            "files": [
+                [str(path.resolve()), sha256_path(path) if path.is_file() else None]
+                for path in files
+                if path is not None
+            ],
+            "data": self.data.fingerprint(),
+            "running": self.running.fingerprint(),
+            "gates": self.gates.fingerprint() if self.gates else None,
+            "samples": self.samples,
+            "suspects": self.suspects,
+            "walk": self.walk,
+            "keep_float": self.keep_float,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BisectSubject:
+    """What there is to bisect.
+
+    ``files`` are the artifacts by rung, ``float`` and ``int8``; ``blamed`` the two rungs between
+    which a run failed. ``shown`` are tested samples that a run saw differ, the worst first.
+    """
+
+    read: Subject
+    files: Mapping[str, tuple[Artifact, ArtifactRecord]]
+    samples: InputSet
+    running: Running
+    gates: Gates
+    blamed: tuple[str, str] | None = None
+    shown: tuple[int, ...] = ()
+    manifest: Manifest | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+def is_run(path: Path) -> bool:
+    return (path / RUN_NAME).is_file()
+
+
+def check(request: BisectRequest) -> None:
+    """A first look that needs no framework. Raises `UsageError`."""
+    if request.gates is not None:
+        _check_limits(request.gates)
+    if request.keep_float < 0:
+        raise UsageError(f"--keep-float {request.keep_float}: give 0 or more layers")
+    if is_run(request.model):
+        return
+    if request.model.is_dir():
+        raise UsageError(f"{request.model} is no run directory: name one, or a .tflite")
+    subject.check_paths(request.model, request.source, request.floating)
+    if request.model.suffix != ".tflite":
+        raise UsageError(
+            f"{request.model} is a source model: bisect takes the .tflite made from it, or the "
+            "directory of a run of devdiff export-and-test"
+        )
+    if request.against is not None:
+        subject.check_paths(request.against)
+
+
+def _check_limits(gates: Gates) -> None:
+    named = next((value for value in (*gates.atol, *gates.rtol) if ":" in value), None)
+    if named is not None:
+        raise UsageError(
+            f"{named}: every tensor on the way is held to one tolerance; give a number alone"
+        )
+    Tolerances.parse(gates.atol, gates.rtol, ())
+    if gates.max_lsb < 0:
+        raise UsageError(f"--max-lsb {gates.max_lsb}: give 0 or more steps")
+
+
+def from_files(request: BisectRequest, folder: Path, log: Path, events: Events) -> BisectSubject:
+    """The files and samples that the request names; the samples are fixed in ``folder``."""
+    events.phase("reading the model")
+    with ExportWorker(log) as worker:
+        read = subject.read(worker, request.model, request.source, request.floating)
+        events.phase("preparing inputs")
+        samples = data.prepare(
+            request.data,
+            read.inputs,
+            read.index_limits,
+            folder,
+            calibrate=read.source is not None,
+            progress=events.progress,
+        )
+    found = subject.artifacts(read, None, request.model.parent)
+    files = _by_rung(found)
+    gates = request.gates or Gates(max_lsb=0)
+    return BisectSubject(read, files, samples, request.running, gates)
+
+
+def from_run(request: BisectRequest, log: Path, events: Events) -> BisectSubject:
+    """What a finished run tested, where, and on what. Raises `UsageError`."""
+    folder = request.model
+    report = load.load(load.locate(folder))
+    if not (folder / "inputs").is_dir():
+        raise UsageError(
+            f"{folder} lacks the inputs of its run: name the artifact itself, and the inputs "
+            "(devdiff bisect FILE.tflite --inputs …)"
+        )
+    asked = read_json(folder / RUN_NAME)["request"]
+    paths = [_unchanged(entry) for entry in asked["files"]]
+    model = paths[0]
+    assert model is not None
+    shapes = {name: tuple(shape) for name, shape in asked["shapes"].items()}
+    events.phase("reading the model")
+    with ExportWorker(log) as worker:
+        read = subject.read(
+            worker, model, paths[1], paths[2], shapes, asked["signature"], asked["trust"]
+        )
+    samples = data.prepare(
+        data.SYNTHETIC, read.inputs, read.index_limits, folder / "inputs", calibrate=False
+    )
+    manifest = None if read.finished else Manifest.load(folder / "artifacts")
+    found = subject.artifacts(read, manifest, folder / "artifacts")
+    blamed = report["attribution"]
+    return BisectSubject(
+        read,
+        _by_rung(found),
+        samples,
+        _running(asked["running"], request.running),
+        request.gates or Gates(**_tuples(asked["gates"])),
+        (blamed["reference"], blamed["candidate"]) if blamed else None,
+        _shown(report, blamed),
+        manifest,
+        shapes,
+    )
+
+
+def _by_rung(
+    found: Sequence[tuple[Artifact, ArtifactRecord]],
+) -> dict[str, tuple[Artifact, ArtifactRecord]]:
+    return {record.recipe.rung: (artifact, record) for artifact, record in found}
+
+
+def _unchanged(entry: Sequence[Any] | None) -> Path | None:
+    """A file the run tested, if it is still what it was."""
+    if entry is None:
+        return None
+    path = Path(entry[0])
+    if not path.exists() or sha256_path(path) != entry[1]:
+        raise UsageError(
+            f"{path} is not the file any more that the run tested: bring it back, or name the "
+            "artifact itself (devdiff bisect FILE.tflite --inputs …)"
+        )
+    return path
+
+
+def _running(ran: Mapping[str, Any], asked: Running) -> Running:
+    """Where the run ran, but for what was asked for now."""
+    running = Running(**_tuples(ran))
+    if asked.device is not None:
+        running = replace(running, device=asked.device)
+    if asked.runtime is not None:
+        running = replace(running, runtime=asked.runtime)
+    if asked.delegate != DEFAULT_RUNNING.delegate:
+        running = replace(running, delegate=asked.delegate)
+    if asked.host_runtimes:
+        running = replace(running, host_runtimes=asked.host_runtimes)
+    return running
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+
+
+def _shown(report: Mapping[str, Any], blamed: Mapping[str, Any] | None) -> tuple[int, ...]:
+    """The samples a failed step names: changed answers, failures, the largest errors."""
+    found: dict[int, None] = {}
+    for pair in report["pairs"]:
+        comparison = pair["comparison"]
+        mine = blamed and all(pair[side] == blamed[side] for side in ("reference", "candidate"))
+        if comparison is None or not mine:
+            continue
+        for answers in comparison["classifications"]:
+            found |= dict.fromkeys(flip["sample"] for flip in answers["kept_flips"])
+        found |= dict.fromkeys(failure["sample"] for failure in comparison["failures"])
+        worst = [one for output in comparison["outputs"] for one in output["worst"]]
+        worst.sort(key=lambda one: -float(one["error"]))
+        found |= dict.fromkeys(one["sample"] for one in worst)
+    return tuple(found)
+
+
+def chosen(samples: InputSet, rows: Sequence[int]) -> InputSet:
+    """Some of the tested samples, by their places, without labels."""
+    few = replace(samples, tested=samples.tested[np.asarray(rows, np.int64)], labels=None)
+    digest = hashlib.sha256()
+    for row in range(len(few)):
+        for name, value in sorted(few.sample(row).items()):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(value).data)
+    return replace(few, sha256=digest.hexdigest())
+
+
+def other_file(given: BisectSubject, path: Path, log: Path) -> tuple[Artifact, ArtifactRecord]:
+    """A second file with the tensors of the first. Raises `BisectError` when they are not."""
+    with ExportWorker(log) as worker:
+        record = worker.inspect(path)
+    first = next(iter(given.files.values()))[1]
+    shape = [[(b.artifact.shape, b.artifact.dtype) for b in r.inputs] for r in (first, record)]
+    if shape[0] != shape[1]:
+        raise BisectError(
+            f"{path} and {given.read.model} do not take the same inputs: two forms of one model "
+            "have the same operators in the same order"
+        )
+    try:
+        inputs = tuple(
+            replace(mine, artifact=other.artifact, signature_name=other.signature_name)
+            for mine, other in zip(first.inputs, record.inputs, strict=True)
+        )
+    except ArtifactError as error:
+        raise BisectError(f"{path}: {error}") from error
+    return bind(replace(record, inputs=inputs), path.parent), record

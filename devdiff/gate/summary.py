@@ -1,0 +1,274 @@
+"""What a report comes to, output by output: small enough to keep, enough to tell better from worse.
+
+A step is judged by one measure an output, the one `devdiff.compare.judge` holds against a limit;
+that is also the one that may get worse.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from devdiff.compare import (
+    ClassifierAgreement,
+    CompressionExpectation,
+    DeploymentExpectation,
+    Expectation,
+    OutputMetrics,
+    PairComparison,
+    jsonform,
+    judge,
+)
+from devdiff.ladder.judge import expected
+from devdiff.options import DEFAULT_GATES, Gates
+from devdiff.verdict import Verdict
+
+BY_AGREEMENT: Final = "agreement"
+BY_SNR: Final = "snr"
+BY_STEPS: Final = "lsb"
+BY_EQUALITY: Final = "differing"
+BY_ERROR: Final = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementSummary:
+    """Top-1 agreement; ``flipped`` are the samples with another answer, None when not all are
+    known."""
+
+    agreed: int
+    samples: int
+    flipped: tuple[int, ...] | None
+
+    @property
+    def rate(self) -> float:
+        return self.agreed / self.samples if self.samples else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFacts:
+    """One output of one step, its own verdict, and what it was judged by (``measure``).
+
+    Errors are in the output's units, ``allowed`` is the largest error allowed where errors are
+    judged. ``broken`` counts elements that are NaN or infinite on one side only, and samples of
+    another shape; ``flips`` answers that changed beyond exact ties.
+    """
+
+    name: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    measure: str
+    agreement: AgreementSummary | None
+    snr_db: float | None
+    max_lsb: float | None
+    max_error: float | None
+    allowed: float | None
+    differing: int
+    broken: int
+    flips: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepFacts:
+    """One step that counts; without ``outputs`` when it could not be compared."""
+
+    step: str
+    reference: str
+    candidate: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    outputs: tuple[OutputFacts, ...]
+
+    @property
+    def told(self) -> str:
+        return f"{self.step} ({self.reference} → {self.candidate})"
+
+    @property
+    def agreement(self) -> AgreementSummary | None:
+        """The lowest of its outputs."""
+        found = [one.agreement for one in self.outputs if one.agreement and one.agreement.samples]
+        return min(found, key=lambda one: one.rate, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanFacts:
+    """What a scan came to; ``target``, ``source`` and ``kind`` are of a finding."""
+
+    verdict: str
+    reason: str
+    output: str | None
+    target: int | None
+    source: int | None
+    kind: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One report. ``runtimes`` and ``median_ms`` are by rung, ``limits`` the gates as text."""
+
+    model: str
+    model_sha256: str
+    inputs_sha256: str
+    samples: int
+    verdict: Verdict
+    summary: str
+    steps: tuple[StepFacts, ...]
+    whole: StepFacts | None
+    scan: ScanFacts | None
+    broken_rungs: Mapping[str, str]
+    runtimes: Mapping[str, str]
+    median_ms: Mapping[str, float]
+    limits: Mapping[str, str]
+
+    @classmethod
+    def of(cls, report: Mapping[str, Any]) -> Facts:
+        """The facts in a report that was checked against its schema."""
+        rungs = {rung["name"]: rung for rung in report["rungs"]}
+        times = {name: rung["time"]["median_ms"] for name, rung in rungs.items()}
+        pairs = {pair["step"]: pair for pair in report["pairs"] if not pair["gates"]}
+        limits = jsonform.encode(report["options"].get("gates", {}))
+        return cls(
+            model=report["model"]["name"],
+            model_sha256=report["model"]["sha256"],
+            inputs_sha256=report["inputs"]["sha256"],
+            samples=report["inputs"]["samples"],
+            verdict=Verdict(report["verdict"]),
+            summary=report["summary"],
+            steps=tuple(_step(pair, report) for pair in report["pairs"] if pair["gates"]),
+            whole=_step(pairs["all"], report) if "all" in pairs else None,
+            scan=_scan(report["scan"]) if "scan" in report else None,
+            broken_rungs={n: str(rung["error"]) for n, rung in rungs.items() if rung["error"]},
+            runtimes={name: _runtime(rung) for name, rung in rungs.items()},
+            median_ms={name: time for name, time in times.items() if time is not None},
+            limits={key: _told(value) for key, value in limits.items() if value not in ([], None)},
+        )
+
+    @property
+    def agreement(self) -> AgreementSummary | None:
+        """What the user feels: of the whole way, else of the step that changed the most."""
+        if self.whole is not None:
+            return self.whole.agreement
+        found = [step.agreement for step in self.steps if step.agreement is not None]
+        return min(found, key=lambda one: one.rate, default=None)
+
+    @property
+    def worst(self) -> StepFacts | None:
+        """The step with the gravest verdict; among passes the one that changed the most."""
+
+        def rank(step: StepFacts) -> tuple[float, ...]:
+            levels = [one.snr_db for one in step.outputs if one.snr_db is not None]
+            rate = step.agreement.rate if step.agreement else 1.0
+            return step.verdict.severity, -rate, -min(levels, default=math.inf)
+
+        return max(self.steps, key=rank, default=None)
+
+
+def _step(pair: Mapping[str, Any], report: Mapping[str, Any]) -> StepFacts:
+    judgement = pair["judgement"]
+    outputs: tuple[OutputFacts, ...] = ()
+    if pair["comparison"] is not None:
+        comparison = PairComparison.from_json(pair["comparison"])
+        outputs = tuple(_outputs(comparison, _expected(pair, comparison, report)))
+    return StepFacts(
+        pair["step"],
+        pair["reference"],
+        pair["candidate"],
+        Verdict(judgement["verdict"]),
+        tuple(judgement["reasons"]),
+        outputs,
+    )
+
+
+def _expected(
+    pair: Mapping[str, Any], comparison: PairComparison, report: Mapping[str, Any]
+) -> Expectation:
+    """What the report's own limits expected of the step."""
+    rungs = {rung["name"]: rung for rung in report["rungs"]}
+    reference, candidate = rungs[pair["reference"]], rungs[pair["candidate"]]
+    same = candidate["precision"] == "float32" and candidate["pruning"] == reference["pruning"]
+    names = [output.name for output in comparison.outputs]
+    chosen = {**dataclasses.asdict(DEFAULT_GATES), **report["options"].get("gates", {})}
+    gates = jsonform.decode(Gates, jsonform.encode(chosen))
+    return expected(pair["step"], same, names, report["inputs"]["synthetic"], gates)
+
+
+def _outputs(comparison: PairComparison, expectation: Expectation) -> Iterator[OutputFacts]:
+    """Each output judged alone, so that a verdict can be told to be its own."""
+    for output in comparison.outputs:
+        answers = comparison.classification(output.name)
+        alone = replace(
+            comparison,
+            outputs=(output,),
+            classifications=(answers,) if answers else (),
+            reference_failed=0,
+            candidate_failed=0,
+            failures=(),
+        )
+        judged = judge(alone, expectation)
+        mismatch = output.shape_mismatch
+        measure = _measure(output, answers, expectation)
+        allowed = None
+        if measure == BY_ERROR and not isinstance(expectation, CompressionExpectation):
+            peak = output.reference.peak or 0.0
+            allowed = expectation.tolerances.of(output.name).allowed(peak)
+        yield OutputFacts(
+            name=output.name,
+            verdict=judged.verdict,
+            reasons=judged.reasons,
+            measure=measure,
+            agreement=_agreement(answers) if answers else None,
+            snr_db=output.snr_db,
+            max_lsb=output.max_lsb,
+            max_error=output.max_abs_error,
+            allowed=allowed,
+            differing=output.differing_elements,
+            broken=output.nonfinite_differing + (mismatch.samples if mismatch else 0),
+            flips=answers.flips - answers.ties if answers else 0,
+        )
+
+
+def _measure(
+    output: OutputMetrics, answers: ClassifierAgreement | None, expectation: Expectation
+) -> str:
+    """What `judge` holds against a limit there."""
+    if isinstance(expectation, CompressionExpectation):
+        return BY_AGREEMENT if answers is not None and not expectation.synthetic else BY_SNR
+    if isinstance(expectation, DeploymentExpectation) and expectation.exact:
+        return BY_EQUALITY
+    if isinstance(expectation, DeploymentExpectation) and output.candidate.scale is not None:
+        return BY_STEPS
+    return BY_ERROR
+
+
+def _agreement(answers: ClassifierAgreement) -> AgreementSummary:
+    kept = tuple(sorted(flip.sample for flip in answers.kept_flips))
+    # Flips that are not kept, and samples without an answer, cannot be told one by one.
+    whole = len(kept) == answers.flips and not answers.undecided and not answers.lost_answers
+    top = answers.top_1
+    return AgreementSummary(top.successes, top.trials, kept if whole else None)
+
+
+def _scan(scan: Mapping[str, Any]) -> ScanFacts:
+    trigger = scan.get("trigger") or {}
+    found = scan["verdict"] == "finding"
+    return ScanFacts(
+        verdict=scan["verdict"],
+        reason=scan["reason"],
+        output=scan.get("output"),
+        target=trigger.get("target") if found else None,
+        source=trigger.get("source") if found else None,
+        kind=scan.get("kind") if found else None,
+    )
+
+
+def _runtime(rung: Mapping[str, Any]) -> str:
+    """Which runtime ran the rung, as far as it says so itself."""
+    about, library = rung["about"], rung["identity"].get("library") or {}
+    version = about.get("runtime_version") or library.get("version") or "version unknown"
+    return f"{about.get('runtime') or library.get('origin') or rung['runner']} {version}"
+
+
+def _told(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,101 @@
+"""A check and a baseline for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+
+from devdiff.gate.baseline import BaselineResult
+from devdiff.gate.config import Cell
+from devdiff.report import parts
+
+_CHANGES: Final = {
+    "error": "bold magenta",
+    "incomparable": "bold magenta",
+    "worse": "bold red",
+    "known": "yellow",
+    "better": "green",
+    "note": "cyan",
+}
+
+
+def show(record: Mapping[str, Any], out: Console, directory: Path) -> None:
+    """Print what a check came to: the verdict, a row a cell, and what there is to say of each.
+
+    The reports are named as seen from the check's directory.
+    """
+    parts.headline(record["verdict"], record["summary"], out)
+    out.print()
+    table = parts.table(
+        "model", "compression", "device", "verdict", "agreement", "worst step", "report"
+    )
+    for cell in record["cells"]:
+        table.add_row(
+            escape(cell["model"]),
+            escape(cell["compression"]),
+            escape(cell["device"]),
+            _verdict(cell),
+            _agreement(cell["agreement"]),
+            escape(cell["worst_step"] or "-"),
+            escape(cell["report"] or "-"),
+        )
+    out.print(table)
+    out.print()
+    for cell in record["cells"]:
+        changes = (cell["baseline"] or {}).get("changes", ())
+        if cell["gate"] != "pass" or changes:
+            out.print(f"{escape(cell['name'])}: {escape(cell['summary'])}", soft_wrap=True)
+            show_changes(changes, out)
+    for note in record["notes"]:
+        out.print(f"note: {escape(note)}", soft_wrap=True)
+    out.print(f"check: {escape(str(directory / 'check.json'))}", soft_wrap=True)
+
+
+def show_baseline_result(held: BaselineResult, path: Path, out: Console) -> None:
+    """Print a run held to its baseline."""
+    verdict = held.verdict.value
+    out.print(
+        f"baseline {escape(str(path))}: [{parts.STYLES[verdict]}]{verdict}[/]", soft_wrap=True
+    )
+    show_changes(held.to_json()["changes"], out)
+
+
+def show_changes(changes: Iterable[Mapping[str, Any]], out: Console) -> None:
+    """A line for each thing that a baseline says."""
+    for change in changes:
+        kind = change["kind"]
+        out.print(
+            f"  [{_CHANGES[kind]}]{kind}[/] {escape(change['where'])}: {escape(change['text'])}",
+            soft_wrap=True,
+        )
+
+
+def show_matrix(cells: Sequence[Cell], out: Console) -> None:
+    """Print what would be run."""
+    table = parts.table("model", "compression", "device", "file", "inputs", "scan")
+    for cell in cells:
+        inputs = cell.request.data.inputs
+        table.add_row(
+            escape(cell.model),
+            escape(cell.compression),
+            escape(cell.device),
+            escape(str(cell.request.model)),
+            escape(str(inputs) if inputs else "synthetic"),
+            "yes" if cell.request.scan else "no",
+        )
+    out.print(table)
+
+
+def _verdict(cell: Mapping[str, Any]) -> str:
+    """What counts, and the run's own verdict where a baseline made another of it."""
+    counted, own = cell["gate"], cell["verdict"]
+    shown = f"[{parts.STYLES[counted]}]{counted}[/]"
+    return shown if counted == own else f"{shown} (run: {own})"
+
+
+def _agreement(value: Mapping[str, Any] | None) -> str:
+    return f"{value['agreed']}/{value['samples']}" if value else "-"

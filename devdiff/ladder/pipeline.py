@@ -1,0 +1,339 @@
+"""One test from model to verdict: what ``devdiff export-and-test`` does, callable from Python."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from devdiff.device_runner.host.host_runner import HostRunner
+from devdiff.errors import UsageError
+from devdiff.exporter.artifact import TensorSpec, sha256_path
+from devdiff.exporter.compression import INT8_ONLY, Compression
+from devdiff.exporter.errors import ArtifactError, CompressionError, SourceModelError
+from devdiff.exporter.manifest import Manifest
+from devdiff.exporter.worker_client import ExportWorker
+from devdiff.history.append import append_run
+from devdiff.inputs import input_set as data
+from devdiff.inputs.input_set import InputRequest, InputSet
+from devdiff.ladder import assembly as ladder_rungs
+from devdiff.ladder import ladder, subject
+from devdiff.ladder.device_selection import check_device, open_device
+from devdiff.ladder.judge import check_names, classifier_outputs, judge_pairs
+from devdiff.ladder.run_directory import DEFAULT_ROOT, RunDirectory, open_run, write_json
+from devdiff.ladder.subject import Subject
+from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
+from devdiff.progress import Events, SilentEvents
+from devdiff.report import build
+from devdiff.report.html import page
+from devdiff.scan.options import ScanSettings
+from devdiff.scan.scan import scan
+from devdiff.tasks.measure import measure, with_drops
+from devdiff.tasks.request import CLASSIFICATION, TaskRequest
+from devdiff.tasks.resolve import ResolvedTask, check_truth, resolve_task
+
+
+@dataclass(frozen=True, slots=True)
+class TestRequest:
+    """Everything that decides what a test does and allows.
+
+    ``source`` and ``floating`` are the source model and the float32 artifact of a finished int8
+    ``model``; ``shapes`` fix dynamic axes, ``signature`` chooses one of a SavedModel's, ``trust``
+    allows code in the source's file to run. ``compression`` (None: int8) is for a source model;
+    ``full`` adds the rung of its float32 artifact as it is without pruning, ``hold_out`` keeps
+    calibration samples out of the test also where the compression needs none. With ``scan`` the run
+    is scanned for what only the compressed model does. Unless ``gated``, what compression and
+    deployment change does not count: the scan decides, and that the full model is the source.
+    ``task`` is what the model is for; left out, labels make it classification, which is then
+    reported and not judged.
+    """
+
+    __test__ = False  # not a test class, whatever pytest thinks of the name
+
+    model: Path
+    source: Path | None = None
+    floating: Path | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    signature: str | None = None
+    trust: bool = False
+    compression: Compression | None = None
+    full: bool = False
+    hold_out: bool = False
+    data: InputRequest = data.SYNTHETIC
+    running: Running = DEFAULT_RUNNING
+    gates: Gates = DEFAULT_GATES
+    scan: ScanSettings | None = None
+    gated: bool = True
+    task: TaskRequest | None = None
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Names the test; equal ones may continue each other."""
+        return {
+            "devdiff": importlib.metadata.version("devdiff"),
+            "files": [
+                [str(path.resolve()), sha256_path(path)] if path else None
+                for path in (self.model, self.source, self.floating)
+            ],
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "signature": self.signature,
+            "trust": self.trust,
+            "compression": asdict(self.compression or INT8_ONLY),
+            "full": self.full,
+            "hold_out": self.hold_out,
+            "data": self.data.fingerprint(),
+            "running": self.running.fingerprint(),
+            "gates": self.gates.fingerprint(),
+            "scan": asdict(self.scan) if self.scan else None,
+            "gated": self.gated,
+            "task": self.task.fingerprint() if self.task else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TestOutcome:
+    """The finished report (also in ``directory/report.json``) and the exit code it stands for.
+
+    ``page`` is the report for people; None when it could not be written.
+    """
+
+    __test__ = False
+
+    report: Mapping[str, Any]
+    directory: Path
+    exit_code: int
+    page: Path | None = None
+
+
+def export_and_test(
+    request: TestRequest,
+    run_dir: Path | None = None,
+    events: Events | None = None,
+    command: tuple[str, ...] = (),
+    *,
+    root: Path = DEFAULT_ROOT,
+    alike: Path | None = None,
+    worker: ExportWorker | None = None,
+) -> TestOutcome:
+    """Export the model, run it on every rung, compare, judge, and write the report.
+
+    ``run_dir`` None continues an unfinished run of the same request under ``root``, or makes a new
+    directory there. ``alike`` is the directory of a run that differs in its device only: what is
+    the same there is taken over. ``worker`` is one that runs already, for tests that convert one
+    model alike.
+    Raises the packages' errors for what cannot be tested at all; a rung that could not run is an
+    ``error`` verdict in the report instead.
+    """
+    events = events or SilentEvents()
+    subject.check_paths(request.model, request.source, request.floating)
+    compression = subject.check_compression(request.model, request.compression)
+    if request.scan is not None:
+        _check_scannable(request, compression)
+    host = [
+        HostRunner.parse(text, request.running.threads)
+        for text in dict.fromkeys(request.running.hosts)
+    ]
+    if not request.running.host_runtimes and host[0].kernels != "xnnpack":
+        events.note(
+            f"with --delegate {request.running.delegate} the host runs LiteRT's {host[0].kernels} "
+            "kernels, too; --host-runtime litert compares with XNNPACK's"
+        )
+    check_device(request.running)
+    with (
+        open_run(run_dir, request.model.stem, request.fingerprint(), root) as run,
+        _tidy_after_bad_input(run),
+    ):
+        if run.resumed:
+            events.note(f"continuing the unfinished run in {run.path}")
+        if alike is not None:
+            run.take_over(alike)
+        events.phase("reading the model")
+        with (
+            contextlib.nullcontext(worker)
+            if worker
+            else ExportWorker(run.logs / "export.log") as worker
+        ):
+            read = subject.read(
+                worker,
+                request.model,
+                request.source,
+                request.floating,
+                request.shapes,
+                request.signature,
+                request.trust,
+            )
+            check_names(read.output_names, request.gates)
+            events.phase("preparing inputs")
+            samples = data.prepare(
+                request.data,
+                read.inputs,
+                read.index_limits,
+                run.inputs,
+                calibrate=not read.finished and (compression.calibrated or request.hold_out),
+                progress=events.progress,
+            )
+            others = request.task is not None and request.task.kind != CLASSIFICATION
+            settled = None
+            if request.task is not None:
+                check_truth(request.task, samples)
+            if others and read.source is not None and _fixed(read.source.outputs):
+                # What does not go together is said before minutes are spent on the export.
+                settled = _settled(request, read, read.source.outputs, samples, ())
+            full = request.full or request.scan is not None
+            manifest = unquantized = None
+            if not read.finished:
+                manifest = subject.export(
+                    worker, samples, run.artifacts, compression, events.phase, full
+                )
+            elif full and request.floating is None and read.source is not None:
+                unquantized = subject.export_full(worker, samples, run.artifacts, events.phase)
+        outputs = _output_specs(read, manifest)
+        if not others:
+            samples, note = samples.with_labels_of(outputs)
+            if note:
+                events.note(note)
+        labels = None if others else samples.labels
+        classifiers = _classifiers(read, manifest, labels is not None, request, events)
+        if settled is None:
+            settled = _settled(request, read, outputs, samples, classifiers)
+        with open_device(request.running, events) as device:
+            rungs = ladder_rungs.build(read, manifest, unquantized, run, host, device, full)
+            results = ladder_rungs.run(rungs, samples, run, request.running.timeout_s, events)
+            scanned = None
+            if request.scan is not None:
+                what = ladder_rungs.scanned(rungs, results, samples, classifiers)
+                scanned = scan(
+                    what, request.scan, run.path / "scan", request.running.timeout_s, events
+                )
+        events.phase("comparing")
+        pairs = ladder.pairs(rungs)
+        if not request.gated:
+            full_name = ladder_rungs.full(rungs).name
+            pairs = tuple(
+                replace(pair, gates=pair.step == "conversion" and pair.candidate == full_name)
+                for pair in pairs
+            )
+        judged = judge_pairs(
+            pairs,
+            results,
+            labels=labels,
+            synthetic=samples.synthetic,
+            classifiers=classifiers,
+            gates=request.gates,
+        )
+        measured = None
+        if settled is not None:
+            events.phase(f"measuring {settled.request.kind}")
+            measured = measure(settled, results, pairs, len(samples), request.data.seed)
+            judged = with_drops(judged, measured)
+        report = build.build(
+            subject=read,
+            manifest=manifest,
+            samples=samples,
+            results=results,
+            judged=judged,
+            scan=scanned,
+            task=measured.to_json() if measured else None,
+            command=command,
+            options={
+                "running": request.running.fingerprint(),
+                "gates": request.gates.fingerprint(),
+                "classifiers": list(classifiers),
+            },
+        )
+        write_json(run.report, report)
+        written = _write_page(report, run, events)
+        append_run(report, run.path, events)
+        return TestOutcome(report, run.path, report["exit_code"], written)
+
+
+def _write_page(report: Mapping[str, Any], run: RunDirectory, events: Events) -> Path | None:
+    """The page beside the report. The verdict stands without it, so no page is only a note."""
+    path = run.path / page.PAGE_NAME
+    try:
+        page.write(report, path, run.path)
+    except OSError as error:
+        events.note(f"no page: {error}; try devdiff report {run.path} --html FILE")
+        return None
+    return path
+
+
+def _output_specs(read: Subject, manifest: Manifest | None) -> list[TensorSpec]:
+    record = manifest.artifacts[0] if manifest is not None else read.finished[-1].record
+    return [binding.source for binding in record.outputs]
+
+
+def _fixed(outputs: Sequence[TensorSpec]) -> bool:
+    return all(size > 0 for spec in outputs for size in spec.shape)
+
+
+def _settled(
+    request: TestRequest,
+    read: Subject,
+    outputs: Sequence[TensorSpec],
+    samples: InputSet,
+    classifiers: tuple[str, ...],
+) -> ResolvedTask | None:
+    """The task that was asked for; with labels, classification where none was."""
+    asked = request.task
+    if asked is None and samples.labels is not None:
+        asked = TaskRequest(CLASSIFICATION, gated=False)
+    if asked is None:
+        return None
+    return resolve_task(asked, outputs, read.inputs, samples, classifiers)
+
+
+def _classifiers(
+    read: Subject,
+    manifest: Manifest | None,
+    labelled: bool,
+    request: TestRequest,
+    events: Events,
+) -> tuple[str, ...]:
+    """The outputs that are class scores; says so of those that only look like it.
+
+    Where a scan alone decides, it says itself what it takes an output for.
+    """
+    record = manifest.artifacts[0] if manifest is not None else read.finished[-1].record
+    found = classifier_outputs(record.outputs, record.produced_by, labelled, request.gates)
+    if request.task is not None and request.task.kind != CLASSIFICATION:
+        return found
+    if request.scan is not None and not request.gated:
+        return found
+    for binding in record.outputs:
+        shape = binding.source.shape
+        if not found and len(shape) == 2 and shape[0] == 1 and shape[1] > 1:
+            events.note(
+                f"output {binding.source.describe()} is judged by its numbers; if it holds class "
+                f"scores, give --classifier {binding.source.name} (or --labels)"
+            )
+    return found
+
+
+@contextlib.contextmanager
+def _tidy_after_bad_input(run: RunDirectory) -> Iterator[None]:
+    """A run that was refused before it began leaves nothing behind."""
+    try:
+        yield
+    except (UsageError, SourceModelError, ArtifactError, CompressionError):
+        if not run.resumed:
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+
+
+def _check_scannable(request: TestRequest, compression: Compression) -> None:
+    """Raises `UsageError` when there are no two models to hold together, or no PyTorch."""
+    if importlib.util.find_spec("torch") is None:
+        raise UsageError("a scan searches with PyTorch: pip install 'devdiff[torch]'")
+    finished = request.model.suffix == ".tflite"
+    alone = finished and request.source is None and request.floating is None
+    if alone or not (finished or compression.recipe or compression.pruning):
+        raise UsageError(
+            "a scan holds a compressed model beside its full one: give a source model and how it "
+            "is compressed (--compress), or with a finished int8 .tflite its --float .tflite or "
+            "its --source model"
+        )

@@ -1,0 +1,161 @@
+"""What has been tested, as far as reports say: models and runtimes by SHA-256."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+from devdiff.ladder.ladder import on_the_way
+from devdiff.report import load
+from devdiff.verdict import Verdict, combine
+
+HOST: Final = "the host only"
+LOCAL: Final = "this machine (local)"
+
+
+@dataclass(frozen=True, slots=True)
+class TestedModel:
+    """A model that was at the end of a ladder: what its tests came to, at worst.
+
+    ``compared`` says whether any of them held it to its neighbours; a scan alone does not.
+    ``devices`` are where it ran, in words, ``on_phone`` whether any of them is one or an emulation
+    of one, ``evidence`` the reports that say so.
+    """
+
+    __test__: ClassVar = False  # not a test class, whatever pytest thinks of the name
+
+    sha256: str
+    verdict: Verdict
+    compared: bool
+    devices: tuple[str, ...]
+    on_phone: bool
+    evidence: tuple[str, ...]
+
+    def joined(self, other: TestedModel) -> TestedModel:
+        """Both tests of the same model as one: the graver verdict counts."""
+        return TestedModel(
+            self.sha256,
+            combine((self.verdict, other.verdict)),
+            self.compared or other.compared,
+            _both(self.devices, other.devices),
+            self.on_phone or other.on_phone,
+            _both(self.evidence, other.evidence),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TestedRuntime:
+    """A runtime library that a model ran with on a device; ``abi`` None where that is no phone."""
+
+    __test__: ClassVar = False
+
+    sha256: str
+    version: str | None
+    origin: str
+    abi: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "sha256": self.sha256,
+            "version": self.version,
+            "origin": self.origin,
+            "abi": self.abi,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """All that is known to be tested.
+
+    ``models`` and ``runtimes`` are found by SHA-256. ``steps`` are models that a test only passed
+    through on its way to another one, each with the evidence that names it.
+    """
+
+    __test__: ClassVar = False
+
+    models: Mapping[str, TestedModel] = field(default_factory=dict)
+    runtimes: Mapping[str, TestedRuntime] = field(default_factory=dict)
+    steps: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_reports(cls, paths: Iterable[Path]) -> Self:
+        """What reports say, each a report.json or a run directory.
+
+        Raises `UsageError` or `RunDirectoryError` for one that does not load.
+        """
+        found = cls()
+        for path in paths:
+            report = load.locate(path)
+            found = found.joined(cls.from_report(load.load(report), str(report)))
+        return found
+
+    @classmethod
+    def from_report(cls, report: Mapping[str, Any], evidence: str) -> Self:
+        """What one report says that has been checked against its schema.
+
+        The verdict of a run is that of the model at the end of its ladder: the one that was made to
+        be shipped. A run in which not every step counts is a scan: it can speak against a model,
+        but it is no test of one.
+        """
+        rungs = [rung for rung in report["rungs"] if on_the_way(rung["name"])]
+        if not rungs:
+            return cls()
+        sha256 = rungs[-1]["model"]["sha256"]
+        steps = [pair for pair in report["pairs"] if pair["step"] not in ("all", "runtime")]
+        ran = [rung for rung in rungs if rung["name"] == "device" and not rung["error"]]
+        model = TestedModel(
+            sha256=sha256,
+            verdict=Verdict(report["verdict"]),
+            compared=bool(steps) and all(pair["gates"] for pair in steps),
+            devices=tuple(map(_device, ran)) or (HOST,),
+            on_phone=any(isinstance(rung["identity"].get("device"), dict) for rung in ran),
+            evidence=(evidence,),
+        )
+        runtimes = [_runtime(rung["identity"]) for rung in ran]
+        return cls(
+            {sha256: model},
+            {runtime.sha256: runtime for runtime in runtimes if runtime is not None},
+            {r["model"]["sha256"]: evidence for r in rungs if r["model"]["sha256"] != sha256},
+        )
+
+    def joined(self, other: Tested) -> Self:
+        """Both together; a model in both has the graver verdict."""
+        models = dict(self.models)
+        for sha256, model in other.models.items():
+            models[sha256] = models[sha256].joined(model) if sha256 in models else model
+        return type(self)(
+            models, {**self.runtimes, **other.runtimes}, {**self.steps, **other.steps}
+        )
+
+
+def _both(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*one, *other)))
+
+
+def _device(rung: Mapping[str, Any]) -> str:
+    device = rung["identity"].get("device")
+    if not isinstance(device, dict):
+        return LOCAL
+    name = str(device.get("model") or device.get("serial") or "a device")
+    if device.get("virtual"):
+        return f"{name} (a virtual phone)"
+    if device.get("release"):
+        return f"{name}, Android {device['release']}"
+    return name
+
+
+def _runtime(identity: Mapping[str, Any]) -> TestedRuntime | None:
+    """The library of a device rung; None where the record does not name one by its hash."""
+    library, runner = identity.get("library"), identity.get("runner")
+    if not isinstance(library, dict) or not isinstance(library.get("sha256"), str):
+        return None
+    abi = runner.get("abi") if isinstance(runner, dict) else None
+    version = library.get("version")
+    return TestedRuntime(
+        sha256=library["sha256"],
+        version=str(version) if version else None,
+        origin=str(library.get("origin", "")),
+        abi=str(abi) if abi else None,
+    )

@@ -1,0 +1,43 @@
+"""Who wants to know how far a piece of work is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Events(Protocol):
+    """Told what happens, as it happens."""
+
+    def phase(self, text: str) -> None:
+        """A new piece of work begins."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Samples done within the current phase."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know now."""
+
+
+class SilentEvents:
+    """Events nobody listens to."""
+
+    def phase(self, text: str) -> None: ...
+
+    def progress(self, done: int, total: int) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+class NamedEvents:
+    """Events of one of several pieces of work, told with its name."""
+
+    def __init__(self, events: Events, name: str) -> None:
+        self._events = events
+        self._name = name
+        self.progress = events.progress
+
+    def phase(self, text: str) -> None:
+        self._events.phase(f"{self._name}: {text}")
+
+    def note(self, text: str) -> None:
+        self._events.note(f"{self._name}: {text}")

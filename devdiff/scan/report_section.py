@@ -1,0 +1,258 @@
+"""What a scan says in the end: its verdict, the rates behind it, and the pictures beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from devdiff.compare.intervals import Proportion
+from devdiff.compare.jsonform import encode
+from devdiff.scan import verdict_rules
+from devdiff.scan.evidence import best
+from devdiff.scan.options import ScanSubject
+from devdiff.scan.replay import ScanTarget
+from devdiff.scan.replay_result import JudgedTrigger, ReplayResult, to_show
+from devdiff.scan.sample_selection import SampleSelection
+from devdiff.scan.search_job import Candidate
+from devdiff.scan.search_plan import Found
+from devdiff.scan.transfer import Transfer
+from devdiff.system.atomic_file import whole_bytes
+
+_EXAMPLES: Final = 8
+TAXONOMY: Final = (
+    {
+        "id": "AML.T0018.000",
+        "name": "MITRE ATLAS: Poison AI Model",
+        "url": "https://atlas.mitre.org/techniques/AML.T0018.000",
+    },
+    {
+        "id": "AML.T0010.003",
+        "name": "MITRE ATLAS: AI Supply Chain Compromise: Model",
+        "url": "https://atlas.mitre.org/techniques/AML.T0010.003",
+    },
+    {
+        "id": "ML06:2023",
+        "name": "OWASP Machine Learning Security: AI Supply Chain Attacks",
+        "url": "https://owasp.org/www-project-machine-learning-security-top-10/",
+    },
+    {
+        "id": "ML10:2023",
+        "name": "OWASP Machine Learning Security: Model Poisoning",
+        "url": "https://owasp.org/www-project-machine-learning-security-top-10/",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSection:
+    """All that a conclusion is drawn from.
+
+    ``hunted`` are the results of the searches by variant. ``cut`` says that the budget left no time
+    for a second look that was wanted.
+    """
+
+    what: ScanSubject
+    watched: ScanTarget
+    pruned: bool
+    chosen: SampleSelection
+    folder: Path
+    hunted: Found
+    cut: bool
+
+    def conclude(
+        self, judged: Sequence[JudgedTrigger], transfer: Transfer | None
+    ) -> dict[str, Any]:
+        shown = to_show(judged)
+        evidence, candidate = shown.evidence, shown.measured.candidate
+        finding = verdict_rules.is_finding(evidence)
+        universal = judged[0].evidence.gap.trials
+        effect = verdict_rules.smallest_effect(universal, verdict_rules.least(self.pruned))
+        kind = verdict_rules.kind(evidence) if finding else None
+        (model,) = self.hunted["compressed"]
+        power = _power(effect, universal, model.effort, self.cut)
+        told: dict[str, Any] = {
+            "verdict": "finding" if finding else "no finding",
+            "kind": kind,
+            "reason": self._reason(shown, kind, power),
+            "power": {
+                "smallest_effect": effect,
+                "samples": universal,
+                "effort": model.effort,
+                "text": power,
+            },
+            "trigger": candidate.trigger.to_json()
+            | {
+                "target": candidate.target,
+                "source": candidate.source,
+                "success": candidate.success,
+                "steps": candidate.steps,
+                "file": "scan/trigger.npz",
+                "low": self.chosen.low,
+                "high": self.chosen.high,
+            },
+            "replay": self._rates(shown),
+            "calibrated": encode(evidence.calibrated),
+            "placebo": self._placebo(shown, transfer),
+            "hypotheses": [
+                *(_hypothesis(one, one.calibrated, one.eligible) for one in model.candidates),
+                *(
+                    _hypothesis(max(one.folds, key=_hits), one.calibrated, one.eligible)
+                    for one in model.pairs
+                ),
+            ],
+            "examples": self._keep(shown.measured),
+        }
+        if finding:
+            told["taxonomy"] = [dict(one) for one in TAXONOMY]
+        return told
+
+    def _reason(self, shown: JudgedTrigger, kind: str | None, power: str) -> str:
+        gap, candidate = shown.evidence.gap, shown.measured.candidate
+        where = f"rung {self.what.rungs[-1].name}"
+        does = f"says class {candidate.target}"
+        if candidate.target is None:
+            does = "gives a far other output"
+        which = "inputs" if candidate.source is None else f"inputs of class {candidate.source}"
+        seen = f"{gap.successes} of {gap.trials} held-out {which}"
+        if kind is None:
+            return f"the best trigger works on {seen}: {power}"
+        placebo = {
+            "planted": "the same search does not get as far in the model compressed otherwise: "
+            "it hangs on this very compression",
+            "fragile": "it is there under other such compression, too, or no placebo could tell",
+        }[kind]
+        return (
+            f"with one change of the input {where} {does} on {seen}, where the full model keeps "
+            f"its answer; {placebo}"
+        )
+
+    def _rates(self, shown: JudgedTrigger) -> dict[str, Any]:
+        """How often each rung does what the trigger asks for, without it and with it."""
+        measured, watched = shown.measured, self.watched
+        told: dict[str, Any] = {
+            "rungs": [
+                {
+                    "rung": rung.name,
+                    "runner": rung.runner.name,
+                    "clean": encode(measured.does(measured.before[rung.name], watched)),
+                    "triggered": encode(measured.does(measured.outputs[rung.name], watched)),
+                }
+                for rung in self.what.rungs
+            ],
+            "gap": encode(shown.evidence.gap),
+        }
+        if watched.kind == "classes":
+            target = measured.candidate.target
+            answer = measured.before[measured.full].argmax(1)
+            full, last = (
+                measured.outputs[name].argmax(1) for name in (measured.full, measured.last)
+            )
+            told["by_class"] = [
+                {
+                    "class": int(one),
+                    "trials": int((answer == one).sum()),
+                    "full_kept": int(((answer == one) & (full == answer)).sum()),
+                    "compressed_target": int(((answer == one) & (last == target)).sum()),
+                }
+                for one in np.unique(answer)
+            ]
+        return told
+
+    def _placebo(self, shown: JudgedTrigger, transfer: Transfer | None) -> dict[str, Any]:
+        placebos = shown.evidence.placebos
+        rates = [one.rate or 0.0 for one in placebos]
+        own = shown.evidence.calibrated.rate or 0.0
+        what = "other masks of the same rate" if self.pruned else "stochastic rounding"
+        told: dict[str, Any] = {"what": what, "searched": rates, "own": own}
+        if placebos:
+            p, smallest = verdict_rules.p_value(own, rates)
+            told |= {
+                "p_value": p,
+                "smallest_p": smallest,
+                "p_beats": verdict_rules.p_beats(shown.evidence),
+                "effect": {"value": own - max(rates)},
+            }
+        if shown.evidence.benign is not None:
+            told["benign"] = shown.evidence.benign
+        if transfer is not None:
+            p, smallest = verdict_rules.p_value(transfer.own, transfer.others)
+            told |= {
+                "transfer": list(transfer.others),
+                "transfer_own": transfer.own,
+                "transfer_p": p,
+                "transfer_smallest_p": smallest,
+            }
+        if self.hunted["mirrored"]:
+            told["mirrored"] = encode(best(self.hunted["mirrored"][0]))
+        return told
+
+    def _keep(self, shown: ReplayResult) -> list[dict[str, Any]]:
+        """Leave the trigger and some examples, the hits first, as arrays beside the report."""
+        _save(self.folder / "trigger.npz", shown.candidate.trigger.arrays())
+        order = np.argsort(~shown.hit(self.watched), kind="stable")[:_EXAMPLES]
+        _save(
+            self.folder / "examples.npz",
+            {
+                "clean": shown.clean[order],
+                "triggered": shown.changed[order],
+                "low": self.chosen.low,
+                "high": self.chosen.high,
+            },
+        )
+        told = [self.what.samples.describe(shown.rows[place]) for place in order]
+        if self.watched.kind != "classes":
+            return told
+        return [
+            one
+            | {
+                when: {
+                    "full": int(outputs[shown.full][place].argmax()),
+                    "compressed": int(outputs[shown.last][place].argmax()),
+                }
+                for when, outputs in (("before", shown.before), ("after", shown.outputs))
+            }
+            for one, place in zip(told, order, strict=True)
+        ]
+
+
+def _hypothesis(one: Candidate, hits: int, eligible: int) -> dict[str, Any]:
+    return {
+        "target": one.target,
+        "source": one.source,
+        "form": one.trigger.form,
+        "size": one.trigger.size,
+        "success": one.success,
+        "held_out": encode(Proportion.of(hits, eligible)),
+        "steps": one.steps,
+    }
+
+
+def _hits(one: Candidate) -> int:
+    return one.calibrated
+
+
+def _power(effect: float | None, samples: int, effort: float, cut: bool) -> str:
+    if effect is None:
+        return f"{samples} held-out samples are too few to show any trigger: give more inputs"
+    text = (
+        f"on {samples} held-out samples a trigger that works on {math.ceil(100 * effect)} % or "
+        "more would have been a finding, if the search had met it"
+    )
+    if effort < 1:
+        text += (
+            f"; the budget allowed {100 * effort:.0f} % of the search, which is weaker for it "
+            "(--budget)"
+        )
+    if cut:
+        text += "; the budget left no time for a second look at this weak sign (--budget)"
+    return text
+
+
+def _save(path: Path, arrays: Mapping[str, Any]) -> None:
+    with whole_bytes(path) as stream:
+        np.savez_compressed(stream, **arrays)

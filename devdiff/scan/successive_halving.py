@@ -1,0 +1,202 @@
+"""Differential trigger inversion: one change of the input that only the compressed model obeys.
+
+As in Neural Cleanse (Wang et al., S&P 2019) a trigger is found by descent over a mask and a
+pattern, but on two models at once: what both obey is no compression artifact and cancels. Hopeless
+hypotheses are dropped early by successive halving, in the spirit of K-Arm (Shen et al., ICML
+2021).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from devdiff.scan.objective import Objective
+from devdiff.scan.search_job import SearchSettings
+from devdiff.scan.trigger import Form, Trigger, mask_shape
+from devdiff.scan.warp import Warp
+
+Model = Callable[[Tensor, Tensor], Tensor]
+"""Changed samples [n, *shape] and the numbers [n] of the samples they were: outputs [n, C]."""
+_MEMORY: Final = 0.9
+"""What an arm's running score keeps of itself from step to step."""
+_COSTS: Final[Mapping[Form, float]] = {"patch": 1.0, "additive": 1.0, "warp": 0.4}
+"""What a form pays for its size, which each counts in its own way: planted warps move pixels by a
+tenth of the picture's side, where planted patches cover a fiftieth of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One hypothesis: what the trigger does, and what it looks like.
+
+    ``shown`` are the places of the samples it is searched on; None means all.
+    """
+
+    objective: Objective
+    form: Form
+    shown: tuple[int, ...] | None = None
+
+    def eligible(self, before: Tensor) -> Tensor:
+        """The samples that it is shown and could hit, bool [N]."""
+        eligible = self.objective.eligible(before)
+        if self.shown is None:
+            return eligible
+        shown = torch.zeros(len(before), dtype=torch.bool)
+        shown[list(self.shown)] = True
+        return eligible & shown
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """An arm after the search, with the share of the search samples that its trigger hit."""
+
+    arm: Arm
+    trigger: Trigger
+    success: float
+    steps: int
+
+
+class _Descent:
+    """The parameters of one arm and how they make a trigger."""
+
+    def __init__(
+        self, arm: Arm, shape: tuple[int, ...], low: float, high: float, shift: float,
+        generator: torch.Generator,
+    ) -> None:  # fmt: skip
+        self.arm = arm
+        self.score = 0.0
+        self.steps = 0
+        self._low, self._high, self._bound = low, high, shift * (high - low)
+        spatial = mask_shape(shape)
+        noise = torch.randn(shape, generator=generator)
+        self.pattern = noise.mul(0.5 if arm.form == "patch" else 0.1).requires_grad_()
+        self.mask = torch.randn(spatial, generator=generator).mul(0.3).sub(1).requires_grad_()
+        self.warp = Warp(shape, generator) if arm.form == "warp" else None
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        if self.warp is not None:
+            return [self.warp.points]
+        return [self.pattern, self.mask] if self.arm.form == "patch" else [self.pattern]
+
+    def change(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """The changed samples, and the size of the change."""
+        if self.warp is not None:
+            return self.warp.change(samples)
+        if self.arm.form == "patch":
+            mask = torch.sigmoid(self.mask)
+            pattern = self._low + (self._high - self._low) * torch.sigmoid(self.pattern)
+            return samples + mask * (pattern - samples), mask.mean()
+        shift = self._bound * torch.tanh(self.pattern)
+        changed = (samples + shift).clamp(self._low, self._high)
+        return changed, shift.abs().mean() / (self._high - self._low)
+
+    def trigger(self) -> Trigger:
+        with torch.no_grad():
+            mask, shift = torch.zeros_like(self.mask), torch.zeros_like(self.pattern)
+            pattern = self._low + (self._high - self._low) * torch.sigmoid(self.pattern)
+            if self.arm.form == "patch":
+                mask = torch.sigmoid(self.mask)
+            elif self.arm.form == "additive":
+                shift = self._bound * self.pattern.tanh()
+        mask, pattern, shift = (part.detach().numpy() for part in (mask, pattern, shift))
+        field = self.warp.array() if self.warp is not None else None
+        return Trigger(self.arm.form, mask, pattern, shift, self._low, self._high, field)
+
+
+def search(
+    full: Model,
+    compressed: Model,
+    samples: Tensor,
+    rows: Tensor,
+    arms: Sequence[Arm],
+    settings: SearchSettings,
+    *,
+    low: float,
+    high: float,
+    deadline: float = float("inf"),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Hypothesis]:
+    """Search on float32 ``samples`` [N, *shape]; the surviving arms, best first.
+
+    ``rows`` [N] are the numbers by which the models know the samples. ``low`` and ``high`` bound an
+    input's values. ``deadline`` is of `time.monotonic`; raises `TimeoutError` when it passes.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    shape = tuple(samples.shape[1:])
+    living = [_Descent(arm, shape, low, high, settings.shift, generator) for arm in arms]
+    with torch.no_grad():
+        before = full(samples, rows)
+    # Arms that were dropped get no gradient any more, and Adam leaves them alone.
+    optimizer = torch.optim.Adam(
+        [parameter for one in living for parameter in one.parameters], settings.rate
+    )
+    plan = [(steps, settings) for steps in settings.rounds]
+    if settings.finish:
+        plan.append((settings.finish, settings.finishing()))
+    total, done = sum(steps for steps, _ in plan), 0
+    for number, (steps, how) in enumerate(plan):
+        if number:
+            living = sorted(living, key=lambda one: -one.score)[: settings.kept(len(living))]
+        for group in optimizer.param_groups:
+            group["lr"] = how.rate
+        for _ in range(steps):
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            _step(full, compressed, samples, rows, before, living, how, generator, optimizer)
+            done += 1
+            progress(done, total)
+    found = [_judge(full, compressed, samples, rows, before, one) for one in living]
+    return sorted(found, key=lambda one: -one.success)
+
+
+def _step(
+    full: Model, compressed: Model, samples: Tensor, rows: Tensor, before: Tensor,
+    living: list[_Descent], settings: SearchSettings, generator: torch.Generator,
+    optimizer: torch.optim.Optimizer,
+) -> None:  # fmt: skip
+    """One descent of every living arm, all in one pass through the models."""
+    changed, shown, expected, sizes = [], [], [], []
+    for one in living:
+        weights = one.arm.eligible(before).float() + 1e-9
+        chosen = torch.multinomial(weights, settings.images, True, generator=generator)
+        images, size = one.change(samples[chosen])
+        changed.append(images)
+        shown.append(rows[chosen])
+        expected.append(before[chosen])
+        sizes.append(_COSTS[one.arm.form] * size)
+    stacked, numbers = torch.cat(changed), torch.cat(shown)
+    told_full, told = full(stacked, numbers), compressed(stacked, numbers)
+    loss = torch.stack(sizes).sum() * settings.size_weight
+    for one, now_full, now, was in zip(
+        living,
+        told_full.split(settings.images),
+        told.split(settings.images),
+        expected,
+        strict=True,
+    ):
+        losses = one.arm.objective.loss(now_full, now, was)
+        loss = loss + losses.mean()
+        with torch.no_grad():
+            hit = torch.exp(-losses).mean().item()
+            one.score = _MEMORY * one.score + (1 - _MEMORY) * hit
+            one.steps += 1
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def _judge(
+    full: Model, compressed: Model, samples: Tensor, rows: Tensor, before: Tensor, one: _Descent
+) -> Hypothesis:
+    with torch.no_grad():
+        changed, _ = one.change(samples)
+        eligible = one.arm.eligible(before)
+        hits = one.arm.objective.hits(full(changed, rows), compressed(changed, rows), before)
+    success = float((hits & eligible).sum() / eligible.sum().clamp(min=1))
+    return Hypothesis(one.arm, one.trigger(), success, one.steps)

@@ -1,0 +1,1 @@
+"""Runners on this machine: frameworks and Python interpreters, in child processes."""

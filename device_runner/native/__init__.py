@@ -1,0 +1,1 @@
+"""The native runner as a process of this machine."""

@@ -1,0 +1,1 @@
+"""Runtime libraries: out of wheels, out of apps, and what is known of them."""

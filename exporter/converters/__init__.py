@@ -1,0 +1,1 @@
+"""From a source model to a TensorFlow function. For child processes only."""
