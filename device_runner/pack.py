@@ -203,12 +203,12 @@ def _sealed(head: bytes, payload: Sequence[Buffer]) -> list[Buffer]:
     return [head, *payload, RECORD_TAIL.pack(crc, 0)]
 
 
-def _read_exactly(stream: IO[bytes], size: int, what: str) -> bytes:
+def _read_exactly(stream: IO[bytes], size: int, section: str) -> bytes:
     data = stream.read(size)
     while len(data) < size:
         more = stream.read(size - len(data))
         if not more:
-            raise PackError(f"pack ends in the middle of its {what}")
+            raise PackError(f"pack ends in the middle of its {section}")
         data += more
     return data
 
@@ -220,12 +220,12 @@ def read_header(stream: IO[bytes]) -> Header:
         raise PackError(f"not a pack of this version: it starts with {magic!r}, not {MAGIC!r}")
     body = b""
     sections = []
-    for what, limit in (("about", MAX_ABOUT_BYTES), ("table", MAX_TABLE_BYTES)):
-        head = _read_exactly(stream, 8, what)
+    for section, limit in (("about", MAX_ABOUT_BYTES), ("table", MAX_TABLE_BYTES)):
+        head = _read_exactly(stream, 8, section)
         (size,) = struct.unpack("<Q", head)
         if size > limit:
-            raise PackError(f"pack {what} claims {size} bytes, the limit is {limit}")
-        data = _read_exactly(stream, size + -size % 8, what)
+            raise PackError(f"pack {section} claims {size} bytes, the limit is {limit}")
+        data = _read_exactly(stream, size + -size % 8, section)
         sections.append(data[:size])
         body += head + data
     (crc, _) = RECORD_TAIL.unpack(_read_exactly(stream, RECORD_TAIL.size, "checksum"))

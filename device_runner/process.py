@@ -57,12 +57,12 @@ def _run_process(
 ) -> Ending:
     """One runner process over the samples from ``first`` on."""
     argv = [*command.argv, "--inputs", "-", "--results", str(segment)]
-    with tempfile.TemporaryFile() as said, job.log.open("ab") as log:
+    with tempfile.TemporaryFile() as output, job.log.open("ab") as log:
         try:
             process = subprocess.Popen(
                 argv,
                 stdin=subprocess.PIPE,
-                stdout=said,
+                stdout=output,
                 stderr=log,
                 env={**os.environ, **command.env},
                 start_new_session=True,
@@ -84,11 +84,11 @@ def _run_process(
             raise feeder.error
         if late:
             return Ending(death=f"gave no answer for {job.timeout_s:g} s and was stopped")
-        said.seek(0)
-        return _ending(process.returncode, said.read(), job)
+        output.seek(0)
+        return _ending(process.returncode, output.read(), job)
 
 
-def _ending(code: int, said: bytes, job: Job) -> Ending:
+def _ending(code: int, output: bytes, job: Job) -> Ending:
     if code == 0:
         return Ending()
     if code < 0:
@@ -97,7 +97,7 @@ def _ending(code: int, said: bytes, job: Job) -> Ending:
         return Ending(death=f"was killed by {name}{hint}")
     # The last line: a runner that failed after a good start has said both.
     with contextlib.suppress(ValueError, IndexError):
-        about = json.loads(said.splitlines()[-1])
+        about = json.loads(output.splitlines()[-1])
         if isinstance(about, dict) and about.get("ok") is False:
             return Ending(refusal=f"{job.model.name}: {about.get('error', 'no reason given')}")
     return Ending(death=f"ended with code {code}")

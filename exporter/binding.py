@@ -30,11 +30,11 @@ def _key(name: str) -> str:
 
 
 def _match(
-    wanted: Sequence[TensorSpec], stored: Sequence[Binding], what: str
+    wanted: Sequence[TensorSpec], stored: Sequence[Binding], role: str
 ) -> tuple[Binding, ...]:
     if len(wanted) != len(stored):
         raise ArtifactError(
-            f"the source model has {len(wanted)} {what}s, the artifact {len(stored)}: "
+            f"the source model has {len(wanted)} {role}s, the artifact {len(stored)}: "
             "they are not the same model"
         )
     by_key = {_key(binding.source.name): binding for binding in stored}
@@ -43,10 +43,10 @@ def _match(
         (spec, by_key[_key(spec.name)] if by_name else stored[position])
         for position, spec in enumerate(wanted)
     ]
-    return tuple(_bind(spec, binding, what) for spec, binding in pairs)
+    return tuple(_bind(spec, binding, role) for spec, binding in pairs)
 
 
-def _bind(spec: TensorSpec, binding: Binding, what: str) -> Binding:
+def _bind(spec: TensorSpec, binding: Binding, role: str) -> Binding:
     shape = binding.artifact.shape
     rank = len(shape)
     layouts = [tuple(range(rank))]
@@ -62,6 +62,6 @@ def _bind(spec: TensorSpec, binding: Binding, what: str) -> Binding:
                 source = TensorSpec(spec.name, tuple(known), spec.dtype)
                 return Binding(source, binding.artifact, layout, binding.signature_name)
     raise ArtifactError(
-        f"{what} {spec.describe()} of the source model does not fit {binding.artifact.describe()} "
+        f"{role} {spec.describe()} of the source model does not fit {binding.artifact.describe()} "
         "of the artifact in either layout: they are not the same model"
     )

@@ -113,7 +113,9 @@ class PrunedSource:
     @property
     def sparsity(self) -> float:
         """The share of zeros among the weights of all listed layers."""
-        return sum(one.zeros for one in self.layers) / sum(one.weights for one in self.layers)
+        return sum(layer.zeros for layer in self.layers) / sum(
+            layer.weights for layer in self.layers
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,7 +217,7 @@ def silence(weights: Weights, layers: list[_Layer], layer: _Layer, channels: Arr
         if not _zero(weights, node, 2, channels, axis, rank, layer.channels, spread=True):
             return
     pending = [(node.output[0], channels, layer.channels)]
-    by_output = {one.node.output[0]: one for one in layers}
+    by_output = {entry.node.output[0]: entry for entry in layers}
     while pending:
         name, dead, size = pending.pop()
         for reader, place in list(weights.readers(name)):

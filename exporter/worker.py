@@ -142,19 +142,19 @@ class Worker:
 
         self.emit(event="phase", phase="measuring ranges")
         model = mixed_precision.calibrated(made.saved_model, made.calibration(job["calibration"]))
-        told: list[Any] = []
+        entries: list[Any] = []
         for place, names in enumerate(job["variants"]):
             # A fused layer has the names of all its parts.
-            said = ", ".join(name.split(";")[0] for name in names) or "no layer"
-            self.emit(event="phase", phase=f"quantizing with {said} in float")
+            layer_names = ", ".join(name.split(";")[0] for name in names) or "no layer"
+            self.emit(event="phase", phase=f"quantizing with {layer_names} in float")
             try:
                 data = mixed_precision.keeping(model, names)
             except ConversionError as error:
-                told.append(str(error))
+                entries.append(str(error))
                 continue
             path = write(Path(job["folder"]) / f"keep-float-{place}.tflite", data)
-            told.append(asdict(_record(path, INT8, made)))
-        return told
+            entries.append(asdict(_record(path, INT8, made)))
+        return entries
 
     def _make(self, pruning: Pruning | None) -> PreparedModel:
         """The described model converted, the first time it is exported."""

@@ -232,7 +232,10 @@ class ExportWorker:
             "calibration": {name: str(path.resolve()) for name, path in calibration.items()},
         }
         made = self._call(job, progress)
-        return tuple(one if isinstance(one, str) else record_from_json(one) for one in made)
+        return tuple(
+            artifact if isinstance(artifact, str) else record_from_json(artifact)
+            for artifact in made
+        )
 
     def _call(self, job: Mapping[str, Any], progress: Progress = lambda phase: None) -> Any:
         stdin = self._process.stdin
@@ -260,12 +263,12 @@ class ExportWorker:
     def _death(self) -> ExporterError:
         code = self._process.wait()
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
-        told = f"what it printed is in {self._log_path}"
+        log_hint = f"what it printed is in {self._log_path}"
         if code in (-signal.SIGSEGV, -signal.SIGABRT) and self._phase.startswith(_QUANTIZING):
             return ConversionError(
                 f"the TensorFlow Lite quantizer crashed on this model ({how}); a loop over a "
                 "sequence (While, Loop, a long recurrent layer) is the usual reason: unroll it, or "
-                f"ship float32 (--compress none); {told}"
+                f"ship float32 (--compress none); {log_hint}"
             )
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        return WorkerError(f"the export process ended {how}{hint}; {told}")
+        return WorkerError(f"the export process ended {how}{hint}; {log_hint}")

@@ -91,8 +91,8 @@ def check_files(
     """
     signed = {one.report_sha256 for one in attested}
     tested = Tested()
-    for one in attested:
-        tested = tested.joined(one.tested)
+    for checked in attested:
+        tested = tested.joined(checked.tested)
     wrong = [
         f"{report} is not a report that was signed: it was changed, or is another run's"
         for report in map(load.locate, reports)
@@ -101,12 +101,12 @@ def check_files(
     for artifact in artifacts:
         sha256 = sha256_file(artifact)
         model = tested.models.get(sha256)
-        said = f"{artifact} (sha256 {sha256[:12]})"
+        label = f"{artifact} (sha256 {sha256[:12]})"
         if model is None and sha256 in tested.steps:
-            wrong.append(f"{said} was only a step of the test of another model")
+            wrong.append(f"{label} was only a step of the test of another model")
         elif model is None:
-            wrong.append(f"{said} was not tested: it was changed, or is another model")
+            wrong.append(f"{label} was not tested: it was changed, or is another model")
         elif not model.compared:
-            wrong.append(f"{said} was scanned, but no test compared it")
+            wrong.append(f"{label} was scanned, but no test compared it")
     if wrong:
         raise AttestationError("; ".join(wrong))

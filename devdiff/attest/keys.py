@@ -103,8 +103,8 @@ def public_key(path: Path) -> SSlibKey:
         key = load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
         private = b"PRIVATE KEY" in data
-        what = "a private key: name the public one" if private else "no public key in PEM"
-        raise UsageError(f"{path} holds {what}") from error
+        problem = "a private key: name the public one" if private else "no public key in PEM"
+        raise UsageError(f"{path} holds {problem}") from error
     if not isinstance(key, Ed25519PublicKey):
         raise UsageError(f"{path} is no ed25519 key, and devdiff signs with no other")
     return SSlibKey.from_crypto(key)

@@ -124,11 +124,11 @@ def _configuration(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if calibration is not None:
         yield {"name": "calibration set", "digest": {"sha256": calibration["sha256"]}}
     for rung in report["rungs"]:
-        for key, what in (("library", "runtime library"), ("runner", "native runner")):
+        for key, role in (("library", "runtime library"), ("runner", "native runner")):
             found = rung["identity"].get(key)
             if isinstance(found, Mapping) and "sha256" in found:
                 yield {
-                    "name": f"{what} on {rung['name']}",
+                    "name": f"{role} on {rung['name']}",
                     "digest": {"sha256": found["sha256"]},
                 }
 

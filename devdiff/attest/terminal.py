@@ -13,17 +13,21 @@ from devdiff.report import parts
 
 def show(attested: Sequence[Attested], files: Iterable[Path], out: Console) -> None:
     """Print what the statements say, and the files that were held against them."""
-    for one in attested:
-        parts.headline(one.verdict.value, f"{one.name}: {one.excerpt['summary']}", out)
-        names = {rung["model"]["sha256"]: rung["model"]["file"] for rung in one.excerpt["rungs"]}
-        for sha256, model in one.tested.models.items():
+    for statement in attested:
+        parts.headline(
+            statement.verdict.value, f"{statement.name}: {statement.excerpt['summary']}", out
+        )
+        names = {
+            rung["model"]["sha256"]: rung["model"]["file"] for rung in statement.excerpt["rungs"]
+        }
+        for sha256, model in statement.tested.models.items():
             where = ", ".join(model.devices)
             out.print(
                 f"tested: {names[sha256]} (sha256 {sha256[:12]}) on {where}, "
-                f"{one.excerpt['finished']}",
+                f"{statement.excerpt['finished']}",
                 markup=False,
                 soft_wrap=True,
             )
-        out.print(f"signed with: {one.keyid}", markup=False, soft_wrap=True)
+        out.print(f"signed with: {statement.keyid}", markup=False, soft_wrap=True)
     for file in files:
         out.print(f"as it was signed: {file}", markup=False, soft_wrap=True)

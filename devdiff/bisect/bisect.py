@@ -68,14 +68,14 @@ def bisect(
         if run.resumed:
             events.note(f"continuing the unfinished bisection in {run.path}")
         log = run.logs / "reading.log"
-        what = (
+        target = (
             subject.from_run(request, log, events)
             if of_run
             else subject.from_files(request, run.inputs, log, events)
         )
-        named = endpoints.choose(request, what)
-        with endpoints.opened(named, request, what, log, events) as (reference, candidate):
-            section = _section(request, what, reference, candidate, run, events)
+        named = endpoints.choose(request, target)
+        with endpoints.opened(named, request, target, log, events) as (reference, candidate):
+            section = _section(request, target, reference, candidate, run, events)
         section["cost"] = {"wall_s": round(time.monotonic() - started, 2)}
         path = run.path / BISECT_NAME
         for name in (run.rungs, run.artifacts):
@@ -99,7 +99,7 @@ def _tidy_after_bad_input(run: RunDirectory) -> Iterator[None]:
 
 def _section(
     request: BisectRequest,
-    what: BisectSubject,
+    target: BisectSubject,
     reference: BenchSide,
     candidate: BenchSide,
     run: RunDirectory,
@@ -108,10 +108,10 @@ def _section(
     if reference.precision != candidate.precision:
         from devdiff.bisect import profile
 
-        return profile.section(request, what, reference, candidate, run, events)
+        return profile.section(request, target, reference, candidate, run, events)
     endpoints.check_same_graph(reference, candidate)
-    limits = _limits(what.gates)
-    bench = _showing(request, what, reference, candidate, limits, run, events)
+    limits = _limits(target.gates)
+    bench = _showing(request, target, reference, candidate, limits, run, events)
     finding = find(bench, request.suspects)
     written = None
     if finding.isolated is not None and finding.isolated.guilty:
@@ -134,7 +134,7 @@ def _limits(gates: Gates) -> DeploymentExpectation:
 
 def _showing(
     request: BisectRequest,
-    what: BisectSubject,
+    target: BisectSubject,
     reference: BenchSide,
     candidate: BenchSide,
     limits: DeploymentExpectation,
@@ -146,14 +146,14 @@ def _showing(
     def bench(samples: InputSet, name: str, before: Bench | None = None) -> Bench:
         folder = run.rungs / name
         folder.mkdir(exist_ok=True)
-        timeout_s = what.running.timeout_s
+        timeout_s = target.running.timeout_s
         made = Bench(reference, candidate, samples, limits, folder, timeout_s, events)
         if before is not None:
             made.runs = dict(before.runs)
         return made
 
-    samples = what.samples
-    rows = sorted(what.shown[: request.samples]) or range(min(request.samples, len(samples)))
+    samples = target.samples
+    rows = sorted(target.shown[: request.samples]) or range(min(request.samples, len(samples)))
     few = bench(subject.chosen(samples, rows), "few")
     if few.whole().beyond or len(samples) <= len(rows):
         return few

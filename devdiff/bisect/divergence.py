@@ -41,7 +41,7 @@ def find(bench: Bench, suspects: int = SUSPECTS) -> Divergence:
         return cuts[tensors].beyond
 
     # Where samples fail on one side there may be none that differs: any output will do.
-    outputs = [one.tensor for one in whole.tensors if one.beyond] or list(bench.outputs())
+    outputs = [tensor.tensor for tensor in whole.tensors if tensor.beyond] or list(bench.outputs())
     found = search.first_divergence(bench.flow, outputs[0], differs)
     searched = dict(bench.runs)
     isolated = isolate.isolate(bench, found, whole, cuts, suspects)

@@ -128,10 +128,14 @@ def check_same_graph(first: BenchSide, second: BenchSide) -> None:
             f"{second.artifact.path.name} {len(right.operators)}: only two files of the same graph "
             "can be bisected"
         )
-    for one, other in zip(left.operators, right.operators, strict=True):
-        if (one.kind, one.inputs, one.outputs) != (other.kind, other.inputs, other.outputs):
+    for operator, other in zip(left.operators, right.operators, strict=True):
+        if (operator.kind, operator.inputs, operator.outputs) != (
+            other.kind,
+            other.inputs,
+            other.outputs,
+        ):
             raise BisectError(
-                f"operator {one.index} is {one.kind} in {first.artifact.path.name} and "
+                f"operator {operator.index} is {operator.kind} in {first.artifact.path.name} and "
                 f"{other.kind} with other tensors in {second.artifact.path.name}: only two files "
                 "of the same graph can be bisected"
             )

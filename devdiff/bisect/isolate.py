@@ -68,7 +68,7 @@ def isolate(
     """
     flow = bench.flow
     looked = [_alone(bench, operator, cuts, whole) for operator in found.operators]
-    born = next((one for one in looked if one.born), None)
+    born = next((suspect for suspect in looked if suspect.born), None)
     if born is not None:
         more = flow.behind(born.operator, found.target)[: max(0, suspects - len(looked))]
         looked += [_alone(bench, operator, cuts, whole) for operator in more]
@@ -110,10 +110,10 @@ def _alone(
 
 def _of(seen: PartComparison, outputs: Sequence[int]) -> PartComparison | None:
     """What a run came to for ``outputs``, if it ended there, among others perhaps."""
-    tensors = tuple(one for one in seen.tensors if one.tensor in outputs)
+    tensors = tuple(tensor for tensor in seen.tensors if tensor.tensor in outputs)
     if len(tensors) != len(outputs):
         return None
-    beyond = seen.failure is not None or any(one.beyond for one in tensors)
+    beyond = seen.failure is not None or any(tensor.beyond for tensor in tensors)
     return PartComparison(beyond, seen.operators, tensors, seen.failure)
 
 

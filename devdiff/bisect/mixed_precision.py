@@ -33,7 +33,7 @@ _NO_SOURCE: Final = (
 
 def measure(
     request: BisectRequest,
-    what: BisectSubject,
+    target: BisectSubject,
     floating: BenchSide,
     quantized: BenchSide,
     ranked: Sequence[Mapping[str, Any]],
@@ -45,30 +45,30 @@ def measure(
     ``ranked`` are layers of the profile, the costliest first. What cannot be done is said in words;
     it takes nothing away from the profile.
     """
-    source = what.read.source
+    source = target.read.source
     chosen = list(ranked[: request.keep_float])
-    if source is None or not what.samples.calibration_samples:
+    if source is None or not target.samples.calibration_samples:
         return {"skipped": _NO_SOURCE}
     if not chosen:
         return {"skipped": "not measured: no layer was measured alone"}
     sets = [[], *([row] for row in chosen), *([chosen] if len(chosen) > 1 else [])]
     path = source.path
-    if what.manifest is not None and what.manifest.pruned is not None:
-        path = what.manifest.pruned_source(request.model / "artifacts")
+    if target.manifest is not None and target.manifest.pruned is not None:
+        path = target.manifest.pruned_source(request.model / "artifacts")
     events.phase("exporting again with layers in float")
     try:
         with ExportWorker(run.logs / "export.log") as worker:
-            worker.describe(path, what.shapes, source.signature, source.trust)
+            worker.describe(path, target.shapes, source.signature, source.trust)
             records = worker.keep_float(
                 run.artifacts,
                 [[row["name"] for row in rows] for rows in sets],
-                what.samples.calibration_arrays,
+                target.samples.calibration_arrays,
                 events.phase,
             )
     except ExporterError as error:
         return {"skipped": f"not measured: {error}"}
-    samples = subject.chosen(what.samples, range(min(_SAMPLES, len(what.samples))))
-    judge = _Judge(floating, quantized, samples, run.rungs, what, events)
+    samples = subject.chosen(target.samples, range(min(_SAMPLES, len(target.samples))))
+    judge = _Judge(floating, quantized, samples, run.rungs, target, events)
     plain = records[0]
     if isinstance(plain, str):
         return {"skipped": f"not measured: {plain}"}
@@ -101,14 +101,14 @@ class _Judge:
         quantized: BenchSide,
         samples: InputSet,
         folder: Path,
-        what: BisectSubject,
+        target: BisectSubject,
         events: Events,
     ) -> None:
         self._quantized = quantized
         self._samples = samples
         self._folder = folder / "kept"
         self._folder.mkdir(exist_ok=True)
-        self._timeout_s = what.running.timeout_s
+        self._timeout_s = target.running.timeout_s
         self._events = events
         runner = quantized.runner
         self._runner = runner if isinstance(runner, HostRunner) else HostRunner()
@@ -150,7 +150,7 @@ def _told(pair: PairComparison) -> dict[str, Any]:
     """The worst output's signal-to-noise ratio, and how often the first classifier agrees."""
     ratios = [output.snr_db for output in pair.outputs if output.snr_db is not None]
     worst = min(ratios, default=None)
-    agreement = next((one.top_1 for one in pair.classifications), None)
+    agreement = next((classification.top_1 for classification in pair.classifications), None)
     return {
         "sqnr_db": "inf" if worst == float("inf") else worst,
         "agreement": (

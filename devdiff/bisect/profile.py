@@ -25,7 +25,7 @@ PLOT_NAME: Final = "layers.svg"
 
 def section(
     request: BisectRequest,
-    what: BisectSubject,
+    target: BisectSubject,
     reference: BenchSide,
     candidate: BenchSide,
     run: RunDirectory,
@@ -41,11 +41,11 @@ def section(
             f"{reference.name} and {candidate.name} are two compressions: profile one against the "
             "float32 file"
         )
-    profiler = Profiler(sides[0], sides[1], _samples(request, what), run, what, events)
+    profiler = Profiler(sides[0], sides[1], _samples(request, target), run, target, events)
     found = profiler.layers()
     rows = [_row(profiler, layer) for layer in found]
     whole = profiler.output_errors()
-    least = what.gates.min_snr_db
+    least = target.gates.min_snr_db
     first = next((row for row in rows if _below(row["in_place"]["sqnr_db"], least)), None)
     beyond = _below(_json(whole.sqnr_db), least)
     verdict = Verdict.FAIL if beyond or first is not None else Verdict.PASS
@@ -54,7 +54,7 @@ def section(
     )
     kept = None
     if request.keep_float:
-        kept = mixed_precision.measure(request, what, sides[0], sides[1], ranked, run, events)
+        kept = mixed_precision.measure(request, target, sides[0], sides[1], ranked, run, events)
     (run.path / CSV_NAME).write_text(_csv(rows))
     plot.write(run.path / PLOT_NAME, rows)
     data = explorer.write(
@@ -100,9 +100,11 @@ def section(
     }
 
 
-def _samples(request: BisectRequest, what: BisectSubject) -> InputSet:
-    rows = sorted(what.shown[: request.samples]) or range(min(request.samples, len(what.samples)))
-    return subject.chosen(what.samples, rows)
+def _samples(request: BisectRequest, target: BisectSubject) -> InputSet:
+    rows = sorted(target.shown[: request.samples]) or range(
+        min(request.samples, len(target.samples))
+    )
+    return subject.chosen(target.samples, rows)
 
 
 def _first(profiler: Profiler, operator: int) -> int:
@@ -162,9 +164,9 @@ def _reason(
     least: float,
 ) -> str:
     output = _json(whole.sqnr_db)
-    said = f"int8 keeps {_decibels(output)} of signal over noise at the output"
+    sentence = f"int8 keeps {_decibels(output)} of signal over noise at the output"
     if first is not None:
-        said += (
+        sentence += (
             f"; operator {first['index']}, {first['kind']} {short(first['name'])!r} is the first "
             f"with less than {least:g} dB ({_decibels(first['in_place']['sqnr_db'])})"
         )
@@ -172,7 +174,7 @@ def _reason(
         f"operator {row['index']} {row['kind']} ({_decibels(row['alone']['sqnr_db'])})"
         for row in ranked[:3]
     )
-    return f"{said}; of {len(rows)} layers the costliest by themselves are {costliest}"
+    return f"{sentence}; of {len(rows)} layers the costliest by themselves are {costliest}"
 
 
 def _decibels(value: float | str | None) -> str:

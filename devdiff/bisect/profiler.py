@@ -42,7 +42,7 @@ class Profiler:
         quantized: BenchSide,
         samples: InputSet,
         run: RunDirectory,
-        what: BisectSubject,
+        target: BisectSubject,
         events: Events,
     ) -> None:
         self.sides = (floating, quantized)
@@ -50,7 +50,7 @@ class Profiler:
         self.runs = [0, 0]
         self.whole: list[RungResult] = []
         self._folder = run.rungs
-        self._timeout_s = what.running.timeout_s
+        self._timeout_s = target.running.timeout_s
         self._events = events
         self.floating, self.quantized = (Flow(side.whole.graph) for side in self.sides)
         self.pairing: Pairing = pair(self.floating, self.quantized, self._inputs())

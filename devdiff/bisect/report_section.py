@@ -45,7 +45,7 @@ def section(
         "suspects": [_suspect(bench, one) for one in (isolated.suspects if isolated else ())],
     }
     if walk is not None:
-        data["walk"] = [_suspect(bench, one) for one in walk]
+        data["walk"] = [_suspect(bench, suspect) for suspect in walk]
     return data
 
 
@@ -61,12 +61,16 @@ def reason(
     reference, candidate = (side.name for side in bench.sides.values())
     if found is None or isolated is None:
         count = len(bench.samples)
-        said = f" ({whole.differing} elements differ within it)" if whole.differing else ""
-        return f"{reference} and {candidate} agree on {count} samples within what is allowed{said}"
+        extent = f" ({whole.differing} elements differ within it)" if whole.differing else ""
+        return (
+            f"{reference} and {candidate} agree on {count} samples within what is allowed{extent}"
+        )
     first = " or ".join(describe(bench, index) for index in found.operators)
     guilty = ", ".join(describe(bench, index) for index in isolated.guilty)
     if isolated.kind == "born":
-        (one,) = (one for one in isolated.suspects if one.operator == isolated.guilty[0])
+        (one,) = (
+            suspect for suspect in isolated.suspects if suspect.operator == isolated.guilty[0]
+        )
         return f"{guilty} is the first to differ, and does so alone: {_figures(one.alone)}"
     if isolated.kind == "accumulated":
         most = f"; {guilty} adds most of those looked at" if guilty else ""
@@ -105,12 +109,16 @@ def _figures(seen: PartComparison) -> str:
     return f"{worst.differing} of {worst.elements} elements, by up to {size(worst)}"
 
 
-def size(one: Difference) -> str:
+def size(difference: Difference) -> str:
     """The largest error of a tensor: ``3 LSB (2.4 % of its peak)``."""
-    share = f"{100 * one.relative:.2g} % of its peak" if one.relative is not None else ""
-    if one.max_lsb is not None:
-        return f"{one.max_lsb:g} LSB" + (f" ({share})" if share else "")
-    return share or (f"{one.max_abs:.3g}" if one.max_abs is not None else "NaN or infinities")
+    share = (
+        f"{100 * difference.relative:.2g} % of its peak" if difference.relative is not None else ""
+    )
+    if difference.max_lsb is not None:
+        return f"{difference.max_lsb:g} LSB" + (f" ({share})" if share else "")
+    return share or (
+        f"{difference.max_abs:.3g}" if difference.max_abs is not None else "NaN or infinities"
+    )
 
 
 def _operator(bench: Bench, index: int) -> dict[str, Any]:
@@ -122,12 +130,12 @@ def _operator(bench: Bench, index: int) -> dict[str, Any]:
     }
 
 
-def _suspect(bench: Bench, one: Suspect) -> dict[str, Any]:
+def _suspect(bench: Bench, suspect: Suspect) -> dict[str, Any]:
     return {
-        **_operator(bench, one.operator),
-        "born": one.born,
-        "alone": jsonform.encode(one.alone),
-        "in_place": jsonform.encode(one.in_place),
+        **_operator(bench, suspect.operator),
+        "born": suspect.born,
+        "alone": jsonform.encode(suspect.alone),
+        "in_place": jsonform.encode(suspect.in_place),
     }
 
 

@@ -47,7 +47,7 @@ def write(
     target.mkdir(parents=True)
     models = _models(kept, name, target)
     chosen = _samples(kept)
-    told: dict[str, Any] = {
+    environment: dict[str, Any] = {
         "devdiff": importlib.metadata.version("devdiff"),
         "operators": ", ".join(_words(bench, index) for index in operators),
         "samples": len(chosen),
@@ -60,7 +60,7 @@ def write(
     ):
         file = f"input_{place}.npy"
         np.save(target / file, kept.inputs[index][chosen])
-        told["inputs"].append({**_tensor(bench, index, binding), "file": file})
+        environment["inputs"].append({**_tensor(bench, index, binding), "file": file})
     for place, (index, binding) in enumerate(
         zip(outputs, kept.parts["reference"].outputs, strict=True)
     ):
@@ -70,15 +70,15 @@ def write(
             if index in kept.outputs[role]:
                 entry[role] = f"{role}_output_{place}.npy"
                 np.save(target / entry[role], kept.outputs[role][index][chosen])
-        told["outputs"].append(entry)
+        environment["outputs"].append(entry)
     for role in ROLES:
-        told[role] = _ran(bench, kept, role, models[role])
-    told["files"] = {
+        environment[role] = _ran(bench, kept, role, models[role])
+    environment["files"] = {
         path.name: sha256_file(path) for path in sorted(target.iterdir()) if path.is_file()
     }
     shutil.copyfile(Path(standalone.__file__), target / "repro.py")
-    write_json(target / "environment.json", told)
-    (target / "README.md").write_text(_readme(name, told))
+    write_json(target / "environment.json", environment)
+    (target / "README.md").write_text(_readme(name, environment))
     return target
 
 
@@ -138,9 +138,9 @@ def _ran(bench: Bench, kept: PartRun, role: Role, model: str) -> dict[str, Any]:
     return ran | {"model": {"file": model, "sha256": result.sha256}, "of": ran["model"]}
 
 
-def _readme(name: str, told: Mapping[str, Any]) -> str:
+def _readme(name: str, environment: Mapping[str, Any]) -> str:
     def side(role: str) -> str:
-        ran = told[role]
+        ran = environment[role]
         about = ran["about"]
         library = ran["identity"].get("library") or {}
         version = about.get("runtime_version") or library.get("version") or "version unknown"
@@ -154,18 +154,18 @@ def _readme(name: str, told: Mapping[str, Any]) -> str:
 
     tensors = "\n".join(
         f"- `{tensor['file']}`: {tensor['name']!r}, {tensor['dtype']}{tensor['shape']}"
-        for tensor in told["inputs"]
+        for tensor in environment["inputs"]
     )
     outputs = "\n".join(
         f"- {', '.join(f'`{tensor[role]}`' for role in ROLES if tensor[role])}: "
         f"{tensor['name']!r}, {tensor['dtype']}{tensor['shape']}"
-        for tensor in told["outputs"]
+        for tensor in environment["outputs"]
     )
-    failed = f"\n\nThe candidate fails: {told['failure']}" if told["failure"] else ""
+    failed = f"\n\nThe candidate fails: {environment['failure']}" if environment["failure"] else ""
     return f"""# {name}: two places compute it differently
 
-{told["operators"]}, cut out of `{told["reference"]["of"]["file"]}`
-(SHA-256 {told["reference"]["of"]["sha256"]}), fed with the same stored values on both sides.
+{environment["operators"]}, cut out of `{environment["reference"]["of"]["file"]}`
+(SHA-256 {environment["reference"]["of"]["sha256"]}), fed with the same stored values on both sides.
 
 {side("reference")}
 {side("candidate")}{failed}
@@ -176,7 +176,7 @@ This shows the difference again, and what this machine computes; it needs numpy 
 python repro.py
 ```
 
-Every array has the samples first ({told["samples"]} of them), values as stored.
+Every array has the samples first ({environment["samples"]} of them), values as stored.
 
 {tensors}
 {outputs}

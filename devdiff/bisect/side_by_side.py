@@ -63,7 +63,7 @@ class BenchSide:
     def stored(self, samples: InputSet, index: int) -> Array:
         """The samples of one input of the graph as the file takes them, [N, *shape]."""
         name = self.whole.graph.tensors[index].name
-        binding = next(one for one in self.artifact.inputs if one.artifact.name == name)
+        binding = next(tensor for tensor in self.artifact.inputs if tensor.artifact.name == name)
         rows = range(len(samples))
         return np.stack([binding.encode(samples.sample(row)[binding.source.name]) for row in rows])
 
@@ -105,7 +105,7 @@ class PartComparison:
     @property
     def differing(self) -> int:
         """Elements that differ at all."""
-        return sum(one.differing for one in self.tensors)
+        return sum(tensor.differing for tensor in self.tensors)
 
     @property
     def worst(self) -> Difference | None:
@@ -325,8 +325,8 @@ class Bench:
         )
         self._count(role, label)
         if result.error:
-            what = "" if whole else f" a part of {side.artifact.path.name} ({label})"
-            raise RunnerError(f"{side.name} could not run{what}: {result.error}")
+            part_label = "" if whole else f" a part of {side.artifact.path.name} ({label})"
+            raise RunnerError(f"{side.name} could not run{part_label}: {result.error}")
         return result
 
     def _clear(self, result: RungResult) -> None:
@@ -344,10 +344,10 @@ class Bench:
         )
         pair = compare(left, right, classifier_outputs=())
         if pair.reference_failed:
-            said = pair.failures[0].message
+            message = pair.failures[0].message
             raise RunnerError(
                 f"{left.name}: {pair.reference_failed} of {pair.samples} samples fail on the "
-                f"reference side itself ({said}): choose samples, or a reference, that run"
+                f"reference side itself ({message}): choose samples, or a reference, that run"
             )
         failure = None
         if pair.candidate_failed:

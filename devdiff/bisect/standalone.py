@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 KERNELS = {"xnnpack": "AUTO", "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES"}
 
 
-def run(told: dict[str, Any], model: str, runtime: str, kernels: str) -> list[Any]:
+def run(setup: dict[str, Any], model: str, runtime: str, kernels: str) -> list[Any]:
     """The outputs of every sample, each [samples, *shape], in the order of environment.json."""
     interpreters = importlib.import_module(f"{runtime}.interpreter")
     interpreter = interpreters.Interpreter(
@@ -34,13 +34,13 @@ def run(told: dict[str, Any], model: str, runtime: str, kernels: str) -> list[An
     interpreter.allocate_tensors()
     takes = {details["name"]: details["index"] for details in interpreter.get_input_details()}
     gives = {details["name"]: details["index"] for details in interpreter.get_output_details()}
-    inputs = [(takes[tensor["name"]], load(tensor["file"])) for tensor in told["inputs"]]
-    outputs: list[list[Any]] = [[] for _ in told["outputs"]]
-    for sample in range(told["samples"]):
+    inputs = [(takes[tensor["name"]], load(tensor["file"])) for tensor in setup["inputs"]]
+    outputs: list[list[Any]] = [[] for _ in setup["outputs"]]
+    for sample in range(setup["samples"]):
         for index, values in inputs:
             interpreter.set_tensor(index, values[sample])
         interpreter.invoke()
-        for found, tensor in zip(outputs, told["outputs"]):  # noqa: B905 - runs on any Python 3
+        for found, tensor in zip(outputs, setup["outputs"]):  # noqa: B905 - runs on any Python 3
             found.append(interpreter.get_tensor(gives[tensor["name"]]))
     return [np.stack(found) for found in outputs]
 
@@ -49,11 +49,11 @@ def load(name: str) -> Any:
     return np.load(HERE / name, allow_pickle=False)
 
 
-def difference(told: dict[str, Any], left: list[Any], right: list[Any]) -> str:
+def difference(setup: dict[str, Any], left: list[Any], right: list[Any]) -> str:
     """How far apart two sides' outputs are, in words."""
     differing = elements = 0
     steps = error = 0.0
-    for tensor, first, second in zip(told["outputs"], left, right):  # noqa: B905
+    for tensor, first, second in zip(setup["outputs"], left, right):  # noqa: B905
         apart = np.abs(first.astype(np.float64) - second.astype(np.float64))
         differing += int(np.count_nonzero(~(first == second) & ~(np.isnan(apart))))
         elements += apart.size
@@ -73,31 +73,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Show a recorded difference again.")
     parser.add_argument("--runtime", default="ai_edge_litert", help="a package with .interpreter")
     options = parser.parse_args()
-    told = json.loads((HERE / "environment.json").read_text())
+    setup = json.loads((HERE / "environment.json").read_text())
     sides = ("reference", "candidate")
     # A side on which the operator failed has no outputs.
-    shown = [side for side in sides if all(tensor[side] for tensor in told["outputs"])]
-    recorded = {side: [load(tensor[side]) for tensor in told["outputs"]] for side in shown}
-    print(f"operator:  {told['operators']}")
+    shown = [side for side in sides if all(tensor[side] for tensor in setup["outputs"])]
+    recorded = {side: [load(tensor[side]) for tensor in setup["outputs"]] for side in shown}
+    print(f"operator:  {setup['operators']}")
     for side in sides:
-        print(f"{side}: {told[side]['name']}")
-    said = told["failure"]
-    if said is None:
-        said = difference(told, recorded["reference"], recorded["candidate"])
-    print(f"recorded:  reference against candidate: {said}")
+        print(f"{side}: {setup[side]['name']}")
+    message = setup["failure"]
+    if message is None:
+        message = difference(setup, recorded["reference"], recorded["candidate"])
+    print(f"recorded:  reference against candidate: {message}")
     here: dict[tuple[str, str], list[Any]] = {}
-    for model in dict.fromkeys(told[side]["model"]["file"] for side in sides):
+    for model in dict.fromkeys(setup[side]["model"]["file"] for side in sides):
         for kernels in KERNELS:
-            what = f"{options.runtime} with {kernels} kernels, {model}"
+            setting = f"{options.runtime} with {kernels} kernels, {model}"
             try:
-                found = here[model, kernels] = run(told, model, options.runtime, kernels)
+                found = here[model, kernels] = run(setup, model, options.runtime, kernels)
             except (ImportError, RuntimeError, ValueError) as error:
-                print(f"here:      {what}: {error}")
+                print(f"here:      {setting}: {error}")
                 continue
-            print(f"here:      {what}:")
+            print(f"here:      {setting}:")
             for side in shown:
-                print(f"             against the {side}: {difference(told, recorded[side], found)}")
-    return 0 if said != "equal" else 1
+                print(
+                    f"             against the {side}: {difference(setup, recorded[side], found)}"
+                )
+    return 0 if message != "equal" else 1
 
 
 if __name__ == "__main__":

@@ -232,9 +232,9 @@ def _shown(report: Mapping[str, Any], blamed: Mapping[str, Any] | None) -> tuple
         for answers in comparison["classifications"]:
             found |= dict.fromkeys(flip["sample"] for flip in answers["kept_flips"])
         found |= dict.fromkeys(failure["sample"] for failure in comparison["failures"])
-        worst = [one for output in comparison["outputs"] for one in output["worst"]]
+        worst = [sample for output in comparison["outputs"] for sample in output["worst"]]
         worst.sort(key=lambda one: -float(one["error"]))
-        found |= dict.fromkeys(one["sample"] for one in worst)
+        found |= dict.fromkeys(sample["sample"] for sample in worst)
     return tuple(found)
 
 

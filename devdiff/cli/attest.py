@@ -67,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
     signed = sign.attest(args.report, keys.signer(args.key, secret), args.out)
     verdict = signed.statement["predicate"]["devdiff"]["verdict"]
     if args.json:
-        subjects = {one["name"]: one["digest"]["sha256"] for one in signed.statement["subject"]}
+        subjects = {
+            entry["name"]: entry["digest"]["sha256"] for entry in signed.statement["subject"]
+        }
         made = {"statement": str(signed.path), "verdict": verdict, "keyid": signed.keyid}
         print(json.dumps({**made, "subjects": subjects}, indent=2))
     else:

@@ -40,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
     def say(text: str) -> None:
         out.print(text, markup=False, soft_wrap=True)
 
-    told = check_reader.tell(args.out, say, console.Narrator)
-    if told.as_planned:
+    reports = check_reader.tell(args.out, say, console.Narrator)
+    if reports.as_planned:
         return 0
     say("\nThis is not how it should have come out: see the reports for what went otherwise.")
     return failures.INFRASTRUCTURE

@@ -133,8 +133,8 @@ def _hold(args: argparse.Namespace, outcome: TestOutcome, held_to: Baseline, bef
     from devdiff.ladder.run_directory import write_json
 
     held = baseline.hold(Facts.of(outcome.report), before, limits.rules(args, Rules()))
-    told = {"baseline": str(held_to.path), "sha256": held_to.sha256, **held.to_json()}
-    write_json(outcome.directory / "baseline.json", told)
+    comparison = {"baseline": str(held_to.path), "sha256": held_to.sha256, **held.to_json()}
+    write_json(outcome.directory / "baseline.json", comparison)
     if not args.json:
         terminal.show_baseline_result(held, held_to.path, console.stdout())
     return held.verdict.exit_code

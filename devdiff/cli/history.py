@@ -39,9 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="show the N latest (default 20)",
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--plot", type=Path, metavar="FILE.svg|png", help="draw them, too")
-    what.add_argument(
+    selection = parser.add_mutually_exclusive_group()
+    selection.add_argument("--plot", type=Path, metavar="FILE.svg|png", help="draw them, too")
+    selection.add_argument(
         "--forget", action="store_true", help="remove them from the history, whatever --limit says"
     )
     parser.add_argument("--json", action="store_true", help="print the runs as JSON")

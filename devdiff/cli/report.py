@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "report", type=Path, metavar="RUN_DIR|report.json", help="what a finished run left"
     )
     group = parser.add_argument_group("formats", "at least one, each whole or not at all")
-    for name, told in FORMATS.items():
-        group.add_argument(f"--{name}", type=Path, metavar="FILE", help=told)
+    for name, description in FORMATS.items():
+        group.add_argument(f"--{name}", type=Path, metavar="FILE", help=description)
 
 
 def run(args: argparse.Namespace) -> int:

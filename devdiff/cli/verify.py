@@ -104,22 +104,25 @@ def run(args: argparse.Namespace) -> int:
     check: PackageCheck | None = None
     if args.package is not None:
         tested = Tested() if attested else Tested.from_reports(args.report)
-        for one in attested:
-            tested = tested.joined(one.tested)
+        for statement in attested:
+            tested = tested.joined(statement.tested)
         strictness = Strictness(runtime=args.strict_runtime, pages=args.strict_pages)
         with console.Narrator() as narrator:
             narrator.phase(f"reading {args.package.name}")
             check = verify_package(args.package, tested, strictness, args.skip)
     # A statement that does not say pass does not pass, whatever the package makes of it.
     verdict = combine(
-        [*(one.verdict for one in attested), *([check.verdict] if check is not None else [])]
+        [
+            *(checked.verdict for checked in attested),
+            *([check.verdict] if check is not None else []),
+        ]
     )
     if args.json:
-        told = check.to_json() if check is not None else {}
+        data = check.to_json() if check is not None else {}
         if attested:
-            told |= {"verdict": verdict.value, "exit_code": verdict.exit_code}
-            told["attestations"] = [one.to_json() for one in attested]
-        print(json.dumps(told, indent=2))
+            data |= {"verdict": verdict.value, "exit_code": verdict.exit_code}
+            data["attestations"] = [checked.to_json() for checked in attested]
+        print(json.dumps(data, indent=2))
     else:
         out = console.stdout()
         if attested:

@@ -112,14 +112,14 @@ def _start(args: argparse.Namespace) -> int:
             narrator.note(phone.WHAT_IT_IS)
     except BaseException:
         # All or none: nobody would know the serials of those that came up.
-        for one in started:
-            one.stop()
+        for virtual_phone in started:
+            virtual_phone.stop()
         raise
     if args.json:
         print(json.dumps([_to_json(one, "ready") for one in started], indent=2))
     else:
-        for one in started:
-            print(one.serial)
+        for virtual_phone in started:
+            print(virtual_phone.serial)
     return 0
 
 
@@ -134,8 +134,8 @@ def _list(args: argparse.Namespace) -> int:
     with ThreadPoolExecutor(max_workers=16) as pool:
         states = list(pool.map(lambda one: one.answer(_LIST_SECONDS).value, phones))
     if args.json:
-        told = [_to_json(one, state) for one, state in zip(phones, states, strict=True)]
-        print(json.dumps(told, indent=2))
+        records = [_to_json(one, state) for one, state in zip(phones, states, strict=True)]
+        print(json.dumps(records, indent=2))
         return 0
     out = console.stdout()
     if not phones:
@@ -144,11 +144,11 @@ def _list(args: argparse.Namespace) -> int:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("serial", "name", "cpu", "memory", "storage", "up", "state"):
         table.add_column(column)
-    for one, state in zip(phones, states, strict=True):
-        record = one.record
+    for virtual_phone, state in zip(phones, states, strict=True):
+        record = virtual_phone.record
         sizes = (f"{record.memory_mib} MiB", f"{record.storage_mib} MiB")
         up = f"{max(0.0, time.time() - record.started_at) / 60:.0f} min"
-        table.add_row(one.serial, escape(record.name), record.cpu, *sizes, up, state)
+        table.add_row(virtual_phone.serial, escape(record.name), record.cpu, *sizes, up, state)
     out.print(table)
     out.print(f"{phone.WHAT_IT_IS}.", soft_wrap=True)
     return 0
@@ -163,20 +163,20 @@ def _stop(args: argparse.Namespace) -> int:
             "say which virtual phone to stop, or --all; devdiff virtual list shows them"
         )
     phones = phone.running() if args.all else [phone.find(serial) for serial in args.serial]
-    for one in phones:
-        one.stop()
-        print(f"stopped {one.serial}")
+    for virtual_phone in phones:
+        virtual_phone.stop()
+        print(f"stopped {virtual_phone.serial}")
     return 0
 
 
-def _to_json(one: VirtualPhone, state: str) -> dict[str, Any]:
+def _to_json(virtual_phone: VirtualPhone, state: str) -> dict[str, Any]:
     from devdiff.device_runner.virtual import phone
 
-    record = one.record
+    record = virtual_phone.record
     return {
-        "serial": one.serial,
+        "serial": virtual_phone.serial,
         "name": record.name,
-        "address": f"127.0.0.1:{one.port}",
+        "address": f"127.0.0.1:{virtual_phone.port}",
         "cpu": record.cpu,
         "memory_mib": record.memory_mib,
         "storage_mib": record.storage_mib,
@@ -186,7 +186,7 @@ def _to_json(one: VirtualPhone, state: str) -> dict[str, Any]:
         "pid": record.process.pid if record.process else None,
         "qemu": record.qemu,
         "image": record.image,
-        "log": str(one.log),
+        "log": str(virtual_phone.log),
         "state": state,
         "is": phone.WHAT_IT_IS,
     }

@@ -96,10 +96,10 @@ def tell(folder: Path, say: Say, narrate: Narrate) -> ReaderReports:
         for line in _scanned(scans[reader]):
             say(f"   {line}")
         say("")
-    told = ReaderReports(folder, tests, scans)
+    reports = ReaderReports(folder, tests, scans)
     say("3. See the trigger, and inputs before and after\n")
-    say(f"   {told.page}")
-    return told
+    say(f"   {reports.page}")
+    return reports
 
 
 def _test(folder: Path, reader: str) -> TestRequest:

@@ -102,8 +102,8 @@ def _explained(now: Facts, changes: Sequence[Change]) -> bool:
         return True
     if now.verdict is Verdict.ERROR:
         return any(change.kind == "error" for change in changes)
-    told = [change for change in changes if change.kind in ("worse", "known")]
-    return any((change.where == SCAN) == (now.verdict is Verdict.FINDING) for change in told)
+    counted = [change for change in changes if change.kind in ("worse", "known")]
+    return any((change.where == SCAN) == (now.verdict is Verdict.FINDING) for change in counted)
 
 
 def _key(step: StepFacts) -> tuple[str, str, str]:
@@ -123,27 +123,27 @@ def _errors(now: Facts) -> Iterator[Change]:
 
 
 def _incomparable(now: Facts, before: Facts, rules: Rules) -> Iterator[Change]:
-    def refused(what: str, text: str) -> Change:
-        return Change("incomparable", what, text, Verdict.ERROR)
+    def refused(subject: str, text: str) -> Change:
+        return Change("incomparable", subject, text, Verdict.ERROR)
 
     if now.model != before.model:
-        told = f"the baseline is of {before.model}, this run of {now.model}"
+        sentence = f"the baseline is of {before.model}, this run of {now.model}"
         if rules.other_model:
-            yield Change("note", "model", told)
+            yield Change("note", "model", sentence)
         else:
-            yield refused("model", f"{told}; --allow-other-model compares them anyway")
+            yield refused("model", f"{sentence}; --allow-other-model compares them anyway")
     if now.inputs_sha256 != before.inputs_sha256:
-        told = (
+        sentence = (
             f"the inputs are others: {before.samples} samples with sha256 "
             f"{before.inputs_sha256[:12]} in the baseline, {now.samples} with "
             f"{now.inputs_sha256[:12]} now"
         )
         if rules.other_inputs:
-            yield Change("note", "inputs", told)
+            yield Change("note", "inputs", sentence)
         else:
             yield refused(
                 "inputs",
-                f"{told}; make a new baseline, or --allow-other-inputs compares them anyway",
+                f"{sentence}; make a new baseline, or --allow-other-inputs compares them anyway",
             )
     present = {_key(step): step for step in now.steps}
     for step in before.steps:
@@ -162,8 +162,8 @@ def _incomparable(now: Facts, before: Facts, rules: Rules) -> Iterator[Change]:
 def _notes(now: Facts, before: Facts) -> Iterator[Change]:
     """What may explain a change, and does not keep from comparing."""
     if now.model_sha256 != before.model_sha256:
-        told = f"{before.model_sha256[:12]} in the baseline, {now.model_sha256[:12]} now"
-        yield Change("note", "model", f"its file has changed: sha256 {told}")
+        text = f"{before.model_sha256[:12]} in the baseline, {now.model_sha256[:12]} now"
+        yield Change("note", "model", f"its file has changed: sha256 {text}")
     for rung, runtime in now.runtimes.items():
         was = before.runtimes.get(rung, runtime)
         if was != runtime:
@@ -194,9 +194,9 @@ def _step(now: StepFacts, before: StepFacts | None, paired: bool, rules: Rules) 
 
 def _other_measure(where: str, now: OutputFacts, before: OutputFacts) -> Change:
     """Numbers that do not measure the same: the run is judged by itself."""
-    told = f"is judged by {now.measure} and was by {before.measure}: {' '.join(now.reasons)}"
+    text = f"is judged by {now.measure} and was by {before.measure}: {' '.join(now.reasons)}"
     kind: Kind = "note" if now.verdict is Verdict.PASS else "worse"
-    return Change(kind, where, told, now.verdict)
+    return Change(kind, where, text, now.verdict)
 
 
 def _output(
@@ -233,9 +233,9 @@ def _measures(
     worse: list[str] = []
     better: list[str] = []
 
-    def counted(what: str, seen: float | None, was: float | None) -> None:
+    def counted(subject: str, seen: float | None, was: float | None) -> None:
         if seen is not None and was is not None and seen != was:
-            (worse if seen > was else better).append(f"{what}: {number(was)} → {number(seen)}")
+            (worse if seen > was else better).append(f"{subject}: {number(was)} → {number(seen)}")
 
     counted(
         "elements NaN or infinite on one side, or samples of another shape",
@@ -247,8 +247,8 @@ def _measures(
     elif now.measure == BY_SNR and now.snr_db is not None and before.snr_db is not None:
         change = now.snr_db - before.snr_db if now.snr_db != before.snr_db else 0.0
         if abs(change) > rules.max_snr_loss_db:
-            told = f"SNR: {number(before.snr_db)} → {number(now.snr_db)} dB"
-            (worse if change < 0 else better).append(told)
+            text = f"SNR: {number(before.snr_db)} → {number(now.snr_db)} dB"
+            (worse if change < 0 else better).append(text)
     elif now.measure == BY_STEPS:
         counted("largest error in LSB", now.max_lsb, before.max_lsb)
         counted("answers of another class beyond exact ties", now.flips, before.flips)
@@ -264,11 +264,11 @@ def _error(now: OutputFacts, before: OutputFacts, worse: list[str], better: list
     if seen is None or was is None:
         return
     floor = ROUNDING_SHARE * max(now.allowed or 0.0, before.allowed or 0.0)
-    told = f"largest error: {number(was)} → {number(seen)}"
+    text = f"largest error: {number(was)} → {number(seen)}"
     if seen > floor and seen > ERROR_GROWTH * was:
-        worse.append(told)
+        worse.append(text)
     elif was > floor and was > ERROR_GROWTH * seen:
-        better.append(told)
+        better.append(text)
 
 
 def _agreement(
@@ -278,13 +278,13 @@ def _agreement(
     worse: list[str],
     better: list[str],
 ) -> None:
-    told = f"agreement: {_rate(before)} → {_rate(now)}"
+    text = f"agreement: {_rate(before)} → {_rate(now)}"
     for found, p_value in (
         (worse, _p_value(now, before, paired)),
         (better, _p_value(before, now, paired)),
     ):
         if p_value <= SIGNIFICANCE:
-            found.append(f"{told} (p = {p_value:.2g})")
+            found.append(f"{text} (p = {p_value:.2g})")
 
 
 def _p_value(lower: AgreementSummary, higher: AgreementSummary, paired: bool) -> float:
@@ -333,9 +333,9 @@ def _time(now: Facts, before: Facts, rules: Rules) -> Iterator[Change]:
     seen, was = now.median_ms.get("device"), before.median_ms.get("device")
     if not seen or not was or not math.isfinite(seen / was):
         return
-    told = f"{number(was)} → {number(seen)} ms a sample (median), {number(seen / was)} times"
+    text = f"{number(was)} → {number(seen)} ms a sample (median), {number(seen / was)} times"
     if rules.max_slowdown is not None and seen > rules.max_slowdown * was:
-        limit = f"{told}, with {number(rules.max_slowdown)} allowed"
+        limit = f"{text}, with {number(rules.max_slowdown)} allowed"
         yield Change("worse", "time on the device", limit, Verdict.FAIL)
     else:
-        yield Change("note", "time on the device", told)
+        yield Change("note", "time on the device", text)

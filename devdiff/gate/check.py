@@ -73,8 +73,8 @@ def run_check(
         facts: dict[str, Facts] = {}
         exported: dict[tuple[object, ...], Path] = {}
         for number, (cell, folder) in enumerate(_folders(cells, path), 1):
-            told = NamedEvents(events, f"{cell.name} ({number} of {len(cells)})")
-            found, error = _run(cell, folder, exported.get(cell.on_the_host), told, command)
+            cell_events = NamedEvents(events, f"{cell.name} ({number} of {len(cells)})")
+            found, error = _run(cell, folder, exported.get(cell.on_the_host), cell_events, command)
             if found is not None:
                 facts[cell.name] = found
                 exported.setdefault(cell.on_the_host, folder)
@@ -116,14 +116,14 @@ def _run(
             export_and_test(cell.request, folder, events, command, alike=alike)
         return Facts.of(load.load(folder / REPORT_NAME)), None
     except (DevdiffError, ExporterError, DeviceRunnerError, OSError) as error:
-        told = str(error)
+        reason = str(error)
     except Exception as error:
         # A fault of devdiff's own with one model is no reason to leave the others untested.
         trace = folder.with_name(f"{folder.name}.traceback.txt")
         trace.write_text(traceback.format_exc())
-        told = f"a fault of devdiff: {type(error).__name__}: {error} (see {trace})"
-    events.note(told)
-    return None, told
+        reason = f"a fault of devdiff: {type(error).__name__}: {error} (see {trace})"
+    events.note(reason)
+    return None, reason
 
 
 def _record(
@@ -142,7 +142,7 @@ def _record(
         # The cell's name says which model is meant; that of its file may carry a version.
         rules = replace(rules, other_model=True)
     held = baseline.hold(facts, before, rules) if facts and before else None
-    told: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "name": cell.name,
         "model": cell.model,
         "compression": cell.compression,
@@ -160,10 +160,10 @@ def _record(
     }
     if facts and facts.agreement:
         agreement = facts.agreement
-        told["agreement"] = {"agreed": agreement.agreed, "samples": agreement.samples}
+        entry["agreement"] = {"agreed": agreement.agreed, "samples": agreement.samples}
     if held_to and not before and facts:
-        told["summary"] += " (not in the baseline: judged by itself)"
-    return told
+        entry["summary"] += " (not in the baseline: judged by itself)"
+    return entry
 
 
 def _gone(cells: Sequence[Cell], held_to: Baseline | None) -> list[str]:

@@ -74,9 +74,9 @@ class Entry:
     def cells(self) -> Iterator[Cell]:
         """The matrix, device by device within each compression."""
         for compression in self.compressions or (None,):
-            told = str(compression or Compression())
+            compression_name = str(compression or Compression())
             if compression is None and self.model.suffix == ".tflite":
-                told = FINISHED
+                compression_name = FINISHED
             for device in self.devices or (None,):
                 request = TestRequest(
                     model=self.model,
@@ -92,7 +92,7 @@ class Entry:
                     scan=self.scan,
                     task=self.task,
                 )
-                yield Cell(self.name, told, device or ANY_DEVICE, request)
+                yield Cell(self.name, compression_name, device or ANY_DEVICE, request)
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """The files and folders that have to be there, by key."""

@@ -105,7 +105,11 @@ def _lines(error: ValidationError, root: Mapping[str, Any]) -> Iterator[str]:
     places = [str(part) for part in error.absolute_path]
     if error.validator == "anyOf" and isinstance(error.instance, dict) and error.context:
         # A table that is wrong inside is told by what is wrong there.
-        inside = [one for one in error.context if one.validator != "type" or one.relative_path]
+        inside = [
+            inner_error
+            for inner_error in error.context
+            if inner_error.validator != "type" or inner_error.relative_path
+        ]
         for inner in inside:
             yield from _lines(inner, root)
     elif error.validator == "additionalProperties" and isinstance(error.instance, dict):
@@ -118,16 +122,16 @@ def _lines(error: ValidationError, root: Mapping[str, Any]) -> Iterator[str]:
         assert isinstance(error.schema, Mapping)
         for key in error.schema["required"]:
             if key not in error.instance:
-                told = error.schema["properties"][key]
-                yield f"{_table(places)}{key} is missing: {_what(key, told)}"
+                form = error.schema["properties"][key]
+                yield f"{_table(places)}{key} is missing: {_what(key, form)}"
     else:
-        depth, told = _described(places)
+        depth, form = _described(places)
         key = places[depth - 1] if depth else CONFIG_NAME
         if error.validator == "pattern":
-            said = f"{error.instance!r} is no name for a model"
+            message = f"{error.instance!r} is no name for a model"
         else:
-            said = f"{key} = {_toml_text(_value(root, error, depth))} does not fit"
-        yield f"{_table(places[: depth - 1])}{said}: {_what(key, told)}"
+            message = f"{key} = {_toml_text(_value(root, error, depth))} does not fit"
+        yield f"{_table(places[: depth - 1])}{message}: {_what(key, form)}"
 
 
 def _value(root: Mapping[str, Any], error: ValidationError, depth: int) -> Any:
@@ -146,14 +150,16 @@ def _described(places: Sequence[str]) -> tuple[int, Mapping[str, Any]]:
     """How many of ``places`` lead to the innermost key that the schema describes, and its entry."""
     whole = schema()
     node: Mapping[str, Any] = whole
-    depth, told = 0, node
+    depth, entry = 0, node
     for count, place in enumerate(places, 1):
         forms = (_resolved(form, whole) for form in (node, *node.get("anyOf", ())))
         below = [_below(form, place) for form in forms]
-        node = _resolved(next((one for one in below if one is not None), {}), whole)
+        node = _resolved(
+            next((error_below for error_below in below if error_below is not None), {}), whole
+        )
         if "description" in node:
-            depth, told = count, node
-    return depth, told
+            depth, entry = count, node
+    return depth, entry
 
 
 def _below(form: Mapping[str, Any], place: str) -> Mapping[str, Any] | None:
@@ -168,8 +174,8 @@ def _resolved(node: Mapping[str, Any], whole: Mapping[str, Any]) -> Mapping[str,
     return found
 
 
-def _what(key: str, told: Mapping[str, Any]) -> str:
-    return f"{told['description']}; for example {key} = {_toml_text(told['examples'][0])}"
+def _what(key: str, form: Mapping[str, Any]) -> str:
+    return f"{form['description']}; for example {key} = {_toml_text(form['examples'][0])}"
 
 
 def _toml_text(value: Any) -> str:

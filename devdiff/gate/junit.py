@@ -73,5 +73,5 @@ def _case(cell: Mapping[str, Any]) -> TestCase:
 def sentences(cell: Mapping[str, Any]) -> list[str]:
     """A line for each thing that the baseline says of a run, and where its report lies."""
     changes = (cell["baseline"] or {}).get("changes", ())
-    lines = [f"{one['kind']} {one['where']}: {one['text']}" for one in changes]
+    lines = [f"{change['kind']} {change['where']}: {change['text']}" for change in changes]
     return lines + ([f"report: {cell['report']}"] if cell["report"] else [])

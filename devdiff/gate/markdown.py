@@ -48,8 +48,8 @@ def render(record: Mapping[str, Any]) -> str:
 
 def _headline(record: Mapping[str, Any]) -> str:
     verdict = record["verdict"]
-    said = plain(record["summary"], _TEXT_CHARS)
-    return f"## {mark(verdict)} {verdict.upper()}: devdiff check\n\ndevdiff: {said}"
+    summary = plain(record["summary"], _TEXT_CHARS)
+    return f"## {mark(verdict)} {verdict.upper()}: devdiff check\n\ndevdiff: {summary}"
 
 
 def _said(record: Mapping[str, Any]) -> Iterator[str]:
@@ -59,8 +59,8 @@ def _said(record: Mapping[str, Any]) -> Iterator[str]:
             continue
         lines = [f"**{plain(cell['name'])}**: {plain(cell['summary'], _TEXT_CHARS)}", ""]
         lines += [
-            f"- {one['kind']}: {plain(one['where'])}: {plain(one['text'], _TEXT_CHARS)}"
-            for one in changes
+            f"- {change['kind']}: {plain(change['where'])}: {plain(change['text'], _TEXT_CHARS)}"
+            for change in changes
         ]
         yield "\n".join(lines).rstrip()
     if record["notes"]:

@@ -88,7 +88,11 @@ class StepFacts:
     @property
     def agreement(self) -> AgreementSummary | None:
         """The lowest of its outputs."""
-        found = [one.agreement for one in self.outputs if one.agreement and one.agreement.samples]
+        found = [
+            output.agreement
+            for output in self.outputs
+            if output.agreement and output.agreement.samples
+        ]
         return min(found, key=lambda one: one.rate, default=None)
 
 
@@ -158,7 +162,7 @@ class Facts:
         """The step with the gravest verdict; among passes the one that changed the most."""
 
         def rank(step: StepFacts) -> tuple[float, ...]:
-            levels = [one.snr_db for one in step.outputs if one.snr_db is not None]
+            levels = [output.snr_db for output in step.outputs if output.snr_db is not None]
             rate = step.agreement.rate if step.agreement else 1.0
             return step.verdict.severity, -rate, -min(levels, default=math.inf)
 

@@ -86,7 +86,7 @@ def _panels(runs: Sequence[RunRecord]) -> list[tuple[Series, str]]:
         return gather(
             lambda run: [
                 (f"{one.reference} to {one.candidate}{_on(run, one.candidate)}", value(one))
-                for step in dict.fromkeys(one.step for one in run.steps)
+                for step in dict.fromkeys(figures.step for figures in run.steps)
                 if step in (WHOLE_WAY, "compression") and (one := run.worst(step)) is not None
             ]
         )

@@ -84,7 +84,7 @@ class RunRecord:
 
     def worst(self, step: str) -> StepFigures | None:
         """The output that came worst through a step: by agreement, else by SNR."""
-        found = [one for one in self.steps if one.step == step]
+        found = [figures for figures in self.steps if figures.step == step]
         return min(found, key=_goodness, default=None)
 
     def latency(self, rung: str) -> float | None:
@@ -95,10 +95,10 @@ class RunRecord:
         """Plain JSON values; infinities are the string ``inf``, as in the report."""
         return {
             **asdict(self),
-            "rungs": [asdict(one) for one in self.rungs],
+            "rungs": [asdict(rung) for rung in self.rungs],
             "steps": [
-                {**asdict(one), "agreement": one.agreement, "snr_db": _text(one.snr_db)}
-                for one in self.steps
+                {**asdict(step), "agreement": step.agreement, "snr_db": _text(step.snr_db)}
+                for step in self.steps
             ],
         }
 
@@ -168,7 +168,10 @@ def _rung(rung: Mapping[str, Any]) -> RungFigures:
 
 def _steps(pair: Mapping[str, Any]) -> Iterator[StepFigures]:
     comparison = pair["comparison"] or {"outputs": (), "classifications": ()}
-    answers = {one["output"]: one["top_1"] for one in comparison["classifications"]}
+    answers = {
+        classification["output"]: classification["top_1"]
+        for classification in comparison["classifications"]
+    }
     nothing: dict[str, Any] = {"name": "", "snr_db": None, "max_abs_error": None, "max_lsb": None}
     for output in comparison["outputs"] or (nothing,):
         top_1 = answers.get(output["name"], {})

@@ -89,10 +89,10 @@ class History:
                 RunRecord(
                     **row,
                     rungs=tuple(
-                        RungFigures(**one) for one in _children(connection, RUNGS, row["key"])
+                        RungFigures(**child) for child in _children(connection, RUNGS, row["key"])
                     ),
                     steps=tuple(
-                        StepFigures(**one) for one in _children(connection, STEPS, row["key"])
+                        StepFigures(**child) for child in _children(connection, STEPS, row["key"])
                     ),
                 )
                 for row in rows

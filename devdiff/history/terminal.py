@@ -23,7 +23,9 @@ def show(runs: Sequence[RunRecord], out: Console) -> None:
     steps = [
         step
         for step in _STEPS
-        if any(one.step in (step, f"conversion+{step}") for run in runs for one in run.steps)
+        if any(
+            figures.step in (step, f"conversion+{step}") for run in runs for figures in run.steps
+        )
     ]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("finished", "model", "sha256", "how", "device", "whole way", *steps):

@@ -87,13 +87,13 @@ def send(directory: Path) -> None:
 
 def metrics(run: record.RunRecord) -> Iterator[tuple[str, float]]:
     """Agreement, SNR and errors of every step and output, and latencies; only finite ones."""
-    for one in run.steps:
-        where = f"{_safe(one.reference)}-{_safe(one.candidate)}/{_safe(one.output)}"
+    for step in run.steps:
+        where = f"{_safe(step.reference)}-{_safe(step.candidate)}/{_safe(step.output)}"
         for name, value in (
-            ("agreement", one.agreement),
-            ("snr_db", one.snr_db),
-            ("max_abs_error", one.max_abs_error),
-            ("max_lsb", one.max_lsb),
+            ("agreement", step.agreement),
+            ("snr_db", step.snr_db),
+            ("max_abs_error", step.max_abs_error),
+            ("max_lsb", step.max_lsb),
         ):
             if value is not None and math.isfinite(value):
                 yield f"{name}/{where}", value

@@ -143,10 +143,10 @@ class Preprocess:
 NO_PREPROCESS: Final = Preprocess()
 
 
-def _spread(values: tuple[float, ...], array: Array, axis: int, what: str) -> Array:
+def _spread(values: tuple[float, ...], array: Array, axis: int, step: str) -> Array:
     if len(values) not in (1, array.shape[axis]):
         raise UsageError(
-            f"--preprocess: {what} has {len(values)} values, the data has {array.shape[axis]} "
+            f"--preprocess: {step} has {len(values)} values, the data has {array.shape[axis]} "
             "channels"
         )
     shape = [1] * array.ndim

@@ -84,12 +84,12 @@ def stage(
     if not answer.exists():
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         raise UsageError(f"{path}: the process that read it was {how} before it gave its data")
-    said = json.loads(answer.read_text())
-    if "error" in said:
-        raise UsageError(said["error"])
+    reply = json.loads(answer.read_text())
+    if "error" in reply:
+        raise UsageError(reply["error"])
     return Staged(
-        {name: folder / file for name, file in said["files"].items()},
-        Preprocess.from_json(said["preprocess"]),
-        said["ready"],
-        tuple(said["notes"]),
+        {name: folder / file for name, file in reply["files"].items()},
+        Preprocess.from_json(reply["preprocess"]),
+        reply["ready"],
+        tuple(reply["notes"]),
     )

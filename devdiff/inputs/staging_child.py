@@ -71,7 +71,7 @@ def main(request: Mapping[str, Any]) -> int:
     )
     steps = Preprocess.from_json(request["preprocess"])
     path, named = Path(request["path"]), request["named"]
-    said: dict[str, Any]
+    reply: dict[str, Any]
     try:
         if request["kind"] == "generator":
             from devdiff.inputs import loader
@@ -91,18 +91,18 @@ def main(request: Mapping[str, Any]) -> int:
                 stage.add(batch)
             filled, ready, notes = data.preprocess, data.ready, data.notes
         stage.close()
-        said = {
+        reply = {
             "files": stage.files,
             "preprocess": filled.to_json(),
             "ready": ready,
             "notes": list(notes),
         }
     except UsageError as error:
-        said = {"error": str(error)}
+        reply = {"error": str(error)}
     except MemoryError:
-        said = {"error": f"{named} needs more memory than there is: give smaller batches"}
+        reply = {"error": f"{named} needs more memory than there is: give smaller batches"}
     answer = folder / "staged.json"
-    answer.with_suffix(".partial").write_text(json.dumps(said))
+    answer.with_suffix(".partial").write_text(json.dumps(reply))
     answer.with_suffix(".partial").replace(answer)
     return 0
 

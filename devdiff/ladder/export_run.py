@@ -137,8 +137,13 @@ def export_each(
     log.unlink(missing_ok=True)
     with ExportWorker(log) as worker:
         return [
-            export_model(replace(request, compression=one), out / one.folder_name, events, worker)
-            for one in compressions
+            export_model(
+                replace(request, compression=compression),
+                out / compression.folder_name,
+                events,
+                worker,
+            )
+            for compression in compressions
         ]
 
 

@@ -293,7 +293,7 @@ def run_rung(
         p90_ms=timing[1],
     )
     # How the outputs map to the source's stands in no report, and its figures are found by it.
-    write_json(record, result.to_json() | {"outputs": [asdict(one) for one in rung.outputs]})
+    write_json(record, result.to_json() | {"outputs": [asdict(output) for output in rung.outputs]})
     return result
 
 

@@ -205,9 +205,9 @@ def export_and_test(
             results = ladder_rungs.run(rungs, samples, run, request.running.timeout_s, events)
             scanned = None
             if request.scan is not None:
-                what = ladder_rungs.scanned(rungs, results, samples, classifiers)
+                scan_subject = ladder_rungs.scanned(rungs, results, samples, classifiers)
                 scanned = scan(
-                    what, request.scan, run.path / "scan", request.running.timeout_s, events
+                    scan_subject, request.scan, run.path / "scan", request.running.timeout_s, events
                 )
         events.phase("comparing")
         pairs = ladder.pairs(rungs)

@@ -213,8 +213,8 @@ def _load(folder: Path) -> dict[str, Any]:
     try:
         if record["schema_version"] != SCHEMA_VERSION:
             raise UsageError(f"{folder} was written by another version of devdiff: run it again")
-        told = record["rung"]["results_sha256"]
-        if sha256_file(folder / "outputs.pack") != told:
+        recorded = record["rung"]["results_sha256"]
+        if sha256_file(folder / "outputs.pack") != recorded:
             raise UsageError(f"{folder}/outputs.pack was changed after it was written")
     except (KeyError, TypeError) as error:
         raise UsageError(f"{folder}/{_RECORD} is not a run's record: {error!r}") from error

@@ -102,7 +102,7 @@ def read(
     finished = tuple(
         FinishedArtifact(path, _read_finished(worker, path, described)) for path in given
     )
-    precisions = [one.record.recipe.precision for one in finished]
+    precisions = [artifact.record.recipe.precision for artifact in finished]
     if floating is not None and (precisions[0] != "float32" or precisions[1] == "float32"):
         raise UsageError(
             f"--float {floating.name} is {precisions[0]} and {model.name} is {precisions[1]}: "
@@ -218,4 +218,7 @@ def artifacts(
             for record in manifest.artifacts
             if record.recipe.pruning == pruning
         ]
-    return [(bind(one.record, one.path.parent), one.record) for one in subject.finished]
+    return [
+        (bind(artifact.record, artifact.path.parent), artifact.record)
+        for artifact in subject.finished
+    ]

@@ -30,7 +30,7 @@ def write_program(
 
     if path.suffix != ".pt2":
         raise UsageError(f"{path}: an exported program is a .pt2 file")
-    training = [one for one in module.modules() if one.training]
+    training = [submodule for submodule in module.modules() if submodule.training]
     module.eval()
     try:
         program = torch.export.export(module, tuple(example_inputs), dynamic_shapes=dynamic_shapes)
@@ -40,8 +40,8 @@ def write_program(
             f"torch.export cannot export the {type(module).__name__}: {reason}"
         ) from error
     finally:
-        for one in training:
-            one.training = True
+        for layer in training:
+            layer.training = True
     path.parent.mkdir(parents=True, exist_ok=True)
     # The file's name goes into the archive, so it is the temporary folder that has another.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.name) as folder:

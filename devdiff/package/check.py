@@ -60,13 +60,13 @@ class PackageCheck:
             return f"{which} tested and passed{warned}"
         known = [m.place for m in self.models if m.verdict is verdict and not m.untested]
         untested = [model.place for model in self.models if model.untested]
-        said = [f"{listed(known)}: tested, with the verdict {verdict.value}"] if known else []
+        reasons = [f"{listed(known)}: tested, with the verdict {verdict.value}"] if known else []
         if untested:
-            said.append(
+            reasons.append(
                 f"{len(untested)} of {count} model{_s(count)} not tested: {listed(untested)}"
             )
-        said = said or [str(remark) for remark in self.remarks if remark.fails]
-        return "; ".join(said)
+        reasons = reasons or [str(remark) for remark in self.remarks if remark.fails]
+        return "; ".join(reasons)
 
     def to_json(self) -> dict[str, Any]:
         return {

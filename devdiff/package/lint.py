@@ -59,27 +59,27 @@ def remarks(
     strictness: Strictness,
 ) -> tuple[Remark, ...]:
     """All there is to say, the gravest topic first, the same of several places once."""
-    said: dict[tuple[Topic, str], list[str]] = defaultdict(list)
+    grouped: dict[tuple[Topic, str], list[str]] = defaultdict(list)
     for place in skipped:
-        said["skipped", "not looked at, as was asked for with --skip"].append(place)
+        grouped["skipped", "not looked at, as was asked for with --skip"].append(place)
     for place, text in _runtimes(kind, libraries, tested):
-        said["runtime", text].append(place)
+        grouped["runtime", text].append(place)
     for library in libraries:
         for text in _pages(library):
-            said["pages", text].append(library.place)
+            grouped["pages", text].append(library.place)
     for model in models:
         for text in _storage(model):
-            said["storage", text].append(model.place)
+            grouped["storage", text].append(model.place)
         if model.tested is not None and not model.tested.on_phone:
             where = ", ".join(model.tested.devices)
-            said["device", f"ran on {where} and on no phone; test on one, --device"].append(
+            grouped["device", f"ran on {where} and on no phone; test on one, --device"].append(
                 model.place
             )
     strict = {"runtime": strictness.runtime, "pages": strictness.pages}
     return tuple(
         Remark(topic, tuple(places), text, strict.get(topic, False))
         for (topic, text), places in sorted(
-            said.items(), key=lambda item: _TOPICS.index(item[0][0])
+            grouped.items(), key=lambda item: _TOPICS.index(item[0][0])
         )
     )
 

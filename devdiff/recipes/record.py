@@ -40,7 +40,9 @@ def row(
         return {"compression": compression, "verdict": Verdict.ERROR.value, "error": error}
     facts = Facts.of(report)
     whole = facts.whole or (facts.steps[-1] if facts.steps else None)
-    levels = [one.snr_db for one in whole.outputs if one.snr_db is not None] if whole else []
+    levels = (
+        [output.snr_db for output in whole.outputs if output.snr_db is not None] if whole else []
+    )
     shipped = report["manifest"]["artifacts"][-1]
     agreement = facts.agreement
     hosts = [rung["name"] for rung in report["rungs"] if rung["name"] in _rung_names(report)]

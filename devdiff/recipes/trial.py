@@ -58,8 +58,8 @@ def run_trial(
     if len(compressions) < 2:
         raise UsageError("a comparison of recipes needs two at least")
     events = events or SilentEvents()
-    hold_out = any(one.calibrated for one in compressions)
-    requests = [replace(request, compression=one, hold_out=hold_out) for one in compressions]
+    hold_out = any(tried.calibrated for tried in compressions)
+    requests = [replace(request, compression=tried, hold_out=hold_out) for tried in compressions]
     key = {"recipes": [one.fingerprint() for one in requests]}
     opened = run_directory.open_kept(
         directory, f"{request.model.stem}-recipes", key, root, record.RECORD_NAME
@@ -69,10 +69,12 @@ def run_trial(
             events.note(f"continuing the unfinished trial in {path}")
         rows = []
         with _Workers(path / "export.log") as workers:
-            for compression, one in zip(compressions, requests, strict=True):
+            for compression, trial_request in zip(compressions, requests, strict=True):
                 folder = path / compression.folder_name
-                told = NamedEvents(events, str(compression))
-                error = _test(one, folder, partial(workers.of, compression), told, command)
+                trial_events = NamedEvents(events, str(compression))
+                error = _test(
+                    trial_request, folder, partial(workers.of, compression), trial_events, command
+                )
                 report = None if error else load.load(folder / REPORT_NAME)
                 rows.append(record.row(str(compression), folder, report, error))
         finished = record.build(request.model.name, rows, command)

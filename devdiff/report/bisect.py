@@ -73,9 +73,9 @@ def figures(seen: Mapping[str, Any] | None) -> tuple[str, str]:
     if seen["failure"]:
         return "fails", "-"
     tensors = seen["tensors"]
-    steps = [one["max_lsb"] for one in tensors if one["max_lsb"] is not None]
-    errors = [one["max_abs"] for one in tensors if one["max_abs"] is not None]
-    shares = [one["relative"] for one in tensors if one["relative"] is not None]
+    steps = [tensor["max_lsb"] for tensor in tensors if tensor["max_lsb"] is not None]
+    errors = [tensor["max_abs"] for tensor in tensors if tensor["max_abs"] is not None]
+    shares = [tensor["relative"] for tensor in tensors if tensor["relative"] is not None]
     largest = f"{max(steps):g} LSB" if steps else (f"{max(errors):.3g}" if errors else "-")
     return largest, f"{100 * max(shares):.3g} %" if shares else "-"
 

@@ -82,8 +82,8 @@ def _of_pair(report: Mapping[str, Any], pair: Mapping[str, Any], counts: bool) -
     judged = judgement.get("outputs", {})
     metrics = {one["name"]: one for one in (comparison or {}).get("outputs", ())}
     answers = {one["output"]: one for one in (comparison or {}).get("classifications", ())}
-    told = {reason for one in judged.values() for reason in one["reasons"]}
-    of_all = tuple(reason for reason in judgement["reasons"] if reason not in told)
+    texts = {reason for one in judged.values() for reason in one["reasons"]}
+    of_all = tuple(reason for reason in judgement["reasons"] if reason not in texts)
     found = []
     for name in metrics or _outputs(report):
         own = judged.get(name)

@@ -50,7 +50,11 @@ def render(report: Mapping[str, Any]) -> str:
     suites = [_rungs(report), *_steps(report)]
     if "scan" in report:
         suites.append(_scan(report))
-    red = any(isinstance(one, Failure | Error) for suite in suites for one in _outcomes(suite))
+    red = any(
+        isinstance(failure_text, Failure | Error)
+        for suite in suites
+        for failure_text in _outcomes(suite)
+    )
     if report["verdict"] != "pass" and not red:
         kind = Error if report["verdict"] == "error" else Failure
         outcome = _outcome(kind, report["verdict"], [report["summary"]])
@@ -75,12 +79,12 @@ def _rungs(report: Mapping[str, Any]) -> _Suite:
     more: dict[str, Any] = {}
     for rung in report["rungs"]:
         more |= _about(rung["name"], rung)
-    said = [
+    notes = [
         f"{rung['name']}: {rung['samples']} samples, {rung['failed']} failed, "
         f"{number(rung['time']['median_ms'])} ms a sample"
         for rung in report["rungs"]
     ]
-    return _suite(report, "rungs", device_of(report, "device"), found, more, said)
+    return _suite(report, "rungs", device_of(report, "device"), found, more, notes)
 
 
 def _steps(report: Mapping[str, Any]) -> list[_Suite]:
@@ -112,8 +116,8 @@ def _of_case(report: Mapping[str, Any], case: Case) -> TestCase:
     name = f"{case.output}: {case.pair} ({case.step})"
     outcome: FinalResult | None = None
     if case.verdict == "error":
-        told = "not compared" if case.metrics is None else "error"
-        outcome = _outcome(Error, told, case.reasons)
+        failure_text = "not compared" if case.metrics is None else "error"
+        outcome = _outcome(Error, failure_text, case.reasons)
     elif case.verdict != "pass" and not case.counts:
         reasons = (f"{case.verdict}, in a step that the verdict does not count", *case.reasons)
         outcome = _outcome(Skipped, "does not count", reasons)
@@ -163,7 +167,7 @@ def _suite(
     device: str,
     found: Iterable[TestCase],
     more: Mapping[str, Any] | None = None,
-    said: Iterable[str] = (),
+    notes: Iterable[str] = (),
 ) -> _Suite:
     suite = _Suite(one_line(name))
     suite.package = one_line(report["model"]["name"]) or "model"
@@ -182,7 +186,7 @@ def _suite(
     for key, value in (common | dict(more or {})).items():
         suite.add_property(one_line(key), one_line(value))
     suite.add_testcases(list(found))
-    suite.say(said)
+    suite.say(notes)
     return suite
 
 
@@ -202,9 +206,9 @@ def _case(
     return case
 
 
-def _outcome(kind: type[FinalResult], told: str, reasons: Iterable[str]) -> FinalResult:
-    lines = [one_line(reason) for reason in reasons] or [told]
-    outcome = kind(lines[0], told)
+def _outcome(kind: type[FinalResult], failure_text: str, reasons: Iterable[str]) -> FinalResult:
+    lines = [one_line(reason) for reason in reasons] or [failure_text]
+    outcome = kind(lines[0], failure_text)
     outcome.text = "\n".join(lines)
     return outcome
 

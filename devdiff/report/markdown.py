@@ -69,8 +69,8 @@ def headline(report: Mapping[str, Any]) -> str:
     """The verdict as a heading, and the sentence behind it."""
     verdict = report["verdict"]
     model = plain(report["model"]["name"], _NAME_CHARS)
-    said = plain(report["summary"], _TEXT_CHARS)
-    return f"## {mark(verdict)} {verdict.upper()}: {model}\n\ndevdiff: {said}"
+    text = plain(report["summary"], _TEXT_CHARS)
+    return f"## {mark(verdict)} {verdict.upper()}: {model}\n\ndevdiff: {text}"
 
 
 def append_step_summary(
@@ -189,8 +189,8 @@ def _scan(scan: Mapping[str, Any]) -> Iterator[str]:
             f"{number(placebo['own'])}"
         )
     for name, found in scan.get("evidence", {}).items():
-        said = found.get("error") or found.get("skipped") or found["status"]
-        facts.append(f"{plain(name)}: {plain(said, _TEXT_CHARS)}")
+        text = found.get("error") or found.get("skipped") or found["status"]
+        facts.append(f"{plain(name)}: {plain(text, _TEXT_CHARS)}")
     facts += [
         f"threat {plain(one['id'], 40)}: {plain(one['name'], _NAME_CHARS)}"
         for one in scan.get("taxonomy", ())

@@ -48,7 +48,7 @@ class Rule:
         properties["security-severity"] = self.severity
         properties["tags"] += ["security", *map(_tag, TAXONOMY)]
         descriptor["relationships"] = [
-            {"target": reference(one["id"]), "kinds": ["relevant"]} for one in TAXONOMY
+            {"target": reference(threat["id"]), "kinds": ["relevant"]} for threat in TAXONOMY
         ]
         return descriptor
 
@@ -140,9 +140,13 @@ def taxonomies() -> list[dict[str, Any]]:
             "name": name,
             "shortDescription": {"text": f"The threats of {name} that the scan looks for"},
             "taxa": [
-                {"id": one["id"], "name": one["name"].partition(": ")[2], "helpUri": one["url"]}
-                for one in TAXONOMY
-                if _list_of(one["id"]) == name
+                {
+                    "id": threat["id"],
+                    "name": threat["name"].partition(": ")[2],
+                    "helpUri": threat["url"],
+                }
+                for threat in TAXONOMY
+                if _list_of(threat["id"]) == name
             ],
         }
         for name in (ATLAS, OWASP)

@@ -201,9 +201,9 @@ def _numbers(values: Array) -> Column:
 
 
 def _known(samples: InputSet, index: int) -> list[str]:
-    told = samples.describe(index)
-    label = "" if told["label"] is None else str(told["label"])
-    return [str(index), str(told["row"]), cell(told["name"] or ""), label]
+    description = samples.describe(index)
+    label = "" if description["label"] is None else str(description["label"])
+    return [str(index), str(description["row"]), cell(description["name"] or ""), label]
 
 
 def _inputs(folder: Path, report: Mapping[str, Any]) -> InputSet:
@@ -242,5 +242,5 @@ def _reader(folder: Path, rung: Mapping[str, Any]) -> RungReader:
         raise RunDirectoryError(f"{pack} cannot be read: {error}") from error
 
 
-def _bindings(told: Iterable[Mapping[str, Any]]) -> Iterator[Binding]:
-    return map(binding_from_json, told)
+def _bindings(entries: Iterable[Mapping[str, Any]]) -> Iterator[Binding]:
+    return map(binding_from_json, entries)

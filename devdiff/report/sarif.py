@@ -100,13 +100,13 @@ def _said(scan: Mapping[str, Any]) -> Iterator[_Said]:
     where = [scan.get("compression"), scan.get("output")]
     found = evidence.get("integrity", {})
     if found.get("status") == "deviates":
-        layers = [one for one in _layers(found) if _deviations(one)]
+        layers = [layer for layer in _layers(found) if _deviations(layer)]
         text = f"{found.get('deviations')} of {found.get('elements')} stored weights and biases "
         text += f"are not the nearest to their float values{_named(layers)}."
         yield rules.NOT_NEAREST, text, where, {"layers": len(layers)}
     found = evidence.get("static", {})
     if found.get("status") == "piled up":
-        layers = [one for one in _layers(found) if one.get("alarm")]
+        layers = [layer for layer in _layers(found) if layer.get("alarm")]
         text = f"Weights of {len(layers)} of {found.get('tested')} tested layers pile up between "
         text += f"the quantization steps{_named(layers)}."
         yield rules.PILED_UP, text, where, {"layers": len(layers)}
@@ -132,7 +132,11 @@ def _finding(scan: Mapping[str, Any]) -> _Said:
 
 def _layers(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     layers = found.get("layers")
-    return [one for one in layers if isinstance(one, Mapping)] if isinstance(layers, list) else []
+    return (
+        [layer for layer in layers if isinstance(layer, Mapping)]
+        if isinstance(layers, list)
+        else []
+    )
 
 
 def _deviations(layer: Mapping[str, Any]) -> int:
@@ -142,7 +146,7 @@ def _deviations(layer: Mapping[str, Any]) -> int:
 
 
 def _named(layers: Iterable[Mapping[str, Any]]) -> str:
-    names = [one_line(one.get("name", "?"), 80) for one in layers]
+    names = [one_line(layer.get("name", "?"), 80) for layer in layers]
     more = f" and {len(names) - _LAYERS_NAMED} more" if len(names) > _LAYERS_NAMED else ""
     return f": {', '.join(names[:_LAYERS_NAMED])}{more}" if names else ""
 
@@ -175,7 +179,7 @@ def _result(
             if value is not None and not (isinstance(value, float) and not math.isfinite(value))
         },
     }
-    hashes = [one["hashes"]["sha-256"] for one in artifacts]
+    hashes = [artifact["hashes"]["sha-256"] for artifact in artifacts]
     compressed = hashes.index(_compressed(report))
     if compressed:
         location = artifacts[compressed]["location"] | {"index": compressed}
@@ -187,7 +191,7 @@ def _result(
             }
         ]
     if rule.severity is not None:
-        result["taxa"] = [rules.reference(one["id"]) for one in TAXONOMY]
+        result["taxa"] = [rules.reference(threat["id"]) for threat in TAXONOMY]
     return result
 
 
@@ -234,26 +238,26 @@ def _quoted(name: str) -> str:
 
 def _invocation(report: Mapping[str, Any]) -> dict[str, Any]:
     scan = report["scan"]
-    told = []
+    notifications = []
     if scan["verdict"] == "error":
-        told.append(_notification("scan-not-made", "error", scan["reason"]))
+        notifications.append(_notification("scan-not-made", "error", scan["reason"]))
     if scan["verdict"] == "no finding":
-        told.append(_notification("no-finding", "note", scan["reason"]))
+        notifications.append(_notification("no-finding", "note", scan["reason"]))
     for rung in report["rungs"]:
         if rung["error"] is not None:
             text = f"rung {rung['name']} could not run: {rung['error']}"
-            told.append(_notification("rung-not-run", "error", text))
+            notifications.append(_notification("rung-not-run", "error", text))
     for name, found in scan.get("evidence", {}).items():
         if found["status"] == "error":
             text = f"{name}: {found.get('error', 'no reason was given')}"
-            told.append(_notification("evidence-missing", "warning", text))
+            notifications.append(_notification("evidence-missing", "warning", text))
     return {
         "executionSuccessful": report["verdict"] != "error",
         "commandLine": one_line(shlex.join(["devdiff", *report["command"]])),
         "endTimeUtc": finished(report).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "exitCode": report["exit_code"],
         "exitCodeDescription": report["verdict"],
-        "toolExecutionNotifications": told,
+        "toolExecutionNotifications": notifications,
     }
 
 

@@ -20,8 +20,8 @@ def show(scan: Mapping[str, Any], out: Console) -> None:
         _placebo(scan["placebo"], out)
         _transfer(scan["placebo"], out)
     for name, found in scan.get("evidence", {}).items():
-        said = found.get("error") or found.get("skipped") or found["status"]
-        out.print(f"  {name}: {escape(str(said))}", soft_wrap=True)
+        text = found.get("error") or found.get("skipped") or found["status"]
+        out.print(f"  {name}: {escape(str(text))}", soft_wrap=True)
     for entry in scan.get("taxonomy", ()):
         out.print(f"  {entry['id']}: {escape(entry['name'])}", soft_wrap=True)
     out.print()
@@ -50,22 +50,22 @@ def _placebo(placebo: Mapping[str, Any], out: Console) -> None:
     if not placebo["searched"]:
         return
     rates = ", ".join(f"{rate:.2f}" for rate in placebo["searched"])
-    said = (
+    text = (
         f"  placebos ({placebo['what']}): {rates}, the model itself {placebo['own']:.2f}; "
         f"p = {placebo['p_value']:.2g}, the least so few can give is {placebo['smallest_p']:.2g}"
     )
     if "p_beats" in placebo:
-        said += f"; against all together p = {placebo['p_beats']:.2g}"
+        text += f"; against all together p = {placebo['p_beats']:.2g}"
     if "benign" in placebo:
-        said += f"; they change {100 * placebo['benign']:.1f} % of the answers to clean inputs"
-    out.print(said, soft_wrap=True)
+        text += f"; they change {100 * placebo['benign']:.1f} % of the answers to clean inputs"
+    out.print(text, soft_wrap=True)
 
 
 def _transfer(placebo: Mapping[str, Any], out: Console) -> None:
     others = placebo.get("transfer")
     if not others:
         return
-    reach = sum(one >= placebo["transfer_own"] for one in others)
+    reach = sum(other >= placebo["transfer_own"] for other in others)
     out.print(
         f"  this very trigger in {len(others)} more of them: at most {max(others):.2f}, this model "
         f"{placebo['transfer_own']:.2f}; reached by {reach}, p = {placebo['transfer_p']:.2g}",

@@ -65,8 +65,8 @@ def show_export(
     """Print what an export made and how its conversions were judged."""
     pairs = [judged.to_json() for judged in conversions]
     verdict = combine(judged.judgement.verdict for judged in conversions).value
-    said = {"pass": "converted, and the float artifact answers like the source"}
-    parts.headline(verdict, said.get(verdict, "the conversion is not to be trusted"), out)
+    sentence = {"pass": "converted, and the float artifact answers like the source"}
+    parts.headline(verdict, sentence.get(verdict, "the conversion is not to be trusted"), out)
     out.print()
     _steps(pairs, out)
     _reasons(pairs, out)

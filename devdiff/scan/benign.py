@@ -36,6 +36,6 @@ def benign_flips(job: SearchJob) -> float:
         if time.monotonic() > job.deadline:
             raise TimeoutError
         sides = twins.sides(job.seed + len(shares))
-        told = all_of(sides.compressed, sides.samples, torch.arange(len(sides.samples)))
-        shares.append(float((told.argmax(1) != sides.before.argmax(1)).float().mean()))
+        outputs = all_of(sides.compressed, sides.samples, torch.arange(len(sides.samples)))
+        shares.append(float((outputs.argmax(1) != sides.before.argmax(1)).float().mean()))
     return sum(shares) / len(shares)

@@ -63,7 +63,9 @@ class EvidenceCollector:
         found = first.measured.candidate
         swapped = self.searches.other_half()
         (model,) = swapped["compressed"]
-        other = next((one for one in model.candidates if one.target == found.target), None)
+        other = next(
+            (candidate for candidate in model.candidates if candidate.target == found.target), None
+        )
         if other is None:
             return [first]
         chosen = self.chosen
@@ -93,9 +95,9 @@ class EvidenceCollector:
         """
         (model,) = hunted["compressed"]
         seen = [
-            one
-            for one in model.pairs
-            if verdict_rules.simultaneous(one.calibrated, one.eligible, model.tried).low
+            pair
+            for pair in model.pairs
+            if verdict_rules.simultaneous(pair.calibrated, pair.eligible, model.tried).low
             >= verdict_rules.SPECIFIC
         ]
         if not seen or not self.searches.settings.placebos:
@@ -114,7 +116,7 @@ class EvidenceCollector:
     def _pair(self, pair: ClassPair, placebos: tuple[Proportion, ...], tried: int) -> JudgedTrigger:
         """The triggers of the folds together, each on the samples it was not searched on."""
         top = max(pair.folds, key=lambda one: one.calibrated)
-        measured = self._measure(top, [(one, one.rows) for one in pair.folds])
+        measured = self._measure(top, [(fold, fold.rows) for fold in pair.folds])
         gap = measured.gap(self.watched)
         evidence = Evidence(
             gap=verdict_rules.simultaneous(gap.successes, gap.trials, tried),

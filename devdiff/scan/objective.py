@@ -56,8 +56,8 @@ class ToClass:
         return kept & (compressed.argmax(1) == self.target) & self.eligible(before)
 
     def eligible(self, before: Tensor) -> Tensor:
-        said = before.argmax(1)
-        return said != self.target if self.source is None else said == self.source
+        answers = before.argmax(1)
+        return answers != self.target if self.source is None else answers == self.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Moved:
 
     def _distances(self, full: Tensor, compressed: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         # The root of a sum of squares has no slope at zero, where every search begins.
-        def distance(one: Tensor) -> Tensor:
-            return ((one - before).square().flatten(1).sum(1) + 1e-12).sqrt() / self.unit
+        def distance(tensor: Tensor) -> Tensor:
+            return ((tensor - before).square().flatten(1).sum(1) + 1e-12).sqrt() / self.unit
 
         return distance(compressed), distance(full)

@@ -53,7 +53,7 @@ def stored_outputs(result: RungResult, watched: ScanTarget) -> Array:
 def real_outputs(result: RungResult, watched: ScanTarget) -> Array:
     """As `stored_outputs`, in real units, float32 [N, C]."""
     stored = stored_outputs(result, watched)
-    binding = next(one for one in result.outputs if one.source.name == watched.output)
+    binding = next(output for output in result.outputs if output.source.name == watched.output)
     quantization = binding.artifact.quantization
     real = quantization.dequantize(stored) if quantization else stored.astype(np.float32)
     return real.reshape(len(real), -1)
@@ -113,8 +113,8 @@ def hits(
     """
     if watched.kind == "classes":
         answer = before.argmax(1)
-        said = compressed.argmax(1)
-        reached: Array = said != answer if target is None else said == target
+        answers = compressed.argmax(1)
+        reached: Array = answers != answer if target is None else answers == target
         hit: Array = (full.argmax(1) == answer) & reached
         return hit
 

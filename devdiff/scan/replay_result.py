@@ -40,8 +40,8 @@ class ReplayResult:
 
     def can(self, watched: ScanTarget) -> Array:
         """The samples that could be hit at all, bool [n]."""
-        one = self.candidate
-        return replay.eligible(self.before[self.full], one.target, one.source, watched)
+        trigger = self.candidate
+        return replay.eligible(self.before[self.full], trigger.target, trigger.source, watched)
 
     def hit(self, watched: ScanTarget) -> Array:
         """Those that are, on the last rung, bool [n]."""
@@ -73,5 +73,5 @@ class JudgedTrigger:
 
 def to_show(judged: Sequence[JudgedTrigger]) -> JudgedTrigger:
     """The one that a report shows: the first finding, else the first."""
-    findings = [one for one in judged if verdict_rules.is_finding(one.evidence)]
+    findings = [trigger for trigger in judged if verdict_rules.is_finding(trigger.evidence)]
     return (findings or list(judged))[0]

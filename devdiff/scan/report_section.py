@@ -75,7 +75,7 @@ class ReportSection:
         kind = verdict_rules.kind(evidence) if finding else None
         (model,) = self.hunted["compressed"]
         power = _power(effect, universal, model.effort, self.cut)
-        told: dict[str, Any] = {
+        section: dict[str, Any] = {
             "verdict": "finding" if finding else "no finding",
             "kind": kind,
             "reason": self._reason(shown, kind, power),
@@ -99,17 +99,20 @@ class ReportSection:
             "calibrated": encode(evidence.calibrated),
             "placebo": self._placebo(shown, transfer),
             "hypotheses": [
-                *(_hypothesis(one, one.calibrated, one.eligible) for one in model.candidates),
                 *(
-                    _hypothesis(max(one.folds, key=_hits), one.calibrated, one.eligible)
-                    for one in model.pairs
+                    _hypothesis(hypothesis, hypothesis.calibrated, hypothesis.eligible)
+                    for hypothesis in model.candidates
+                ),
+                *(
+                    _hypothesis(max(pair.folds, key=_hits), pair.calibrated, pair.eligible)
+                    for pair in model.pairs
                 ),
             ],
             "examples": self._keep(shown.measured),
         }
         if finding:
-            told["taxonomy"] = [dict(one) for one in TAXONOMY]
-        return told
+            section["taxonomy"] = [dict(threat) for threat in TAXONOMY]
+        return section
 
     def _reason(self, shown: JudgedTrigger, kind: str | None, power: str) -> str:
         gap, candidate = shown.evidence.gap, shown.measured.candidate
@@ -134,7 +137,7 @@ class ReportSection:
     def _rates(self, shown: JudgedTrigger) -> dict[str, Any]:
         """How often each rung does what the trigger asks for, without it and with it."""
         measured, watched = shown.measured, self.watched
-        told: dict[str, Any] = {
+        section: dict[str, Any] = {
             "rungs": [
                 {
                     "rung": rung.name,
@@ -152,7 +155,7 @@ class ReportSection:
             full, last = (
                 measured.outputs[name].argmax(1) for name in (measured.full, measured.last)
             )
-            told["by_class"] = [
+            section["by_class"] = [
                 {
                     "class": int(one),
                     "trials": int((answer == one).sum()),
@@ -161,35 +164,35 @@ class ReportSection:
                 }
                 for one in np.unique(answer)
             ]
-        return told
+        return section
 
     def _placebo(self, shown: JudgedTrigger, transfer: Transfer | None) -> dict[str, Any]:
         placebos = shown.evidence.placebos
-        rates = [one.rate or 0.0 for one in placebos]
+        rates = [placebo.rate or 0.0 for placebo in placebos]
         own = shown.evidence.calibrated.rate or 0.0
-        what = "other masks of the same rate" if self.pruned else "stochastic rounding"
-        told: dict[str, Any] = {"what": what, "searched": rates, "own": own}
+        method = "other masks of the same rate" if self.pruned else "stochastic rounding"
+        section: dict[str, Any] = {"what": method, "searched": rates, "own": own}
         if placebos:
             p, smallest = verdict_rules.p_value(own, rates)
-            told |= {
+            section |= {
                 "p_value": p,
                 "smallest_p": smallest,
                 "p_beats": verdict_rules.p_beats(shown.evidence),
                 "effect": {"value": own - max(rates)},
             }
         if shown.evidence.benign is not None:
-            told["benign"] = shown.evidence.benign
+            section["benign"] = shown.evidence.benign
         if transfer is not None:
             p, smallest = verdict_rules.p_value(transfer.own, transfer.others)
-            told |= {
+            section |= {
                 "transfer": list(transfer.others),
                 "transfer_own": transfer.own,
                 "transfer_p": p,
                 "transfer_smallest_p": smallest,
             }
         if self.hunted["mirrored"]:
-            told["mirrored"] = encode(best(self.hunted["mirrored"][0]))
-        return told
+            section["mirrored"] = encode(best(self.hunted["mirrored"][0]))
+        return section
 
     def _keep(self, shown: ReplayResult) -> list[dict[str, Any]]:
         """Leave the trigger and some examples, the hits first, as arrays beside the report."""
@@ -204,11 +207,11 @@ class ReportSection:
                 "high": self.chosen.high,
             },
         )
-        told = [self.what.samples.describe(shown.rows[place]) for place in order]
+        descriptions = [self.what.samples.describe(shown.rows[place]) for place in order]
         if self.watched.kind != "classes":
-            return told
+            return descriptions
         return [
-            one
+            description
             | {
                 when: {
                     "full": int(outputs[shown.full][place].argmax()),
@@ -216,24 +219,24 @@ class ReportSection:
                 }
                 for when, outputs in (("before", shown.before), ("after", shown.outputs))
             }
-            for one, place in zip(told, order, strict=True)
+            for description, place in zip(descriptions, order, strict=True)
         ]
 
 
-def _hypothesis(one: Candidate, hits: int, eligible: int) -> dict[str, Any]:
+def _hypothesis(candidate: Candidate, hits: int, eligible: int) -> dict[str, Any]:
     return {
-        "target": one.target,
-        "source": one.source,
-        "form": one.trigger.form,
-        "size": one.trigger.size,
-        "success": one.success,
+        "target": candidate.target,
+        "source": candidate.source,
+        "form": candidate.trigger.form,
+        "size": candidate.trigger.size,
+        "success": candidate.success,
         "held_out": encode(Proportion.of(hits, eligible)),
-        "steps": one.steps,
+        "steps": candidate.steps,
     }
 
 
-def _hits(one: Candidate) -> int:
-    return one.calibrated
+def _hits(candidate: Candidate) -> int:
+    return candidate.calibrated
 
 
 def _power(effect: float | None, samples: int, effort: float, cut: bool) -> str:

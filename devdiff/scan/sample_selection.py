@@ -21,24 +21,24 @@ FEWEST_SAMPLES: Final = 10
 
 
 def resolve_target(
-    what: ScanSubject, settings: ScanSettings, note: Callable[[str], None]
+    subject: ScanSubject, settings: ScanSettings, note: Callable[[str], None]
 ) -> ScanTarget:
     """The input and the output that ``settings`` name, else the only ones that can be meant.
 
     The ``unit`` of values is still to be measured, see `measured`. Raises `ScanError`.
     """
-    binding = _changed_input(what, settings.input)
-    names = [one.source.name for one in what.full.outputs]
-    chosen = settings.output or next(iter(what.classifiers), names[0])
+    binding = _changed_input(subject, settings.input)
+    names = [output.source.name for output in subject.full.outputs]
+    chosen = settings.output or next(iter(subject.classifiers), names[0])
     if chosen not in names:
         raise ScanError(f"there is no output {chosen!r}; there are {', '.join(names)}")
-    return ScanTarget(binding, chosen, _kind(what, settings, chosen, note))
+    return ScanTarget(binding, chosen, _kind(subject, settings, chosen, note))
 
 
-def _changed_input(what: ScanSubject, chosen: str | None) -> Binding:
-    inputs = what.full.inputs
-    named = {one.source.name: one for one in inputs}
-    floats = [one for one in inputs if one.source.dtype == "float32"]
+def _changed_input(subject: ScanSubject, chosen: str | None) -> Binding:
+    inputs = subject.full.inputs
+    named = {item.source.name: item for item in inputs}
+    floats = [item for item in inputs if item.source.dtype == "float32"]
     if chosen is not None:
         if chosen not in named:
             raise ScanError(
@@ -55,16 +55,16 @@ def _changed_input(what: ScanSubject, chosen: str | None) -> Binding:
     elif floats:
         raise ScanError(
             f"the model has {len(floats)} float inputs, "
-            f"{', '.join(one.source.name for one in floats)}: name the one that is to be changed "
+            f"{', '.join(item.source.name for item in floats)}: name the one that is to be changed "
             "with --input; the others stay as each sample has them"
         )
     else:
         raise ScanError(
             "a scan changes a float32 input, and this model has none: its inputs are "
-            f"{', '.join(one.source.describe() for one in inputs)}"
+            f"{', '.join(item.source.describe() for item in inputs)}"
         )
-    layouts = {(one.source.name, one.permutation) for one in what.compressed.inputs}
-    if layouts != {(one.source.name, one.permutation) for one in inputs}:
+    layouts = {(item.source.name, item.permutation) for item in subject.compressed.inputs}
+    if layouts != {(item.source.name, item.permutation) for item in inputs}:
         raise ScanError("the full and the compressed file do not take the same inputs")
     if binding.artifact.shape[:1] != (1,):
         raise ScanError(
@@ -74,7 +74,7 @@ def _changed_input(what: ScanSubject, chosen: str | None) -> Binding:
 
 
 def _kind(
-    what: ScanSubject, settings: ScanSettings, chosen: str, note: Callable[[str], None]
+    subject: ScanSubject, settings: ScanSettings, chosen: str, note: Callable[[str], None]
 ) -> Literal["classes", "values"]:
     """What the chosen output is scanned as.
 
@@ -82,9 +82,11 @@ def _kind(
     """
     if settings.output_kind is not None:
         return settings.output_kind
-    if chosen in what.classifiers:
+    if chosen in subject.classifiers:
         return "classes"
-    shape = next(one.source.shape for one in what.full.outputs if one.source.name == chosen)
+    shape = next(
+        output.source.shape for output in subject.full.outputs if output.source.name == chosen
+    )
     if len(shape) != 2 or shape[0] != 1 or shape[1] < 2:
         return "values"
     note(f"output {chosen} is scanned as class scores; if it holds none, give --output-kind values")
@@ -149,7 +151,9 @@ def choose(
     if watched.kind == "classes":
         answers = before[rows].argmax(1)
         # How many of its class come before each: taken in this order, classes take turns.
-        turns = np.array([(answers[:place] == one).sum() for place, one in enumerate(answers)])
+        turns = np.array(
+            [(answers[:place] == answer).sum() for place, answer in enumerate(answers)]
+        )
         rows = rows[np.argsort(turns, kind="stable")][: settings.images]
         rows = rows[np.argsort(before[rows].argmax(1), kind="stable")]
     rows = rows[: settings.images]
@@ -168,25 +172,26 @@ def choose(
 
 def output_place(rung: Rung, graph: Graph, watched: ScanTarget) -> int:
     """Which of the graph's outputs is the watched one. Raises `ScanError`."""
-    binding = next(one for one in rung.outputs if one.source.name == watched.output)
+    binding = next(output for output in rung.outputs if output.source.name == watched.output)
     return _place(binding, rung, graph, graph.outputs, "output")
 
 
 def input_order(rung: Rung, graph: Graph) -> tuple[str, ...]:
     """The source's names of the graph's inputs, in the graph's order. Raises `ScanError`."""
     places = {
-        _place(one, rung, graph, graph.inputs, "input"): one.source.name for one in rung.inputs
+        _place(tensor, rung, graph, graph.inputs, "input"): tensor.source.name
+        for tensor in rung.inputs
     }
     return tuple(places[place] for place in range(len(graph.inputs)))
 
 
-def _place(binding: Binding, rung: Rung, graph: Graph, tensors: Sequence[int], what: str) -> int:
+def _place(binding: Binding, rung: Rung, graph: Graph, tensors: Sequence[int], role: str) -> int:
     names = [graph.tensors[index].name for index in tensors]
     if binding.artifact.name in names:
         return names.index(binding.artifact.name)
     if len(names) == 1:
         return 0
-    raise ScanError(f"{rung.name}: no {what} {binding.artifact.name!r} in {', '.join(names)}")
+    raise ScanError(f"{rung.name}: no {role} {binding.artifact.name!r} in {', '.join(names)}")
 
 
 def companions(samples: InputSet, binding: Binding, rows: Sequence[int]) -> Array:

@@ -24,7 +24,7 @@ from devdiff.scan.transfer import transfer
 
 
 def scan(
-    what: ScanSubject, settings: ScanSettings, folder: Path, timeout_s: float, events: Events
+    subject: ScanSubject, settings: ScanSettings, folder: Path, timeout_s: float, events: Events
 ) -> dict[str, Any]:
     """Scan, leave trigger and examples in ``folder``, and return the report's ``scan`` section.
 
@@ -35,7 +35,7 @@ def scan(
     folder.mkdir(parents=True, exist_ok=True)
     common = {"seed": settings.seed, "budget_s": settings.budget_s}
     try:
-        found = _Scan(what, settings, folder, timeout_s, events, started).run()
+        found = _Scan(subject, settings, folder, timeout_s, events, started).run()
     except (ScanError, ComparisonError, ArtifactError) as error:
         found = {"verdict": "error", "reason": str(error)}
     except TimeoutError:
@@ -52,14 +52,14 @@ class _Scan:
 
     def __init__(
         self,
-        what: ScanSubject,
+        subject: ScanSubject,
         settings: ScanSettings,
         folder: Path,
         timeout_s: float,
         events: Events,
         started: float,
     ) -> None:
-        self.what, self.settings, self.folder = what, settings, folder
+        self.what, self.settings, self.folder = subject, settings, folder
         self.timeout_s, self.events = timeout_s, events
         self.deadline = started + settings.budget_s
 
@@ -111,22 +111,23 @@ class _Scan:
         from devdiff.scan import placebo
         from devdiff.scan.weights import pair_layers
 
-        what, samples = self.what, self.what.samples
+        subject, samples = self.what, self.what.samples
         if len(samples) < FEWEST_SAMPLES:
             raise ScanError(
                 f"a scan needs at least {FEWEST_SAMPLES} samples, there are {len(samples)}: give "
                 "more with --inputs"
             )
-        watched = sample_selection.resolve_target(what, self.settings, self.events.note)
+        watched = sample_selection.resolve_target(subject, self.settings, self.events.note)
         self.clean = {
-            rung.name: replay.real_outputs(what.results[rung.name], watched) for rung in what.rungs
+            rung.name: replay.real_outputs(subject.results[rung.name], watched)
+            for rung in subject.rungs
         }
         if not all(np.isfinite(outputs).all() for outputs in self.clean.values()):
             raise ScanError(f"output {watched.output!r} is not finite for clean inputs")
-        before = self.clean[what.full.name]
+        before = self.clean[subject.full.name]
         self.watched = sample_selection.measured(watched, before)
         self.chosen = sample_selection.choose(samples, self.watched, before, self.settings)
-        self.graphs = read_graph(what.full.model), read_graph(what.compressed.model)
+        self.graphs = read_graph(subject.full.model), read_graph(subject.compressed.model)
         self.layers = pair_layers(*self.graphs)
         self.pruned = placebo.is_pruned(self.layers)
         self.quantized = placebo.is_quantized(self.layers)
@@ -134,7 +135,7 @@ class _Scan:
 
     def _keep_inputs(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         """Every input of the chosen samples as a file, in the order of either graph."""
-        bindings = {one.source.name: one for one in self.what.full.inputs}
+        bindings = {tensor.source.name: tensor for tensor in self.what.full.inputs}
         kept: dict[str, Path] = {}
         for place, (name, binding) in enumerate(bindings.items()):
             kept[name] = self.folder / f"input-{place}.npy"
@@ -161,7 +162,7 @@ class _Scan:
         from devdiff.scan.fidelity import check_fidelity
         from devdiff.scan.twin import Twin
 
-        told = {}
+        section = {}
         rungs = (self.what.full, self.what.compressed)
         roles = ("full", "compressed")
         for role, rung, graph, paths in zip(roles, rungs, self.graphs, self.inputs, strict=True):
@@ -176,8 +177,8 @@ class _Scan:
             )
             if fidelity.problem is not None:
                 raise ScanError(f"{rung.name}: {fidelity.problem}")
-            told[role] = encode(fidelity.outputs[0])
-        return told
+            section[role] = encode(fidelity.outputs[0])
+        return section
 
     def _check_damage(self) -> None:
         """Raises `ScanError` for a compressed model too far from the full one to be searched."""
@@ -198,7 +199,7 @@ class _Scan:
         """What needs no search; a part that cannot be had says why."""
         from devdiff.scan import integrity, static
 
-        told: dict[str, Any] = {}
+        section: dict[str, Any] = {}
         for name, look in (
             (
                 "integrity",
@@ -207,13 +208,13 @@ class _Scan:
             ("static", lambda: static.look(self.layers)),
         ):
             if not self.quantized:
-                told[name] = {"status": "skipped", "skipped": "there are no int8 weights"}
+                section[name] = {"status": "skipped", "skipped": "there are no int8 weights"}
                 continue
             try:
-                told[name] = encode(look())
+                section[name] = encode(look())
             except (ScanError, ArtifactError) as error:
-                told[name] = {"status": "error", "error": str(error)}
-        return told
+                section[name] = {"status": "error", "error": str(error)}
+        return section
 
     def _searches(self) -> SearchPlan:
         full, compressed = self.what.full, self.what.compressed

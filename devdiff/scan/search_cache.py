@@ -22,13 +22,13 @@ from devdiff.system.atomic_file import whole_bytes
 def cache_path(job: SearchJob, folder: Path) -> Path:
     """Where the result of ``job`` is kept: named after all that decides it but its time."""
     timeless = replace(job, deadline=0.0, seconds=0.0)
-    told = asdict(timeless) | {
+    decisive = asdict(timeless) | {
         "devdiff": importlib.metadata.version("devdiff"),
         "full": sha256_file(job.full),
         "compressed": sha256_file(job.compressed),
         "inputs": [[sha256_file(path) for path in paths] for paths in job.inputs],
     }
-    text = json.dumps(told, sort_keys=True, default=_plain)
+    text = json.dumps(decisive, sort_keys=True, default=_plain)
     return folder / f"search-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz"
 
 
@@ -36,9 +36,9 @@ def save(found: SearchResult, path: Path) -> None:
     """Write whole or not at all."""
     arrays: dict[str, Array] = {"full": found.full, "compressed": found.compressed}
 
-    def told(one: Candidate) -> dict[str, Any]:
+    def data(candidate: Candidate) -> dict[str, Any]:
         """What JSON holds of a candidate; its arrays are put beside it."""
-        about = asdict(one)
+        about = asdict(candidate)
         parts, prefix = about.pop("trigger"), f"trigger-{len(arrays)}-"
         for name, value in parts.items():
             if isinstance(value, np.ndarray):
@@ -48,10 +48,10 @@ def save(found: SearchResult, path: Path) -> None:
 
     text = json.dumps(
         {
-            "candidates": [told(one) for one in found.candidates],
+            "candidates": [data(candidate) for candidate in found.candidates],
             "pairs": [
-                {"source": one.source, "target": one.target, "folds": list(map(told, one.folds))}
-                for one in found.pairs
+                {"source": pair.source, "target": pair.target, "folds": list(map(data, pair.folds))}
+                for pair in found.pairs
             ],
             "tried": found.tried,
             "effort": found.effort,
@@ -68,19 +68,19 @@ def load(path: Path) -> SearchResult | None:
         # NumPy leaves a file that it opened itself open when it turns out to be damaged.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = dict(file)
-        told = json.loads(arrays["told"].tobytes())
+        data = json.loads(arrays["told"].tobytes())
         return SearchResult(
-            candidates=tuple(_candidate(one, arrays) for one in told["candidates"]),
+            candidates=tuple(_candidate(candidate, arrays) for candidate in data["candidates"]),
             pairs=tuple(
                 ClassPair(
-                    one["source"],
-                    one["target"],
-                    tuple(_candidate(fold, arrays) for fold in one["folds"]),
+                    pair["source"],
+                    pair["target"],
+                    tuple(_candidate(fold, arrays) for fold in pair["folds"]),
                 )
-                for one in told["pairs"]
+                for pair in data["pairs"]
             ),
-            tried=told["tried"],
-            effort=told["effort"],
+            tried=data["tried"],
+            effort=data["effort"],
             full=arrays["full"],
             compressed=arrays["compressed"],
         )
@@ -88,8 +88,8 @@ def load(path: Path) -> SearchResult | None:
         return None
 
 
-def _candidate(told: Mapping[str, Any], arrays: Mapping[str, Array]) -> Candidate:
-    about: dict[str, Any] = dict(told)
+def _candidate(data: Mapping[str, Any], arrays: Mapping[str, Array]) -> Candidate:
+    about: dict[str, Any] = dict(data)
     prefix, rows, plain = about.pop("arrays"), about.pop("rows"), about.pop("trigger")
     parts: dict[str, Any] = {
         name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)

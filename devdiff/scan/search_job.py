@@ -132,11 +132,11 @@ class ClassPair:
 
     @property
     def calibrated(self) -> int:
-        return sum(one.calibrated for one in self.folds)
+        return sum(fold.calibrated for fold in self.folds)
 
     @property
     def eligible(self) -> int:
-        return sum(one.eligible for one in self.folds)
+        return sum(fold.eligible for fold in self.folds)
 
 
 @dataclass(frozen=True, slots=True)

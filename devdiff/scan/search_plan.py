@@ -138,6 +138,6 @@ class SearchPlan:
 
         found: dict[Variant, list[SearchResult]] = {"compressed": [], "placebo": [], "mirrored": []}
         results = run_searches(jobs, self.folder, self.events.progress)
-        for one, result in zip(jobs, results, strict=True):
-            found[one.variant].append(result)
+        for job, result in zip(jobs, results, strict=True):
+            found[job.variant].append(result)
         return found

@@ -134,7 +134,7 @@ def search(
         before = full(samples, rows)
     # Arms that were dropped get no gradient any more, and Adam leaves them alone.
     optimizer = torch.optim.Adam(
-        [parameter for one in living for parameter in one.parameters], settings.rate
+        [parameter for descent in living for parameter in descent.parameters], settings.rate
     )
     plan = [(steps, settings) for steps in settings.rounds]
     if settings.finish:
@@ -151,7 +151,7 @@ def search(
             _step(full, compressed, samples, rows, before, living, how, generator, optimizer)
             done += 1
             progress(done, total)
-    found = [_judge(full, compressed, samples, rows, before, one) for one in living]
+    found = [_judge(full, compressed, samples, rows, before, descent) for descent in living]
     return sorted(found, key=lambda one: -one.success)
 
 
@@ -162,30 +162,30 @@ def _step(
 ) -> None:  # fmt: skip
     """One descent of every living arm, all in one pass through the models."""
     changed, shown, expected, sizes = [], [], [], []
-    for one in living:
-        weights = one.arm.eligible(before).float() + 1e-9
+    for descent in living:
+        weights = descent.arm.eligible(before).float() + 1e-9
         chosen = torch.multinomial(weights, settings.images, True, generator=generator)
-        images, size = one.change(samples[chosen])
+        images, size = descent.change(samples[chosen])
         changed.append(images)
         shown.append(rows[chosen])
         expected.append(before[chosen])
-        sizes.append(_COSTS[one.arm.form] * size)
+        sizes.append(_COSTS[descent.arm.form] * size)
     stacked, numbers = torch.cat(changed), torch.cat(shown)
-    told_full, told = full(stacked, numbers), compressed(stacked, numbers)
+    told_full, answers = full(stacked, numbers), compressed(stacked, numbers)
     loss = torch.stack(sizes).sum() * settings.size_weight
-    for one, now_full, now, was in zip(
+    for descent, now_full, now, was in zip(
         living,
         told_full.split(settings.images),
-        told.split(settings.images),
+        answers.split(settings.images),
         expected,
         strict=True,
     ):
-        losses = one.arm.objective.loss(now_full, now, was)
+        losses = descent.arm.objective.loss(now_full, now, was)
         loss = loss + losses.mean()
         with torch.no_grad():
             hit = torch.exp(-losses).mean().item()
-            one.score = _MEMORY * one.score + (1 - _MEMORY) * hit
-            one.steps += 1
+            descent.score = _MEMORY * descent.score + (1 - _MEMORY) * hit
+            descent.steps += 1
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()

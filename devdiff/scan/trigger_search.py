@@ -215,16 +215,16 @@ def _seconds(sides: Sides, rows: Tensor) -> float:
     return (time.monotonic() - began) / len(numbers)
 
 
-def _measured(one: Hypothesis, sides: Sides, held: Tensor) -> Candidate:
-    objective = one.arm.objective
-    hits, calibrated, eligible = sides.measure(objective, one.trigger, held)
+def _measured(hypothesis: Hypothesis, sides: Sides, held: Tensor) -> Candidate:
+    objective = hypothesis.arm.objective
+    hits, calibrated, eligible = sides.measure(objective, hypothesis.trigger, held)
     return Candidate(
         target=objective.target,
         source=objective.source,
-        trigger=one.trigger,
-        success=one.success,
+        trigger=hypothesis.trigger,
+        success=hypothesis.success,
         hits=int((hits & eligible).sum()),
         calibrated=int((calibrated & eligible).sum()),
         rows=tuple(held[eligible].tolist()),
-        steps=one.steps,
+        steps=hypothesis.steps,
     )

@@ -43,9 +43,9 @@ class Sides:
         """Of ``rows`` those that are hit, are hit with the drift taken out, and could be hit."""
         before = self.before[rows]
         changed = torch.from_numpy(trigger.apply(self.samples[rows].numpy()))
-        said = all_of(self.full, changed, rows)
+        outputs = all_of(self.full, changed, rows)
         hits, calibrated = (
-            objective.hits(said, all_of(side, changed, rows), before)
+            objective.hits(outputs, all_of(side, changed, rows), before)
             for side in (self.compressed, self.aimed)
         )
         return hits, calibrated, objective.eligible(before)

@@ -127,8 +127,8 @@ def is_specific(evidence: Evidence) -> bool:
     if not placebos:
         return False
     if evidence.tried is None:
-        return all(_beats(evidence, [one]) <= BEATEN for one in placebos)
-    far = all((one.rate or 0.0) <= NEAR * _rate(evidence) for one in placebos)
+        return all(_beats(evidence, [placebo]) <= BEATEN for placebo in placebos)
+    far = all((placebo.rate or 0.0) <= NEAR * _rate(evidence) for placebo in placebos)
     return far and p_beats(evidence) * evidence.tried <= ERROR_RATE
 
 
@@ -144,7 +144,10 @@ def _beats(evidence: Evidence, placebos: Sequence[Proportion]) -> float:
     from scipy.stats import fisher_exact
 
     own = min((evidence.gap, evidence.calibrated), key=lambda one: one.rate or 0.0)
-    hits, trials = sum(one.successes for one in placebos), sum(one.trials for one in placebos)
+    hits, trials = (
+        sum(placebo.successes for placebo in placebos),
+        sum(placebo.trials for placebo in placebos),
+    )
     table = np.array([[own.successes, own.trials - own.successes], [hits, trials - hits]])
     return float(fisher_exact(table, alternative="greater")[1])
 

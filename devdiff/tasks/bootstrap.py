@@ -45,7 +45,7 @@ def intervals(
     signs = np.array([1.0 if figure.higher_is_better else -1.0 for figure in figures])
 
     def all_figures(weights: Array) -> Array:
-        values = [one.values(weights) for one in scores]
+        values = [score.values(weights) for score in scores]
         drops = [(values[before] - values[after]) * signs for before, after in pairs]
         return np.concatenate([*values, *drops], axis=1)
 
@@ -60,9 +60,9 @@ def intervals(
     for place, figure in enumerate(figures):
         if figure.column is None:
             continue
-        for number, one in enumerate(scores):
-            assert isinstance(one, Sums)
-            values[number][place] = _share(one, figure.column)
+        for number, score in enumerate(scores):
+            assert isinstance(score, Sums)
+            values[number][place] = _share(score, figure.column)
         for number, (before, after) in enumerate(pairs):
             drops[number][place] = _lost(scores[before], scores[after], figure.column)
     return values, drops

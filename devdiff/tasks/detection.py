@@ -122,18 +122,20 @@ def _evaluated(batch: list[tuple[Detections, Objects]]) -> list[Any]:
     from pycocotools.cocoeval import COCOeval
 
     true: list[dict[str, Any]] = []
-    said: list[dict[str, Any]] = []
+    detections: list[dict[str, Any]] = []
     for image, (answer, truth) in enumerate(batch, 1):
         for box, number, crowd in zip(truth.boxes, truth.classes, truth.crowd, strict=True):
             true.append(_annotation(len(true) + 1, image, box, number) | {"iscrowd": int(crowd)})
         for box, number, score in zip(answer.boxes, answer.classes, answer.scores, strict=True):
-            said.append(_annotation(len(said) + 1, image, box, number) | {"score": float(score)})
+            detections.append(
+                _annotation(len(detections) + 1, image, box, number) | {"score": float(score)}
+            )
     images = [{"id": image} for image in range(1, len(batch) + 1)]
-    numbers = sorted({a["category_id"] for a in (*true, *said)})
+    numbers = sorted({a["category_id"] for a in (*true, *detections)})
     sides: list[Any] = []
     # It tells of its progress on standard output, which is the report's.
     with contextlib.redirect_stdout(io.StringIO()):
-        for annotations in (true, said):
+        for annotations in (true, detections):
             side: Any = COCO()
             side.dataset = {
                 "images": images,
@@ -183,12 +185,12 @@ class ClassMatches:
         all_said = np.cumsum(counted, axis=1) if not self.ignored.any() else None
         for place in range(len(IOUS)):
             hits = np.flatnonzero(self.matched[place] & ~self.ignored[place])
-            said = all_said
-            if said is None:
-                said = np.cumsum(counted * ~self.ignored[place], axis=1)
+            claimed = all_said
+            if claimed is None:
+                claimed = np.cumsum(counted * ~self.ignored[place], axis=1)
             right = np.cumsum(counted[:, hits], axis=1)
             with np.errstate(divide="ignore", invalid="ignore"):
-                precision = np.nan_to_num(right / said[:, hits])
+                precision = np.nan_to_num(right / claimed[:, hits])
                 recall = np.nan_to_num(right / objects[:, None])
             # The best precision at this recall or beyond; only hits can be such points.
             best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]

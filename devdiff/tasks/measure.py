@@ -79,19 +79,25 @@ class TaskResult:
                 for figure in figures
             ],
             "rungs": [
-                {"rung": one.rung, "values": _estimates(one.values), "error": one.error}
-                for one in self.rungs
+                {
+                    "rung": judged_pair.rung,
+                    "values": _estimates(judged_pair.values),
+                    "error": judged_pair.error,
+                }
+                for judged_pair in self.rungs
             ],
             "steps": [
                 {
-                    "step": one.pair.step,
-                    "reference": one.pair.reference,
-                    "candidate": one.pair.candidate,
-                    "changed": one.changed,
-                    "drops": _estimates(one.drops),
-                    "verdict": one.judgement.verdict.value if one.judgement else None,
+                    "step": judged_pair.pair.step,
+                    "reference": judged_pair.pair.reference,
+                    "candidate": judged_pair.pair.candidate,
+                    "changed": judged_pair.changed,
+                    "drops": _estimates(judged_pair.drops),
+                    "verdict": judged_pair.judgement.verdict.value
+                    if judged_pair.judgement
+                    else None,
                 }
-                for one in self.steps
+                for judged_pair in self.steps
             ],
         }
 
@@ -263,9 +269,13 @@ def with_drops(judged: Sequence[JudgedPair], measured: TaskResult) -> list[Judge
     where they stand against a step."""
     by_pair = {_key(step.pair): step.judgement for step in measured.steps}
     found = []
-    for one in judged:
-        drop = by_pair.get(_key(one.pair))
-        found.append(one if drop is None else replace(one, judgement=_both(one.judgement, drop)))
+    for judged_pair in judged:
+        drop = by_pair.get(_key(judged_pair.pair))
+        found.append(
+            judged_pair
+            if drop is None
+            else replace(judged_pair, judgement=_both(judged_pair.judgement, drop))
+        )
     return found
 
 

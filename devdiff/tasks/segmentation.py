@@ -85,15 +85,15 @@ class Segmentation:
 
     def _score(self, answer: Array, truth: Array, source: object) -> Array:
         counts = np.ones(truth.shape, np.bool_) if self.ignore is None else truth != self.ignore
-        said, true = answer[counts], truth[counts]
+        predicted, true = answer[counts], truth[counts]
         if true.size and not 0 <= int(true.min()) <= int(true.max()) < self.classes:
             raise UsageError(
                 f"a mask holds classes {true.min()} to {true.max()}, output "
                 f"{self.spec.describe()} has the classes 0 to {self.classes - 1}: mark pixels that "
                 "do not count with ignore=NUMBER"
             )
-        both = np.bincount(true[said == true], minlength=self.classes)
-        either = np.bincount(said, minlength=self.classes)
+        both = np.bincount(true[predicted == true], minlength=self.classes)
+        either = np.bincount(predicted, minlength=self.classes)
         either += np.bincount(true, minlength=self.classes) - both
         return np.concatenate([both, either, [both.sum(), true.size]]).astype(np.float64)
 

@@ -62,8 +62,10 @@ class Masks:
             self._files = by_stem(path, _MASKS)
             missing = [name for name in samples.names if stem(name) not in self._files]
             if missing or not samples.names:
-                what = f"none for {missing[0]}" if missing else "the inputs have no file names"
-                raise UsageError(f"{path} must hold a mask (.png) named as each image, but {what}")
+                problem = f"none for {missing[0]}" if missing else "the inputs have no file names"
+                raise UsageError(
+                    f"{path} must hold a mask (.png) named as each image, but {problem}"
+                )
             return
         self._array = _array(path)
         _as_many(path, len(self._array), rows)

@@ -251,16 +251,16 @@ class RemoteRunner:
             raise DeviceLostError(f"{self.name}: the connection ended in the middle of the results")
         if code == 0:
             return Ending()
-        said = transport.shell(f"tail -c 4000 {shlex.quote(self._run)}/err").stdout
+        output = transport.shell(f"tail -c 4000 {shlex.quote(self._run)}/err").stdout
         with job.log.open("ab") as log:
-            log.write(said)
+            log.write(output)
         if code > 128:
             number = code - 128
             name = next((s.name for s in signal.Signals if s == number), f"signal {number}")
             if number == signal.SIGKILL:
                 return Ending(death=self._killed(transport), killed=True)
             return Ending(death=f"was killed by {name}")
-        for line in reversed(said.splitlines()):
+        for line in reversed(output.splitlines()):
             with suppress(ValueError):
                 about = json.loads(line)
                 if isinstance(about, dict) and about.get("ok") is False:

@@ -90,10 +90,10 @@ class DeviceFacts:
     def runner_abi(self) -> str:
         """The build of the native runner for it. Raises `DeviceError` when there is none."""
         if self.runs is None:
-            what = ", ".join(self.abis) or self.machine or "an unknown CPU"
+            cpu = ", ".join(self.abis) or self.machine or "an unknown CPU"
             known = ", ".join((*_ANDROID.values(), *dict.fromkeys(_LINUX.values())))
             raise DeviceError(
-                f"{self.serial}: there is no native runner for {self.platform} on {what}; there "
+                f"{self.serial}: there is no native runner for {self.platform} on {cpu}; there "
                 f"is one for {known}"
             )
         return self.runs
@@ -115,8 +115,8 @@ def describe(transport: Transport) -> DeviceFacts:
     done = transport.shell(_SCRIPT)
     text = done.stdout.decode(errors="replace").replace("\r\n", "\n")
     if "\n@end" not in text:
-        said = (done.stderr or done.stdout)[-200:].decode(errors="replace").strip()
-        raise DeviceError(f"{transport.serial}: its shell does not work: {said or done.code}")
+        output = (done.stderr or done.stdout)[-200:].decode(errors="replace").strip()
+        raise DeviceError(f"{transport.serial}: its shell does not work: {output or done.code}")
     return read(transport.serial, text)
 
 

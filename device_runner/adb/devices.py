@@ -281,10 +281,10 @@ def _list(found: Sequence[AttachedDevice]) -> str:
     return ", ".join(one.told() for one in found)
 
 
-def require_usable(one: AttachedDevice) -> None:
+def require_usable(attached_device: AttachedDevice) -> None:
     """Raises the error for a device that is in no state to be used."""
-    serial, state = one.address.serial, one.state
-    if one.usable:
+    serial, state = attached_device.address.serial, attached_device.state
+    if attached_device.usable:
         return
     if state in ("unauthorized", "authorizing"):
         raise DeviceAuthError(

@@ -53,13 +53,16 @@ def inventory(environment: Mapping[str, str] = os.environ) -> list[InventoryEntr
         return list(pool.map(lambda one: _examined(one, environment), found))
 
 
-def _examined(one: AttachedDevice, environment: Mapping[str, str]) -> InventoryEntry:
+def _examined(attached_device: AttachedDevice, environment: Mapping[str, str]) -> InventoryEntry:
     try:
-        require_usable(one)
+        require_usable(attached_device)
         transport = connect(
-            one.address, timeout_s=_PATIENCE_S, allow_s=_ALLOW_S, environment=environment
+            attached_device.address,
+            timeout_s=_PATIENCE_S,
+            allow_s=_ALLOW_S,
+            environment=environment,
         )
         with transport:
-            return InventoryEntry(one, describe(transport))
+            return InventoryEntry(attached_device, describe(transport))
     except DeviceError as error:
-        return InventoryEntry(one, None, str(error))
+        return InventoryEntry(attached_device, None, str(error))

@@ -186,16 +186,16 @@ class ServiceTransport(ABC):
             f'case "$s" in {wanted}*) {move};; "") echo none;; *) echo "differs $s";; esac',
             _patience(size),
         )
-        said = done.stdout.decode(errors="replace").strip()
-        if done.code == 0 and said == "none":
+        output = done.stdout.decode(errors="replace").strip()
+        if done.code == 0 and output == "none":
             if self._read_back(partial) == wanted:
                 done = self.shell(move)
             else:
-                said = "differs"
-        if said.startswith("differs"):
+                output = "differs"
+        if output.startswith("differs"):
             raise TransferError(
                 f"{self._serial}: {remote} arrived damaged and was removed (sent sha256 {wanted}, "
-                f"arrived {said[8:72] or 'otherwise'}); try again, with another cable or network"
+                f"arrived {output[8:72] or 'otherwise'}); try again, with another cable or network"
             )
         if done.code != 0:
             reason = done.stderr.decode(errors="replace").strip() or f"code {done.code}"

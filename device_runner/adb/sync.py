@@ -64,8 +64,8 @@ class FileSync:
         Raises `RefusedError` with the daemon's reason, as soon as it comes.
         """
         deadline = self._deadline(f"sending {remote}")
-        what = _path(remote) + f",{stat.S_IFREG | mode}".encode()
-        self._channel.send(_request(b"SEND", what), deadline)
+        header = _path(remote) + f",{stat.S_IFREG | mode}".encode()
+        self._channel.send(_request(b"SEND", header), deadline)
         total = 0
         while part := source.read(_PIECE * _PIECES):
             self._channel.send(b"".join(_pieces(part)), deadline)

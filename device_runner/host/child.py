@@ -288,7 +288,7 @@ def main() -> int:
     parser.add_argument("--trust", action="store_true")
     args = parser.parse_args()
     # Frameworks print to standard output; only the one JSON object may appear there.
-    said = os.fdopen(os.dup(1), "w")
+    replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     stage = "model"
     about: dict[str, Any] = {"protocol": PROTOCOL, "ok": True, **cpu()}
@@ -302,8 +302,8 @@ def main() -> int:
         about |= {"ok": False, "stage": stage, "error": str(error)}
     except OSError as error:
         about |= {"ok": False, "stage": "results", "error": f"{args.results}: {error.strerror}"}
-    said.write(json.dumps(about) + "\n")
-    said.flush()
+    replies.write(json.dumps(about) + "\n")
+    replies.flush()
     return 0 if about["ok"] else 4
 
 

@@ -55,14 +55,14 @@ def identify() -> dict[str, Any]:
     """
     path = _runner()
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [str(path), "--about"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=30,
             check=True,
         ).stdout
-        about = json.loads(said)
+        about = json.loads(output)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise RunnerError(
             f"the native runner {path} does not work on this machine: {error}; delete it to have "

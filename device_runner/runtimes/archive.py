@@ -156,8 +156,8 @@ class Archive:
             stream = io.BytesIO(b"".join(self.chunks(member, _MAX_PACKED_ARCHIVE)))
         return Archive(label, stream, self._spent, self._depth + 1)
 
-    def _refuse(self, what: str) -> NoReturn:
-        raise ArchiveError(f"{what}, and was not read; build or download the app again")
+    def _refuse(self, problem: str) -> NoReturn:
+        raise ArchiveError(f"{problem}, and was not read; build or download the app again")
 
 
 class _FileWindow(io.RawIOBase):

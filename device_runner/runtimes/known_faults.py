@@ -42,9 +42,9 @@ def found(identity: Mapping[str, Any], precision: str, kinds: Collection[str]) -
     """
     place = tuple(identity.get(key) for key in ("runtime", "version", "kernels"))
     return tuple(
-        str(one)
-        for one in KNOWN
-        if place == (one.runtime, one.version, one.kernels)
-        and precision == one.precision
-        and one.operator in kinds
+        str(fault)
+        for fault in KNOWN
+        if place == (fault.runtime, fault.version, fault.kernels)
+        and precision == fault.precision
+        and fault.operator in kinds
     )

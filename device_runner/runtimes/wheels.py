@@ -184,12 +184,12 @@ def _download(pinned: PinnedRuntime, directory: Path) -> Path:
     command += ["--platform", pinned.platform, "--python-version", "3.11"]
     command += ["--implementation", "cp", "--dest", str(directory), wanted]
     instead = "or name a library file of your own as the runtime"
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         try:
             code = subprocess.run(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 timeout=_FETCH_SECONDS,
                 check=False,
@@ -199,8 +199,8 @@ def _download(pinned: PinnedRuntime, directory: Path) -> Path:
                 f"fetching {wanted} took more than {_FETCH_SECONDS} s; try again on a faster "
                 f"connection, {instead}"
             ) from error
-        said.seek(0)
-        words = said.read().decode(errors="replace").strip()
+        output.seek(0)
+        words = output.read().decode(errors="replace").strip()
     wheels = sorted(directory.glob("*.whl"))
     if code != 0 or len(wheels) != 1:
         raise RuntimeLibraryError(

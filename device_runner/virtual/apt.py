@@ -71,13 +71,13 @@ class PrivateApt:
 
         Raises `VirtualPhoneError` when the archive has no such package.
         """
-        said = self._run("apt-cache", "show", "--no-all-versions", name)
-        return next(_stanzas(said))
+        output = self._run("apt-cache", "show", "--no-all-versions", name)
+        return next(_stanzas(output))
 
     def closure(self, name: str) -> tuple[str, ...]:
         """The names of a package and of all it depends on."""
-        said = self._run("apt-get", "--simulate", "--no-install-recommends", "install", name)
-        return tuple(match[1] for match in _INSTALL_LINE.finditer(said))
+        output = self._run("apt-get", "--simulate", "--no-install-recommends", "install", name)
+        return tuple(match[1] for match in _INSTALL_LINE.finditer(output))
 
     def download(self, names: Sequence[str], folder: Path) -> dict[str, Deb]:
         """Fetch the newest versions of packages into ``folder``, by name.
@@ -85,9 +85,9 @@ class PrivateApt:
         Raises `VirtualPhoneError` when one is not there or is not what the signed list says.
         """
         self._run("apt-get", "--quiet", "download", *names, cwd=folder)
-        said = self._run("apt-cache", "show", "--no-all-versions", *names)
+        output = self._run("apt-cache", "show", "--no-all-versions", *names)
         found = {}
-        for fields in _stanzas(said):
+        for fields in _stanzas(output):
             name, version = fields["package"], fields["version"]
             file = f"{name}_{version.replace(':', '%3a')}_{fields['architecture']}.deb"
             deb = Deb(name, version, fields["sha256"], folder / file)
@@ -142,7 +142,7 @@ def need_tools() -> None:
 def machine_mirrors() -> tuple[str, ...]:
     """The archives this machine's apt knows, the likeliest home of Debian's suites first."""
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             ["apt-config", "shell", "L", "Dir::Etc::sourcelist/f", "P", "Dir::Etc::sourceparts/d"],  # noqa: S607
             capture_output=True,
             text=True,
@@ -150,8 +150,8 @@ def machine_mirrors() -> tuple[str, ...]:
             timeout=30,
         ).stdout
     except (OSError, subprocess.SubprocessError):
-        said = ""
-    places = dict(re.findall(r"^([LP])='(.*)'$", said, re.MULTILINE))
+        output = ""
+    places = dict(re.findall(r"^([LP])='(.*)'$", output, re.MULTILINE))
     files = [Path(places.get("L", "/etc/apt/sources.list"))]
     parts = Path(places.get("P", "/etc/apt/sources.list.d"))
     if parts.is_dir():
@@ -287,7 +287,7 @@ def _configuration(directory: Path, architecture: str) -> str:
 def _ways() -> list[str]:
     """The machine's settings for proxies, certificates and retries, as lines of an apt.conf."""
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             ["apt-config", "dump"],  # noqa: S607
             capture_output=True,
             text=True,
@@ -296,4 +296,4 @@ def _ways() -> list[str]:
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    return [f"{line}\n" for line in said.splitlines() if _WAYS.match(line)]
+    return [f"{line}\n" for line in output.splitlines() if _WAYS.match(line)]

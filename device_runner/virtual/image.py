@@ -132,14 +132,14 @@ def _manifests() -> list[Path]:
 
 def _read(manifest: Path, recipe: str) -> Image | None:
     try:
-        told = json.loads(manifest.read_text())
-        if told["recipe"] != recipe:
+        data = json.loads(manifest.read_text())
+        if data["recipe"] != recipe:
             return None
-        for name, size in told["sizes"].items():
+        for name, size in data["sizes"].items():
             if (manifest.parent / name).stat().st_size != size:
                 return None
-        packages = {name: package["version"] for name, package in told["packages"].items()}
-        return Image(manifest.parent, told["key"], packages)
+        packages = {name: package["version"] for name, package in data["packages"].items()}
+        return Image(manifest.parent, data["key"], packages)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -71,14 +71,14 @@ class _Connection:
     def echo(self) -> bool:
         """Whether a shell command's output comes back."""
         self._send(b"OPEN", _OUR_STREAM, 0, b"shell:echo ready $((40 + 2))\0")
-        said = b""
+        reply = b""
         while True:
             word, theirs, _, data = self._receive()
             if word == b"WRTE":
-                said += data
+                reply += data
                 self._send(b"OKAY", _OUR_STREAM, theirs)
             elif word == b"CLSE":
-                return said.strip() == b"ready 42"
+                return reply.strip() == b"ready 42"
 
     def _left(self) -> float:
         left = self._deadline - time.monotonic()

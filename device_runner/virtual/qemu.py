@@ -121,12 +121,12 @@ def version() -> str:
             "run: apt-get install qemu-system-arm"
         )
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [PROGRAM, "--version"], capture_output=True, text=True, timeout=60, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise VirtualPhoneError(f"{PROGRAM} does not work on this machine: {error}") from error
-    return said.splitlines()[0] if said else "unknown"
+    return output.splitlines()[0] if output else "unknown"
 
 
 class PortTakenError(Exception):
@@ -160,10 +160,10 @@ def launch(argv: list[str], directory: Path) -> None:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise VirtualPhoneError(f"cannot start {PROGRAM}: {error}") from error
     if done.returncode != 0:
-        said = (directory / QEMU_LOG).read_text(errors="replace").strip()
-        if "host forwarding" in said:
-            raise PortTakenError(said)
-        raise VirtualPhoneError(f"{PROGRAM} did not start: {said or f'code {done.returncode}'}")
+        output = (directory / QEMU_LOG).read_text(errors="replace").strip()
+        if "host forwarding" in output:
+            raise PortTakenError(output)
+        raise VirtualPhoneError(f"{PROGRAM} did not start: {output or f'code {done.returncode}'}")
 
 
 class Monitor:

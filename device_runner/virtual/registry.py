@@ -215,10 +215,10 @@ def _entries() -> list[tuple[Path, PhoneRecord | None]]:
 
 def _read(directory: Path) -> PhoneRecord | None:
     try:
-        told = json.loads((directory / _RECORD).read_text())
+        data = json.loads((directory / _RECORD).read_text())
         for name in ("process", "owner"):
-            told[name] = told[name] and Process(**told[name])
-        record = PhoneRecord(**told)
+            data[name] = data[name] and Process(**data[name])
+        record = PhoneRecord(**data)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return record if record.directory == directory else None

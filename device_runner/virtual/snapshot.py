@@ -97,14 +97,16 @@ def wait_for_adbd(record: PhoneRecord, timeout_s: float) -> None:
     log = record.directory / qemu.SERIAL_LOG
     deadline = time.monotonic() + timeout_s
     while True:
-        said = log.read_bytes() if log.exists() else b""
-        if LISTENING in said:
+        output = log.read_bytes() if log.exists() else b""
+        if LISTENING in output:
             return
         alive = record.find_process() is not None
         if not alive or time.monotonic() > deadline:
-            what = f"did not finish booting in {timeout_s:g} s" if alive else "ended while booting"
-            printed = said.decode(errors="replace").strip()[-2000:] or "nothing"
-            raise VirtualPhoneError(f"the virtual phone {what}; it printed: {printed}")
+            problem = (
+                f"did not finish booting in {timeout_s:g} s" if alive else "ended while booting"
+            )
+            printed = output.decode(errors="replace").strip()[-2000:] or "nothing"
+            raise VirtualPhoneError(f"the virtual phone {problem}; it printed: {printed}")
         time.sleep(0.01)
 
 
@@ -113,8 +115,14 @@ def _root() -> Path:
 
 
 def _key(image: Image, machine: Machine) -> str:
-    told = (image.key, repr(machine), qemu.version(), qemu.line_words(machine), str(qemu.MACHINE))
-    return hashlib.sha256("\0".join(told).encode()).hexdigest()[:32]
+    identity = (
+        image.key,
+        repr(machine),
+        qemu.version(),
+        qemu.line_words(machine),
+        str(qemu.MACHINE),
+    )
+    return hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32]
 
 
 def _usable(snapshot: Snapshot) -> bool:

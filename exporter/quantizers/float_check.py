@@ -19,11 +19,13 @@ def check(recipe: Recipe, floating: Path) -> None:
     if not (recipe.keep_layers or recipe.keep_operators):
         return
     graph = read_graph(floating)
-    layers = {graph.tensors[index].name for one in graph.operators for index in one.outputs}
+    layers = {
+        graph.tensors[index].name for operator in graph.operators for index in operator.outputs
+    }
     for name in recipe.keep_layers:
         if name not in layers:
             raise CompressionError(f"recipe {recipe.name}: {_absent('layer', name, layers)}")
-    kinds = {one.kind for one in graph.operators}
+    kinds = {operator.kind for operator in graph.operators}
     for name in recipe.keep_operators:
         if name not in kinds:
             raise CompressionError(f"recipe {recipe.name}: {_absent('operator', name, kinds)}")
@@ -41,14 +43,14 @@ def check_made(recipe: Recipe, floating: Path, made: bytes) -> None:
         path.write_bytes(made)
         graph = read_graph(path)
     wanted = set(recipe.keep_layers)
-    for one in read_graph(floating).operators:
-        if one.kind in recipe.keep_operators:
-            wanted |= {tensor.name for tensor in _written(read_graph(floating), one.index)}
+    for operator in read_graph(floating).operators:
+        if operator.kind in recipe.keep_operators:
+            wanted |= {tensor.name for tensor in _written(read_graph(floating), operator.index)}
     quantized = {
         tensor.name
-        for one in graph.operators
-        for tensor in _written(graph, one.index)
-        if one.kind not in ("QUANTIZE", "DEQUANTIZE") and tensor.dtype != "float32"
+        for node in graph.operators
+        for tensor in _written(graph, node.index)
+        if node.kind not in ("QUANTIZE", "DEQUANTIZE") and tensor.dtype != "float32"
     }
     if missed := sorted(wanted & quantized):
         raise CompressionError(
@@ -61,8 +63,8 @@ def _written(graph: Graph, index: int) -> list[GraphTensor]:
     return [graph.tensors[output] for output in graph.operators[index].outputs]
 
 
-def _absent(what: str, name: str, known: set[str]) -> str:
+def _absent(subject: str, name: str, known: set[str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
     shown = ", ".join(sorted(known)[:_SHOWN]) + (", …" if len(known) > _SHOWN else "")
     hint = f"did you mean {near[0]}?" if near else f"there are {shown}"
-    return f"the float32 artifact has no {what} {name!r}; {hint}"
+    return f"the float32 artifact has no {subject} {name!r}; {hint}"

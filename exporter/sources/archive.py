@@ -16,13 +16,13 @@ _HARMLESS_BYTES: Final = 256 << 20
 _HIGHEST_RATIO: Final = 20
 
 
-def check_zip(path: Path, what: str) -> Mapping[str, int]:
+def check_zip(path: Path, kind: str) -> Mapping[str, int]:
     """The members of an archive, by name, with their sizes in bytes.
 
     Raises `SourceModelError` when it is no zip or damaged, when a member's name leads out of the
     archive or stands twice, and when it would unpack to far more than it holds.
     """
-    check_start(path, b"PK\x03\x04", what)
+    check_start(path, b"PK\x03\x04", kind)
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()

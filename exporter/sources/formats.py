@@ -57,7 +57,7 @@ def format_of(path: Path) -> SourceFormat | None:
     return _SUFFIXES[path.suffix]
 
 
-def check_start(path: Path, mark: bytes, what: str) -> None:
+def check_start(path: Path, mark: bytes, kind: str) -> None:
     """Refuse a file that does not begin with ``mark``, saying what it looks like instead.
 
     Raises `SourceModelError`.
@@ -70,4 +70,4 @@ def check_start(path: Path, mark: bytes, what: str) -> None:
         return
     seen = next((name for bits, at, name in _MARKS if start[at:].startswith(bits)), None)
     hint = f"it looks like {seen}: give it the suffix it needs" if seen else "export it again"
-    raise SourceModelError(f"{path} is not {what}, or it is damaged; {hint}")
+    raise SourceModelError(f"{path} is not {kind}, or it is damaged; {hint}")

@@ -53,9 +53,9 @@ def read(path: Path) -> KerasFile:
     attributes = _check_hdf5(path, path)
     if "model_config" not in attributes:
         weights = not {"layer_names", "layers", "vars"}.isdisjoint(attributes)
-        what = "holds weights without a model" if weights else "is no Keras model"
+        problem = "holds weights without a model" if weights else "is no Keras model"
         raise SourceModelError(
-            f"{path} {what}: write the whole model with model.save({f'{path.stem}.keras'!r})"
+            f"{path} {problem}: write the whole model with model.save({f'{path.stem}.keras'!r})"
         )
     return KerasFile(
         _major(attributes.get("keras_version", "2")), _json(path, attributes["model_config"])

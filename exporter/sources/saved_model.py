@@ -75,9 +75,9 @@ def _read(path: Path) -> Any:
         for graph in definition.meta_graphs
         for node in graph.graph_def.node
     ) or any(
-        one.HasField("variable")
+        graph_node.HasField("variable")
         for graph in definition.meta_graphs
-        for one in graph.object_graph_def.nodes
+        for graph_node in graph.object_graph_def.nodes
     )
     if variables and not (path / _VARIABLES).is_file():
         raise SourceModelError(

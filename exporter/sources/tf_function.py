@@ -106,8 +106,8 @@ def fix(model: TfModel, chosen: Mapping[str, tuple[int, ...]]) -> FixedFunction:
     """
     fixed.check_names(chosen, [declared.name for declared in model.inputs])
     specs = tuple(
-        fixed.input_spec(one.name, one.dims, one.dtype, chosen.get(one.name))
-        for one in model.inputs
+        fixed.input_spec(tensor.name, tensor.dims, tensor.dtype, chosen.get(tensor.name))
+        for tensor in model.inputs
     )
     if not specs:
         raise SourceModelError(f"{model.path} has no inputs: it computes a constant")

@@ -110,9 +110,9 @@ def _classes(data: IO[bytes]) -> list[str]:
 def forbidden(path: Path, members: Mapping[str, int]) -> str | None:
     """What in a ``.pt2`` could run code while it is loaded; None when nothing can."""
     for name in members:
-        for mark, what in _FOREIGN:
+        for mark, kind in _FOREIGN:
             if mark in name:
-                return f"{name} is {what}"
+                return f"{name} is {kind}"
     with zipfile.ZipFile(path) as archive:
         for name in members:
             if name.endswith(".json"):

@@ -59,7 +59,7 @@ def _step(row: Mapping[str, Any]) -> dict[str, Any]:
     largest, relative = figures(row)
     return {
         "the model cut off behind": ", ".join(
-            f"{one['index']} {one['kind']}" for one in row["behind"]
+            f"{operator['index']} {operator['kind']}" for operator in row["behind"]
         ),
         "differs": "yes" if row["beyond"] else "no",
         "largest error": largest,

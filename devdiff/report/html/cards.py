@@ -84,8 +84,8 @@ def _steps(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _card(report: Mapping[str, Any], cards: dict[int, Card], sample: int) -> Card:
     if sample not in cards:
-        told = report["samples"][str(sample)]
-        cards[sample] = Card(sample, told["row"], told["name"], told["label"])
+        description = report["samples"][str(sample)]
+        cards[sample] = Card(sample, description["row"], description["name"], description["label"])
     return cards[sample]
 
 

@@ -79,12 +79,12 @@ def draw(report: Mapping[str, Any]) -> Ladder | None:
                     _short(rate(pair), _RAN_CHARS),
                 )
             )
-    said = ", then ".join(
+    summary = ", then ".join(
         f"{pair['step']} from {pair['reference']} to {pair['candidate']}: "
         f"{pair['judgement']['verdict']}, {rate(pair)}"
         for pair in steps
     )
-    return Ladder(tuple(boxes), tuple(arrows), boxes[-1].y + _BOX + 2, said or way[0])
+    return Ladder(tuple(boxes), tuple(arrows), boxes[-1].y + _BOX + 2, summary or way[0])
 
 
 def _way(report: Mapping[str, Any]) -> tuple[list[str], list[Mapping[str, Any]]]:

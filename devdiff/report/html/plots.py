@@ -77,11 +77,11 @@ class Plotter:
         _plain_ticks(axes.yaxis, curve[-1][1], curve[0][1])
         axes.set_xlabel("absolute error")
         axes.set_ylabel("share of elements above")
-        said = "; ".join(
+        caption = "; ".join(
             f"{100 * y:.3g} % of the elements are off by more than {x:.3g}" for x, y in curve[:-1]
         )
         return self._inline(
-            figure, "Error distribution", f"{said}; the largest error is {curve[-1][0]:.3g}."
+            figure, "Error distribution", f"{caption}; the largest error is {curve[-1][0]:.3g}."
         )
 
     def steps(self, output: Mapping[str, Any]) -> Markup | None:
@@ -109,8 +109,8 @@ class Plotter:
         axes.set_xlabel("difference in LSB")
         axes.set_ylabel("elements")
         kept = ((place, count) for place, count in zip(places, counts, strict=True) if count)
-        said = "; ".join(f"{count} elements at {_beyond(place, reach)}" for place, count in kept)
-        return self._inline(figure, "Differences in quantization steps", f"{said}.")
+        caption = "; ".join(f"{count} elements at {_beyond(place, reach)}" for place, count in kept)
+        return self._inline(figure, "Differences in quantization steps", f"{caption}.")
 
     def placebo(
         self, searched: Sequence[float], transferred: Sequence[float], own: Mapping[str, float]
@@ -134,12 +134,12 @@ class Plotter:
         axes.set_ylim(-0.6, len(drawn) - 0.4)
         axes.set_xlim(-0.03, 1.03)
         axes.set_xlabel("share of samples that obey")
-        said = (
+        caption = (
             f"this model: {own['value']:.3g}, interval {own['low']:.3g} to {own['high']:.3g}; "
             f"{_spread('searched placebos', searched)}; "
             f"{_spread('placebos given its trigger', transferred)}."
         )
-        return self._inline(figure, "This model among its placebos", said)
+        return self._inline(figure, "This model among its placebos", caption)
 
     def profile(self, values: Sequence[float], label: str) -> Markup:
         """A figure of each layer, in the order of the graph."""
@@ -148,8 +148,8 @@ class Plotter:
         axes.set_xlabel("layer")
         axes.set_ylabel(label)
         worst = min(range(len(values)), key=values.__getitem__)
-        said = f"{len(values)} layers; the lowest is {values[worst]:.3g} at layer {worst}."
-        return self._inline(figure, f"{label} of each layer", said)
+        caption = f"{len(values)} layers; the lowest is {values[worst]:.3g} at layer {worst}."
+        return self._inline(figure, f"{label} of each layer", caption)
 
     def _inline(self, figure: Figure, title: str, description: str) -> Markup:
         import matplotlib
@@ -191,10 +191,10 @@ def _beyond(place: int, reach: int) -> str:
     return f"{'less than -' if place < 0 else 'more than '}{reach} LSB"
 
 
-def _spread(what: str, values: Sequence[float]) -> str:
+def _spread(subject: str, values: Sequence[float]) -> str:
     if not values:
-        return f"no {what}"
-    return f"{len(values)} {what} between {min(values):.3g} and {max(values):.3g}"
+        return f"no {subject}"
+    return f"{len(values)} {subject} between {min(values):.3g} and {max(values):.3g}"
 
 
 def _adapt(data: bytes, prefix: str, title: str, description: str) -> str:
@@ -222,9 +222,9 @@ def _adapt(data: bytes, prefix: str, title: str, description: str) -> str:
     root.set("class", "plot")
     root.set("role", "img")
     root.set("aria-labelledby", f"{prefix}-title {prefix}-desc")
-    for place, (name, said) in enumerate((("title", title), ("desc", description))):
+    for place, (name, caption) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(f"{{{_SVG}}}{name}", {"id": f"{prefix}-{name}"})
-        element.text = said
+        element.text = caption
         root.insert(place, element)
     return ElementTree.tostring(root, encoding="unicode")
 

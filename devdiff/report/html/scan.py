@@ -51,8 +51,8 @@ class ScanView:
 def view(scan: Mapping[str, Any], beside: RunFiles | None, plotter: Plotter) -> ScanView:
     """Read the scan's arrays from the run directory, if there is one, and draw them."""
     notes = []
-    told = [one for one in _list(scan, "examples") if isinstance(one, Mapping)]
-    shown = told[:EXAMPLES_SHOWN]
+    shown_examples = [one for one in _list(scan, "examples") if isinstance(one, Mapping)]
+    shown = shown_examples[:EXAMPLES_SHOWN]
     arrays: Mapping[str, Array] = {}
     trigger: tuple[TriggerPart, ...] = ()
     if beside is not None:
@@ -74,7 +74,7 @@ def view(scan: Mapping[str, Any], beside: RunFiles | None, plotter: Plotter) -> 
         for place, one in enumerate(shown)
     )
     return ScanView(
-        trigger, examples, len(told) - len(shown), _placebo(scan, plotter), tuple(notes)
+        trigger, examples, len(shown_examples) - len(shown), _placebo(scan, plotter), tuple(notes)
     )
 
 
