@@ -36,7 +36,7 @@ class Pairing:
 def pair(floating: Flow, quantized: Flow, inputs: Mapping[int, int]) -> Pairing:
     """Pair two graphs whose inputs are paired already: int8 tensor to float tensor."""
     by_weights = _by_weights(floating, quantized)
-    waiting: dict[tuple[str, tuple[int, ...]], list[GraphOperator]] = defaultdict(list)
+    waiting: dict[tuple[str, tuple[int | None, ...]], list[GraphOperator]] = defaultdict(list)
     for index in floating.operators:
         operator = floating.operator(index)
         waiting[operator.kind, _data(floating, operator)].append(operator)
@@ -50,10 +50,12 @@ def pair(floating: Flow, quantized: Flow, inputs: Mapping[int, int]) -> Pairing:
             if taken[0] in tensors:
                 tensors[operator.outputs[0]] = tensors[taken[0]]
             continue
-        candidates: list[GraphOperator] = []
-        if all(tensor in tensors for tensor in taken):
-            key = operator.kind, tuple(tensors[tensor] for tensor in taken)
-            candidates = [o for o in waiting[key] if _same_shape(floating, o, quantized, operator)]
+        key = operator.kind, tuple(tensors.get(tensor) for tensor in taken)
+        candidates = [
+            other
+            for other in waiting.get(key, ())
+            if _same_shape(floating, other, quantized, operator)
+        ]
         if not candidates:
             unpaired.append(index)
             continue

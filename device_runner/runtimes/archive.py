@@ -87,7 +87,7 @@ class Archive:
             where = label if error.name is None else f"{error.name!r} in {label}"
             self._refuse(f"{where} {error}")
         except _DAMAGE as error:
-            self._refuse(f"{label} is damaged: {error or type(error).__name__}")
+            self._refuse(f"{label} is damaged: {str(error) or type(error).__name__}")
 
     def sha256(self) -> tuple[str, int]:
         """SHA-256 of the whole file as lower-case hex, and its size in bytes."""
@@ -138,7 +138,7 @@ class Archive:
                     yield block
         except _DAMAGE as error:
             self._refuse(
-                f"{member.name} in {self.label} is damaged: {error or type(error).__name__}"
+                f"{member.name} in {self.label} is damaged: {str(error) or type(error).__name__}"
             )
 
     def inside(self, member: ZipMember) -> Archive:

@@ -53,6 +53,7 @@ def enforcing(adbd: bytes, version: str) -> bytes:
 
 def public_key(path: Path) -> str:
     """The line an adb public key file holds. Raises `VirtualPhoneError` when it holds none."""
+    line = ""
     try:
         line = path.read_text(encoding="ascii").strip()
         encoded = line.split()[0] if line.split() else ""

@@ -107,6 +107,7 @@ def main() -> int:
         try:
             remote.identity()
             times = []
+            candidate = None
             for place in _PLACES:
                 guilty = weighted[int(place * len(weighted))]
                 path = changed(artifact.path, folder / f"changed-{guilty}.tflite", guilty)
@@ -121,6 +122,7 @@ def main() -> int:
                     f"operator {guilty:2} of {count}: found {found}, {searched} runs to search, "
                     f"{runs} in all, {times[-1]:.1f} s {'ok' if right else 'MISSED'}"
                 )
+            assert candidate is not None
             begun = time.perf_counter()
             first, runs = walked(bench(reference, candidate, few, folder / "walk"))
             whole = time.perf_counter() - begun

@@ -87,6 +87,7 @@ def cleanse_seconds(model: Path, images: models.Array) -> float:
     twin = Twin(read_graph(model))
     samples = torch.from_numpy(images[:_TIMED_SAMPLES]).requires_grad_()
     aim = torch.zeros(len(samples), dtype=torch.long)
+    began = 0.0
     for _ in range(2):
         began = time.process_time()
         functional.cross_entropy(twin(samples)[0].flatten(1), aim).backward()

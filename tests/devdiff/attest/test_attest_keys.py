@@ -50,7 +50,8 @@ def test_an_encrypted_key_needs_its_passphrase(tmp_path: Path) -> None:
 
 def test_a_passphrase_for_a_key_that_needs_none_does_no_harm(tmp_path: Path) -> None:
     keys.make(tmp_path / "key.pem")
-    assert keys.signer(tmp_path / "key.pem", b"open sesame")
+    signer = keys.signer(tmp_path / "key.pem", b"open sesame")
+    assert signer.public_key.keyid == keys.signer(tmp_path / "key.pem").public_key.keyid
 
 
 @pytest.mark.parametrize(

@@ -107,13 +107,15 @@ def test_all_that_differs_is_told_at_once(
         assert told in str(refused.value)
 
 
-def test_anothers_key_is_told_from_a_changed_statement(evidence: Evidence, tmp_path: Path) -> None:
+def test_the_key_of_another_is_told_from_a_changed_statement(
+    evidence: Evidence, tmp_path: Path
+) -> None:
     other = keys.make(tmp_path / "other.pem")
     with pytest.raises(AttestationError, match="signed with another key"):
         check.read(evidence.statement, other)
 
 
-def test_anothers_signature_under_the_trusted_keys_id_is_refused(
+def test_the_signature_of_another_under_the_trusted_keys_id_is_refused(
     evidence: Evidence, tmp_path: Path
 ) -> None:
     keys.make(tmp_path / "other.pem")

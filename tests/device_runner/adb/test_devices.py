@@ -549,6 +549,7 @@ def test_a_phone_that_wants_a_key_is_listed_and_opens_to_it(
 ) -> None:
     make_key(tmp_path / "good/.android/adbkey")
     phone = start_phone(keys=[tmp_path / "good/.android/adbkey.pub"])
+    lines: list[str] = []
     for name, state in (("good", "ready"), ("other", "device")):
         env = {"ANDROID_ADB_SERVER_PORT": str(free_port()), "HOME": str(tmp_path / name)}
         (tmp_path / name).mkdir(exist_ok=True)

@@ -200,10 +200,10 @@ def test_a_hung_phone_answers_again_when_it_goes_on(start_phone: Start) -> None:
 
 def test_stopping_leaves_no_process_and_no_file(start_phone: Start, phone_place: Path) -> None:
     one = start_phone()
+    assert one.alive
     process = one.record.process
-    assert process is not None
-    assert process.alive
     one.stop()
+    assert process is not None
     assert not process.alive
     assert list((phone_place / "phones").iterdir()) == []
     assert one.answer(0.5) is ProbeReply.SILENT
