@@ -21,9 +21,10 @@ from devdiff.device_runner.pack import (
 )
 from devdiff.device_runner.process import Command
 from devdiff.device_runner.runner import Job, Outcome
+from tests.support import moody_runner
 
 SAMPLES = 40
-RUNNER = str(Path(__file__).with_name("moody_runner.py"))
+RUNNER = moody_runner.__file__
 
 
 def run(
