@@ -62,6 +62,7 @@ def test_a_wheel_has_the_runners_and_an_installation_finds_them(tmp_path: Path) 
     pip = ("-m", "pip", "--disable-pip-version-check", "--quiet")
     python(*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(copy))
     (wheel,) = tmp_path.glob("devdiff-*.whl")
+    python("-m", "check_wheel_contents", str(wheel))
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     for abi in build.TARGETS:
