@@ -14,7 +14,7 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 # What was converted once is not converted again until the exporter or its packages change.
 os.environ.setdefault("DEVDIFF_EXPORT_CACHE", str(cache_root() / "tests" / "exports"))
 
-# Tests share the cores among themselves: threads that wait for each other by spinning take them away.
+# Tests run side by side: threads that spin while they wait would take cores from each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 pytest.register_assert_rewrite("tests.support", "tests.zoo", "tests.models")
