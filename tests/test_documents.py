@@ -53,7 +53,7 @@ def test_the_readmes_first_command_installs_and_tests_the_shipped_model() -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("command", commands(ROOT / "README.md")[2:])
 def test_the_readmes_other_commands_run_as_written(
-    command: str, tmp_path: Path, start_phone: Callable[..., VirtualPhone]
+    command: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     shutil.copy(ROOT / "examples/digits/digits.onnx", tmp_path / "model.onnx")
     with np.load(ROOT / "examples/digits/heldout.npz") as arrays:
@@ -61,6 +61,7 @@ def test_the_readmes_other_commands_run_as_written(
         np.savez(tmp_path / "samples.npz", image=images, labels=arrays["labels"])
     if "emulator-5554" in command:
         # Another phone may have that serial here.
+        start_phone: Callable[..., VirtualPhone] = request.getfixturevalue("start_phone")
         command = command.replace("emulator-5554", start_phone().serial)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(

@@ -25,10 +25,14 @@ PHONE_FILES: Final = (
     "tests/device_runner/virtual/",
     "tests/devdiff/bisect/test_bisect_devices.py",
     "tests/devdiff/cli/test_phone.py",
-    "tests/test_documents.py",
 )
 # Files whose cases are independent and long, so that each may run elsewhere.
-_PARTED_FILES: Final = ("tests/cases/test_cases.py", "tests/conformance/test_conformance.py")
+_PARTED_FILES: Final = (
+    "tests/cases/test_cases.py",
+    "tests/conformance/test_conformance.py",
+    "tests/test_documents.py",
+)
+_PHONE_CASE: Final = "--device emulator-5554]"
 _LARGE_MODELS: Final = ("light_bvlc_alexnet", "light_vgg19", "light_zfnet512")
 _PHONES: Final = "phones"
 _LARGE: Final = "large"
@@ -38,7 +42,7 @@ _UNKNOWN_S: Final = 10.0
 def lane(nodeid: str) -> str:
     """What shares a process, and runs in its order, with the test of that name."""
     path, _, test = nodeid.partition("::")
-    if path.startswith(PHONE_FILES):
+    if path.startswith(PHONE_FILES) or test.endswith(_PHONE_CASE):
         return _PHONES
     _, _, case = test.rpartition("[")
     if path in _PARTED_FILES and case.endswith("]"):
