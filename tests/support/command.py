@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+DEMONSTRATION = "devdiff demo check-reader"
+"""README's command, run by the tests of the demonstration."""
 DIGITS = ROOT / "examples/digits/digits.onnx"
 HELDOUT = ROOT / "examples/digits/heldout.npz"
 DATA = ("--inputs", str(HELDOUT), "--preprocess", "scale=1/255")

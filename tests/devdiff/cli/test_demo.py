@@ -15,7 +15,7 @@ import pytest
 
 import devdiff.demo as package
 from devdiff.demo.check_reader import READERS, ReaderReports
-from tests.support.command import devdiff
+from tests.support.command import DEMONSTRATION, devdiff
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def read(folder: Path, kind: str) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     folder = tmp_path_factory.mktemp("demo")
-    done = devdiff("demo", "check-reader", "--out", "there", cwd=folder)
+    done = devdiff(*DEMONSTRATION.split()[1:], "--out", "there", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     there = folder / "there"
     return Shown(there, done, read(there, "test"), read(there, "scan"))
