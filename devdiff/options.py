@@ -49,8 +49,10 @@ class Gates:
     rtol: tuple[str, ...] = ()
     min_agreement: float = 0.95
     min_snr_db: float = 10.0
+    min_variation_snr_db: float = 5.0
     max_lsb: int = 1
     exact: bool = False
+    min_samples: int = 8
     classifiers: tuple[str, ...] = ()
 
     def fingerprint(self) -> dict[str, Any]:

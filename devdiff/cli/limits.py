@@ -51,6 +51,22 @@ def _add_other_gates(group: argparse._ArgumentGroup) -> None:
         help="signal-to-noise ratio other compressed outputs must reach (default 10)",
     )
     group.add_argument(
+        "--min-variation-snr",
+        type=float,
+        default=5.0,
+        metavar="DB",
+        help="the same with each element's mean over the samples taken away, for the whole output "
+        "and each kind of channels (default 5)",
+    )
+    group.add_argument(
+        "--min-samples",
+        type=_positive,
+        default=8,
+        metavar="N",
+        help="tested samples without which numbers alone are no pass (default 8, which see a fault "
+        "that hits a third of the inputs)",
+    )
+    group.add_argument(
         "--max-lsb",
         type=int,
         default=1,
@@ -81,6 +97,8 @@ def gates(args: argparse.Namespace) -> Gates:
         rtol=tuple(args.rtol),
         min_agreement=args.min_agreement,
         min_snr_db=args.min_snr,
+        min_variation_snr_db=args.min_variation_snr,
+        min_samples=args.min_samples,
         max_lsb=args.max_lsb,
         exact=args.exact,
         classifiers=tuple(args.classifier),
@@ -160,6 +178,13 @@ def task(args: argparse.Namespace) -> TaskRequest | None:
     from devdiff.tasks.request import TaskRequest
 
     return TaskRequest.of(args.task, args.truth, args.max_drop)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
 
 
 def _share(text: str) -> float:

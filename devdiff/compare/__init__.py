@@ -20,12 +20,14 @@ from devdiff.compare.metrics import OutputMetrics, OutputSide, ShapeMismatch
 from devdiff.compare.pair import PairComparison, compare
 from devdiff.compare.rungs import Failure, RungOutputs
 from devdiff.compare.tolerance import DEFAULT_TOLERANCE, Tolerance, Tolerances
+from devdiff.compare.variation import ChannelGroup, Variation
 from devdiff.compare.worst import WorstSample
 
 __all__ = [
     "CONFIDENCE",
     "DEFAULT_TOLERANCE",
     "Accuracy",
+    "ChannelGroup",
     "ClassifierAgreement",
     "CompressionExpectation",
     "ConversionExpectation",
@@ -43,6 +45,7 @@ __all__ = [
     "ShapeMismatch",
     "Tolerance",
     "Tolerances",
+    "Variation",
     "WorstSample",
     "compare",
     "judge",

@@ -56,6 +56,12 @@ def clopper_pearson(
     return low, high
 
 
+def smallest_seen(trials: int, confidence: float = CONFIDENCE) -> float:
+    """The smallest share of inputs a fault can hit and still be met at least once in ``trials``
+    with this confidence: ``1 - (1 - confidence)^(1/trials)``; 1 without trials."""
+    return 1.0 - (1.0 - confidence) ** (1.0 / trials) if trials > 0 else 1.0
+
+
 def trials_to_decide(rate: float, required: float, confidence: float = CONFIDENCE) -> int | None:
     """The smallest number of trials at ``rate`` whose interval lies on one side of ``required``.
 

@@ -37,7 +37,7 @@ def encode(value: Any) -> Any:
 def decode(kind: type[T], data: Any) -> T:
     """The dataclass ``kind`` from what `encode` made of it; fields it does not know are ignored.
 
-    Raises `ComparisonError` when a field is missing or of another type.
+    Raises `ComparisonError` when a field without a default is missing or of another type.
     """
     return typing.cast(T, _decode(kind, data, kind.__name__))
 
@@ -55,15 +55,22 @@ def _decode(kind: Any, data: Any, where: str) -> Any:
         return {key: _decode(arguments[1], item, f"{where}.{key}") for key, item in data.items()}
     if dataclasses.is_dataclass(kind) and isinstance(data, dict):
         hints = typing.get_type_hints(kind)
-        names = [field.name for field in dataclasses.fields(kind)]
-        missing = [name for name in names if name not in data]
+        fields = dataclasses.fields(kind)
+        missing = [f.name for f in fields if f.name not in data and not _optional(f)]
         if missing:
             raise ComparisonError(f"{where} lacks {', '.join(missing)}")
         assert isinstance(kind, type)
+        names = [field.name for field in fields if field.name in data]
         return kind(**{n: _decode(hints[n], data[n], f"{where}.{n}") for n in names})
     if isinstance(kind, type) and issubclass(kind, Enum) and data in [m.value for m in kind]:
         return kind(data)
     return _scalar(kind, data, where)
+
+
+def _optional(field: dataclasses.Field[Any]) -> bool:
+    """Whether what older comparisons lack has a value all the same."""
+    missing = dataclasses.MISSING
+    return field.default is not missing or field.default_factory is not missing
 
 
 def _scalar(kind: Any, data: Any, where: str) -> Any:

@@ -13,10 +13,12 @@ from typing import Any, Self
 from devdiff.compare import jsonform
 from devdiff.compare.classify import ClassifierAgreement
 from devdiff.compare.expectation import CompressionExpectation, DeploymentExpectation, Expectation
-from devdiff.compare.intervals import trials_to_decide
+from devdiff.compare.finding import Finding as _Finding
+from devdiff.compare.intervals import smallest_seen, trials_to_decide
 from devdiff.compare.metrics import OutputMetrics
 from devdiff.compare.pair import PairComparison
 from devdiff.compare.tolerance import Tolerance
+from devdiff.compare.variation_findings import frozen_findings, variation_findings
 from devdiff.compare.wording import (
     count,
     number,
@@ -64,17 +66,11 @@ class Judgement:
         return jsonform.decode(cls, data)
 
 
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """One check of one output; ``passing`` as in `Judgement`: a failure without it is final."""
-
-    verdict: Verdict
-    reason: str
-    passing: Mapping[str, float] = field(default_factory=dict)
-
-
 def judge(pair: PairComparison, expectation: Expectation) -> Judgement:
-    """Judge a pair. A sample that did not run, or none at all, is an ``error``, never a pass."""
+    """Judge a pair. A sample that did not run, or none at all, is an ``error``, never a pass.
+
+    What would pass by its numbers on fewer samples than expected is ``inconclusive``.
+    """
     run = tuple(_run_findings(pair))
     findings = list(run)
     passing: dict[str, dict[str, float]] = {}
@@ -83,7 +79,10 @@ def judge(pair: PairComparison, expectation: Expectation) -> Judgement:
         found: list[_Finding] = []
         # Outputs of which no sample ran on both rungs have nothing to say.
         if pair.compared:
-            found = list(_output_findings(output, pair.classification(output.name), expectation))
+            answers = pair.classification(output.name)
+            found = list(_output_findings(output, answers, expectation))
+            if not _by_agreement(answers, expectation):
+                found += _power(output, pair.compared, expectation.min_samples)
             passing[output.name] = _limits_to_pass(found)
         findings += found
         outputs[output.name] = OutputJudgement(*_combined([*run, *found]))
@@ -105,6 +104,26 @@ def _limits_to_pass(findings: Sequence[_Finding]) -> dict[str, float]:
             return {}
         limits |= finding.passing
     return limits
+
+
+def _by_agreement(answers: ClassifierAgreement | None, expectation: Expectation) -> bool:
+    """Whether the exact interval of a rate decides, which knows how many samples it needs."""
+    return (
+        answers is not None
+        and isinstance(expectation, CompressionExpectation)
+        and not expectation.synthetic
+    )
+
+
+def _power(output: OutputMetrics, compared: int, needed: int) -> Iterator[_Finding]:
+    if compared < needed:
+        yield _Finding(
+            Verdict.INCONCLUSIVE,
+            f"Output {output.name} was compared on {count(compared, 'sample')}, and a pass takes "
+            f"{needed} (--min-samples): give {needed - compared} more, since a fault that hits "
+            f"fewer than {percent(smallest_seen(compared))} of the inputs would not have been "
+            "seen.",
+        )
 
 
 def _run_findings(pair: PairComparison) -> Iterator[_Finding]:
@@ -290,6 +309,7 @@ def _compression(
     expectation: CompressionExpectation,
 ) -> Iterator[_Finding]:
     yield from _dead(name, output, {})
+    yield from frozen_findings(name, output)
     if answers is not None and not expectation.synthetic:
         yield _agreement(name, answers, expectation.min_agreement)
         return
@@ -304,6 +324,7 @@ def _compression(
         )
     good = snr >= expectation.min_snr_db
     yield _Finding(Verdict.PASS if good else Verdict.FAIL, f"{seen}.", passing)
+    yield from variation_findings(name, output, expectation)
 
 
 def _agreement(name: str, answers: ClassifierAgreement, required: float) -> _Finding:

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from devdiff.compare.elements import (
     PIECE,
@@ -19,6 +18,7 @@ from devdiff.compare.elements import (
 )
 from devdiff.compare.histogram import RESOLUTION
 from devdiff.compare.lsb import LsbCounter, LsbHistogram, comparable
+from devdiff.compare.variation import Variation, VariationAccumulator, decibels
 from devdiff.compare.worst import WorstSample, WorstSamples
 from devdiff.exporter.artifact import Array, Binding
 
@@ -69,6 +69,10 @@ class OutputMetrics:
     quantized. ``flat_positions``, there when the candidate is quantized, counts the elements of the
     output that vary from sample to sample on the reference and never on the candidate: one scale
     for values of very different size leaves the small ones a single step.
+
+    ``variation_snr_db`` is the ratio of the part that varies over the samples, ``variation`` all
+    that is known of that part; both are None for fewer than two samples, and for outputs whose
+    shape changes from sample to sample.
     """
 
     name: str
@@ -96,6 +100,8 @@ class OutputMetrics:
     flat_positions: int | None
     worst: tuple[WorstSample, ...]
     shape_mismatch: ShapeMismatch | None
+    variation_snr_db: float | None = None
+    variation: Variation | None = None
 
 
 class OutputAccumulator:
@@ -114,9 +120,8 @@ class OutputAccumulator:
             assert quantizations[0] is not None
             assert quantizations[1] is not None
             self._lsb = LsbCounter(quantizations[0], quantizations[1])
-        self._variation: tuple[_Variation, _Variation] | None = None
-        if candidate.artifact.quantization is not None:
-            self._variation = (_Variation(), _Variation())
+        self._variation: VariationAccumulator | None = None
+        self._shape: tuple[int, ...] | None = None
         self._samples = 0
         self._differing_samples = 0
         self._last_differing = -1
@@ -136,9 +141,12 @@ class OutputAccumulator:
         elements = math.prod(shape)
         if elements == 0:
             return
-        if self._variation is not None:
-            self._variation[0].add(reference)
-            self._variation[1].add(candidate)
+        if self._shape is None:
+            step = self._bindings[1].artifact.quantization
+            self._shape = shape
+            self._variation = VariationAccumulator(shape, self._wide, step.scale if step else None)
+        elif shape != self._shape:
+            self._variation = None
         left, right = reference.reshape(count, elements), candidate.reshape(count, elements)
         rows, columns = max(1, PIECE // elements), min(elements, PIECE)
         for row in range(0, count, rows):
@@ -160,6 +168,15 @@ class OutputAccumulator:
                 self._lsb.add(left, right)
             else:
                 self._lsb.add_equal(left.size)
+        if self._variation is not None:
+            self._variation.add(
+                column,
+                reference,
+                candidate,
+                piece.errors,
+                self._scratch.sums,
+                finite=piece.apart is None,
+            )
         self._count_differing_samples(first, piece)
         self._worst.offer(first, piece.peaks, piece.errors, shape, column, (reference, candidate))
 
@@ -194,6 +211,7 @@ class OutputAccumulator:
             max_lsb = float(lsb.max_lsb)
         elif quantization is not None and elements:
             max_lsb = sums.max_error / quantization.scale
+        variation = self._variation.result() if self._variation is not None else None
         return OutputMetrics(
             name=self._bindings[0].source.name,
             shape=self._bindings[0].source.shape,
@@ -220,15 +238,14 @@ class OutputAccumulator:
             flat_positions=self._flat_positions(),
             worst=self._worst.ranked(),
             shape_mismatch=self._mismatch,
+            variation_snr_db=variation.snr_db if variation is not None else None,
+            variation=variation,
         )
 
     def _flat_positions(self) -> int | None:
-        if self._variation is None:
+        if self._variation is None or self._bindings[1].artifact.quantization is None:
             return None
-        reference, candidate = (side.varies for side in self._variation)
-        if reference is None or candidate is None or reference.shape != candidate.shape:
-            return None
-        return int(np.count_nonzero(reference & ~candidate))
+        return self._variation.flat_positions()
 
     def _side(self, which: int, extremes: Extremes) -> OutputSide:
         tensor = self._bindings[which].artifact
@@ -278,30 +295,10 @@ class _Constancy:
         return bool(same.all())
 
 
-class _Variation:
-    """Which elements of an output vary from sample to sample, by their stored values."""
-
-    def __init__(self) -> None:
-        self._first: Array | None = None
-        self.varies: npt.NDArray[np.bool_] | None = None
-
-    def add(self, values: Array) -> None:
-        if self._first is None or self.varies is None:
-            self._first = values[:1].copy()
-            self.varies = np.zeros(values.shape[1:], np.bool_)
-        elif values.shape[1:] != self.varies.shape:
-            return
-        self.varies |= (values != self._first).any(axis=0)
-
-
 def _snr_db(sums: ElementSums) -> float | None:
     if sums.elements == 0:
         return None
-    if sums.sum_squared_error == 0:
-        return math.inf
-    if sums.sum_squared_reference == 0:
-        return -math.inf
-    return 10 * (math.log10(sums.sum_squared_reference) - math.log10(sums.sum_squared_error))
+    return decibels(sums.sum_squared_reference, sums.sum_squared_error)
 
 
 def _cosine(sums: ElementSums) -> float | None:

@@ -254,6 +254,8 @@ def _gates(values: Mapping[str, Any]) -> Gates:
         rtol=_tolerance(values.get("rtol")),
         min_agreement=values.get("min-agreement", DEFAULT_GATES.min_agreement),
         min_snr_db=values.get("min-snr", DEFAULT_GATES.min_snr_db),
+        min_variation_snr_db=values.get("min-variation-snr", DEFAULT_GATES.min_variation_snr_db),
+        min_samples=values.get("min-samples", DEFAULT_GATES.min_samples),
         max_lsb=values.get("max-lsb", DEFAULT_GATES.max_lsb),
         exact=values.get("exact", DEFAULT_GATES.exact),
         classifiers=_several(values.get("classifiers", ())),

@@ -24,7 +24,7 @@ from devdiff.compare import (
 )
 from devdiff.ladder.judge import expected
 from devdiff.options import DEFAULT_GATES, Gates
-from devdiff.verdict import Verdict
+from devdiff.verdict import Verdict, combine
 
 BY_AGREEMENT: Final = "agreement"
 BY_SNR: Final = "snr"
@@ -174,7 +174,8 @@ def _step(pair: Mapping[str, Any], report: Mapping[str, Any]) -> StepFacts:
     outputs: tuple[OutputFacts, ...] = ()
     if pair["comparison"] is not None:
         comparison = PairComparison.from_json(pair["comparison"])
-        outputs = tuple(_outputs(comparison, _expected(pair, comparison, report)))
+        found = _outputs(comparison, _expected(pair, comparison, report))
+        outputs = tuple(_with_lost_inputs(output, pair) for output in found)
     return StepFacts(
         pair["step"],
         pair["reference"],
@@ -183,6 +184,19 @@ def _step(pair: Mapping[str, Any], report: Mapping[str, Any]) -> StepFacts:
         tuple(judgement["reasons"]),
         outputs,
     )
+
+
+def _with_lost_inputs(output: OutputFacts, pair: Mapping[str, Any]) -> OutputFacts:
+    """An output that stopped answering an input fails, whatever its numbers."""
+    lost = tuple(
+        str(one["reason"])
+        for one in pair.get("dependence", {}).get("responses", ())
+        if one["verdict"] == "fail" and one["output"] == output.name
+    )
+    if not lost:
+        return output
+    own = () if output.verdict is Verdict.PASS else output.reasons
+    return replace(output, verdict=combine((output.verdict, Verdict.FAIL)), reasons=(*lost, *own))
 
 
 def _expected(

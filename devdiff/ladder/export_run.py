@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from devdiff import pairing
 from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.errors import UsageError
 from devdiff.exporter.compression import INT8_ONLY, Compression
@@ -116,6 +117,11 @@ def export_model(
             manifest = subject.export(
                 worker, samples, out, request.compression, events.phase, request.full
             )
+        paired = pairing.pair(
+            read, manifest, samples, out, work / "pairing", HostRunner(), 120.0, events
+        )
+        assert paired.manifest is not None
+        manifest = paired.manifest
         conversions = _check(read, manifest, samples, out, work, request, events)
     finally:
         shutil.rmtree(work, ignore_errors=True)

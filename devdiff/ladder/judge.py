@@ -18,6 +18,7 @@ from devdiff.compare import (
     compare,
     judge,
 )
+from devdiff.compare.dependence import Dependence
 from devdiff.device_runner.runtimes import known_faults
 from devdiff.errors import ComparisonError, UsageError
 from devdiff.exporter.artifact import Array, Binding
@@ -28,11 +29,15 @@ from devdiff.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class JudgedPair:
-    """One step: its comparison (None when a side did not run) and what came of it."""
+    """One step: its comparison (None when a side did not run) and what came of it.
+
+    ``dependence`` is the check that outputs still answer each input, of the steps that have one.
+    """
 
     pair: RungPair
     comparison: PairComparison | None
     judgement: Judgement
+    dependence: Dependence | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -42,6 +47,7 @@ class JudgedPair:
             "gates": self.pair.gates,
             "judgement": self.judgement.to_json(),
             "comparison": self.comparison.to_json() if self.comparison else None,
+            **({"dependence": self.dependence.to_json()} if self.dependence else {}),
         }
 
 
@@ -146,10 +152,16 @@ def expected(
     """`expectation` of a step between rungs that are known only from a report."""
     tolerances = Tolerances.parse(gates.atol, gates.rtol, outputs)
     if step in ("deployment", "runtime"):
-        return DeploymentExpectation(gates.max_lsb, gates.exact, tolerances)
+        return DeploymentExpectation(gates.max_lsb, gates.exact, tolerances, gates.min_samples)
     if same_weights:
-        return ConversionExpectation(tolerances)
-    return CompressionExpectation(gates.min_agreement, gates.min_snr_db, synthetic)
+        return ConversionExpectation(tolerances, gates.min_samples)
+    return CompressionExpectation(
+        gates.min_agreement,
+        gates.min_snr_db,
+        synthetic,
+        gates.min_variation_snr_db,
+        gates.min_samples,
+    )
 
 
 def labelled_output(classifiers: Collection[str], labels: Array | None) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from devdiff import dependence, pairing
 from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import TensorSpec, sha256_path
@@ -191,6 +192,17 @@ def export_and_test(
                 )
             elif full and request.floating is None and read.source is not None:
                 unquantized = subject.export_full(worker, samples, run.artifacts, events.phase)
+        paired = pairing.pair(
+            read,
+            manifest,
+            samples,
+            run.artifacts,
+            run.path / "pairing",
+            host[0],
+            request.running.timeout_s,
+            events,
+        )
+        read, manifest = paired.subject, paired.manifest
         outputs = _output_specs(read, manifest)
         if not others:
             samples, note = samples.with_labels_of(outputs)
@@ -225,6 +237,17 @@ def export_and_test(
             classifiers=classifiers,
             gates=request.gates,
         )
+        if request.gated:
+            checks = dependence.measure(
+                rungs,
+                results,
+                pairs,
+                samples,
+                run.rungs / "exchanged",
+                request.running.timeout_s,
+                events,
+            )
+            judged = dependence.with_dependence(judged, checks)
         measured = None
         if settled is not None:
             events.phase(f"measuring {settled.request.kind}")
@@ -233,6 +256,7 @@ def export_and_test(
         report = build.build(
             subject=read,
             manifest=manifest,
+            pairings=paired.pairings,
             samples=samples,
             results=results,
             judged=judged,

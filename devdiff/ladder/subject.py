@@ -21,10 +21,15 @@ from devdiff.inputs.input_set import InputSet
 
 @dataclass(frozen=True, slots=True)
 class FinishedArtifact:
-    """A .tflite file somebody else made."""
+    """A .tflite file somebody else made.
+
+    ``stored`` is its record in its own names, where ``record`` pairs it with the source by names
+    and shapes; None where there is no source, or a manifest tells.
+    """
 
     path: Path
     record: ArtifactRecord
+    stored: ArtifactRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +104,7 @@ def read(
         raise UsageError("--signature is for SavedModels; a .tflite runs its main graph")
     described = worker.describe(source, shapes, signature, trust) if source is not None else None
     given = [path for path in (floating, model) if path is not None]
-    finished = tuple(
-        FinishedArtifact(path, _read_finished(worker, path, described)) for path in given
-    )
+    finished = tuple(_read_finished(worker, path, described) for path in given)
     precisions = [artifact.record.recipe.precision for artifact in finished]
     if floating is not None and (precisions[0] != "float32" or precisions[1] == "float32"):
         raise UsageError(
@@ -114,13 +117,18 @@ def read(
     return Subject(model, last.sha256, described, finished, inputs, limits)
 
 
-def _read_finished(worker: ExportWorker, path: Path, source: SourceModel | None) -> ArtifactRecord:
+def _read_finished(
+    worker: ExportWorker, path: Path, source: SourceModel | None
+) -> FinishedArtifact:
     """A .tflite bound to its source: by the manifest beside it, else by names and shapes."""
     record = worker.inspect(path)
     known = _exported(path.parent, record.sha256, source)
     if known is not None:
-        return replace(record, recipe=known.recipe, inputs=known.inputs, outputs=known.outputs)
-    return record if source is None else match_to_source(record, source)
+        bound = replace(record, recipe=known.recipe, inputs=known.inputs, outputs=known.outputs)
+        return FinishedArtifact(path, bound)
+    if source is None:
+        return FinishedArtifact(path, record)
+    return FinishedArtifact(path, match_to_source(record, source), record)
 
 
 def _exported(folder: Path, sha256: str, source: SourceModel | None) -> ArtifactRecord | None:

@@ -14,6 +14,8 @@ from devdiff.inputs.input_set import InputSet
 from devdiff.ladder.judge import JudgedPair
 from devdiff.ladder.ladder import RungResult, on_the_way
 from devdiff.ladder.subject import Subject
+from devdiff.pairing import Pairing
+from devdiff.report import basis
 from devdiff.verdict import Verdict, combine
 
 SCHEMA_VERSION: Final = 1
@@ -61,6 +63,7 @@ def build(
     *,
     subject: Subject,
     manifest: Manifest | None,
+    pairings: Sequence[Pairing],
     samples: InputSet,
     results: Sequence[RungResult],
     judged: Sequence[JudgedPair],
@@ -72,12 +75,16 @@ def build(
     """The report as plain JSON values. A single rung with nothing to compare to is an error."""
     overall = verdict(results, judged, scan)
     culprit = attribution(judged)
+    inputs = samples.to_json()
+    rungs = [result.to_json() for result in results]
+    pairs = [pair.to_json() for pair in judged]
     return {
         "schema_version": SCHEMA_VERSION,
         "devdiff": importlib.metadata.version("devdiff"),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "verdict": overall.value,
         "exit_code": overall.exit_code,
+        "basis": basis.make(inputs, pairs, rungs),
         "summary": _summary(overall, results, judged, culprit, len(samples), scan),
         "attribution": culprit,
         "model": {
@@ -85,11 +92,12 @@ def build(
             "sha256": subject.sha256,
             "files": dict(subject.files),
         },
-        "inputs": samples.to_json(),
+        "inputs": inputs,
         "samples": _mentioned(samples, judged),
         "manifest": manifest.to_json() if manifest else None,
-        "rungs": [result.to_json() for result in results],
-        "pairs": [pair.to_json() for pair in judged],
+        "bindings": [pairing.to_json() for pairing in pairings],
+        "rungs": rungs,
+        "pairs": pairs,
         **({"scan": dict(scan)} if scan is not None else {}),
         **({"task": dict(task)} if task is not None else {}),
         "command": list(command),

@@ -15,6 +15,7 @@ from typing import Any, Final
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from junitparser.junitparser import Attr, FinalResult, SystemErr, SystemOut
 
+from devdiff.report import basis, bindings
 from devdiff.report.cases import HOST, Case, cases, device_of, finished
 from devdiff.report.words import differing, largest_error, number, one_line, proportion, what_ran
 from devdiff.system.atomic_file import whole_file
@@ -79,6 +80,8 @@ def _rungs(report: Mapping[str, Any]) -> _Suite:
     more: dict[str, Any] = {}
     for rung in report["rungs"]:
         more |= _about(rung["name"], rung)
+    for place, line in enumerate(bindings.lines(report)):
+        more[f"binding.{place}"] = line
     notes = [
         f"{rung['name']}: {rung['samples']} samples, {rung['failed']} failed, "
         f"{number(rung['time']['median_ms'])} ms a sample"
@@ -106,7 +109,7 @@ def _steps(report: Mapping[str, Any]) -> list[_Suite]:
                 first.device,
                 [_of_case(report, case) for case in of_pair],
                 more,
-                [_figures(case) for case in of_pair],
+                [_figures(case) for case in of_pair] + _responses(report, first),
             )
         )
     return suites
@@ -130,10 +133,24 @@ def _figures(case: Case) -> str:
     if case.metrics is None:
         return f"{case.output}: {case.verdict}, not compared"
     agreement = f", top-1 {proportion(case.answers['top_1'])}" if case.answers else ""
+    varying = case.metrics.get("variation_snr_db")
+    of_variation = "" if varying is None else f" ({number(varying)} dB of variation)"
     return (
         f"{case.output}: {case.verdict}, error ≤ {largest_error(case.metrics)}, "
-        f"SNR {number(case.metrics['snr_db'])} dB, {differing(case.metrics)} differ{agreement}"
+        f"SNR {number(case.metrics['snr_db'])} dB{of_variation}, {differing(case.metrics)} differ"
+        f"{agreement}"
     )
+
+
+def _responses(report: Mapping[str, Any], case: Case) -> list[str]:
+    """How the outputs of the case's step answer each input."""
+    return [
+        f"{one['verdict']}: {one['reason']}"
+        for pair in report["pairs"]
+        if (pair["reference"], pair["candidate"], pair["step"])
+        == (case.reference, case.candidate, case.step)
+        for one in pair.get("dependence", {}).get("responses", ())
+    ]
 
 
 def _scan(report: Mapping[str, Any]) -> _Suite:
@@ -176,6 +193,7 @@ def _suite(
     common = {
         "devdiff": report["devdiff"],
         "verdict": report["verdict"],
+        "basis": basis.sentence(basis.of(report)),
         "model": report["model"]["name"],
         "model.sha256": report["model"]["sha256"],
         "inputs": report["inputs"]["origin"],

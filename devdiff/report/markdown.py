@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from devdiff.report import basis, bindings
 from devdiff.report.cases import Case, cases
 from devdiff.report.terminal import accuracies
 from devdiff.report.words import (
@@ -58,7 +59,8 @@ def render(report: Mapping[str, Any]) -> str:
     parts = list(_steps(report))
     if "scan" in report:
         parts += _scan(report["scan"])
-    parts += [_ran(report), _inputs(report), _command(report)]
+    parts += [_ran(report), *_dependence(report), *_bindings(report), _inputs(report)]
+    parts.append(_command(report))
     text = "\n\n".join([headline(report), *parts]) + "\n"
     if len(text.encode()) > _MOST_BYTES:
         return f"{headline(report)}\n\nThere is too much to show here: see report.json.\n"
@@ -70,7 +72,8 @@ def headline(report: Mapping[str, Any]) -> str:
     verdict = report["verdict"]
     model = plain(report["model"]["name"], _NAME_CHARS)
     text = plain(report["summary"], _TEXT_CHARS)
-    return f"## {mark(verdict)} {verdict.upper()}: {model}\n\ndevdiff: {text}"
+    stands = plain(basis.sentence(basis.of(report)), _TEXT_CHARS)
+    return f"## {mark(verdict)} {verdict.upper()}: {model}\n\ndevdiff: {text}\n\nBasis: {stands}"
 
 
 def append_step_summary(
@@ -129,8 +132,8 @@ def _steps(report: Mapping[str, Any]) -> Iterator[str]:
         key=lambda place: (found[place].verdict == "pass", not found[place].counts),
     )
     shown = [found[place] for place in sorted(against[:_ROWS_SHOWN])]
-    head = ("step", "rungs", "output", "max error", "SNR dB", "top-1 agreement", "differing")
-    yield table((*head, "verdict"), map(_row, shown))
+    figures = ("max error", "SNR dB", "of variation", "top-1 agreement", "differing")
+    yield table(("step", "rungs", "output", *figures, "verdict"), map(_row, shown))
     if len(found) > len(shown):
         yield f"{len(found) - len(shown)} more rows are in report.json."
     reasons = [
@@ -148,12 +151,13 @@ def _steps(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _row(case: Case) -> list[str]:
-    figures = ["", "", "", ""]
+    figures = ["", "", "", "", ""]
     if case.metrics is not None:
         agreement = proportion(case.answers["top_1"]) if case.answers else ""
         figures = [
             largest_error(case.metrics),
             number(case.metrics["snr_db"]),
+            number(case.metrics.get("variation_snr_db")),
             agreement,
             differing(case.metrics),
         ]
@@ -216,6 +220,38 @@ def _ran(report: Mapping[str, Any]) -> str:
         ]
         rows.append([*row, plain(accuracy.get(rung["name"], ""))] if accuracy else row)
     return table([*head, "accuracy"] if accuracy else head, rows)
+
+
+def _dependence(report: Mapping[str, Any]) -> Iterator[str]:
+    """How the outputs answer each input, of the steps where that was tried."""
+    columns = (
+        "step",
+        "input exchanged",
+        "output",
+        "change on the reference",
+        "followed",
+        "verdict",
+    )
+    rows = [
+        [
+            plain(pair["step"]),
+            plain(one["input"], _NAME_CHARS),
+            plain(one["output"], _NAME_CHARS),
+            number(one["reference"]),
+            percent(one["followed"]),
+            plain(one["verdict"]),
+        ]
+        for pair in report["pairs"]
+        for one in pair.get("dependence", {}).get("responses", ())
+    ]
+    if rows:
+        yield table(columns, rows[:_ROWS_SHOWN])
+
+
+def _bindings(report: Mapping[str, Any]) -> Iterator[str]:
+    lines = [f"- binding: {plain(line, _TEXT_CHARS)}" for line in bindings.lines(report)]
+    if lines:
+        yield "\n".join(lines)
 
 
 def _inputs(report: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from devdiff.errors import UsageError
 from devdiff.ladder.run_directory import write_json
-from devdiff.report import rules
+from devdiff.report import basis, rules
 from devdiff.report.cases import finished
 from devdiff.report.rules import RULES, Rule
 from devdiff.report.words import one_line
@@ -83,6 +83,7 @@ def render(report: Mapping[str, Any]) -> dict[str, Any]:
         "artifacts": artifacts,
         "invocations": [_invocation(report)],
         "results": results,
+        "properties": {"verdict": report["verdict"], "basis": basis.sentence(basis.of(report))},
     }
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from devdiff.exporter.manifest import Manifest, PrunedSource
 from devdiff.ladder.judge import JudgedPair
-from devdiff.report import parts, scan, task
+from devdiff.report import basis, bindings, parts, scan, task
 from devdiff.verdict import combine
 
 _FLIPS_SHOWN: Final = 3
@@ -24,9 +24,11 @@ _BISECTED: Final = ("deployment", "compression")
 def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
     """Print a whole report; ``path`` is where its JSON lies."""
     parts.headline(report["verdict"], f"{report['model']['name']}: {report['summary']}", out)
+    out.print(escape(basis.sentence(basis.of(report))), soft_wrap=True)
     out.print()
     _steps(report["pairs"], out)
     _reasons(report["pairs"], out)
+    _dependence(report["pairs"], out)
     _flips(report, out)
     _flat(report["pairs"], out)
     if report["attribution"] and report["attribution"]["step"] in _BISECTED:
@@ -54,6 +56,8 @@ def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
         f"sha256 {inputs['sha256'][:12]}; calibration: {escape(inputs['calibration']['origin'])}",
         soft_wrap=True,
     )
+    for line in bindings.lines(report):
+        out.print(f"binding: {escape(line)}", soft_wrap=True)
     for note in (*inputs["notes"], *((report["manifest"] or {}).get("notes", ()))):
         out.print(f"note: {escape(note)}", soft_wrap=True)
     out.print(f"report: {escape(str(path))}", soft_wrap=True)
@@ -65,7 +69,10 @@ def show_export(
     """Print what an export made and how its conversions were judged."""
     pairs = [judged.to_json() for judged in conversions]
     verdict = combine(judged.judgement.verdict for judged in conversions).value
-    sentence = {"pass": "converted, and the float artifact answers like the source"}
+    sentence = {
+        "pass": "converted, and the float artifact answers like the source",
+        "inconclusive": "converted, and compared on too few samples to be sure of it",
+    }
     parts.headline(verdict, sentence.get(verdict, "the conversion is not to be trusted"), out)
     out.print()
     _steps(pairs, out)
@@ -123,7 +130,15 @@ def _pruned(pruned: PrunedSource | None, out: Console) -> None:
 def _steps(pairs: Any, out: Console) -> None:
     """A row for each output of each step."""
     table = parts.table(
-        "step", "rungs", "output", "max error", "SNR dB", "top-1 agreement", "differing", "verdict"
+        "step",
+        "rungs",
+        "output",
+        "max error",
+        "SNR dB",
+        "of variation",
+        "top-1 agreement",
+        "differing",
+        "verdict",
     )
     for pair in pairs:
         verdict = pair["judgement"]["verdict"]
@@ -131,7 +146,7 @@ def _steps(pairs: Any, out: Console) -> None:
         head = (pair["step"], f"{pair['reference']} → {pair['candidate']}")
         comparison = pair["comparison"]
         if comparison is None:
-            table.add_row(*head, "", "", "", "", "", shown)
+            table.add_row(*head, "", "", "", "", "", "", shown)
             continue
         agreement = {c["output"]: c["top_1"] for c in comparison["classifications"]}
         for output in comparison["outputs"]:
@@ -140,6 +155,7 @@ def _steps(pairs: Any, out: Console) -> None:
                 escape(output["name"]),
                 _error(output),
                 decibels(output["snr_db"]),
+                decibels(output.get("variation_snr_db")),
                 _proportion(agreement.get(output["name"])),
                 _differing(output),
                 shown,
@@ -182,6 +198,27 @@ def _reasons(pairs: Any, out: Console) -> None:
         mark = f"[{parts.STYLES[verdict]}]{verdict}[/]"
         for reason in pair["judgement"]["reasons"]:
             out.print(f"{mark} {pair['step']}: {escape(reason)}", soft_wrap=True)
+
+
+def _dependence(pairs: Any, out: Console) -> None:
+    """How much of each answer to an exchanged input every step follows."""
+    checked = [pair for pair in pairs if pair.get("dependence", {}).get("responses")]
+    if not checked:
+        return
+    table = parts.table("input exchanged", "output", *(f"followed in {p['step']}" for p in checked))
+    rows: dict[tuple[str, str], list[str]] = {}
+    for place, pair in enumerate(checked):
+        for respons in pair["dependence"]["responses"]:
+            row = rows.setdefault((respons["input"], respons["output"]), ["-"] * len(checked))
+            if respons["followed"] is not None:
+                share = f"{100 * respons['followed']:.3g} %"
+                row[place] = (
+                    share if respons["verdict"] == "pass" else f"[{parts.STYLES['fail']}]{share}[/]"
+                )
+    for (name, output), row in rows.items():
+        table.add_row(escape(name), escape(output), *row)
+    out.print()
+    out.print(table)
 
 
 def _flat(pairs: Any, out: Console) -> None:

@@ -98,7 +98,9 @@ def rate(pair: Mapping[str, Any]) -> str:
         differing = sum(1 for output in comparison["outputs"] if output["differing_elements"])
         return f"{differing} of {len(comparison['outputs'])} outputs differ"
     (output,) = comparison["outputs"]
-    return f"error ≤ {largest_error(output)}, SNR {number(output['snr_db'])} dB"
+    varying = output.get("variation_snr_db")
+    of_variation = "" if varying in (None, "inf") else f" ({number(varying)} varying)"
+    return f"error ≤ {largest_error(output)}, SNR {number(output['snr_db'])} dB{of_variation}"
 
 
 def what_ran(rung: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ module feeds it a model it can digest and keeps what is needed to undo the renam
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import re
 import traceback
 from collections.abc import Mapping
@@ -246,7 +247,9 @@ def _output(value: Any, name: str, tensor: Any, channels_last: bool | None) -> C
     if known and tuple(dims[axis] for axis in permutation) != stored:
         # onnx2tf's own note on the layout can be stale after a late transpose; the shape decides
         # where it can, and the comparison with the source model decides in the end.
-        fitting = [p for p in (identity, moved) if tuple(dims[axis] for axis in p) == stored]
+        # Where that is open (equal dimensions), whoever runs both finds out.
+        orders = (identity, moved, *itertools.permutations(range(rank)))
+        fitting = [p for p in orders if tuple(dims[axis] for axis in p) == stored]
         if not fitting:
             raise ConversionError(
                 f"onnx2tf turned output {name!r} of shape {dims} into {list(stored)}, which is no "

@@ -108,8 +108,12 @@ def test_int8_that_ruins_the_text_recogniser_fails_at_compression() -> None:
 
 
 def test_int8_that_silences_the_detectors_class_scores_is_noticed() -> None:
-    (output,) = model_runs.kept_run("nudenet-320n").outputs("compression")
+    run = model_runs.kept_run("nudenet-320n")
+    (output,) = run.outputs("compression")
 
+    assert run.report["attribution"]["step"] == "compression"
+    groups = {group["channels"]: group["snr_db"] for group in output["variation"]["groups"]}
+    assert groups["4-21"] < 5 < groups["0-3"]
     # Boxes reach 320 and scores 1; in one tensor they share one scale, above every score.
     assert output["candidate"]["scale"] > 1
     assert output["flat_positions"] >= 18 * 2100

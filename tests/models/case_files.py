@@ -56,7 +56,7 @@ def _face_camera(folder: Path) -> None:
     np.savez(folder / "turned.npz", **{"rnet/input": turned, "labels": labels})
     large = (case_pictures.enlarged(faces[:8], 112) - 127.5) / 128
     np.savez(folder / "pairs.npz", input=np.stack([large, large[:, :, ::-1]], axis=1))
-    largest = case_pictures.enlarged(faces[:3], 256) / 255
+    largest = case_pictures.enlarged(faces[:8], 256) / 255
     np.savez(folder / "large.npz", input=largest[:, np.newaxis])
 
 
@@ -85,7 +85,7 @@ def _audio(folder: Path) -> None:
     for name in ("nmp.onnx", "nmp.tflite"):
         source = _BASIC_PITCH.member(f"basic_pitch/saved_models/icassp_2022/{name}")
         shutil.copy(source, folder / name)
-    np.savez(folder / "notes.npz", **{"serving_default_input_2:0": model_inputs.notes(6, 0)})
+    np.savez(folder / "notes.npz", **{"serving_default_input_2:0": model_inputs.notes(8, 0)})
 
     resources = "openwakeword/resources/models"
     embedding = _WAKE_WORD.member(f"{resources}/embedding_model.onnx")

@@ -64,6 +64,61 @@ def two_by_two(path: Path) -> Path:
     )
 
 
+def cubes(path: Path) -> Path:
+    """Two inputs [1, 4, 4, 4] and an output of that shape; all their axes look alike."""
+    return save(
+        path,
+        [
+            helper.make_node("Conv", ["color", "w1"], ["f"], kernel_shape=[3, 3], pads=[1] * 4),
+            helper.make_node("Conv", ["depth", "w2"], ["g"], kernel_shape=[1, 1]),
+            helper.make_node("Sub", ["f", "g"], ["y"]),
+        ],
+        [value("color", [1, 4, 4, 4]), value("depth", [1, 4, 4, 4])],
+        [value("y", [1, 4, 4, 4])],
+        [weights("w1", 4, 4, 3, 3), weights("w2", 4, 4, 1, 1)],
+    )
+
+
+def class_map(path: Path) -> Path:
+    """A square map [1, 8, 8] of five classes: whether its sides were exchanged, no shape tells."""
+    return save(
+        path,
+        [
+            helper.make_node("Conv", ["x", "w"], ["f"], kernel_shape=[3, 3], pads=[1] * 4),
+            helper.make_node("ArgMax", ["f"], ["classes"], axis=1, keepdims=0),
+        ],
+        [value("x", [1, 3, 8, 8])],
+        [value("classes", [1, 8, 8], TensorProto.INT64)],
+        [weights("w", 5, 3, 3, 3)],
+    )
+
+
+def masked(path: Path) -> Path:
+    """A mask by way of -1e6, as attention has it: int8 ranges keep ``mask`` and lose ``x``."""
+    numbers = np.linspace(-4, 4, 16, dtype=np.float32).reshape(1, 16)
+    return save(
+        path,
+        [
+            helper.make_node("Sub", ["mask", "one"], ["off"]),
+            helper.make_node("Mul", ["off", "large"], ["low"]),
+            helper.make_node("Add", ["x", "low"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["shares"], axis=1),
+            helper.make_node("Mul", ["shares", "numbers"], ["weighted"]),
+            helper.make_node("Mul", ["mask", "numbers"], ["kept"]),
+            helper.make_node("Add", ["weighted", "kept"], ["all"]),
+            helper.make_node("Reshape", ["all", "shape"], ["y"]),
+        ],
+        [value("x", [1, 16]), value("mask", [1, 16])],
+        [value("y", [1, 4, 4])],
+        [
+            constant("one", np.ones((1, 16), np.float32)),
+            constant("large", np.full((1, 1), 1e6, np.float32)),
+            constant("numbers", numbers),
+            constant("shape", np.array([1, 4, 4], np.int64)),
+        ],
+    )
+
+
 def dense(path: Path, shape: list[int | str] | None = None, opset: int = 17) -> Path:
     """One small matrix product with a softmax: ``x`` [1, 4] to ``y`` [1, 3]."""
     return save(

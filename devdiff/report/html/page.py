@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from devdiff.report import task, words
+from devdiff.report import basis, bindings, task, words
 from devdiff.report.html import bisect, cards, ladder, scan
 from devdiff.report.html.plots import Plotter
 from devdiff.report.html.run_files import RunFiles
@@ -63,6 +63,8 @@ def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
     plots, left_out = _plots(report, plotter)
     return environment.get_template("page.html.j2").render(
         report=report,
+        basis=basis.sentence(basis.of(report)),
+        bindings=bindings.lines(report),
         beside=beside,
         style=style,
         script=script,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from devdiff.compare import jsonform
@@ -18,6 +20,8 @@ from devdiff.gate.baseline_file import Baseline
 from devdiff.gate.config import Rules
 from devdiff.gate.summary import AgreementSummary, Facts, OutputFacts, ScanFacts, StepFacts
 from devdiff.verdict import Verdict
+from tests.support.bare_reports import bare_report, with_pair
+from tests.support.pair_packs import compare_arrays
 
 PASS, FAIL, ERROR = Verdict.PASS, Verdict.FAIL, Verdict.ERROR
 UNDECIDED, FINDING = Verdict.INCONCLUSIVE, Verdict.FINDING
@@ -129,6 +133,24 @@ def test_a_failure_of_another_output_is_not_the_known_one() -> None:
     assert held.verdict is FAIL
     assert only(held, "worse").where.endswith("output boxes")
     assert only(held, "known").where.endswith("output logits")
+
+
+def test_a_lost_input_is_worse_though_every_number_is_as_it_was(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).standard_normal((20, 1, 3, 3)).astype(np.float32)
+    pair = with_pair(bare_report(), "pass")
+    pair["pairs"][0] |= {
+        "step": "compression",
+        "comparison": compare_arrays(tmp_path, values, values).to_json(),
+    }
+    answer = {"input": "mask", "output": "y", "reference": 1.0, "candidate": 0.0, "followed": 0.0}
+    pair["rungs"][1]["precision"] = "int8"
+    lost = copy.deepcopy(pair)
+    lost["pairs"][0]["dependence"] = {
+        "responses": [answer | {"verdict": "fail", "reason": "Output y lost its mask."}]
+    }
+    before, now = (Facts.of(one) for one in (pair, lost))
+    change = only(hold(now, before, RULES), "worse")
+    assert "Output y lost its mask." in change.text
 
 
 def test_paired_samples_show_a_loss_that_the_two_rates_do_not() -> None:

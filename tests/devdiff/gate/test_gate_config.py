@@ -70,6 +70,8 @@ def test_every_key_reaches_the_request_and_paths_are_the_files_own(tmp_path: Pat
         rtol = { logits = 1e-2, "*" = 0.5 }
         min-agreement = 0.99
         min-snr = 20
+        min-variation-snr = 12
+        min-samples = 30
         exact = true
         classifiers = "logits"
         [models.reader.scan]
@@ -126,6 +128,8 @@ def test_every_key_reaches_the_request_and_paths_are_the_files_own(tmp_path: Pat
         rtol=("logits:0.01", "0.5"),
         min_agreement=0.99,
         min_snr_db=20,
+        min_variation_snr_db=12,
+        min_samples=30,
         max_lsb=2,
         exact=True,
         classifiers=("logits",),

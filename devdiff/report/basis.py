@@ -1,0 +1,62 @@
+"""What a verdict stands on: how many samples, of what sort, where, and what they could show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from devdiff.compare.intervals import CONFIDENCE, smallest_seen
+from devdiff.compare.wording import count, percent
+
+
+def make(
+    inputs: Mapping[str, Any],
+    pairs: Sequence[Mapping[str, Any]],
+    rungs: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The report's ``basis``, from its own ``inputs``, ``pairs`` and ``rungs``.
+
+    ``samples`` are those of the step that was compared on the fewest, 0 where one that counts was
+    not compared at all.
+    """
+    counting = [pair for pair in pairs if pair["gates"]] or list(pairs)
+    samples = min(
+        (pair["comparison"]["compared"] if pair["comparison"] else 0 for pair in counting),
+        default=0,
+    )
+    return {
+        "samples": samples,
+        "inputs": "synthetic" if inputs["synthetic"] else "real",
+        "labelled": inputs["labelled"],
+        "smallest_fault_share": smallest_seen(samples),
+        "confidence": CONFIDENCE,
+        "where": _where(rungs),
+    }
+
+
+def of(report: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A valid report's basis, also where an older devdiff wrote none."""
+    found: Mapping[str, Any] | None = report.get("basis")
+    return found or make(report["inputs"], report["pairs"], report["rungs"])
+
+
+def sentence(basis: Mapping[str, Any]) -> str:
+    """The basis in one line, to stand beside the verdict."""
+    sort = f"{basis['inputs']} {'labelled' if basis['labelled'] else 'unlabelled'} sample"
+    if basis["inputs"] == "synthetic":
+        sort = "synthetic sample"
+    line = f"on {count(basis['samples'], sort)}, {basis['where']}"
+    if not basis["samples"]:
+        return f"{line}; nothing was compared"
+    return (
+        f"{line}; a fault in {percent(basis['smallest_fault_share'])} of inputs would have been "
+        "seen"
+    )
+
+
+def _where(rungs: Sequence[Mapping[str, Any]]) -> str:
+    device = next((rung["identity"].get("device") for rung in rungs if rung["name"] == "device"), 0)
+    if not isinstance(device, Mapping):
+        return "this machine"
+    virtual = "virtual phone " if device.get("virtual") else ""
+    return f"{virtual}{device['serial']} ({device['model']})"
