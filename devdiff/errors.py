@@ -19,6 +19,10 @@ class RunDirectoryError(DevdiffError):
     """A run directory is in use, finished, or of another run."""
 
 
+class ReportError(UsageError):
+    """A report, or a record of a check, is damaged or contradicts itself: it is no evidence."""
+
+
 class ScanError(DevdiffError):
     """What was given cannot be scanned, so that nothing can be said about it."""
 

@@ -10,8 +10,9 @@ from typing import Any, Final
 from devdiff.attest import envelope, keys, statement
 from devdiff.errors import AttestationError, UsageError
 from devdiff.exporter.artifact import sha256_file
+from devdiff.gate.requirements import Basis, Requirements
 from devdiff.package.tested_files import Tested
-from devdiff.report import load
+from devdiff.report import consistency, load
 from devdiff.verdict import Verdict
 
 _MAX_BYTES: Final = 16 << 20
@@ -41,6 +42,19 @@ class Attested:
         return str(self.excerpt["report"]["sha256"])
 
     @property
+    def basis(self) -> Basis:
+        """What the run stands on."""
+        return Basis.of(self.excerpt)
+
+    def refusal(self, required: Requirements) -> str | None:
+        """Why a statement that says pass is not taken for a test; None where it is."""
+        return required.refusal(self.basis) if self.verdict is Verdict.PASS else None
+
+    def verdict_by(self, required: Requirements) -> Verdict:
+        """What the statement counts as: a pass on too little is ``inconclusive``."""
+        return self.verdict if self.refusal(required) is None else Verdict.INCONCLUSIVE
+
+    @property
     def tested(self) -> Tested:
         """The models and the runtime libraries that were tested, by SHA-256."""
         return Tested.from_report(self.excerpt, self.name)
@@ -52,6 +66,7 @@ class Attested:
             "keyid": self.keyid,
             "verdict": self.verdict.value,
             "report_sha256": self.report_sha256,
+            "basis": self.basis.to_json(),
             "finished": self.excerpt["finished"],
             "tested": {sha256: model.verdict.value for sha256, model in tested.models.items()},
             "runtimes": list(tested.runtimes),
@@ -73,10 +88,16 @@ def read(path: Path, public_key: Path) -> Attested:
     found = statement.read(payload, str(path))
     predicate = found["predicate"]
     verdict = Verdict(predicate["devdiff"]["verdict"])
-    if (predicate["result"] == "PASSED") != (verdict is Verdict.PASS):
+    if (predicate["result"] in (statement.PASSED, statement.WARNED)) != (verdict is Verdict.PASS):
         raise AttestationError(
             f"{path} contradicts itself: its result is {predicate['result']}, its verdict "
             f"{verdict.value}"
+        )
+    if not consistency.follows(predicate["devdiff"]):
+        own = consistency.recomputed(predicate["devdiff"]).value
+        raise AttestationError(
+            f"{path} contradicts itself: its verdict is {verdict.value}, and its steps, rungs and "
+            f"scan come to {own}"
         )
     return Attested(str(path), found, key.keyid, verdict)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from devdiff.attest import envelope, statement
 from devdiff.errors import AttestationError, UsageError
 from devdiff.exporter.artifact import sha256_file
+from devdiff.gate.requirements import Requirements
 from devdiff.report import load
 from devdiff.system.atomic_file import write_whole
 
@@ -27,12 +28,18 @@ class Signed:
     keyid: str
 
 
-def attest(report: Path, signer: CryptoSigner, out: Path | None = None) -> Signed:
+def attest(
+    report: Path,
+    signer: CryptoSigner,
+    out: Path | None = None,
+    requirements: Requirements | None = None,
+) -> Signed:
     """Sign what a report, or the run directory it lies in, says.
 
     Where the run's own artifacts lie beside the report, they must still be those that were tested.
-    ``out`` None writes beside the report. Raises `UsageError` for what is no report, and
-    `AttestationError` for an artifact that was changed after the test.
+    ``out`` None writes beside the report; ``requirements`` are those of `statement.make`. Raises
+    `UsageError` for what is no report, and `AttestationError` for an artifact that was changed
+    after the test.
     """
     path = load.locate(report)
     out = path.with_name(STATEMENT_NAME) if out is None else out
@@ -45,7 +52,7 @@ def attest(report: Path, signer: CryptoSigner, out: Path | None = None) -> Signe
     folder = load.run_directory(path)
     if folder is not None:
         _check_artifacts(found, folder / "artifacts")
-    made = statement.make(found, before)
+    made = statement.make(found, before, requirements)
     data = envelope.seal(statement.write(made), signer)
     write_whole(out, data)
     return Signed(made, out, signer.public_key.keyid)

@@ -14,10 +14,14 @@ from typing import Any, Final
 
 from devdiff.attest.envelope import check_shape, shortened, strict_json
 from devdiff.errors import UsageError
+from devdiff.gate.requirements import Basis, Requirements
 from devdiff.verdict import Verdict
 
 TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
+PASSED: Final = "PASSED"
+WARNED: Final = "WARNED"
+"""All steps passed, and on less than was required: no proof that the model is right."""
 # What a rung's identity may have parts of, and which of their fields are kept.
 _PARTS: Final = {
     "library": ("sha256", "version", "origin", "api"),
@@ -26,22 +30,27 @@ _PARTS: Final = {
 }
 
 
-def make(report: Mapping[str, Any], report_sha256: str) -> dict[str, Any]:
+def make(
+    report: Mapping[str, Any], report_sha256: str, requirements: Requirements | None = None
+) -> dict[str, Any]:
     """The statement of a valid report whose file has this SHA-256.
 
-    Only a passed run is ``PASSED``: one that is inconclusive has not been shown to be right.
+    Only a passed run is ``PASSED``: one that is inconclusive has not been shown to be right. Where
+    it stands on less than ``requirements`` demand (by default `Requirements`) it is ``WARNED``.
     """
     tests = _tests(report)
     passed = report["verdict"] == Verdict.PASS.value
+    refusal = (requirements or Requirements()).refusal(Basis.of(report)) if passed else None
+    result = "FAILED" if not passed else PASSED if refusal is None else WARNED
     statement = {
         "_type": TYPE,
         "subject": list(_subjects(report)),
         "predicateType": PREDICATE_TYPE,
         "predicate": {
-            "result": "PASSED" if passed else "FAILED",
+            "result": result,
             "configuration": list(_configuration(report)),
             "passedTests": [name for name, verdict in tests if verdict == Verdict.PASS.value],
-            "warnedTests": [],
+            "warnedTests": [] if refusal is None else [f"basis: {refusal}"],
             "failedTests": [name for name, verdict in tests if verdict != Verdict.PASS.value],
             "devdiff": _excerpt(report, report_sha256),
         },
@@ -146,6 +155,7 @@ def _excerpt(report: Mapping[str, Any], report_sha256: str) -> dict[str, Any]:
         **_of(report, "finished", "verdict", "summary"),
         "model": _of(report["model"], "name", "sha256"),
         "inputs": _of(report["inputs"], "sha256", "samples", "synthetic", "labelled"),
+        "basis": Basis.of(report).to_json(),
         "allowed": report["options"].get("gates", {}),
         "pairs": [
             {

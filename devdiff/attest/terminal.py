@@ -8,14 +8,18 @@ from pathlib import Path
 from rich.console import Console
 
 from devdiff.attest.check import Attested
+from devdiff.gate.requirements import Requirements
 from devdiff.report import parts
 
 
-def show(attested: Sequence[Attested], files: Iterable[Path], out: Console) -> None:
+def show(
+    attested: Sequence[Attested], files: Iterable[Path], required: Requirements, out: Console
+) -> None:
     """Print what the statements say, and the files that were held against them."""
     for statement in attested:
+        verdict, refusal = statement.verdict_by(required), statement.refusal(required)
         parts.headline(
-            statement.verdict.value, f"{statement.name}: {statement.excerpt['summary']}", out
+            verdict.value, f"{statement.name}: {refusal or statement.excerpt['summary']}", out
         )
         names = {
             rung["model"]["sha256"]: rung["model"]["file"] for rung in statement.excerpt["rungs"]

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Final
 
+from devdiff.cli import evidence
+
 NAME: Final = "attest"
 HELP: Final = "sign what a finished run found, as an in-toto statement that others can check"
 EXAMPLES: Final = """\
@@ -16,7 +18,8 @@ examples:
   devdiff attest report.json --key key.pem --out statement.dsse.json
 
 The statement names what was tested by SHA-256, and says how it went; a run that failed can be
-signed, too, and does not verify as passed. Keys are ed25519 in PEM; one that is encrypted is opened
+signed, too, and does not verify as passed; its result is WARNED where it passed on synthetic
+samples, or on fewer than --min-samples. Keys are ed25519 in PEM; one that is encrypted is opened
 with DEVDIFF_KEY_PASSPHRASE, and --new-key encrypts with it where it is set.
 """
 
@@ -39,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="where the statement goes (default: statement.dsse.json beside the report)",
     )
+    evidence.add_requirements(parser)
     parser.add_argument("--json", action="store_true", help="print what was made as JSON")
 
 
@@ -64,16 +68,22 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.report is None:
         raise UsageError("name the run directory or the report.json that is to be signed")
-    signed = sign.attest(args.report, keys.signer(args.key, secret), args.out)
-    verdict = signed.statement["predicate"]["devdiff"]["verdict"]
+    required = evidence.requirements(args)
+    signed = sign.attest(args.report, keys.signer(args.key, secret), args.out, required)
+    predicate = signed.statement["predicate"]
+    verdict = predicate["devdiff"]["verdict"]
     if args.json:
         subjects = {
             entry["name"]: entry["digest"]["sha256"] for entry in signed.statement["subject"]
         }
         made = {"statement": str(signed.path), "verdict": verdict, "keyid": signed.keyid}
+        made["result"] = predicate["result"]
         print(json.dumps({**made, "subjects": subjects}, indent=2))
     else:
         for subject in signed.statement["subject"]:
             print(f"{subject['digest']['sha256']}  {subject['name']}")
-        print(f"verdict: {verdict}\nstatement: {signed.path}\nkey: {signed.keyid}")
+        print(f"verdict: {verdict}")
+        for warning in predicate["warnedTests"]:
+            print(f"result: {predicate['result']}, {warning}")
+        print(f"statement: {signed.path}\nkey: {signed.keyid}")
     return 0

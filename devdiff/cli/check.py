@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli import limits
+from devdiff.cli import evidence, limits
 
 if TYPE_CHECKING:
     from devdiff.gate.baseline_file import Baseline
@@ -30,8 +31,10 @@ The configuration is the nearest devdiff.toml, or pyproject.toml with [tool.devd
 upward. Each model × compression × device has a run directory of its own in the check directory
 (devdiff-checks/… unless --check-dir names one), with check.json beside them; a check that was
 interrupted, or ended in an error, continues when the same command is given again. With a baseline
-only what got worse fails, and errors. Where GITHUB_STEP_SUMMARY is set, the Markdown summary is
-appended to that file.
+only what got worse fails, and errors. A pass on synthetic samples, or on fewer than --min-samples,
+is inconclusive unless it is accepted. Where GITHUB_STEP_SUMMARY is set, the Markdown summary is
+appended to that file. In CI, a configuration that names code to run is refused without
+--trust-config.
 """
 
 
@@ -47,7 +50,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DEVICE",
         help="run on this device instead of the configuration's; may be given again",
     )
+    trust = parser.add_mutually_exclusive_group()
+    trust.add_argument(
+        "--trust-config",
+        action="store_true",
+        help="in CI, run the code that the configuration names: loaders, runtime libraries, models "
+        "with trust = true",
+    )
+    trust.add_argument(
+        "--trust-config-sha256",
+        metavar="SHA256",
+        help="run it only if it is what has this SHA-256, which --list shows",
+    )
     limits.add_baseline(parser)
+    evidence.add_requirements(parser)
     parser.add_argument(
         "--write-baseline",
         type=Path,
@@ -76,20 +92,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.cli import console
-    from devdiff.gate import check, config_file, terminal
+    from devdiff.gate import check, config_file, terminal, trust
     from devdiff.gate.config import Config
 
     if args.init:
         return _init(args.config or Path(config_file.CONFIG_NAME))
     config = Config.load(args.config or config_file.find(Path.cwd()))
     entries = config.chosen(args.names, args.device)
-    cells = [cell for entry in entries for cell in entry.cells()]
+    cells = [
+        dataclasses.replace(cell, requirements=evidence.requirements(args, cell.requirements))
+        for entry in entries
+        for cell in entry.cells()
+    ]
+    code = trust.code_in(entries)
     if args.list:
         terminal.show_matrix(cells, console.stdout())
+        if code:
+            terminal.show_code(code, trust.digest(config), console.stdout())
         return 0
+    trust.check(config, code, args.trust_config, args.trust_config_sha256)
     held_to, rules = _baseline(args, config)
     _check_writable(args)
     with console.Narrator() as narrator:
+        if code:
+            narrator.note(f"{config.path.name} runs code: {trust.listed(code)}")
         outcome = check.run_check(
             cells,
             args.check_dir,

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from devdiff.cli import evidence as evidence_flags
+
 if TYPE_CHECKING:
     from devdiff.attest.check import Attested
     from devdiff.package import PackageCheck
@@ -18,13 +20,17 @@ examples:
   devdiff verify app.apk --report devdiff-runs/20260101-120000-model
   devdiff verify app.aab --report reader.json detector.json --strict-runtime --strict-pages
   devdiff verify app.xapk --report report.json --skip 'assets/vendor/*' --json
+  devdiff verify app.apk --report report.json --allow 'assets/vendor/*.onnx'
   devdiff verify app.apk --attestation statement.dsse.json --public-key key.pub.pem
   devdiff verify --attestation statement.dsse.json --public-key key.pub.pem \\
     --report report.json --artifact int8.tflite
 
 Every model in the package is looked up by its SHA-256 among those that the reports tested. An
-untested model is a fail (exit code 1); a tested one counts with its report's verdict, and the
-gravest verdict is the package's. Runtime libraries, page sizes and compressed models are warnings.
+untested model is a fail (exit code 1), and so is one of another kind than .tflite, unless it is
+allowed by name or hash; a tested one counts with its report's verdict, and the gravest verdict is
+the package's. Runtime libraries, page sizes and compressed models are warnings.
+
+A pass on synthetic samples, or on fewer than --min-samples, is no test of a model.
 
 With --attestation, only what is signed with the key counts: the statements say what was tested, and
 every --report must be one of those that were signed. A byte that was changed is a fail.
@@ -90,17 +96,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="places in the package not to look at, as 'assets/vendor/*': models and archives of "
         "others that cannot be tested or read; they are listed",
     )
+    parser.add_argument(
+        "--allow",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PATTERN|SHA256",
+        help="models that may ship untested, by place, or by hash so that they cannot change; they "
+        "are listed",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="a devdiff.toml whose table [verify] is taken, too; none is looked for",
+    )
+    evidence_flags.add_requirements(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.attest import terminal as signed
     from devdiff.cli import console
+    from devdiff.gate.config import Config, PackageRules
     from devdiff.package import Strictness, Tested, terminal, verify_package
     from devdiff.verdict import combine
 
     _check_choice(args)
     attested = _attested(args)
+    rules = Config.load(args.config).package if args.config is not None else PackageRules()
+    required = evidence_flags.requirements(args, rules.requirements)
+    skip, allow = [*args.skip, *rules.skip], [*args.allow, *rules.allow]
     check: PackageCheck | None = None
     if args.package is not None:
         tested = Tested() if attested else Tested.from_reports(args.report)
@@ -109,11 +135,11 @@ def run(args: argparse.Namespace) -> int:
         strictness = Strictness(runtime=args.strict_runtime, pages=args.strict_pages)
         with console.Narrator() as narrator:
             narrator.phase(f"reading {args.package.name}")
-            check = verify_package(args.package, tested, strictness, args.skip)
+            check = verify_package(args.package, tested, strictness, skip, allow, required)
     # A statement that does not say pass does not pass, whatever the package makes of it.
     verdict = combine(
         [
-            *(checked.verdict for checked in attested),
+            *(checked.verdict_by(required) for checked in attested),
             *([check.verdict] if check is not None else []),
         ]
     )
@@ -121,12 +147,14 @@ def run(args: argparse.Namespace) -> int:
         data = check.to_json() if check is not None else {}
         if attested:
             data |= {"verdict": verdict.value, "exit_code": verdict.exit_code}
-            data["attestations"] = [checked.to_json() for checked in attested]
+            data["attestations"] = [
+                {**checked.to_json(), "refused": checked.refusal(required)} for checked in attested
+            ]
         print(json.dumps(data, indent=2))
     else:
         out = console.stdout()
         if attested:
-            signed.show(attested, (*args.report, *args.artifact), out)
+            signed.show(attested, (*args.report, *args.artifact), required, out)
         if check is not None:
             terminal.show(check, out)
     return verdict.exit_code
@@ -144,8 +172,11 @@ def _check_choice(args: argparse.Namespace) -> None:
             )
     elif args.public_key is None:
         raise UsageError("--attestation needs --public-key: whose signature is to be trusted")
-    if args.package is None and (args.strict_runtime or args.strict_pages or args.skip):
-        raise UsageError("--strict-runtime, --strict-pages and --skip are about a package: name it")
+    about_packages = (args.strict_runtime, args.strict_pages, args.skip, args.allow)
+    if args.package is None and any(about_packages):
+        raise UsageError(
+            "--strict-runtime, --strict-pages, --skip and --allow are about a package: name it"
+        )
 
 
 def _attested(args: argparse.Namespace) -> list[Attested]:

@@ -77,7 +77,7 @@ def _scalar(kind: Any, data: Any, where: str) -> Any:
     if kind is float and not isinstance(data, bool):
         if isinstance(data, int | float):
             return float(data)
-        if data in ("inf", "-inf", "nan"):
+        if data in ("inf", "-inf"):
             return float(data)
     if kind is int and isinstance(data, int) and not isinstance(data, bool):
         return data

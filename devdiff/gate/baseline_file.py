@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from devdiff.compare import jsonform
-from devdiff.errors import ComparisonError, UsageError
+from devdiff.errors import ComparisonError, ReportError, UsageError
 from devdiff.exporter.artifact import sha256_file
 from devdiff.gate import record
 from devdiff.gate.summary import Facts
@@ -129,5 +129,10 @@ def _checked(path: Path) -> dict[str, Facts]:
             )
         if sha256_file(report) != cell["sha256"]:
             raise UsageError(f"{report} is not the report that {path} speaks of: it was changed")
-        found[cell["name"]] = Facts.of(load.load(report))
+        facts = found[cell["name"]] = Facts.of(load.load(report))
+        if facts.verdict.value != cell["verdict"]:
+            raise ReportError(
+                f"{path} contradicts itself: {cell['name']} is {cell['verdict']}, and its report "
+                f"says {facts.verdict.value}"
+            )
     return found

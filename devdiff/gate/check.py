@@ -20,6 +20,7 @@ from devdiff.exporter.errors import ExporterError
 from devdiff.gate import baseline, record
 from devdiff.gate.baseline_file import Baseline
 from devdiff.gate.config import Cell, Rules
+from devdiff.gate.requirements import Basis
 from devdiff.gate.summary import Facts
 from devdiff.ladder import run_directory
 from devdiff.ladder.pipeline import export_and_test
@@ -74,13 +75,13 @@ def run_check(
         exported: dict[tuple[object, ...], Path] = {}
         for number, (cell, folder) in enumerate(_folders(cells, path), 1):
             cell_events = NamedEvents(events, f"{cell.name} ({number} of {len(cells)})")
-            found, error = _run(cell, folder, exported.get(cell.on_the_host), cell_events, command)
-            if found is not None:
-                facts[cell.name] = found
+            report, error = _run(cell, folder, exported.get(cell.on_the_host), cell_events, command)
+            found = None
+            if report is not None:
+                found = facts[cell.name] = Facts.of(report)
                 exported.setdefault(cell.on_the_host, folder)
-            records.append(
-                _record(cell, folder, found, error, known.get(cell.name), held_to, rules)
-            )
+            kept = _record(cell, folder, found, error, known.get(cell.name), held_to, rules)
+            records.append(_required(kept, cell, report))
         finished = record.build(
             records,
             notes=_gone(cells, held_to),
@@ -107,14 +108,14 @@ def _folders(cells: Sequence[Cell], root: Path) -> Iterator[tuple[Cell, Path]]:
 
 def _run(
     cell: Cell, folder: Path, alike: Path | None, events: Events, command: tuple[str, ...]
-) -> tuple[Facts | None, str | None]:
-    """Bring a cell to a report; returns its facts, or why there are none."""
+) -> tuple[dict[str, Any] | None, str | None]:
+    """Bring a cell to a report; returns it, or why there is none."""
     try:
         if run_directory.finished(folder):
             events.note("has its report already")
         else:
             export_and_test(cell.request, folder, events, command, alike=alike)
-        return Facts.of(load.load(folder / REPORT_NAME)), None
+        return load.load(folder / REPORT_NAME), None
     except (DevdiffError, ExporterError, DeviceRunnerError, OSError) as error:
         reason = str(error)
     except Exception as error:
@@ -164,6 +165,24 @@ def _record(
     if held_to and not before and facts:
         entry["summary"] += " (not in the baseline: judged by itself)"
     return entry
+
+
+def _required(
+    record: Mapping[str, Any], cell: Cell, report: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The record of a cell with its basis; a pass on less than is required is ``inconclusive``.
+
+    So is what a baseline excuses.
+    """
+    basis = Basis.of(report) if report is not None else None
+    held = {**record, "basis": basis.to_json() if basis else None, "refused": None}
+    if basis is None or record["gate"] != Verdict.PASS.value:
+        return held
+    refusal = cell.requirements.refusal(basis)
+    if refusal is not None:
+        summary = f"{refusal} ({record['summary']})"
+        held |= {"gate": Verdict.INCONCLUSIVE.value, "refused": refusal, "summary": summary}
+    return held
 
 
 def _gone(cells: Sequence[Cell], held_to: Baseline | None) -> list[str]:

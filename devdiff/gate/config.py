@@ -15,6 +15,7 @@ from devdiff.exporter.compression import Compression, with_recipes
 from devdiff.exporter.errors import CompressionError, ExporterError
 from devdiff.exporter.recipe import Recipe
 from devdiff.gate import config_file
+from devdiff.gate.requirements import Requirements
 from devdiff.inputs.input_set import SYNTHETIC, InputRequest
 from devdiff.inputs.preprocess import Preprocess
 from devdiff.ladder.pipeline import TestRequest
@@ -25,6 +26,7 @@ from devdiff.tasks.request import TaskRequest
 T = TypeVar("T")
 FINISHED: Final = "as it is"
 """The compression of a finished .tflite: none of devdiff's doing."""
+DEFAULT_REQUIREMENTS: Final = Requirements()
 ANY_DEVICE: Final = "default"
 """The device of a cell that names none: what is attached, or this machine."""
 
@@ -37,6 +39,7 @@ class Cell:
     compression: str
     device: str
     request: TestRequest
+    requirements: Requirements = DEFAULT_REQUIREMENTS
 
     @property
     def name(self) -> str:
@@ -70,6 +73,7 @@ class Entry:
     gates: Gates = DEFAULT_GATES
     scan: ScanSettings | None = None
     task: TaskRequest | None = None
+    requirements: Requirements = DEFAULT_REQUIREMENTS
 
     def cells(self) -> Iterator[Cell]:
         """The matrix, device by device within each compression."""
@@ -92,7 +96,9 @@ class Entry:
                     scan=self.scan,
                     task=self.task,
                 )
-                yield Cell(self.name, compression_name, device or ANY_DEVICE, request)
+                yield Cell(
+                    self.name, compression_name, device or ANY_DEVICE, request, self.requirements
+                )
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """The files and folders that have to be there, by key."""
@@ -129,6 +135,15 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class PackageRules:
+    """What `devdiff.package.verify_package` is given, as it takes it."""
+
+    allow: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    requirements: Requirements = DEFAULT_REQUIREMENTS
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A whole configuration file; its paths are absolute."""
 
@@ -136,6 +151,7 @@ class Config:
     entries: tuple[Entry, ...]
     baseline: Path | None = None
     rules: Rules = Rules()
+    package: PackageRules = PackageRules()
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -147,6 +163,7 @@ class Config:
         )
         rules = data.get("baseline", {})
         file = rules.get("file")
+        package = data.get("verify", {})
         return cls(
             path,
             entries,
@@ -155,6 +172,11 @@ class Config:
                 max_snr_loss_db=rules.get("max-snr-loss", Rules().max_snr_loss_db),
                 max_slowdown=rules.get("max-slowdown"),
                 other_inputs=rules.get("allow-other-inputs", False),
+            ),
+            PackageRules(
+                allow=_several(package.get("allow", ())),
+                skip=_several(package.get("skip", ())),
+                requirements=_requirements(package, f"{path}: [verify]"),
             ),
         )
 
@@ -184,6 +206,10 @@ class Config:
 def _entry(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any], path: Path) -> Entry:
     folder = path.resolve().parent
     values = {**defaults, **table}
+    if table.get("require-real-inputs") and "accept-synthetic" not in table:
+        values["accept-synthetic"] = False
+    if table.get("accept-synthetic") and "require-real-inputs" not in table:
+        values["require-real-inputs"] = False
 
     def at(key: str) -> Path | None:
         return folder / values[key] if key in values else None
@@ -245,6 +271,20 @@ def _entry(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any], pat
         gates=_gates({**defaults.get("gates", {}), **table.get("gates", {})}),
         scan=_scan(table.get("scan"), defaults.get("scan", False), seed),
         task=task,
+        requirements=_requirements(values, f"{path}: [models.{name}]"),
+    )
+
+
+def _requirements(values: Mapping[str, Any], where: str) -> Requirements:
+    accepted = values.get("accept-synthetic", DEFAULT_REQUIREMENTS.accept_synthetic)
+    if accepted and values.get("require-real-inputs", False):
+        raise UsageError(
+            f"{where} has both accept-synthetic and require-real-inputs: leave one out, or set it "
+            "to false"
+        )
+    return Requirements(
+        min_samples=values.get("min-samples", DEFAULT_REQUIREMENTS.min_samples),
+        accept_synthetic=accepted,
     )
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import grp
 import importlib.resources
 import json
 import math
+import os
+import pwd
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,18 +36,62 @@ def find(folder: Path) -> Path:
     """The nearest configuration in ``folder`` or above it.
 
     In each folder a devdiff.toml comes before a pyproject.toml with a ``[tool.devdiff]`` table.
-    Raises `UsageError` when there is none.
+    The search ends below a folder in which others can write: they could leave a configuration
+    there. Raises `UsageError` when there is none.
     """
-    for place in (folder.resolve(), *folder.resolve().parents):
+    start = folder.resolve()
+    stopped = ""
+    for place in (start, *start.parents):
+        if place != start and others_can_write(place):
+            stopped = _stopped(place)
+            break
         if (place / CONFIG_NAME).is_file():
-            return place / CONFIG_NAME
+            return _own(place / CONFIG_NAME, start)
         project = place / _PROJECT_NAME
         if project.is_file() and _section(project, _toml(project)) is not None:
-            return project
+            return _own(project, start)
     raise UsageError(
-        f"there is no {CONFIG_NAME} in {folder.resolve()} or above it, and no {_PROJECT_NAME} with "
-        "[tool.devdiff]: devdiff check --init writes one to begin with, --config FILE names another"
+        f"there is no {CONFIG_NAME} in {start} or above it, and no {_PROJECT_NAME} with "
+        f"[tool.devdiff]{stopped}: devdiff check --init writes one to begin with, --config FILE "
+        "names another"
     )
+
+
+def others_can_write(path: Path) -> bool:
+    """Whether anybody but this user and root can change a file, or what is in a folder."""
+    state = path.stat()
+    if state.st_uid not in (0, os.geteuid()):
+        return True
+    if state.st_mode & stat.S_IWOTH:
+        return True
+    return bool(state.st_mode & stat.S_IWGRP) and _shared(state.st_gid)
+
+
+def _shared(group: int) -> bool:
+    """Whether a group has other members than this user, as far as is known."""
+    try:
+        user = pwd.getpwuid(os.geteuid())
+        members = grp.getgrgid(group).gr_mem
+    except KeyError:  # as in a container whose user has no name
+        return True
+    return group != user.pw_gid or any(name != user.pw_name for name in members)
+
+
+def _stopped(place: Path) -> str:
+    """Why the search went no further, and what it would have found there."""
+    names = [name for name in (CONFIG_NAME, _PROJECT_NAME) if (place / name).is_file()]
+    unused = f"; {place / names[0]} was not used" if names else ""
+    return f" (others can write in {place}, so it was not searched, nor what is above it{unused})"
+
+
+def _own(file: Path, start: Path) -> Path:
+    """The configuration that was found. Raises `UsageError` when others can change it."""
+    if file.parent != start and others_can_write(file):
+        raise UsageError(
+            f"{file} was found above {start}, and others can write to it: name it with --config if "
+            "it is what you want, or mend its rights"
+        )
+    return file
 
 
 def read(path: Path) -> dict[str, Any]:

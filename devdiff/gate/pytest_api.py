@@ -84,7 +84,9 @@ class CheckResult:
         for cell in self.outcome.record["cells"]:
             if cell["gate"] == Verdict.PASS.value:
                 continue
-            if cell["baseline"]:
+            if cell["refused"] is not None:
+                lines.append(f"{cell['name']}: {cell['refused']}")
+            elif cell["baseline"]:
                 lines += [
                     f"{cell['name']}: {change['kind']} {change['where']}: {change['text']}"
                     for change in cell["baseline"]["changes"]

@@ -6,11 +6,11 @@ import datetime
 import importlib.metadata
 import importlib.resources
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from devdiff.errors import UsageError
+from devdiff.errors import ReportError, RunDirectoryError
 from devdiff.ladder.run_directory import read_json
 from devdiff.verdict import Verdict, combine
 
@@ -64,18 +64,38 @@ def summary(cells: Sequence[Mapping[str, Any]]) -> str:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The record in a file, checked against its schema.
+    """The record in a file, checked against its schema and against itself.
 
-    Raises `RunDirectoryError` when it is no JSON object, `UsageError` when it is no check of this
-    version.
+    Raises `ReportError` when it is no check of this version, damaged, or contradicts itself.
     """
     import jsonschema
 
-    data = read_json(path)
+    try:
+        data = read_json(path)
+    except RunDirectoryError as error:
+        raise ReportError(str(error)) from error
     try:
         jsonschema.validate(data, schema())
     except jsonschema.ValidationError as error:
-        raise UsageError(
+        raise ReportError(
             f"{path} is not a check of this devdiff: {error.json_path}: {error.message[:200]}"
         ) from error
+    wrong = next(_contradictions(data), None)
+    if wrong is not None:
+        raise ReportError(f"{path} contradicts itself: {wrong}; run the check again")
     return data
+
+
+def _contradictions(data: Mapping[str, Any]) -> Iterator[str]:
+    names = [cell["name"] for cell in data["cells"]]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        yield f"cells: {twice} is there twice"
+    for place, cell in enumerate(data["cells"]):
+        if cell["report"] is None and cell["verdict"] != Verdict.ERROR.value:
+            yield f"cells[{place}].verdict: {cell['verdict']}, and there is no report"
+    own = combine(Verdict(cell["gate"]) for cell in data["cells"])
+    if data["verdict"] != own.value:
+        yield f"verdict: {data['verdict']}, and its cells come to {own.value}"
+    if data["exit_code"] != Verdict(data["verdict"]).exit_code:
+        yield f"exit_code: {data['exit_code']} is not that of {data['verdict']}"

@@ -6,7 +6,6 @@ that is also the one that may get worse.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -22,8 +21,7 @@ from devdiff.compare import (
     jsonform,
     judge,
 )
-from devdiff.ladder.judge import expected
-from devdiff.options import DEFAULT_GATES, Gates
+from devdiff.report.rejudge import expectation_of
 from devdiff.verdict import Verdict, combine
 
 BY_AGREEMENT: Final = "agreement"
@@ -174,7 +172,7 @@ def _step(pair: Mapping[str, Any], report: Mapping[str, Any]) -> StepFacts:
     outputs: tuple[OutputFacts, ...] = ()
     if pair["comparison"] is not None:
         comparison = PairComparison.from_json(pair["comparison"])
-        found = _outputs(comparison, _expected(pair, comparison, report))
+        found = _outputs(comparison, expectation_of(pair, comparison, report))
         outputs = tuple(_with_lost_inputs(output, pair) for output in found)
     return StepFacts(
         pair["step"],
@@ -197,19 +195,6 @@ def _with_lost_inputs(output: OutputFacts, pair: Mapping[str, Any]) -> OutputFac
         return output
     own = () if output.verdict is Verdict.PASS else output.reasons
     return replace(output, verdict=combine((output.verdict, Verdict.FAIL)), reasons=(*lost, *own))
-
-
-def _expected(
-    pair: Mapping[str, Any], comparison: PairComparison, report: Mapping[str, Any]
-) -> Expectation:
-    """What the report's own limits expected of the step."""
-    rungs = {rung["name"]: rung for rung in report["rungs"]}
-    reference, candidate = rungs[pair["reference"]], rungs[pair["candidate"]]
-    same = candidate["precision"] == "float32" and candidate["pruning"] == reference["pruning"]
-    names = [output.name for output in comparison.outputs]
-    chosen = {**dataclasses.asdict(DEFAULT_GATES), **report["options"].get("gates", {})}
-    gates = jsonform.decode(Gates, jsonform.encode(chosen))
-    return expected(pair["step"], same, names, report["inputs"]["synthetic"], gates)
 
 
 def _outputs(comparison: PairComparison, expectation: Expectation) -> Iterator[OutputFacts]:

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from devdiff.gate.baseline import BaselineResult
 from devdiff.gate.config import Cell
+from devdiff.gate.trust import Code
 from devdiff.report import parts
 
 _CHANGES: Final = {
@@ -88,6 +89,13 @@ def show_matrix(cells: Sequence[Cell], out: Console) -> None:
             "yes" if cell.request.scan else "no",
         )
     out.print(table)
+
+
+def show_code(code: Sequence[Code], sha256: str, out: Console) -> None:
+    """Print what of a configuration runs code, and how to trust exactly that."""
+    for one in code:
+        out.print(f"runs code: {escape(str(one))}", soft_wrap=True)
+    out.print(f"to trust it as it is: --trust-config-sha256 {sha256}", soft_wrap=True)
 
 
 def _verdict(cell: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from devdiff.history import record
 from devdiff.ladder.run_directory import REPORT_NAME, RUN_NAME, read_json
+from devdiff.report import load
 from devdiff.report.html.page import PAGE_NAME
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ def send(directory: Path) -> None:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, RunTag
 
-    report = read_json(directory / REPORT_NAME)
-    run = record.from_report(report, read_json(directory / RUN_NAME), directory)
+    run = run_record(directory)
     client = MlflowClient()
     experiment = os.environ.get("MLFLOW_EXPERIMENT_ID") or _experiment(client)
     found = client.search_runs([experiment], f"tags.`{_KEY}` = '{run.key}'", max_results=1)
@@ -83,6 +83,15 @@ def send(directory: Path) -> None:
             client.log_artifact(known.info.run_id, str(directory / file))
     status = "FAILED" if run.verdict == "error" else "FINISHED"
     client.set_terminated(known.info.run_id, status)
+
+
+def run_record(directory: Path) -> record.RunRecord:
+    """The record of the finished run in a directory.
+
+    Raises `ReportError` when its report is damaged, `RunDirectoryError` when it holds no run.
+    """
+    report = load.load(directory / REPORT_NAME)
+    return record.from_report(report, read_json(directory / RUN_NAME), directory)
 
 
 def metrics(run: record.RunRecord) -> Iterator[tuple[str, float]]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Protocol, Self
 
 import numpy as np
 
@@ -33,6 +33,19 @@ Step = Literal[
     "all",
 ]
 FULL: Final = "full"
+
+
+class Placed(Protocol):
+    """What decides which step lies between two rungs; see `Rung`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+    @property
+    def pruning(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +215,7 @@ def on_the_way(name: str) -> bool:
     return "@" not in name and name != FULL
 
 
-def pairs(rungs: Sequence[Rung]) -> tuple[RungPair, ...]:
+def pairs(rungs: Sequence[Placed]) -> tuple[RungPair, ...]:
     """The steps of a ladder: neighbours, each side rung against its own, and the whole way."""
     main = [rung for rung in rungs if on_the_way(rung.name)]
     found = [
@@ -220,7 +233,7 @@ def pairs(rungs: Sequence[Rung]) -> tuple[RungPair, ...]:
     return tuple(found)
 
 
-def _step(lower: Rung, upper: Rung) -> Step:
+def _step(lower: Placed, upper: Placed) -> Step:
     if lower.sha256 == upper.sha256:
         return "deployment"
     if upper.name == "pruned":

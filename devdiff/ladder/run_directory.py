@@ -33,14 +33,30 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Raises `RunDirectoryError` when it is missing or not a JSON object."""
     try:
-        data = json.loads(path.read_text(), parse_constant=_refuse)
+        data = json.loads(
+            path.read_text(encoding="utf-8"), object_pairs_hook=_once, parse_constant=_refuse
+        )
     except FileNotFoundError as error:
         raise RunDirectoryError(f"{path} does not exist") from error
     except (ValueError, UnicodeDecodeError) as error:
         raise RunDirectoryError(f"{path} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise RunDirectoryError(
+            f"{path} is not JSON that is read: it is nested too deep"
+        ) from error
     if not isinstance(data, dict):
         raise RunDirectoryError(f"{path} is not a JSON object")
     return data
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; one with a name twice says different things to different readers."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in found if names.count(name) > 1)
+        raise ValueError(f"the name {twice[:80]!r} stands twice in one object")
+    return found
 
 
 def _refuse(constant: str) -> Any:

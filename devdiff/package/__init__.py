@@ -4,12 +4,13 @@ from devdiff.package.check import PackageCheck, schema, verify_package
 from devdiff.package.libraries import PackagedLibrary
 from devdiff.package.lint import Remark, Strictness
 from devdiff.package.models import PackagedModel
-from devdiff.package.tested_files import Tested, TestedModel, TestedRuntime
+from devdiff.package.tested_files import Refused, Tested, TestedModel, TestedRuntime
 
 __all__ = [
     "PackageCheck",
     "PackagedLibrary",
     "PackagedModel",
+    "Refused",
     "Remark",
     "Strictness",
     "Tested",

@@ -5,20 +5,18 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from devdiff.device_runner.runtimes.archive import ZIP, Archive
+from devdiff.package.formats import HEAD, begins_like_torch
 from devdiff.system.zip_layout import ZipMember
 
 Kind = Literal["apk", "aab", "aar", "apks", "zip"]
 
-# The marks by which models, programs and archives are known stand in the first eight bytes.
-_HEAD: Final = 8
-
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file in a package, with the first 8 bytes of it.
+    """A file in a package, with the first bytes of it, and the archive that it is, if it is one.
 
     ``place`` says where it is, innermost first; ``kind`` what it is installed from. ``offset`` is
     where it begins in the installed .apk; None where it, or an archive around it, is compressed.
@@ -30,6 +28,12 @@ class Content:
     offset: int | None
     place: str
     head: bytes
+    inner: Archive | None = None
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return f"{self.member.name} in {self.archive.label}"
 
 
 def kind_of(archive: Archive) -> Kind:
@@ -73,11 +77,13 @@ def _walk(
         if skip(place):
             continue
         offset = base + member.offset if member.stored and base is not None else None
-        head = archive.head(member, _HEAD)
-        yield Content(archive, member, kind, offset, place, head)
-        if not head.startswith(ZIP):
+        head = archive.head(member, HEAD)
+        inner = None
+        if head.startswith(ZIP) and not begins_like_torch(head):
+            inner = archive.inside(member)
+        yield Content(archive, member, kind, offset, place, head, inner)
+        if inner is None:
             continue
-        inner = archive.inside(member)
         inner_kind = kind_of(inner)
         if inner_kind == "zip":
             yield from _walk(inner, kind, offset, f" in {place}", skip)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final, Literal
@@ -12,8 +12,9 @@ from typing import Any, Final, Literal
 from devdiff.android_harness import elf
 from devdiff.android_harness.errors import ElfError
 from devdiff.package.contents import Content
+from devdiff.package.other_runtimes import ONNX_RUNTIME, ORT_EXPORT, OtherRuntime, runtime_of_file
 
-Role = Literal["runtime", "embeds", "delegate", "play-services"]
+Role = Literal["runtime", "embeds", "delegate", "play-services", "other-runtime"]
 
 PAGE: Final = 16384
 _MAGIC: Final = b"\x7fELF"
@@ -57,7 +58,8 @@ class PackagedLibrary:
     is linked into a library of another name. ``sha256`` is None where there is no role. ``page`` is
     the largest page, in bytes, with which it can be loaded, None when its headers are damaged;
     ``offset`` where it begins in the installed .apk, None where it is compressed. ``tested`` says
-    whether a test ran with this very file.
+    whether a test ran with this very file; ``other`` is the runtime of models of another kind that
+    it is.
     """
 
     place: str
@@ -69,6 +71,7 @@ class PackagedLibrary:
     page: int | None
     offset: int | None
     tested: bool = False
+    other: OtherRuntime | None = None
 
     @property
     def needs_large_pages(self) -> bool:
@@ -84,6 +87,7 @@ class PackagedLibrary:
             "page": self.page,
             "offset": self.offset,
             "tested": self.tested,
+            "other_runtime": self.other.name if self.other else None,
         }
 
 
@@ -95,7 +99,9 @@ def library_in(content: Content) -> PackagedLibrary | None:
     if content.head[:4] != _MAGIC:
         return None
     name = PurePosixPath(content.member.name).name
-    role = _NAMED.get(name) or _role(content)
+    role, other = _NAMED.get(name), None
+    if role is None:
+        role, other = _role(content, runtime_of_file(name))
     folder = _FOLDER.search(content.member.name)
     machine, page = _headers(content)
     return PackagedLibrary(
@@ -107,28 +113,36 @@ def library_in(content: Content) -> PackagedLibrary | None:
         bytes=content.member.size,
         page=page,
         offset=content.offset if content.kind == "apk" and folder else None,
+        other=other,
     )
 
 
-def _role(content: Content) -> Role | None:
-    """What a library of any name has to do with models, by what is written in it."""
-    exports, inside, before = False, False, b""
+def _role(content: Content, named: OtherRuntime | None) -> tuple[Role | None, OtherRuntime | None]:
+    """What a library has to do with models: by its name, else by what is written in it."""
+    if named is not None:
+        return "other-runtime", named
+    found: set[bytes] = set()
+    inside, before = False, b""
     for chunk in content.archive.chunks(content.member):
         joint = before + chunk[:_OVERLAP]
-        exports = exports or any(name in chunk or name in joint for name in _EXPORTS)
+        found |= {name for name in (*_EXPORTS, ORT_EXPORT) if name in chunk or name in joint}
         inside = inside or _INSIDE in chunk or _INSIDE in joint
         before = chunk[-_OVERLAP:]
     # Who calls a runtime has the names of its functions, too.
-    if exports and _exports(content):
-        return "runtime"
-    return "embeds" if inside else None
+    if found.intersection(_EXPORTS) and _exports(content, _EXPORTS):
+        return "runtime", None
+    if inside:
+        return "embeds", None
+    if ORT_EXPORT in found and _exports(content, [ORT_EXPORT]):
+        return "other-runtime", ONNX_RUNTIME
+    return None, None
 
 
-def _exports(content: Content) -> bool:
+def _exports(content: Content, names: Iterable[bytes]) -> bool:
     if content.member.size > _MAX_SYMBOLS:
         return False
     data = b"".join(content.archive.chunks(content.member))
-    wanted = [name.strip(b"\0").decode() for name in _EXPORTS]
+    wanted = [name.strip(b"\0").decode() for name in names]
     try:
         return elf.exports_any(content.member.name, data, wanted)
     except ElfError:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from devdiff.package.contents import Kind
 from devdiff.package.libraries import PAGE, PackagedLibrary
 from devdiff.package.models import PackagedModel
 from devdiff.package.tested_files import Tested
 
-Topic = Literal["skipped", "runtime", "pages", "storage", "device"]
+Topic = Literal["evidence", "allowed", "skipped", "unread", "runtime", "pages", "storage", "device"]
 
-_TOPICS: Final[tuple[Topic, ...]] = ("skipped", "runtime", "pages", "storage", "device")
+_TOPICS: Final[tuple[Topic, ...]] = get_args(Topic)
 _LISTED: Final = 3
 # The flatbuffer's numbers are read where they lie.
 _MODEL_ALIGNMENT: Final = 4
@@ -56,12 +56,27 @@ def remarks(
     libraries: Sequence[PackagedLibrary],
     tested: Tested,
     skipped: Sequence[str],
+    unread: Mapping[str, str],
     strictness: Strictness,
 ) -> tuple[Remark, ...]:
-    """All there is to say, the gravest topic first, the same of several places once."""
+    """All there is to say, the gravest topic first, the same of several places once.
+
+    ``unread`` says of files that could not be looked into how they are packed.
+    """
     grouped: dict[tuple[Topic, str], list[str]] = defaultdict(list)
+    for refusal in tested.refused:
+        grouped["evidence", f"tests nothing, since it {refusal.why}"].append(refusal.evidence)
+    for model in models:
+        if model.untested and model.allowed is not None:
+            grouped["allowed", f"ships untested, as was allowed ({model.allowed})"].append(
+                model.place
+            )
     for place in skipped:
         grouped["skipped", "not looked at, as was asked for with --skip"].append(place)
+    for place, how in unread.items():
+        grouped["unread", f"packed with {how}, which devdiff does not look into"].append(place)
+    for place, text in _other_runtimes(models, libraries):
+        grouped["runtime", text].append(place)
     for place, text in _runtimes(kind, libraries, tested):
         grouped["runtime", text].append(place)
     for library in libraries:
@@ -75,7 +90,8 @@ def remarks(
             grouped["device", f"ran on {where} and on no phone; test on one, --device"].append(
                 model.place
             )
-    strict = {"runtime": strictness.runtime, "pages": strictness.pages}
+    # Evidence that was changed may have spoken against a model.
+    strict = {"evidence": True, "runtime": strictness.runtime, "pages": strictness.pages}
     return tuple(
         Remark(topic, tuple(places), text, strict.get(topic, False))
         for (topic, text), places in sorted(
@@ -88,6 +104,20 @@ def listed(places: Sequence[str]) -> str:
     """The first three, and how many more there are."""
     shown = ", ".join(places[:_LISTED])
     return shown if len(places) <= _LISTED else f"{shown} and {len(places) - _LISTED} more"
+
+
+def _other_runtimes(
+    models: Sequence[PackagedModel], libraries: Sequence[PackagedLibrary]
+) -> Iterator[tuple[str, str]]:
+    """Runtimes of other kinds of which no model was seen: there must be some, somewhere."""
+    forms = {model.form for model in models}
+    for library in libraries:
+        if library.other is not None and not forms.intersection(library.other.forms):
+            yield (
+                library.place,
+                f"runs models with {library.other.name}, and none was found: they are downloaded, "
+                "encrypted or of a form that devdiff does not know, and no test speaks for them",
+            )
 
 
 def _runtimes(

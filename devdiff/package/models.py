@@ -1,35 +1,35 @@
-"""The models in a package, known by their first bytes and not by their names alone."""
+"""The models in a package, known by what is in them and not by their names alone."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from devdiff.device_runner.errors import ArchiveError
-from devdiff.device_runner.runtimes.archive import BLOCK
+from devdiff.device_runner.runtimes.archive import ZIP
 from devdiff.package.contents import Content, Kind
+from devdiff.package.formats import HEAD, Form, form_of, form_of_archive, form_of_name, unread
+from devdiff.package.packed import Packing, packing_of, unpacked
 from devdiff.package.tested_files import TestedModel
 from devdiff.verdict import Verdict
 
-Form = Literal["tflite", "gzip", "litertlm", "unknown"]
-
-_GZIP: Final = b"\x1f\x8b\x08"
-_MAX_INFLATED: Final = 4 << 30
-_MAX_SWELLING: Final = 100
-_NAMES: Final = (".tflite", ".tflite.gz")
+# Compressed thrice over is a riddle.
+_MAX_LAYERS: Final = 3
+_BUNDLE: Final = ".task"
 
 
 @dataclass(frozen=True, slots=True)
 class PackagedModel:
-    """A model in a package: SHA-256 and ``bytes`` as an app would load it, unzipped.
+    """A model in a package: SHA-256 and ``bytes`` as an app would load it, uncompressed.
 
-    ``form`` is what holds it: a .tflite file, one under gzip, a LiteRT-LM bundle, or something
-    unknown that is named like a model. ``offset`` is where it begins in the installed .apk, None
-    where it is compressed or ``kind`` is not what gets installed. ``tested`` is None for a model
-    that no run ended with; ``note`` says why.
+    ``form`` is what it is, ``unknown`` for what is only named like a model, and ``packings`` how
+    the file itself is compressed, outermost first. ``offset`` is where it begins in the installed
+    .apk, None where it is compressed or ``kind`` is not what gets installed. ``tested`` is None for
+    a model that no run ended with; ``note`` says why. ``allowed`` names the pattern or the SHA-256
+    by which it may ship untested. ``refused`` says why a test that passed is not counted.
     """
 
     place: str
@@ -39,18 +39,24 @@ class PackagedModel:
     bytes: int
     compressed: bool
     offset: int | None
+    packings: tuple[Packing, ...] = ()
     tested: TestedModel | None = None
     note: str = ""
+    allowed: str | None = None
+    refused: str | None = None
 
     @property
     def verdict(self) -> Verdict:
-        """What the package gets for it: an untested model is a ``fail``."""
-        return Verdict.FAIL if self.untested or self.tested is None else self.tested.verdict
+        """What the package gets for it: an untested model is a ``fail`` unless it is allowed."""
+        if self.untested or self.tested is None:
+            return Verdict.PASS if self.allowed is not None else Verdict.FAIL
+        return self.tested.verdict
 
     @property
     def untested(self) -> bool:
-        """Whether nothing is known for or against it: no test, or only a scan without a finding."""
-        if self.tested is None:
+        """Whether nothing that counts is known for or against it: no test, one on too little, or
+        only a scan without a finding."""
+        if self.tested is None or self.refused is not None:
             return True
         return not self.tested.compared and self.tested.verdict is Verdict.PASS
 
@@ -59,80 +65,103 @@ class PackagedModel:
         return {
             "place": self.place,
             "form": self.form,
+            "packings": list(self.packings),
             "sha256": self.sha256,
             "bytes": self.bytes,
             "compressed": self.compressed,
             "offset": self.offset,
-            "tested": tested is not None and tested.compared,
+            "tested": tested is not None and tested.compared and self.refused is None,
             "verdict": self.verdict.value,
             "devices": list(tested.devices) if tested else [],
             "evidence": list(tested.evidence) if tested else [],
             "note": self.note,
+            "allowed": self.allowed,
         }
 
 
 def model_in(content: Content) -> PackagedModel | None:
     """The model that a file in a package is; None when it is none. Raises `ArchiveError`."""
-    member, head = content.member, content.head
-    named = member.name.lower().endswith(_NAMES)
-    form: Form
-    chunks: Iterable[bytes] = content.archive.chunks(member)
-    if head[4:8] == b"TFL3":
-        form = "tflite"
-    elif head == b"LITERTLM":
-        form = "litertlm"
-    elif head.startswith(_GZIP) and (named or _gzipped_model(content)):
-        form, chunks = "gzip", _inflated(content)
-    elif named:
-        form = "unknown"
+    member = content.member
+    named = form_of_name(member.name, content.archive.members)
+    packings: tuple[Packing, ...] = ()
+    if content.inner is None:
+        packings, form = _identified(content, named is not None)
     else:
+        form = form_of_archive(content.inner.members)
+        # A bundle holds models, which are looked at one by one.
+        named = None if member.name.lower().endswith(_BUNDLE) else named
+    form = form or named
+    if form is None:
         return None
     digest, size = hashlib.sha256(), 0
-    for chunk in chunks:
-        digest.update(chunk)
-        size += len(chunk)
+    for block in _unpacked(content, packings):
+        digest.update(block)
+        size += len(block)
     return PackagedModel(
         place=content.place,
         form=form,
         kind=content.kind,
         sha256=digest.hexdigest(),
         bytes=size,
-        compressed=form == "gzip" or not member.stored or content.offset is None,
-        offset=content.offset if content.kind == "apk" and form != "gzip" else None,
+        compressed=bool(packings) or not member.stored or content.offset is None,
+        offset=content.offset if content.kind == "apk" and not packings else None,
+        packings=packings,
     )
 
 
-def _gzipped_model(content: Content) -> bool:
-    first = b""
+def unread_in(content: Content) -> str | None:
+    """How a file is packed that could hold a model and is not looked into; None where it is."""
+    head = content.head
+    packings: tuple[Packing, ...] = ()
+    if content.inner is not None:
+        return None
+    while (how := unread(head)) is None:
+        if packings and head.startswith(ZIP):
+            return f"a zip archive under {' and '.join(packings)}"
+        packing = packing_of(head)
+        if packing is None or len(packings) == _MAX_LAYERS:
+            return None
+        packings = (*packings, packing)
+        head, error = _first(_unpacked(content, packings))
+        if error is not None:
+            return None
+    return f"{how} under {' and '.join(packings)}" if packings else how
+
+
+def _identified(content: Content, named: bool) -> tuple[tuple[Packing, ...], Form | None]:
+    """What a file is, and how it is compressed; what is ``named`` like a model must be whole."""
+    packings: tuple[Packing, ...] = ()
+    head = content.head
+    while True:
+        form = form_of(head, functools.partial(_unpacked, content, packings))
+        packing = packing_of(head)
+        if form is not None or packing is None or len(packings) == _MAX_LAYERS:
+            return packings, form
+        packings = (*packings, packing)
+        head, error = _first(_unpacked(content, packings))
+        if error is not None and form_of(head, lambda: ()) is None:
+            if named:
+                raise error
+            # It only began like that, and is not ours to complain of.
+            return (), None
+
+
+def _first(blocks: Iterator[bytes]) -> tuple[bytes, ArchiveError | None]:
+    """The beginning of a content, and what was wrong with it."""
+    head = b""
     try:
-        for chunk in _inflated(content):
-            first += chunk
-            if len(first) >= len(content.head):
+        for block in blocks:
+            head += block
+            if len(head) >= HEAD:
                 break
-    except ArchiveError:  # it only began like gzip, and is not ours to complain of
-        return False
-    return first[4:8] == b"TFL3"
+    except ArchiveError as error:
+        return head[:HEAD], error
+    return head[:HEAD], None
 
 
-def _inflated(content: Content) -> Iterator[bytes]:
-    """What a file under gzip holds, in blocks. Raises `ArchiveError`."""
-    where = f"{content.member.name} in {content.archive.label}"
-    inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    size, most = 0, min(_MAX_INFLATED, _MAX_SWELLING * (content.member.size + 1024))
-    try:
-        for chunk in content.archive.chunks(content.member):
-            left = chunk
-            while left and not inflate.eof:
-                block = inflate.decompress(left, BLOCK)
-                left = inflate.unconsumed_tail
-                size += len(block)
-                if size > most:
-                    raise ArchiveError(
-                        f"{where} swells from {content.member.size} to more than {size} bytes, and "
-                        "was not read; build or download the app again"
-                    )
-                yield block
-    except zlib.error as error:
-        raise ArchiveError(f"{where} is damaged: {error}; build the app again") from error
-    if not inflate.eof:
-        raise ArchiveError(f"{where} is cut short; build the app again")
+def _unpacked(content: Content, packings: Sequence[Packing]) -> Iterator[bytes]:
+    """What is left of a file when its compressions are taken off. Raises `ArchiveError`."""
+    blocks = content.archive.chunks(content.member)
+    for packing in packings:
+        blocks = unpacked(packing, blocks, content.member.size, content.where)
+    return blocks

@@ -41,13 +41,18 @@ def show(check: PackageCheck, out: Console) -> None:
 
 
 def _models(models: Sequence[PackagedModel], out: Console) -> None:
-    table = parts.table("model", "size", "stored", "tested on", "report", "sha256", "verdict")
+    table = parts.table(
+        "model", "kind", "size", "stored", "tested on", "report", "sha256", "verdict"
+    )
     for model in models:
         verdict = model.verdict.value
         shown = "untested" if model.untested else verdict
+        if model.untested and model.allowed is not None:
+            shown = "allowed"
         tested = None if model.untested else model.tested
         table.add_row(
             escape(model.place),
+            "-".join((model.form, *model.packings)),
             f"{model.bytes / 1e6:.2f} MB",
             _stored(model),
             escape(", ".join(tested.devices)) if tested else "-",
@@ -76,7 +81,7 @@ def _libraries(libraries: Sequence[PackagedLibrary], out: Console) -> None:
         table.add_row(
             escape(library.place),
             escape(library.abi),
-            library.role or "",
+            library.other.name if library.other else library.role or "",
             "yes" if library.tested else "no",
             "damaged" if library.page is None else f"{library.page // 1024} KiB",
             (library.sha256 or "")[:12],

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
+from devdiff.errors import ReportError
+from devdiff.gate.requirements import Basis
 from devdiff.ladder.ladder import on_the_way
 from devdiff.report import load
 from devdiff.verdict import Verdict, combine
@@ -21,7 +23,7 @@ class TestedModel:
 
     ``compared`` says whether any of them held it to its neighbours; a scan alone does not.
     ``devices`` are where it ran, in words, ``on_phone`` whether any of them is one or an emulation
-    of one, ``evidence`` the reports that say so.
+    of one, ``evidence`` the reports that say so, ``bases`` what those of them that passed stand on.
     """
 
     __test__: ClassVar = False  # not a test class, whatever pytest thinks of the name
@@ -32,6 +34,7 @@ class TestedModel:
     devices: tuple[str, ...]
     on_phone: bool
     evidence: tuple[str, ...]
+    bases: tuple[Basis, ...] = ()
 
     def joined(self, other: TestedModel) -> TestedModel:
         """Both tests of the same model as one: the graver verdict counts."""
@@ -42,6 +45,7 @@ class TestedModel:
             _both(self.devices, other.devices),
             self.on_phone or other.on_phone,
             _both(self.evidence, other.evidence),
+            (*self.bases, *other.bases),
         )
 
 
@@ -66,11 +70,20 @@ class TestedRuntime:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """Evidence that is not counted: where it lies, and ``why``, as ``contradicts itself: …``."""
+
+    evidence: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tested:
     """All that is known to be tested.
 
     ``models`` and ``runtimes`` are found by SHA-256. ``steps`` are models that a test only passed
-    through on its way to another one, each with the evidence that names it.
+    through on its way to another one, each with the evidence that names it. ``refused`` is evidence
+    that was given and does not count.
     """
 
     __test__: ClassVar = False
@@ -78,17 +91,23 @@ class Tested:
     models: Mapping[str, TestedModel] = field(default_factory=dict)
     runtimes: Mapping[str, TestedRuntime] = field(default_factory=dict)
     steps: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[Refused, ...] = ()
 
     @classmethod
     def from_reports(cls, paths: Iterable[Path]) -> Self:
         """What reports say, each a report.json or a run directory.
 
-        Raises `UsageError` or `RunDirectoryError` for one that does not load.
+        One that is damaged or contradicts itself tests nothing, and is ``refused``. Raises
+        `UsageError` for one that is not there.
         """
         found = cls()
         for path in paths:
             report = load.locate(path)
-            found = found.joined(cls.from_report(load.load(report), str(report)))
+            try:
+                found = found.joined(cls.from_report(load.load(report), str(report)))
+            except ReportError as error:
+                why = str(error).removeprefix(f"{report} ")
+                found = found.joined(cls(refused=(Refused(str(report), why),)))
         return found
 
     @classmethod
@@ -105,13 +124,16 @@ class Tested:
         sha256 = rungs[-1]["model"]["sha256"]
         steps = [pair for pair in report["pairs"] if pair["step"] not in ("all", "runtime")]
         ran = [rung for rung in rungs if rung["name"] == "device" and not rung["error"]]
+        verdict = Verdict(report["verdict"])
+        compared = bool(steps) and all(pair["gates"] for pair in steps)
         model = TestedModel(
             sha256=sha256,
-            verdict=Verdict(report["verdict"]),
-            compared=bool(steps) and all(pair["gates"] for pair in steps),
+            verdict=verdict,
+            compared=compared,
             devices=tuple(map(_device, ran)) or (HOST,),
             on_phone=any(isinstance(rung["identity"].get("device"), dict) for rung in ran),
             evidence=(evidence,),
+            bases=(Basis.of(report),) if compared and verdict is Verdict.PASS else (),
         )
         runtimes = [_runtime(rung["identity"]) for rung in ran]
         return cls(
@@ -126,7 +148,10 @@ class Tested:
         for sha256, model in other.models.items():
             models[sha256] = models[sha256].joined(model) if sha256 in models else model
         return type(self)(
-            models, {**self.runtimes, **other.runtimes}, {**self.steps, **other.steps}
+            models,
+            {**self.runtimes, **other.runtimes},
+            {**self.steps, **other.steps},
+            (*self.refused, *other.refused),
         )
 
 

@@ -42,6 +42,11 @@ _SCANNED: Final = {
 }
 
 
+def scan_verdict(scan: Mapping[str, Any]) -> Verdict:
+    """What a scan's own words for its outcome count as."""
+    return _SCANNED[scan["verdict"]]
+
+
 def verdict(
     results: Sequence[RungResult],
     judged: Sequence[JudgedPair],
@@ -51,7 +56,7 @@ def verdict(
     ``error``."""
     verdicts = [pair.judgement.verdict for pair in judged if pair.pair.gates]
     if scan is not None:
-        verdicts.append(_SCANNED[scan["verdict"]])
+        verdicts.append(scan_verdict(scan))
     if any(result.error for result in results):
         verdicts.append(Verdict.ERROR)
     if not verdicts and judged:

@@ -1,15 +1,17 @@
-"""Reading a report again, to make other formats of it."""
+"""Reading a report again: the one place where reports come back in, as evidence or to be shown."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Final
 
-from devdiff.errors import UsageError
+from devdiff.errors import ReportError, RunDirectoryError, UsageError
 from devdiff.ladder.run_directory import REPORT_NAME, RUN_NAME, read_json
 from devdiff.report.build import SCHEMA_VERSION, schema
+from devdiff.report.consistency import contradictions
 
 _SHOWN_CHARS: Final = 200
+_SHOWN_CONTRADICTION: Final = 400
 
 
 def locate(path: Path) -> Path:
@@ -30,26 +32,37 @@ def run_directory(report: Path) -> Path | None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The report in a file, checked against its schema.
+    """The report in a file, checked against its schema and against itself.
 
-    Raises `RunDirectoryError` when it is no JSON object, `UsageError` when it is no report of this
-    version.
+    Raises `ReportError` when it is no report of this version, damaged, or concludes what does not
+    follow from what it holds; the message names the field.
     """
     import jsonschema
     from jsonschema.exceptions import best_match
 
-    data = read_json(path)
+    try:
+        data = read_json(path)
+    except RunDirectoryError as error:
+        raise ReportError(str(error)) from error
     version = data.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise UsageError(
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise ReportError(
             f"{path} is not a report of this devdiff: its schema_version is {version!r}, not "
             f"{SCHEMA_VERSION}; run the test again"
         )
     # jsonschema.validate would check the schema itself every time, for ten times as long.
-    error = best_match(jsonschema.Draft202012Validator(schema()).iter_errors(data))
-    if error is not None:
-        message = error.message
-        if len(message) > _SHOWN_CHARS:
-            message = f"{message[:_SHOWN_CHARS]}…"
-        raise UsageError(f"{path} is not a report of this devdiff: {error.json_path}: {message}")
+    misfit = best_match(jsonschema.Draft202012Validator(schema()).iter_errors(data))
+    if misfit is not None:
+        message = _shortened(misfit.message, _SHOWN_CHARS)
+        raise ReportError(f"{path} is not a report of this devdiff: {misfit.json_path}: {message}")
+    wrong = next(contradictions(data), None)
+    if wrong is not None:
+        raise ReportError(
+            f"{path} contradicts itself: {_shortened(wrong, _SHOWN_CONTRADICTION)}; it was changed "
+            "after its run, so take the run's own, or run the test again"
+        )
     return data
+
+
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,9 +27,10 @@ def whole_directory(target: Path) -> Iterator[Path]:
     `OSError` when the directory cannot be made or filled.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name[:32]}-", dir=target.parent))
+    # Unlike mkdtemp this leaves the rights to the umask; a name that is taken is no chance.
+    partial = target.parent / f".{target.name[:32]}-{secrets.token_hex(8)}"
+    partial.mkdir()
     try:
-        partial.chmod(0o755)
         yield partial
         try:
             partial.rename(target)

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import itertools
 import json
 import random
 import struct
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from devdiff.android_harness.build import runner_path
+from devdiff.compare import Judgement, PairComparison, judge
+from devdiff.gate.requirements import Basis
+from devdiff.ladder import ladder
+from devdiff.ladder.judge import JudgedPair, expected
+from devdiff.options import DEFAULT_GATES
 from devdiff.package import Tested, TestedModel, TestedRuntime
 from devdiff.verdict import Verdict
+from tests.support.pair_packs import compare_arrays
 
 PHONE = "Pixel 7, Android 14"
 MANIFEST = {"AndroidManifest.xml": b"\3\0\10\0"}
 JNI = "libtensorflowlite_jni.so"
+SAMPLES = 10
+REAL = Basis(SAMPLES, synthetic=False, labelled=False)
 
 
 def tflite(seed: int = 0, size: int = 3000) -> bytes:
@@ -35,12 +47,13 @@ def known(
     verdict: Verdict = Verdict.PASS,
     runtimes: Sequence[bytes] = (),
     on_phone: bool = True,
+    basis: Basis = REAL,
 ) -> Tested:
     """These models tested on a phone with that verdict, with these runtimes."""
     return Tested(
         {
             sha256(model): TestedModel(
-                sha256(model), verdict, True, (PHONE,), on_phone, ("report.json",)
+                sha256(model), verdict, True, (PHONE,), on_phone, ("report.json",), (basis,)
             )
             for model in models
         },
@@ -84,22 +97,53 @@ def library(*, page: int = 16384, abi: str = "android-arm64-v8a", inside: bytes 
     return bytes(data) + inside
 
 
-def report(path: Path, rungs: Mapping[str, bytes], **changes: Any) -> Path:
-    """A report of a run with these models on its rungs, upwards, every step of which counts."""
-    names = list(rungs)
-    steps = {"source": "conversion", "float": "compression", "int8": "deployment"}
+def report(
+    path: Path,
+    rungs: Mapping[str, bytes],
+    verdict: str = "pass",
+    *,
+    scan: str | None = None,
+    **changes: Any,
+) -> Path:
+    """A report of a run with these models on its rungs, upwards, that came to ``verdict``.
+
+    Where that is ``fail`` the last step is what failed, where it is ``error`` the last rung could
+    not run. With ``scan``, its verdict, the run was scanned, and only the conversion counts.
+    """
+    places = [_Place(name, sha256(model)) for name, model in rungs.items()]
+    broken = places[-1].name if verdict == "error" else None
+    records = [_rung(place, broken) for place in places]
+    pairs = [
+        _pair(pair, places, verdict == "fail" and pair.candidate == places[-1].name, broken)
+        for pair in ladder.pairs(places)
+    ]
+    section = {}
+    if scan is not None or verdict == "finding":
+        section = {
+            "scan": {
+                "verdict": scan or verdict,
+                "reason": "as it was found",
+                "seed": 0,
+                "budget_s": 60.0,
+                "cost": {"wall_s": 1.0},
+            }
+        }
+    if scan is not None:
+        for pair in pairs:
+            pair["gates"] = pair["step"] == "conversion"
+    failed = next((p for p in pairs if p["gates"] and p["judgement"]["verdict"] == "fail"), None)
     whole = {
         "schema_version": 1,
         "devdiff": "0.1.0",
         "finished": "2026-01-01T12:00:00+00:00",
-        "verdict": "pass",
-        "exit_code": 0,
+        "verdict": verdict,
+        "exit_code": Verdict(verdict).exit_code,
         "summary": "every step stayed within what is allowed",
-        "attribution": None,
-        "model": {"name": "m.onnx", "sha256": "0" * 64, "files": {}},
+        "attribution": failed and {k: failed[k] for k in ("step", "reference", "candidate")},
+        "model": {"name": "m.onnx", "sha256": places[0].sha256, "files": {}},
         "inputs": {
             "origin": "samples.npz",
-            "samples": 10,
+            "samples": SAMPLES,
             "synthetic": False,
             "labelled": False,
             "sha256": "0" * 64,
@@ -110,18 +154,9 @@ def report(path: Path, rungs: Mapping[str, bytes], **changes: Any) -> Path:
         },
         "samples": {},
         "manifest": None,
-        "rungs": [_rung(name, model) for name, model in rungs.items()],
-        "pairs": [
-            {
-                "reference": one,
-                "candidate": other,
-                "step": steps[one],
-                "gates": True,
-                "comparison": None,
-                "judgement": {"verdict": "pass", "reasons": [], "passing": {}},
-            }
-            for one, other in itertools.pairwise(names)
-        ],
+        "rungs": records,
+        "pairs": pairs,
+        **section,
         "command": [],
         "options": {},
         **changes,
@@ -130,18 +165,51 @@ def report(path: Path, rungs: Mapping[str, bytes], **changes: Any) -> Path:
     return path
 
 
-def _rung(name: str, model: bytes) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Place:
+    name: str
+    sha256: str
+    pruning: str | None = None
+
+    @property
+    def precision(self) -> str:
+        return "int8" if self.name in ("int8", "device") else "float32"
+
+
+def _rung(place: _Place, broken: str | None) -> dict[str, Any]:
+    ran = place.name != broken
     return {
-        "name": name,
+        "name": place.name,
         "runner": "litert",
-        "precision": "int8",
-        "pruning": None,
-        "model": {"file": f"{name}.tflite", "sha256": sha256(model)},
+        "precision": place.precision,
+        "pruning": place.pruning,
+        "model": {"file": f"{place.name}.tflite", "sha256": place.sha256},
         "identity": {},
         "about": {},
-        "samples": 10,
+        "samples": SAMPLES if ran else 0,
         "failed": 0,
         "time": {"wall_s": 1.0, "median_ms": 1.0, "p90_ms": 1.0},
-        "results_sha256": "0" * 64,
-        "error": None,
+        "results_sha256": "0" * 64 if ran else None,
+        "error": None if ran else "gone",
     }
+
+
+def _pair(
+    pair: ladder.RungPair, places: Sequence[_Place], fails: bool, broken: str | None
+) -> dict[str, Any]:
+    if broken in (pair.reference, pair.candidate):
+        failed = Judgement(Verdict.ERROR, (f"rung {broken} could not run",), {})
+        return JudgedPair(pair, None, failed).to_json()
+    sides = {place.name: place for place in places}
+    same = sides[pair.candidate].precision == "float32"
+    comparison = replace(_compared(fails), reference=pair.reference, candidate=pair.candidate)
+    expectation = expected(pair.step, same, ["y"], False, DEFAULT_GATES)
+    return JudgedPair(pair, comparison, judge(comparison, expectation)).to_json()
+
+
+@functools.cache
+def _compared(fails: bool) -> PairComparison:
+    """A real comparison of one output: equal on both sides, or of the other sign."""
+    values = np.random.default_rng(0).normal(size=(SAMPLES, 4)).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        return compare_arrays(Path(folder), values, -values if fails else values)

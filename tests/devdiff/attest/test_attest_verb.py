@@ -101,7 +101,7 @@ def test_each_model_of_a_package_may_have_its_own_statement(pipeline: Pipeline) 
 def test_a_statement_that_does_not_say_pass_does_not_pass(
     verdict: str, code: int, pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bad = report(pipeline.folder / "bad.json", LADDER, verdict=verdict, exit_code=code)
+    bad = report(pipeline.folder / "bad.json", LADDER, verdict)
     statement = pipeline.sign(bad)
     capsys.readouterr()
     assert pipeline.verify("--attestation", statement) == code

@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 
 from devdiff.compare import jsonform
-from devdiff.errors import DevdiffError, UsageError
-from devdiff.gate import baseline_file, summary
+from devdiff.errors import DevdiffError, ReportError, UsageError
+from devdiff.exporter.artifact import sha256_file
+from devdiff.gate import baseline_file, record, summary
 from devdiff.gate.baseline import BaselineResult, Change, hold
 from devdiff.gate.baseline_file import Baseline
 from devdiff.gate.config import Rules
 from devdiff.gate.summary import AgreementSummary, Facts, OutputFacts, ScanFacts, StepFacts
 from devdiff.verdict import Verdict
 from tests.support.bare_reports import bare_report, with_pair
+from tests.support.packages import report, tflite
 from tests.support.pair_packs import compare_arrays
 
 PASS, FAIL, ERROR = Verdict.PASS, Verdict.FAIL, Verdict.ERROR
@@ -404,3 +406,50 @@ def test_one_of_several_runs_is_not_guessed(tmp_path: Path) -> None:
     assert single.of("a/int8/local", alone=True) == known
     with pytest.raises(UsageError, match="this check has several"):
         single.of("a/int8/local", alone=False)
+
+
+def test_a_baseline_holds_no_number_that_nothing_is_worse_than(tmp_path: Path) -> None:
+    """Nothing is more than a NaN, and nothing is less."""
+    path = tmp_path / "known.json"
+    baseline_file.write(path, {"a/int8/local": run(output())})
+    path.write_text(path.read_text().replace('"max_error": 0.1', '"max_error": "nan"'))
+    with pytest.raises(UsageError, match=r"is damaged: .*max_error: 'nan'"):
+        Baseline.load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"verdict": "pass"}, "verdict: pass, and its cells come to fail"),
+        ({"exit_code": 0}, "exit_code: 0"),
+        ({"gate": "pass", "verdict": "pass", "exit_code": 0}, "a/int8/local is pass, and its repo"),
+    ],
+)
+def test_a_check_that_contradicts_itself_is_no_baseline(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    file = report(folder / "report.json", {"source": b"onnx", "float": tflite(1)}, "fail")
+    cell = {
+        **dict.fromkeys(("agreement", "worst_step", "error", "baseline")),
+        "name": "a/int8/local",
+        "model": "a",
+        "compression": "int8",
+        "device": "local",
+        "directory": "a",
+        "report": "a/report.json",
+        "sha256": sha256_file(file),
+        "verdict": "fail",
+        "gate": "fail",
+        "summary": "as it is",
+    }
+    whole = record.build([cell], notes=[], config=None, baseline=None, command=[])
+    (tmp_path / "check.json").write_text(json.dumps(whole))
+    assert Baseline.load(tmp_path).of("a/int8/local", alone=True)
+    if "gate" in changes:
+        whole["cells"][0] |= {"gate": changes["gate"], "verdict": changes["verdict"]}
+        changes = {key: value for key, value in changes.items() if key != "gate"}
+    (tmp_path / "check.json").write_text(json.dumps(whole | changes))
+    with pytest.raises(ReportError, match=words):
+        Baseline.load(tmp_path)

@@ -65,7 +65,8 @@ def test_what_is_no_model_is_passed_by(tmp_path: Path) -> None:
 def test_a_model_under_gzip_is_known_by_what_it_unzips_to(tmp_path: Path, name: str) -> None:
     app = package(tmp_path / "app.apk", MANIFEST | {name: gzip.compress(MODEL)})
     found = models(app, known(MODEL))[name]
-    assert (found.form, found.bytes, found.verdict) == ("gzip", len(MODEL), Verdict.PASS)
+    assert (found.form, found.packings) == ("tflite", ("gzip",))
+    assert (found.bytes, found.verdict) == (len(MODEL), Verdict.PASS)
 
 
 def test_models_in_bundles_and_apks_are_found_with_the_way_to_them(tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ def test_a_bundle_that_cannot_be_looked_into_cannot_pass(tmp_path: Path) -> None
 
 def test_a_package_without_models_is_no_pass(tmp_path: Path) -> None:
     app = package(tmp_path / "app.apk", MANIFEST | {"assets/a.txt": b"x"})
-    with pytest.raises(UsageError, match="holds no TFLite model among its 2 files"):
+    with pytest.raises(UsageError, match="holds no model among its 2 files"):
         verify_package(app, known(MODEL))
 
 
@@ -227,7 +228,7 @@ def test_what_is_skipped_is_not_looked_at_and_is_told(tmp_path: Path) -> None:
     assert check.verdict is Verdict.PASS
     assert check.remarks[0].topic == "skipped"
     assert check.remarks[0].places == ("assets/a.zip", "vendor/deep/x.tflite")
-    with pytest.raises(UsageError, match="no TFLite model"):
+    with pytest.raises(UsageError, match="holds no model"):
         verify_package(app, known(MODEL), skip=["*"])
 
 

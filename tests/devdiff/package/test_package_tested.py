@@ -70,8 +70,8 @@ def test_this_machine_is_no_phone(tmp_path: Path) -> None:
 
 
 def test_a_device_that_could_not_run_is_none(tmp_path: Path) -> None:
-    path = report(tmp_path / "report.json", LADDER, verdict="error", exit_code=3)
-    tested = Tested.from_reports([changed(path, "device", identity=PHONE, error="gone")])
+    path = report(tmp_path / "report.json", LADDER, "error")
+    tested = Tested.from_reports([changed(path, "device", identity=PHONE)])
     assert tested.runtimes == {}
     assert tested.models[sha256(INT8)].devices == ("the host only",)
     assert tested.models[sha256(INT8)].verdict is Verdict.ERROR
@@ -88,17 +88,8 @@ def test_an_identity_of_any_form_is_read(
     assert len(Tested.from_reports([path]).runtimes) == runtimes
 
 
-def scanned(path: Path, verdict: str, code: int) -> Path:
-    """The report of ``devdiff scan``: the conversion counts, what comes behind it does not."""
-    data = json.loads(report(path, LADDER, verdict=verdict, exit_code=code).read_text())
-    for pair in data["pairs"]:
-        pair["gates"] = pair["step"] == "conversion"
-    path.write_text(json.dumps(data))
-    return path
-
-
 def test_a_scan_without_a_finding_is_no_test(tmp_path: Path) -> None:
-    tested = Tested.from_reports([scanned(tmp_path / "scan.json", "pass", 0)])
+    tested = Tested.from_reports([report(tmp_path / "scan.json", LADDER, scan="no finding")])
     app = package(tmp_path / "app.apk", MANIFEST | {"assets/m.tflite": INT8})
     check = verify_package(app, tested)
     assert check.verdict is Verdict.FAIL and "no test compared it" in check.models[0].note
@@ -107,7 +98,7 @@ def test_a_scan_without_a_finding_is_no_test(tmp_path: Path) -> None:
 def test_a_finding_counts_beside_a_test_that_passed(tmp_path: Path) -> None:
     reports = [
         report(tmp_path / "test.json", LADDER),
-        scanned(tmp_path / "scan.json", "finding", 4),
+        report(tmp_path / "scan.json", LADDER, "finding", scan="finding"),
     ]
     app = package(tmp_path / "app.apk", MANIFEST | {"assets/m.tflite": INT8})
     for order in (reports, reports[::-1], reports[1:]):
@@ -125,16 +116,13 @@ def test_several_reports_know_several_models(tmp_path: Path) -> None:
     assert verify_package(app, tested).verdict is Verdict.PASS
 
 
-def test_a_ladder_of_side_rungs_tests_nothing(tmp_path: Path) -> None:
-    path = report(tmp_path / "report.json", {"float@litert": FLOAT})
-    assert Tested.from_reports([path]).models == {}
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 99}', "\x00"])
-def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 99}', "\x00", "[" * 9999])
+def test_what_is_no_report_is_no_evidence_and_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / "report.json").write_text(text)
-    with pytest.raises(DevdiffError, match=r"report\.json"):
-        Tested.from_reports([tmp_path])
+    tested = Tested.from_reports([tmp_path])
+    assert tested.models == {}
+    (refused,) = tested.refused
+    assert refused.evidence == str(tmp_path / "report.json") and refused.why.startswith("is not ")
 
 
 def test_a_missing_report_is_refused(tmp_path: Path) -> None:

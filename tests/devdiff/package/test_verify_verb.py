@@ -46,7 +46,7 @@ def test_the_verdict_comes_first_and_is_the_exit_code(
     app = package(tmp_path / "app.apk", MANIFEST | {"a.tflite": MODEL, "b.tflite": OTHER})
     assert verify(app, "--report", tested) == 1
     assert capsys.readouterr().out.startswith("FAIL  app.apk: 1 of 2 models not tested: b.tflite\n")
-    failed = report(tmp_path / "failed.json", LADDER, verdict="fail", exit_code=1)
+    failed = report(tmp_path / "failed.json", LADDER, "fail")
     alone = package(tmp_path / "alone.apk", MANIFEST | {"a.tflite": MODEL})
     assert verify(alone, "--report", failed) == 1
     assert "a.tflite: tested, with the verdict fail" in capsys.readouterr().out
@@ -56,7 +56,7 @@ def test_the_verdict_comes_first_and_is_the_exit_code(
 
 @pytest.mark.parametrize(("verdict", "code"), [("inconclusive", 5), ("error", 3), ("finding", 4)])
 def test_a_models_verdict_is_the_packages(tmp_path: Path, verdict: str, code: int) -> None:
-    said = report(tmp_path / "report.json", LADDER, verdict=verdict, exit_code=code)
+    said = report(tmp_path / "report.json", LADDER, verdict)
     app = package(tmp_path / "app.apk", MANIFEST | {"a.tflite": MODEL})
     assert verify(app, "--report", said) == code
 
@@ -112,7 +112,7 @@ def test_what_cannot_be_checked_is_one_line_and_exit_code_two(
         "is encrypted": bytes(encrypted),
         "cut short": whole[:-9],
         "leads elsewhere": packed({"../a.tflite": MODEL}),
-        "no TFLite model": packed({"a.txt": b"x"}),
+        "holds no model": packed({"a.txt": b"x"}),
         "swells from": packed({"a.tflite": MODEL[:8] + bytes(9_000_000)}, 8),
     }
     for words, data in files.items():
@@ -124,9 +124,41 @@ def test_what_cannot_be_checked_is_one_line_and_exit_code_two(
     assert verify(tmp_path / "nowhere.apk", "--report", tested) == 2
     assert verify(tmp_path, "--report", tested) == 2
     (tmp_path / "app.apk").write_bytes(whole)
-    (tmp_path / "odd.json").write_text("{}")
-    assert verify(tmp_path / "app.apk", "--report", tmp_path / "odd.json") == 2
     assert verify(tmp_path / "app.apk", "--report", tmp_path / "no.json") == 2
+
+
+def test_evidence_that_was_changed_tests_nothing(
+    tmp_path: Path, tested: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may have spoken against a model, so that nothing passes beside it."""
+    app = package(tmp_path / "app.apk", MANIFEST | {"a.tflite": MODEL})
+    changed = report(tmp_path / "changed.json", LADDER, "fail")
+    data = json.loads(changed.read_text()) | {"verdict": "pass", "exit_code": 0}
+    changed.write_text(json.dumps(data))
+    assert verify(app, "--report", changed, "--json") == 1
+    result = json.loads(capsys.readouterr().out)
+    jsonschema.validate(result, schema())
+    assert [model["tested"] for model in result["models"]] == [False]
+    (remark,) = [one for one in result["remarks"] if one["topic"] == "evidence"]
+    assert remark["fails"] and "contradicts itself: verdict: pass" in remark["text"]
+    assert verify(app, "--report", tested, changed) == 1
+    assert "fail " in capsys.readouterr().out
+
+
+def test_a_configuration_says_what_may_ship_untested_and_is_named(
+    tmp_path: Path, tested: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not looked for: one that lies about must not make a release green."""
+    (tmp_path / "devdiff.toml").write_text(
+        '[models.m]\nmodel = "m.onnx"\n[verify]\nallow = "vendor/*"\nskip = ["*.zip"]\n'
+    )
+    entries = {"m.tflite": MODEL, "vendor/o.tflite": OTHER, "a.zip": b"PK\3\4" + bytes(60)}
+    app = package(tmp_path / "app.apk", MANIFEST | entries)
+    monkeypatch.chdir(tmp_path)
+    assert verify(app, "--report", tested, "--skip", "a.zip") == 1
+    assert verify(app, "--report", tested, "--config", "devdiff.toml") == 0
+    few = ("--min-samples", "11")
+    assert verify(app, "--report", tested, "--config", "devdiff.toml", *few) == 1
 
 
 def test_the_command_says_what_it_needs(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from devdiff.system.atomic_file import whole_file
+from devdiff.system.cache import whole_directory
 
 
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
@@ -29,7 +30,22 @@ def test_a_whole_file_takes_its_place_and_may_be_read(tmp_path: Path) -> None:
         stream.write("a\r\nö\ud800")
         assert not path.exists()
     assert path.read_bytes() == "a\r\nö?".encode()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_file_has_the_rights_that_the_umask_leaves(tmp_path: Path, umask: int, mode: int) -> None:
+    path = tmp_path / "x.txt"
+    before = os.umask(umask)
+    try:
+        with whole_file(path) as stream:
+            stream.write("x")
+        with whole_directory(tmp_path / "kept") as folder:
+            (folder / "y").write_text("y")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o777 & ~umask
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["kept", "x.txt"]
 
 
 def _killed_while_writing(path: Path) -> None:

@@ -1,0 +1,76 @@
+"""What a passed run must stand on to count as the test of a model.
+
+A run on synthetic samples is a verdict about numerics, and one on a few samples can have missed
+much: neither stands between a model and the store unless that was said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+MIN_SAMPLES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """How many ``samples`` every step that counts was compared on, and of what sort they were."""
+
+    samples: int
+    synthetic: bool
+    labelled: bool
+
+    @classmethod
+    def of(cls, report: Mapping[str, Any]) -> Self:
+        """That of a report that was checked against its schema, or of its excerpt."""
+        inputs = report["inputs"]
+        counted = [pair for pair in report["pairs"] if pair["gates"]] or report["pairs"]
+        compared = [
+            pair["comparison"]["compared"] for pair in counted if pair.get("comparison") is not None
+        ]
+        if "basis" in report:
+            compared.append(report["basis"]["samples"])
+        samples = min((inputs["samples"], *compared))
+        return cls(samples, inputs["synthetic"], inputs["labelled"])
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "samples": self.samples,
+            "inputs": "synthetic" if self.synthetic else "real",
+            "labelled": self.labelled,
+        }
+
+    def __str__(self) -> str:
+        kind = "synthetic" if self.synthetic else "labelled" if self.labelled else "unlabelled"
+        return f"{self.samples} {kind} sample{'' if self.samples == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What is required of the basis of a pass."""
+
+    min_samples: int = MIN_SAMPLES
+    accept_synthetic: bool = False
+
+    def refusal(self, basis: Basis) -> str | None:
+        """Why a pass on this basis is no test of a model, and what would mend it; None: it is."""
+        if basis.synthetic and not self.accept_synthetic:
+            return (
+                f"passed on {basis}, which speak of numerics and not of answers: test with real "
+                "inputs (--inputs), or take it with --accept-synthetic"
+            )
+        if basis.samples < self.min_samples:
+            return (
+                f"passed on {basis}, and {self.min_samples} are required: test with more, or take "
+                f"it with --min-samples {basis.samples}"
+            )
+        return None
+
+    def refusal_of_all(self, bases: Iterable[Basis]) -> str | None:
+        """Why none of several passes is a test; the reason against the one on most samples."""
+        known = sorted(bases, key=lambda basis: (basis.synthetic, -basis.samples))
+        refusals = [self.refusal(basis) for basis in known]
+        if None in refusals:
+            return None
+        return refusals[0] if refusals else "passed, and on what is not known: test it again"

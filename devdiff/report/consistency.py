@@ -1,0 +1,398 @@
+"""A report held against itself: what it concludes must follow from what it holds.
+
+A report is a file that anybody can edit. This finds edits that do not fit the rest, and faults of
+the program that wrote it; who changes everything so that it fits is found by a signature alone
+(`devdiff.attest`).
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from devdiff.compare.intervals import CONFIDENCE, clopper_pearson
+from devdiff.errors import ComparisonError, UsageError
+from devdiff.ladder import ladder
+from devdiff.report.build import scan_verdict
+from devdiff.report.rejudge import rejudge
+from devdiff.verdict import Verdict, combine
+
+_TOLERANCE: Final = 1e-9
+_ROUNDING: Final = 1e-3
+_TINY: Final = 1e-30
+_DECIBELS: Final = 0.1
+_SYNTHETIC: Final = "synthetic, seed "
+
+
+def contradictions(report: Mapping[str, Any]) -> Iterator[str]:
+    """Each thing that does not fit, beginning with the field: ``pairs[1].judgement: …``.
+
+    ``report`` conforms to its schema. What is found first may explain what is found later.
+    """
+    yield from _rungs(report)
+    yield from _steps(report)
+    yield from _inputs(report)
+    yield from _model(report)
+    for place, pair in enumerate(report["pairs"]):
+        yield from _pair(f"pairs[{place}]", pair, report)
+    yield from _task(report)
+    yield from _scan(report)
+    yield from _verdict(report)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A rung as the ladder orders it."""
+
+    name: str
+    sha256: str
+    precision: str
+    pruning: str | None
+
+
+def _rungs(report: Mapping[str, Any]) -> Iterator[str]:
+    samples, names = report["inputs"]["samples"], set()
+    for place, rung in enumerate(report["rungs"]):
+        field = f"rungs[{place}]"
+        if rung["name"] in names:
+            yield f"{field}.name: the rung {rung['name']} is there twice"
+        names.add(rung["name"])
+        if rung["failed"] > rung["samples"]:
+            yield f"{field}.failed: {rung['failed']} of {rung['samples']} samples failed"
+        if rung["error"] is not None:
+            continue
+        if rung["samples"] != samples:
+            yield (
+                f"{field}.samples: rung {rung['name']} ran {rung['samples']} samples, and there "
+                f"are {samples}"
+            )
+        if rung["results_sha256"] is None:
+            yield f"{field}.results_sha256: rung {rung['name']} ran and left no results"
+    if samples == 0 and any(rung["error"] is None for rung in report["rungs"]):
+        yield "inputs.samples: rungs ran, and there are no samples"
+
+
+def _steps(report: Mapping[str, Any]) -> Iterator[str]:
+    """Every step that the rungs make is there once, and counts unless only a scan decides."""
+    rungs = [
+        _Place(rung["name"], rung["model"]["sha256"], rung["precision"], rung["pruning"])
+        for rung in report["rungs"]
+    ]
+    if not any(ladder.on_the_way(rung.name) for rung in rungs):
+        yield "rungs: there is none between a source and a device"
+        return
+    expected = {(p.reference, p.candidate): p for p in ladder.pairs(rungs)}
+    full = ladder.FULL if any(rung.name == ladder.FULL for rung in rungs) else "float"
+    by_scan = {
+        key: pair.step == "conversion" and pair.candidate == full for key, pair in expected.items()
+    }
+    found: dict[tuple[str, str], bool] = {}
+    for place, pair in enumerate(report["pairs"]):
+        key = pair["reference"], pair["candidate"]
+        told = f"{pair['step']} ({key[0]} → {key[1]})"
+        if key in found:
+            yield f"pairs[{place}]: the step {told} is there twice"
+        elif key not in expected:
+            yield f"pairs[{place}]: no step {told} lies between the rungs"
+        elif pair["step"] != expected[key].step:
+            yield (
+                f"pairs[{place}].step: from {key[0]} to {key[1]} lies the step "
+                f"{expected[key].step}, by their models, not {pair['step']}"
+            )
+        found[key] = pair["gates"]
+    for key, wanted in expected.items():
+        if key not in found:
+            yield f"pairs: the step {wanted.step} ({key[0]} → {key[1]}) is missing"
+    counted = {key: pair.gates for key, pair in expected.items()}
+    allowed = [counted, by_scan] if "scan" in report else [counted]
+    if found.keys() == expected.keys() and found not in allowed:
+        wrong = next(key for key in found if found[key] != counted[key])
+        place = [(pair["reference"], pair["candidate"]) for pair in report["pairs"]].index(wrong)
+        yield f"pairs[{place}].gates: whether the step counts is not as its ladder has it"
+
+
+def _inputs(report: Mapping[str, Any]) -> Iterator[str]:
+    inputs = report["inputs"]
+    if inputs["synthetic"] != inputs["origin"].startswith(_SYNTHETIC):
+        claim = "synthetic" if inputs["synthetic"] else "real"
+        yield f"inputs.synthetic: the inputs are called {claim}, and come from {inputs['origin']}"
+    if inputs["synthetic"] and inputs["labelled"]:
+        yield "inputs.labelled: synthetic samples have no true class"
+    for index in report["samples"]:
+        if not index.isdecimal() or int(index) >= inputs["samples"]:
+            yield f"samples: there is no sample {index} among {inputs['samples']}"
+    basis = report.get("basis")
+    if basis is not None:
+        if (basis["inputs"] == "synthetic") != inputs["synthetic"]:
+            yield f"basis.inputs: {basis['inputs']} is not what inputs says"
+        if basis["labelled"] != inputs["labelled"]:
+            yield "basis.labelled: it is not what inputs says"
+        if basis["samples"] > inputs["samples"]:
+            yield f"basis.samples: {basis['samples']} of {inputs['samples']} samples"
+    try:
+        datetime.datetime.fromisoformat(report["finished"])
+    except ValueError:
+        yield f"finished: {report['finished']!r} is no time"
+
+
+def _model(report: Mapping[str, Any]) -> Iterator[str]:
+    """The rungs ran the files that the manifest lists and the model that the report is of."""
+    model, manifest = report["model"], report["manifest"]
+    main = [
+        (place, rung)
+        for place, rung in enumerate(report["rungs"])
+        if ladder.on_the_way(rung["name"])
+    ]
+    if manifest is None:
+        if main and all(rung["model"]["sha256"] != model["sha256"] for _, rung in main):
+            yield f"model.sha256: no rung ran {model['name']}"
+        return
+    known = {record["file"]: record["sha256"] for record in manifest["artifacts"]}
+    if manifest["pruned"] is not None:
+        known[manifest["pruned"]["file"]] = manifest["pruned"]["sha256"]
+    for place, rung in enumerate(report["rungs"]):
+        said = rung["model"]
+        if rung["name"] != "source" and known.get(said["file"], said["sha256"]) != said["sha256"]:
+            yield (
+                f"rungs[{place}].model.sha256: rung {rung['name']} ran another {said['file']} than "
+                "the manifest lists"
+            )
+    if main and main[-1][1]["model"]["sha256"] not in (*known.values(), model["sha256"]):
+        place, rung = main[-1]
+        yield f"rungs[{place}].model.sha256: the manifest lists no such model"
+    for place, rung in main:
+        if rung["name"] == "source" and rung["model"]["sha256"] != model["sha256"]:
+            yield f"rungs[{place}].model.sha256: the source rung ran another model than model says"
+
+
+def _pair(field: str, pair: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
+    verdict = Verdict(pair["judgement"]["verdict"])
+    rungs = {rung["name"]: rung for rung in report["rungs"]}
+    sides = [rungs.get(pair[side]) for side in ("reference", "candidate")]
+    if None in sides:
+        return
+    comparison = pair["comparison"]
+    broken = [side["name"] for side in sides if side is not None and side["error"] is not None]
+    if broken or comparison is None:
+        if verdict is not Verdict.ERROR:
+            why = f"rung {broken[0]} could not run" if broken else "there is no comparison"
+            yield f"{field}.judgement.verdict: {verdict.value}, and {why}"
+        if broken and comparison is not None:
+            yield f"{field}.comparison: rung {broken[0]} could not run, and was compared"
+        return
+    for side, rung in zip(("reference", "candidate"), sides, strict=True):
+        assert rung is not None
+        if comparison[side] != pair[side]:
+            yield f"{field}.comparison.{side}: it is of {comparison[side]}, not {pair[side]}"
+        if comparison[f"{side}_failed"] != rung["failed"]:
+            yield (
+                f"{field}.comparison.{side}_failed: {comparison[f'{side}_failed']} samples, and "
+                f"{rung['failed']} failed on rung {pair[side]}"
+            )
+    yield from _figures(f"{field}.comparison", comparison, report)
+    try:
+        own = rejudge(pair, report)
+    except (ComparisonError, UsageError) as error:
+        yield f"{field}.comparison: {error}"
+        return
+    if own.verdict.severity > verdict.severity:
+        yield (
+            f"{field}.judgement.verdict: {verdict.value}, and its figures come to "
+            f"{own.verdict.value}: {' '.join(own.reasons)}"
+        )
+    lost = [r for r in pair.get("dependence", {}).get("responses", ()) if r["verdict"] == "fail"]
+    if lost and verdict.severity < Verdict.FAIL.severity:
+        yield f"{field}.judgement.verdict: {verdict.value}, and {lost[0]['reason']}"
+    for name, judged in pair["judgement"].get("outputs", {}).items():
+        of_output = own.outputs.get(name)
+        if of_output is None:
+            yield f"{field}.judgement.outputs: output {name} was not compared"
+        elif of_output.verdict.severity > Verdict(judged["verdict"]).severity:
+            yield (
+                f"{field}.judgement.outputs: {name} is judged {judged['verdict']}, and its figures "
+                f"come to {of_output.verdict.value}"
+            )
+
+
+def _figures(field: str, comparison: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
+    samples = report["inputs"]["samples"]
+    if comparison["samples"] != samples:
+        yield f"{field}.samples: {comparison['samples']}, and there are {samples}"
+    failed = comparison["reference_failed"], comparison["candidate_failed"]
+    low, high = samples - sum(failed), samples - max(failed)
+    if not max(0, low) <= comparison["compared"] <= high:
+        yield f"{field}.compared: {comparison['compared']} of {samples} samples"
+    names = [output["name"] for output in comparison["outputs"]]
+    wanted = _output_names(report)
+    if len(set(names)) != len(names) or (wanted is not None and set(names) != wanted):
+        there = ", ".join(sorted(wanted or ()))
+        yield f"{field}.outputs: {', '.join(names) or 'none'}, and the model has {there}"
+    for output in comparison["outputs"]:
+        if output["samples"] > comparison["compared"]:
+            yield f"{field}.outputs: {output['name']} has {output['samples']} samples"
+        wrong = _impossible(output)
+        if wrong is not None:
+            yield f"{field}.outputs: {output['name']}: {wrong}"
+    for answers in comparison["classifications"]:
+        if answers["output"] not in names:
+            yield f"{field}.classifications: there is no output {answers['output']}"
+        top = answers["top_1"]
+        if not _is_interval(top):
+            yield (
+                f"{field}.classifications: {top['low']} to {top['high']} is not the interval of "
+                f"{top['successes']} of {top['trials']}"
+            )
+        elif top["trials"] + answers["undecided"] != comparison["compared"]:
+            # Samples whose shapes differ have no answers, and fail by that.
+            if not any(output["shape_mismatch"] for output in comparison["outputs"]):
+                yield (
+                    f"{field}.classifications: {top['trials']} answers of "
+                    f"{comparison['compared']} samples"
+                )
+        elif top["trials"] - top["successes"] != answers["flips"] + answers["lost_answers"]:
+            yield f"{field}.classifications: {answers['flips']} flips do not fit the agreement"
+
+
+def _impossible(output: Mapping[str, Any]) -> str | None:
+    """What no values of an output can come to; None where the figures may be of some."""
+    largest = output["max_abs_error"]
+    if (largest is None) != (output["elements"] == 0):
+        return f"there are {output['elements']} elements, and max_abs_error is {largest}"
+    if largest is None:
+        return None
+    largest = float(largest)
+    for side in ("reference", "candidate"):
+        wrong = _impossible_side(output[side])
+        if wrong is not None:
+            return f"{side}.{wrong}"
+    order = [float(output[f"{part}_abs_error"] or 0) for part in ("p50", "p90", "p99", "p999")]
+    mean, rms = float(output["mean_abs_error"] or 0), float(output["rms_error"] or 0)
+    if any(low > _more(high) for low, high in itertools.pairwise((*order, largest))):
+        return "its percentiles do not rise to max_abs_error"
+    if mean > _more(rms) or rms > _more(largest):
+        return "mean_abs_error, rms_error and max_abs_error do not rise"
+    if any(float(worst["error"]) > _more(largest) for worst in output["worst"]):
+        return "a sample in worst is worse than max_abs_error"
+    if output["lsb"] is not None and output["lsb"]["max_lsb"] != output["max_lsb"]:
+        return "max_lsb is not that of its histogram"
+    if output["snr_db"] is None or not rms:
+        return None
+    peak = float(output["reference"]["peak"] or 0)
+    # The mean square of the reference is at most the square of its peak.
+    most = 20 * math.log10(peak / rms) if peak else -math.inf
+    if float(output["snr_db"]) > most + _DECIBELS:
+        return "snr_db is above what peak and rms_error allow"
+    return None
+
+
+def _impossible_side(side: Mapping[str, Any]) -> str | None:
+    """The same of one side's values."""
+    if side["peak"] is None:
+        return None
+    low, high = float(side["low"] or 0), float(side["high"] or 0)
+    peak = float(side["peak"])
+    if low > high or peak > _more(max(abs(low), abs(high))) or max(-low, high) > _more(peak):
+        return "peak is not the largest of low and high"
+    if side["all_zero"] and peak:
+        return "all_zero does not fit its peak"
+    return None
+
+
+def _more(value: float) -> float:
+    """A little more, since sums are rounded."""
+    return value * (1 + _ROUNDING) + _TINY
+
+
+def _output_names(report: Mapping[str, Any]) -> set[str] | None:
+    """The model's outputs: as the manifest lists them, else as most of the steps have them."""
+    manifest = report["manifest"]
+    if manifest is not None and manifest["artifacts"]:
+        return {binding["source"]["name"] for binding in manifest["artifacts"][0]["outputs"]}
+    found: set[str] = set()
+    for pair in report["pairs"]:
+        found |= {output["name"] for output in (pair["comparison"] or {"outputs": ()})["outputs"]}
+    return found or None
+
+
+def _is_interval(proportion: Mapping[str, Any]) -> bool:
+    try:
+        low, high = clopper_pearson(
+            proportion["successes"], proportion["trials"], proportion["confidence"]
+        )
+    except ValueError:
+        return False
+    off = abs(low - proportion["low"]), abs(high - proportion["high"])
+    # With less confidence any rate could be made to clear any limit.
+    return proportion["confidence"] == CONFIDENCE and bool(max(off) < _TOLERANCE)
+
+
+def _task(report: Mapping[str, Any]) -> Iterator[str]:
+    """A step is no better than what its task's metric says of it."""
+    judged = {
+        (pair["reference"], pair["candidate"]): Verdict(pair["judgement"]["verdict"])
+        for pair in report["pairs"]
+    }
+    for place, step in enumerate(report.get("task", {}).get("steps", ())):
+        verdict = judged.get((step["reference"], step["candidate"]))
+        if verdict is None:
+            yield f"task.steps[{place}]: there is no such step"
+        elif step["verdict"] and Verdict(step["verdict"]).severity > verdict.severity:
+            yield (
+                f"task.steps[{place}].verdict: {step['verdict']}, and the step is judged "
+                f"{verdict.value}"
+            )
+        if step["verdict"] == Verdict.PASS.value:
+            drop = step["drops"].get(report["task"]["metrics"][0]["name"])
+            if drop and drop["low"] is not None and drop["low"] > report["task"]["max_drop"]:
+                yield f"task.steps[{place}].drops: above what is allowed, and judged pass"
+
+
+def _scan(report: Mapping[str, Any]) -> Iterator[str]:
+    scan = report.get("scan")
+    if scan is not None and scan_verdict(scan) is not Verdict.FINDING and scan.get("kind"):
+        yield f"scan.verdict: {scan['verdict']}, of the kind {scan['kind']}"
+
+
+def _verdict(report: Mapping[str, Any]) -> Iterator[str]:
+    verdict = Verdict(report["verdict"])
+    if report["exit_code"] != verdict.exit_code:
+        yield (
+            f"exit_code: {report['exit_code']}, and that of {verdict.value} is {verdict.exit_code}"
+        )
+    if not follows(report):
+        own = recomputed(report).value
+        yield f"verdict: {verdict.value}, and its steps, rungs and scan come to {own}"
+    failed = [
+        {key: pair[key] for key in ("step", "reference", "candidate")}
+        for pair in report["pairs"]
+        if pair["gates"] and pair["judgement"]["verdict"] == Verdict.FAIL.value
+    ]
+    if report["attribution"] != (failed[0] if failed else None):
+        yield "attribution: it is not the first step that failed"
+
+
+def follows(report: Mapping[str, Any]) -> bool:
+    """Whether the verdict of a report, or of its excerpt in a statement, is the one it comes to."""
+    verdict, own = Verdict(report["verdict"]), recomputed(report)
+    # Too few samples, or labels that do not fit, can leave undecided what no step has against it.
+    return verdict is own or (own is Verdict.PASS and verdict is Verdict.INCONCLUSIVE)
+
+
+def recomputed(report: Mapping[str, Any]) -> Verdict:
+    """The verdict that follows from the steps, rungs and scan of a report, or of its excerpt."""
+    counted = [pair for pair in report["pairs"] if pair["gates"]]
+    scan = report.get("scan")
+    verdicts = [Verdict(pair["judgement"]["verdict"]) for pair in counted]
+    if data_verdict := report.get("data_check", {}).get("verdict"):
+        verdicts.append(Verdict(data_verdict))
+    if scan is not None:
+        verdicts.append(scan_verdict(scan))
+    if any(rung["error"] is not None for rung in report["rungs"]):
+        verdicts.append(Verdict.ERROR)
+    if not verdicts:
+        verdicts = [Verdict(pair["judgement"]["verdict"]) for pair in report["pairs"]]
+    return combine(verdicts)
