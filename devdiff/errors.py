@@ -11,6 +11,10 @@ class UsageError(DevdiffError):
     """What was asked cannot be done as asked; the user can change it."""
 
 
+class UnmeasurableError(UsageError):
+    """True answers that leave a task's metric without a meaning: no object on any image, say."""
+
+
 class ComparisonError(DevdiffError):
     """Two rungs cannot be compared: their outputs or their samples do not match."""
 

@@ -88,6 +88,10 @@ def hold(now: Facts, before: Facts, rules: Rules) -> BaselineResult:
             changes += _step(step, known.get(_key(step)), paired, rules)
         changes += _scan(now.scan, before.scan)
         changes += _time(now, before, rules)
+    if now.unsuited is not None:
+        # Whatever was known of the steps, on such data it says nothing.
+        reason = f"inputs and labels do not suit the model: {now.unsuited}"
+        changes.append(Change("worse", "data", reason, Verdict.INCONCLUSIVE))
     if not _explained(now, changes):
         changes.append(Change("worse", "run", now.summary, now.verdict))
     changes.sort(key=lambda change: -change.verdict.severity)

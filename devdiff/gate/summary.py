@@ -108,7 +108,8 @@ class ScanFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One report. ``runtimes`` and ``median_ms`` are by rung, ``limits`` the gates as text."""
+    """One report. ``runtimes`` and ``median_ms`` are by rung, ``limits`` the gates as text;
+    ``unsuited`` says why inputs and labels do not suit the model, where they do not."""
 
     model: str
     model_sha256: str
@@ -123,6 +124,7 @@ class Facts:
     runtimes: Mapping[str, str]
     median_ms: Mapping[str, float]
     limits: Mapping[str, str]
+    unsuited: str | None = None
 
     @classmethod
     def of(cls, report: Mapping[str, Any]) -> Facts:
@@ -145,6 +147,7 @@ class Facts:
             runtimes={name: _runtime(rung) for name, rung in rungs.items()},
             median_ms={name: time for name, time in times.items() if time is not None},
             limits={key: _told(value) for key, value in limits.items() if value not in ([], None)},
+            unsuited=_unsuited(report.get("data_check")),
         )
 
     @property
@@ -165,6 +168,10 @@ class Facts:
             return step.verdict.severity, -rate, -min(levels, default=math.inf)
 
         return max(self.steps, key=rank, default=None)
+
+
+def _unsuited(check: Mapping[str, Any] | None) -> str | None:
+    return check["reason"] if check is not None and check["verdict"] == "inconclusive" else None
 
 
 def _step(pair: Mapping[str, Any], report: Mapping[str, Any]) -> StepFacts:

@@ -12,7 +12,7 @@ import numpy as np
 
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import Array, TensorSpec
-from devdiff.inputs import calibration, image_workers, listing, readers, synthetic
+from devdiff.inputs import calibration, image_workers, input_range, listing, readers, synthetic
 from devdiff.inputs.digest import SetDigest, check_numbers, set_digest
 from devdiff.inputs.images import ImageRows
 from devdiff.inputs.listing import Labels
@@ -76,6 +76,8 @@ class Builder:
             self._write_synthetic(rows, "", request.seed)
             sha256 = set_digest(self._folder, self._inputs, tested)
         calibrated_by, calibrated = self._write_calibration(chosen, rows)
+        if opened is not None:
+            self._notes += input_range.warnings(self._folder, self._inputs, self._preprocess)
         if labels is not None:
             np.save(self._folder / "labels.npy", labels.values[tested])
             self._notes += [labels.note] if labels.note else []

@@ -34,6 +34,7 @@ from devdiff.report import build
 from devdiff.report.html import page
 from devdiff.scan.options import ScanSettings
 from devdiff.scan.scan import scan
+from devdiff.tasks import data_check
 from devdiff.tasks.measure import measure, with_drops
 from devdiff.tasks.request import CLASSIFICATION, TaskRequest
 from devdiff.tasks.resolve import ResolvedTask, check_truth, resolve_task
@@ -221,6 +222,17 @@ def export_and_test(
                 scanned = scan(
                     scan_subject, request.scan, run.path / "scan", request.running.timeout_s, events
                 )
+        checked = None
+        if labels is not None:
+            checked = data_check.check(
+                rungs[0],
+                results[0],
+                samples,
+                classifiers,
+                run.path / data_check.FOLDER,
+                request.running.timeout_s,
+                events,
+            )
         events.phase("comparing")
         pairs = ladder.pairs(rungs)
         if not request.gated:
@@ -262,6 +274,7 @@ def export_and_test(
             judged=judged,
             scan=scanned,
             task=measured.to_json() if measured else None,
+            data_check=checked.to_json() if checked else None,
             command=command,
             options={
                 "running": request.running.fingerprint(),

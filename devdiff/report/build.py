@@ -51,9 +51,10 @@ def verdict(
     results: Sequence[RungResult],
     judged: Sequence[JudgedPair],
     scan: Mapping[str, Any] | None = None,
+    data_check: Mapping[str, Any] | None = None,
 ) -> Verdict:
-    """The worst of the steps that count and of the scan; a rung that could not run is an
-    ``error``."""
+    """The worst of the steps that count, of the scan and of the data check; a rung that could not
+    run is an ``error``."""
     verdicts = [pair.judgement.verdict for pair in judged if pair.pair.gates]
     if scan is not None:
         verdicts.append(scan_verdict(scan))
@@ -61,6 +62,8 @@ def verdict(
         verdicts.append(Verdict.ERROR)
     if not verdicts and judged:
         verdicts = [pair.judgement.verdict for pair in judged]
+    if data_check is not None and verdicts:
+        verdicts.append(Verdict(data_check["verdict"] or "pass"))
     return combine(verdicts)
 
 
@@ -74,11 +77,12 @@ def build(
     judged: Sequence[JudgedPair],
     scan: Mapping[str, Any] | None = None,
     task: Mapping[str, Any] | None = None,
+    data_check: Mapping[str, Any] | None = None,
     command: Sequence[str],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The report as plain JSON values. A single rung with nothing to compare to is an error."""
-    overall = verdict(results, judged, scan)
+    overall = verdict(results, judged, scan, data_check)
     culprit = attribution(judged)
     inputs = samples.to_json()
     rungs = [result.to_json() for result in results]
@@ -90,7 +94,7 @@ def build(
         "verdict": overall.value,
         "exit_code": overall.exit_code,
         "basis": basis.make(inputs, pairs, rungs),
-        "summary": _summary(overall, results, judged, culprit, len(samples), scan),
+        "summary": _summary(overall, results, judged, culprit, len(samples), scan, data_check),
         "attribution": culprit,
         "model": {
             "name": subject.model.name,
@@ -105,6 +109,7 @@ def build(
         "pairs": pairs,
         **({"scan": dict(scan)} if scan is not None else {}),
         **({"task": dict(task)} if task is not None else {}),
+        **({"data_check": dict(data_check)} if data_check is not None else {}),
         "command": list(command),
         "options": dict(options),
     }
@@ -142,6 +147,7 @@ def _summary(
     culprit: Mapping[str, Any] | None,
     samples: int,
     scan: Mapping[str, Any] | None,
+    data_check: Mapping[str, Any] | None,
 ) -> str:
     """One sentence for the first line of every format."""
     if overall is Verdict.FINDING and scan is not None:
@@ -154,6 +160,12 @@ def _summary(
             f"the step {culprit['step']} ({culprit['reference']} → {culprit['candidate']}) changes "
             "the model beyond what is allowed"
         )
+    if (
+        overall is Verdict.INCONCLUSIVE
+        and data_check is not None
+        and data_check["verdict"] == "inconclusive"
+    ):
+        return f"inputs and labels do not suit the model: {data_check['reason']}"
     if overall is Verdict.INCONCLUSIVE:
         steps = [
             p.pair.step

@@ -15,7 +15,7 @@ from typing import Any, Final
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from junitparser.junitparser import Attr, FinalResult, SystemErr, SystemOut
 
-from devdiff.report import basis, bindings
+from devdiff.report import basis, bindings, data_check
 from devdiff.report.cases import HOST, Case, cases, device_of, finished
 from devdiff.report.words import differing, largest_error, number, one_line, proportion, what_ran
 from devdiff.system.atomic_file import whole_file
@@ -49,6 +49,8 @@ def render(report: Mapping[str, Any]) -> str:
     Whenever the report's verdict is not ``pass``, a test case failed or is in error.
     """
     suites = [_rungs(report), *_steps(report)]
+    if "data_check" in report:
+        suites.append(_data(report))
     if "scan" in report:
         suites.append(_scan(report))
     red = any(
@@ -151,6 +153,28 @@ def _responses(report: Mapping[str, Any], case: Case) -> list[str]:
         == (case.reference, case.candidate, case.step)
         for one in pair.get("dependence", {}).get("responses", ())
     ]
+
+
+def _data(report: Mapping[str, Any]) -> _Suite:
+    """Whether inputs and labels suit the model; what too few samples cannot tell counts for
+    nothing, as it does in the report."""
+    check = report["data_check"]
+    lines = [
+        data_check.sentence(check),
+        *check["notes"],
+        *(
+            f"{trial['kind']}: {trial['change']}: {proportion(trial['accuracy'])} right"
+            + (", which mends it" if trial["mends"] else "")
+            for trial in check["trials"]
+        ),
+    ]
+    outcome: FinalResult | None = None
+    if check["verdict"] is None:
+        outcome = _outcome(Skipped, "too few samples", lines)
+    elif check["verdict"] != "pass":
+        outcome = _outcome(Failure, check["verdict"], lines)
+    name = f"{check['output']}: inputs and labels"
+    return _suite(report, "data", HOST, [_case(report, name, HOST, outcome)], None, lines)
 
 
 def _scan(report: Mapping[str, Any]) -> _Suite:

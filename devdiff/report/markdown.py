@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from devdiff.report import basis, bindings
+from devdiff.report import basis, bindings, data_check, task
 from devdiff.report.cases import Case, cases
 from devdiff.report.terminal import accuracies
 from devdiff.report.words import (
@@ -57,6 +57,10 @@ def render(report: Mapping[str, Any]) -> str:
     Of a report whose summary would take more than `_MOST_BYTES`, only the headline.
     """
     parts = list(_steps(report))
+    if "data_check" in report:
+        parts += _data(report["data_check"])
+    if "task" in report:
+        parts.append(plain(task.headline(report["task"]), _TEXT_CHARS))
     if "scan" in report:
         parts += _scan(report["scan"])
     parts += [_ran(report), *_dependence(report), *_bindings(report), _inputs(report)]
@@ -201,6 +205,26 @@ def _scan(scan: Mapping[str, Any]) -> Iterator[str]:
     ]
     if facts:
         yield "\n".join(f"- {fact}" for fact in facts)
+
+
+def _data(check: Mapping[str, Any]) -> Iterator[str]:
+    """What was found about inputs and labels, where they may not suit the model."""
+    if check["verdict"] == "pass":
+        return
+    word = f"**{check['verdict']}**" if check["verdict"] else "Note"
+    yield f"{word}, inputs and labels: {plain(data_check.sentence(check), _TEXT_CHARS)}"
+    if check["trials"]:
+        rows = [
+            [
+                plain(f"{trial['kind']}: {trial['change']}", _NAME_CHARS),
+                proportion(trial["accuracy"]),
+                "mends it" if trial["mends"] else "",
+            ]
+            for trial in check["trials"]
+        ]
+        yield table(
+            ("changed", "right", ""), [["nothing", proportion(check["accuracy"]), ""], *rows]
+        )
 
 
 def _ran(report: Mapping[str, Any]) -> str:

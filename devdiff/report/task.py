@@ -14,8 +14,7 @@ from devdiff.report import parts
 def show(task: Mapping[str, Any], out: Console) -> None:
     """Print a row for each rung, and one for what each step changes."""
     names = [metric["name"] for metric in task["metrics"]]
-    source = " (no truth was given, so this is how far rungs agree)" if task["from_source"] else ""
-    out.print(f"task: {task['kind']}, against {escape(task['truth'])}{source}", soft_wrap=True)
+    out.print(escape(headline(task)), soft_wrap=True)
     table = parts.table("rung or step", *map(escape, names), "")
     for rung in task["rungs"]:
         values = rung["values"]
@@ -33,6 +32,18 @@ def show(task: Mapping[str, Any], out: Console) -> None:
         )
     out.print(table)
     out.print()
+
+
+def headline(task: Mapping[str, Any]) -> str:
+    """What was measured, what it was judged against, and how much a step may lose of it."""
+    judged = any(step["verdict"] for step in task["steps"])
+    limit = ""
+    if judged:
+        limit = f"; one step may make {task['metrics'][0]['name']} worse by {task['max_drop']:g}"
+    options = ",".join(f"{key}={value}" for key, value in task["options"].items())
+    read = f"; with {options}" if options else ""
+    against = "judged against" if judged else "not judged; measured against"
+    return f"task: {task['kind']}, {against} {task['truth']}{limit}{read}"
 
 
 def change(drop: Mapping[str, Any] | None, higher_is_better: bool) -> Mapping[str, Any] | None:

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from devdiff.exporter.manifest import Manifest, PrunedSource
 from devdiff.ladder.judge import JudgedPair
-from devdiff.report import basis, bindings, parts, scan, task
+from devdiff.report import basis, bindings, data_check, parts, scan, task
 from devdiff.verdict import combine
 
 _FLIPS_SHOWN: Final = 3
@@ -29,6 +29,8 @@ def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
     _steps(report["pairs"], out)
     _reasons(report["pairs"], out)
     _dependence(report["pairs"], out)
+    if "data_check" in report:
+        data_check.show(report["data_check"], out)
     _flips(report, out)
     _flat(report["pairs"], out)
     if report["attribution"] and report["attribution"]["step"] in _BISECTED:

@@ -1,20 +1,32 @@
-"""Detections as outputs hold them: boxes, scores and classes, or the raw head of a YOLO."""
+"""Detections as outputs hold them: boxes, scores and classes, the raw head of a YOLO, or finished
+detections whose columns have names."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from devdiff.errors import UsageError
+from devdiff.errors import ComparisonError, UsageError
 from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.tasks.request import TaskRequest
 from devdiff.tasks.task import finite
 
 FORMATS: Final = ("xyxy", "xywh", "cxcywh", "yxyx")
 _YOLO: Final = ("yolo", "yolo-objectness")
+# Columns of a box by what they mean, and the format they make together.
+_CORNERS: Final[Mapping[tuple[str, ...], str]] = {
+    ("x1", "y1", "x2", "y2"): "xyxy",
+    ("x1", "y1", "w", "h"): "xywh",
+    ("cx", "cy", "w", "h"): "cxcywh",
+}
+# What end-to-end detectors give, among them Ultralytics' models since YOLOv10.
+USUAL_COLUMNS: Final = "x1:y1:x2:y2:score:class"
+_OTHER: Final = "_"
+_MOST_SCORE: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +46,9 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class BoxReader:
-    """How outputs are read; ``size`` is the input's (height, width)."""
+    """How outputs are read; ``size`` is the input's (height, width). With ``columns``, output
+    ``boxes`` holds a detection a row, and ``box_columns`` are the box's in the order of ``form``.
+    """
 
     boxes: str
     scores: str | None
@@ -45,6 +59,8 @@ class BoxReader:
     nms: float | None
     most: int
     size: tuple[int, int]
+    columns: tuple[str, ...] = ()
+    box_columns: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -58,6 +74,8 @@ class BoxReader:
                     f"--task detection: {key}={given[key]}: there is no such output; there are "
                     f"{', '.join(names)}"
                 )
+        if "columns" in given or _end_to_end(request, specs):
+            return cls._of_columns(request, names, size)
         form = request.choice("format", *FORMATS, *_YOLO)
         yolo = form in _YOLO
         if yolo and "head" not in given and len(names) > 1:
@@ -68,7 +86,8 @@ class BoxReader:
         if not yolo and not {"boxes", "scores"} <= set(given):
             raise UsageError(
                 "--task detection: say which outputs hold what, boxes=NAME,scores=NAME (and "
-                "classes=NAME), or format=yolo for a raw head; there are "
+                "classes=NAME), format=yolo for a raw head, or "
+                f"columns={USUAL_COLUMNS} for a detection a row; there are "
                 f"{', '.join(spec.describe() for spec in specs)}"
             )
         boxes = given.get("head", next(iter(names))) if yolo else given["boxes"]
@@ -88,6 +107,61 @@ class BoxReader:
             nms=nms,
             most=int(request.number("max", 300)),
             size=size,
+        )
+
+    @classmethod
+    def _of_columns(
+        cls, request: TaskRequest, names: Mapping[str, TensorSpec], size: tuple[int, int]
+    ) -> BoxReader:
+        """A reader of detections that are a row each."""
+        given = request.options
+        wrong = [key for key in ("boxes", "scores", "classes", "format") if key in given]
+        if wrong:
+            raise UsageError(
+                f"--task detection: {wrong[0]}= does not go with columns=, which says where boxes, "
+                "scores and classes are"
+            )
+        if "head" not in given and len(names) > 1:
+            raise UsageError(
+                "--task detection: name the output that columns= speaks of, head=NAME; there are "
+                f"{', '.join(names)}"
+            )
+        spec = names[given.get("head", next(iter(names)))]
+        columns = tuple(given.get("columns", USUAL_COLUMNS).split(":"))
+        form = next((form for box, form in _CORNERS.items() if set(box) <= set(columns)), None)
+        known = {name for box in _CORNERS for name in box} | {"score", "class"}
+        named = [column for column in columns if column != _OTHER]
+        if form is None or "score" not in named or len(set(named)) < len(named):
+            raise UsageError(
+                f"--task detection: columns={':'.join(columns)} must name x1:y1:x2:y2, x1:y1:w:h "
+                f"or cx:cy:w:h, score and, if there is one, class, each once, and {_OTHER} for "
+                "others"
+            )
+        box = next(box for box, made in _CORNERS.items() if made == form)
+        if not set(named) <= {*box, "score", "class"}:
+            odd = next(name for name in named if name not in {*box, "score", "class"})
+            what = "goes not with the others" if odd in known else "is no column"
+            raise UsageError(
+                f"--task detection: columns=: {odd!r} {what}; {_OTHER} stands for columns that do "
+                "not matter"
+            )
+        if len(columns) not in spec.shape[-2:] or spec.elements != math.prod(spec.shape[-2:]):
+            raise UsageError(
+                f"--task detection: columns= names {len(columns)} columns, output "
+                f"{spec.describe()} has no axis of so many"
+            )
+        return cls(
+            boxes=spec.name,
+            scores=None,
+            classes=None,
+            form=form,
+            normalized=request.choice("coords", "pixels", "normalized") == "normalized",
+            min_score=request.number("min_score", 0.001),
+            nms=request.number("nms", 0.7) if "nms" in given else None,
+            most=int(request.number("max", 300)),
+            size=size,
+            columns=columns,
+            box_columns=tuple(columns.index(name) for name in box),
         )
 
     @property
@@ -114,6 +188,8 @@ class BoxReader:
 
     def _parts(self, values: Mapping[str, Array]) -> tuple[Array, Array, Array | None]:
         """Boxes [n, 4], scores [n, 1 or classes], and class numbers [n] if an output has them."""
+        if self.columns:
+            return self._rows(values[self.boxes])
         if self.form in _YOLO:
             head = values[self.boxes][0]
             # There are more places than numbers a place.
@@ -128,6 +204,24 @@ class BoxReader:
             return boxes, table, None
         return boxes, table[:, :1], np.rint(values[self.classes].ravel()).astype(np.int64)
 
+    def _rows(self, head: Array) -> tuple[Array, Array, Array]:
+        """The same of detections that are a row each."""
+        rows = head.reshape(head.shape[-2:])
+        rows = rows if rows.shape[1] == len(self.columns) else rows.T
+        scores = rows[:, self.columns.index("score")]
+        classes = np.zeros(len(rows))
+        if "class" in self.columns:
+            classes = np.rint(rows[:, self.columns.index("class")])
+        # With some room for scores that share an int8 scale with pixels.
+        likely = scores.size == 0 or (scores.max() <= _MOST_SCORE and scores.min() >= -_MOST_SCORE)
+        if not likely or (classes[scores >= self.min_score] < 0).any():
+            raise ComparisonError(
+                f"output {self.boxes} does not hold columns {':'.join(self.columns)}: scores are "
+                f"{scores.min():.3g} to {scores.max():.3g}, classes {classes.min():.0f} to "
+                f"{classes.max():.0f}; name its columns as they are, columns={USUAL_COLUMNS}"
+            )
+        return rows[:, self.box_columns], scores[:, None], classes.astype(np.int64)
+
     def _corners(self, boxes: Array) -> Array:
         first, second = boxes[:, :2], boxes[:, 2:]
         if self.form == "xywh":
@@ -141,6 +235,12 @@ class BoxReader:
             height, width = self.size
             corners *= np.array([width, height, width, height])
         return corners
+
+
+def _end_to_end(request: TaskRequest, specs: Sequence[TensorSpec]) -> bool:
+    """Whether nothing is said of a single output that has the six columns of `USUAL_COLUMNS`."""
+    told = {"boxes", "scores", "classes", "format"} & set(request.options)
+    return not told and len(specs) == 1 and len(specs[0].shape) == 3 and specs[0].shape[2] == 6
 
 
 def suppress(found: Detections, overlap: float, most: int) -> Detections:

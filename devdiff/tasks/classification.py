@@ -35,7 +35,9 @@ class Classification:
 
     def scorer(self) -> SumScorer:
         count = len(self.figures)
-        return SumScorer(self._score, lambda totals: totals[:, :count] / totals[:, 2:])
+        return SumScorer(
+            self._score, lambda totals: totals[:, :count] / totals[:, 2:], discrete=True
+        )
 
     def _score(self, answer: Array, truth: int, source: object) -> tuple[float, float, float]:
         """Among equal scores the lowest class comes first; with a NaN there is no answer."""

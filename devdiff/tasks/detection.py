@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from devdiff.errors import UsageError
+from devdiff.errors import UnmeasurableError
 from devdiff.exporter.artifact import Array
 from devdiff.tasks.boxes import BoxReader, Detections
 from devdiff.tasks.task import Figure
@@ -27,7 +27,7 @@ _DETECTIONS: Final = 100  # an image and class, as COCO counts them
 _IMAGES: Final = 64
 _CELLS: Final = 4_000_000
 # An answer that is taken for the truth holds what one would draw, not every faint guess.
-_SURE: Final = 0.25
+TRUTH_SCORE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,11 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
+    """Boxes as ``reader`` reads them. An answer taken for the truth holds those with a score of
+    ``truth_score`` or more, as many of a class as a rung is asked for."""
+
     reader: BoxReader
+    truth_score: float = TRUTH_SCORE
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -56,8 +60,13 @@ class Detection:
         return self.reader.read(outputs)
 
     def as_truth(self, answer: Detections) -> Objects:
-        sure = answer.take(np.flatnonzero(answer.scores >= _SURE))
-        return Objects(sure.boxes, sure.classes, np.zeros(len(sure.boxes), np.bool_))
+        drawn = answer.take(np.flatnonzero(answer.scores >= self.truth_score))
+        places = np.arange(len(drawn.scores))
+        for number in np.unique(drawn.classes):
+            more = np.flatnonzero(drawn.classes == number)[_DETECTIONS:]
+            places = np.setdiff1d(places, more)
+        drawn = drawn.take(places)
+        return Objects(drawn.boxes, drawn.classes, np.zeros(len(drawn.boxes), np.bool_))
 
     def scorer(self) -> Matcher:
         return Matcher()
@@ -81,9 +90,9 @@ class Matcher:
         if self._waiting:
             self._match()
         if not any(count for found in self._objects.values() for _, count in found):
-            raise UsageError(
+            raise UnmeasurableError(
                 "there is no object on any image, so that no precision can be told: give samples "
-                "with true objects"
+                "with objects"
             )
         classes = {}
         for number in sorted(self._objects):
@@ -207,6 +216,12 @@ class Matches:
 
     samples: int
     classes: Mapping[int, ClassMatches]
+
+    @property
+    def support(self) -> int:
+        """Images with an object."""
+        objects = sum(c.objects for c in self.classes.values())
+        return int(np.count_nonzero(objects))
 
     def values(self, weights: Array) -> Array:
         most = max((len(c.scores) for c in self.classes.values()), default=0)

@@ -8,11 +8,14 @@ from typing import Final
 
 import numpy as np
 
-from devdiff.errors import UsageError
+from devdiff.errors import UnmeasurableError
 from devdiff.exporter.artifact import Array
-from devdiff.tasks.task import Figure, Sums, SumScorer, finite
+from devdiff.tasks.task import Figure, Scorer, Sums, finite
 
 _BLOCK: Final = 512
+NEAREST: Final = 5
+# Vectors of length one that differ by less are the same but for rounding.
+_SAME: Final = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Embedding:
     def figures(self) -> tuple[Figure, ...]:
         cosine = Figure("cosine to source")
         if not self.labelled:
-            return (cosine,)
+            return (Figure("neighbour kept", column=0), cosine)
         return (Figure("recall@1", column=0), Figure("mean reciprocal rank"), cosine)
 
     def answer(self, outputs: Mapping[str, Array]) -> Array:
@@ -41,18 +44,63 @@ class Embedding:
     def as_truth(self, answer: Array) -> Array:
         return answer
 
-    def scorer(self) -> SumScorer | _Retrieval:
-        if self.labelled:
-            return _Retrieval()
-        return SumScorer(
-            lambda answer, truth, source: (_cosine(answer, source), 1.0),
-            lambda totals: totals[:, :1] / totals[:, 1:],
-        )
+    def scorer(self) -> Scorer:
+        return _Retrieval() if self.labelled else _Neighbours()
 
 
 def _cosine(answer: Array, source: Array | None) -> float:
     """NaN where the source has no answer."""
     return float("nan") if source is None else float(answer @ source)
+
+
+class _Neighbours:
+    """Whether the sample that is nearest by the source's vectors stays among the nearest.
+
+    The cosine to the source alone would be high for any two vectors where all point almost the same
+    way, as embeddings with a large constant part do.
+    """
+
+    def __init__(self) -> None:
+        self._vectors: list[Array] = []
+        self._source: list[Array] = []
+
+    def add(self, answer: Array, truth: Array, source: Array | None) -> None:
+        self._vectors.append(answer)
+        self._source.append(truth)
+
+    def scores(self) -> Sums:
+        vectors, source = np.stack(self._vectors), np.stack(self._source)
+        count = len(source)
+        if count <= 2 * NEAREST:
+            raise UnmeasurableError(
+                f"{count} samples are too few to tell neighbours, {2 * NEAREST + 1} or more are "
+                "needed"
+            )
+        if np.ptp(source, axis=0).max() <= _SAME:
+            raise UnmeasurableError("the vectors of all samples are the same")
+        kept = np.concatenate(
+            [
+                _kept(vectors, source, start, min(start + _BLOCK, count))
+                for start in range(0, count, _BLOCK)
+            ]
+        )
+        columns = [kept.astype(np.float64), (vectors * source).sum(axis=1), np.ones(count)]
+        return Sums(np.stack(columns, axis=1), lambda totals: totals[:, :2] / totals[:, 2:])
+
+
+def _kept(vectors: Array, source: Array, start: int, stop: int) -> Array:
+    """Whether the source's nearest of each query start..stop is among the `NEAREST` nearest.
+
+    Of equally near ones, others come first: what cannot be told apart is not kept.
+    """
+    rows = np.arange(stop - start)
+    near_source, near = (side[start:stop] @ side.T for side in (source, vectors))
+    for near_side in (near_source, near):
+        near_side[rows, rows + start] = -np.inf
+    own = near[rows, near_source.argmax(axis=1)][:, None]
+    ahead = (near >= own - _SAME).sum(axis=1) - 1
+    kept: Array = ahead < NEAREST
+    return kept
 
 
 class _Retrieval:
@@ -81,7 +129,7 @@ class _Retrieval:
         )
         counted = ranks > 0
         if not counted.any():
-            raise UsageError(
+            raise UnmeasurableError(
                 "no class has two samples, so that none can find another of its own: retrieval "
                 "needs several samples a class"
             )

@@ -13,7 +13,7 @@ from devdiff.compare.intervals import CONFIDENCE, clopper_pearson
 from devdiff.compare.judge import Judgement
 from devdiff.compare.rungs import RungOutputs, sample_outputs
 from devdiff.compare.wording import count, number, percent
-from devdiff.errors import ComparisonError, UsageError
+from devdiff.errors import ComparisonError, UnmeasurableError, UsageError
 from devdiff.ladder.judge import JudgedPair
 from devdiff.ladder.ladder import RungPair, RungResult
 from devdiff.tasks import bootstrap
@@ -50,10 +50,13 @@ class StepDrop:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What came of a task on a ladder."""
+    """What came of a task on a ladder; ``truth`` says what it was judged against, ``support`` how
+    many of the samples that rests on (`Scores.support`)."""
 
     settled: ResolvedTask
+    truth: str
     samples: int
+    support: int
     seed: int
     rungs: tuple[RungMetrics, ...]
     steps: tuple[StepDrop, ...]
@@ -63,10 +66,11 @@ class TaskResult:
         return {
             "kind": request.kind,
             "options": dict(request.options),
-            "truth": self.settled.origin,
+            "truth": self.truth,
             "from_source": self.settled.truth is None,
-            "max_drop": request.allowed,
+            "max_drop": self.settled.allowed,
             "samples": self.samples,
+            "support": self.support,
             "confidence": CONFIDENCE,
             "resamples": RESAMPLES,
             "seed": self.seed,
@@ -124,8 +128,14 @@ def measure(
     """Score every rung and judge every step. ``results`` begin with the source.
 
     A rung that did not run, or gave no answer to a sample (NaN), has an error instead of figures,
-    and so have the steps it belongs to; likewise where the truth allows no metric.
+    and so have the steps it belongs to; likewise where the truth allows no metric. Where the
+    source's own answers stand for the truth and leave nothing to judge by, steps are inconclusive.
     """
+    own = settled.truth is None
+    origin = settled.origin
+    if own and results[0].name != "source":
+        origin = f"the own answers of rung {results[0].name}"
+    unmeasurable: str | None = None
     figures = settled.task.figures
     scored: dict[str, Scores] = {}
     errors: dict[str, str] = {}
@@ -134,14 +144,20 @@ def measure(
         if result.error:
             errors[result.name] = f"rung {result.name} could not run"
             continue
-        if results[0].error and settled.truth is None:
-            errors[result.name] = "the source rung could not run, whose answers are the truth"
+        if results[0].error and own:
+            errors[result.name] = (
+                f"rung {results[0].name} could not run, whose answers are the truth"
+            )
             continue
         outputs = RungOutputs(result.name, result.pack, result.outputs)
         try:
             scored[result.name] = _score(settled, source, outputs, bool(results[0].error))
+        except UnmeasurableError as error:
+            errors[result.name] = str(error)
+            unmeasurable = f"{origin} leave nothing to judge by: {error}" if own else None
         except (ComparisonError, UsageError) as error:
             errors[result.name] = str(error)
+    support = min((scores.support for scores in scored.values()), default=0)
     names = list(scored)
     known = [p for p in pairs if p.reference in scored and p.candidate in scored]
     places = [(names.index(p.reference), names.index(p.candidate)) for p in known]
@@ -159,22 +175,23 @@ def measure(
     for pair in pairs:
         row = by_pair.get(_key(pair))
         if row is None:
-            steps.append(StepDrop(pair, {}, 0, _broken(settled, pair, errors)))
+            steps.append(StepDrop(pair, {}, 0, _broken(settled, pair, errors, unmeasurable)))
             continue
         changed = scored[pair.reference].changed(scored[pair.candidate])
         row = [
-            _unseen(figure, drop, changed, samples, pair)
+            _unseen(figure, drop, changed, support, pair)
             for figure, drop in zip(figures, row, strict=True)
         ]
         found = {figure.name: drop for figure, drop in zip(figures, row, strict=True)}
         judgement = None
-        if settled.request.gated and settled.truth is not None and pair.gates:
+        if settled.request.gated and pair.gates:
             before, after = (
                 by_name[name][figures[0].name] for name in (pair.reference, pair.candidate)
             )
-            judgement = judge_drop(settled, figures[0], before, after, row[0], samples, changed)
+            seen = Seen(samples, support, changed, pair.step in _ALIKE, origin)
+            judgement = judge_drop(settled, figures[0], before, after, row[0], seen)
         steps.append(StepDrop(pair, found, changed, judgement))
-    return TaskResult(settled, samples, seed, tuple(rungs), tuple(steps))
+    return TaskResult(settled, origin, samples, support, seed, tuple(rungs), tuple(steps))
 
 
 def _key(pair: RungPair) -> tuple[str, str]:
@@ -202,7 +219,7 @@ def _score(
     return scorer.scores()
 
 
-def _unseen(figure: Figure, drop: Estimate, changed: int, samples: int, pair: RungPair) -> Estimate:
+def _unseen(figure: Figure, drop: Estimate, changed: int, support: int, pair: RungPair) -> Estimate:
     """What N samples without any change leave open: the share that may yet change.
 
     A bootstrap cannot know: it resamples what was seen, so its interval would be one point.
@@ -213,16 +230,36 @@ def _unseen(figure: Figure, drop: Estimate, changed: int, samples: int, pair: Ru
         return Estimate(0.0, 0.0, 0.0)
     if figure.column is not None or not figure.bounded:
         return drop
-    open_share = clopper_pearson(0, samples)[1]
+    open_share = clopper_pearson(0, support)[1]
     return Estimate(0.0, -open_share, open_share)
 
 
-def _broken(settled: ResolvedTask, pair: RungPair, errors: Mapping[str, str]) -> Judgement | None:
-    if not (settled.request.gated and settled.truth is not None and pair.gates):
+def _broken(
+    settled: ResolvedTask, pair: RungPair, errors: Mapping[str, str], unmeasurable: str | None
+) -> Judgement | None:
+    if not (settled.request.gated and pair.gates):
         return None
+    if unmeasurable is not None:
+        text = f"Task {settled.request.kind} cannot be judged: {unmeasurable}."
+        return Judgement(Verdict.INCONCLUSIVE, (text,), {})
     reasons = [errors[name] for name in (pair.reference, pair.candidate) if name in errors]
     text = f"Task {settled.request.kind} could not be measured: {'; '.join(reasons)}."
     return Judgement(Verdict.ERROR, (text,), {})
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a drop rests on: ``support`` of ``samples``, of which ``changed`` score otherwise.
+
+    ``alike``: the two sides are held to the same answers element by element anyway. ``origin`` is
+    where the truth comes from.
+    """
+
+    samples: int
+    support: int
+    changed: int
+    alike: bool
+    origin: str
 
 
 def judge_drop(
@@ -231,12 +268,15 @@ def judge_drop(
     before: Estimate,
     after: Estimate,
     drop: Estimate,
-    samples: int,
-    changed: int,
+    seen: Seen,
 ) -> Judgement:
-    """A step passes when the whole interval of its drop is within ``max_drop``, fails when the
-    whole interval is beyond, and is inconclusive otherwise."""
-    most, kind = settled.request.allowed, settled.request.kind
+    """A step passes when the whole interval of its drop is within what is allowed, fails when the
+    whole interval is beyond, and is inconclusive otherwise.
+
+    Nor does it pass where it could not have failed: on fewer than `FEWEST` samples, or from a
+    metric that is so bad already that it cannot fall by more than is allowed.
+    """
+    most, kind = settled.allowed, settled.request.kind
     shown = f"Task {kind}: {figure.name} {number(before.value)} became {number(after.value)}"
     if not all(map(np.isfinite, (drop.value, drop.low, drop.high))):
         text = f"{shown}, whose difference is no number: too few samples have what it needs."
@@ -244,19 +284,43 @@ def judge_drop(
     worse = "a drop" if figure.higher_is_better else "a rise"
     text = (
         f"{shown}, {worse} of {number(drop.value)} ({percent(CONFIDENCE)} interval "
-        f"{number(drop.low)} to {number(drop.high)}; {changed} of {count(samples, 'sample')} "
-        f"changed), with {number(most)} allowed"
+        f"{number(drop.low)} to {number(drop.high)}; {seen.changed} of "
+        f"{count(seen.samples, 'sample')} changed), with {number(most)} allowed, judged against "
+        f"{seen.origin}"
     )
-    if samples < FEWEST and figure.column is None and changed:
-        text += f": {count(samples, 'sample')} are too few for an interval; give {FEWEST} or more"
+    unchanged = seen.alike and drop.value == drop.low == drop.high == 0
+    if unchanged:
+        return Judgement(Verdict.PASS, (f"{text}.",), {})
+    few = f"too few for an interval; give {FEWEST} or more such samples"
+    if seen.samples < FEWEST and figure.column is None:
+        text += f": it rests on {count(seen.samples, 'sample')}, {few}"
+        return Judgement(Verdict.INCONCLUSIVE, (f"{text}.",), {})
+    if drop.low > most:
+        return Judgement(Verdict.FAIL, (f"{text}.",), {})
+    if settled.truth is None and not seen.support:
+        text += (
+            f": {seen.origin} leave nothing to judge by, since they are the same for every sample"
+        )
+        return Judgement(Verdict.INCONCLUSIVE, (f"{text}.",), {})
+    if seen.support < FEWEST and figure.column is None:
+        text += (
+            f": it rests on the {seen.support} of {count(seen.samples, 'sample')} that hold an "
+            f"object, or another answer than the most frequent one, {few}"
+        )
+        return Judgement(Verdict.INCONCLUSIVE, (f"{text}.",), {})
+    room = before.value if figure.higher_is_better else 1 - before.value
+    if room <= most:
+        text += (
+            f": {figure.name} {number(before.value)} leaves no room for {worse} that is not "
+            "allowed, so a pass would say nothing; check the truth, how the outputs are read and "
+            "the preprocessing"
+        )
         return Judgement(Verdict.INCONCLUSIVE, (f"{text}.",), {})
     if drop.high <= most:
         return Judgement(Verdict.PASS, (f"{text}.",), {})
-    if drop.low > most:
-        return Judgement(Verdict.FAIL, (f"{text}.",), {})
     # Intervals narrow with the root of the number of samples.
     apart = max(abs(most - drop.value), 1e-9)
-    more = samples * ((drop.high - drop.low) / 2 / apart) ** 2
+    more = seen.samples * ((drop.high - drop.low) / 2 / apart) ** 2
     if more < _MOST_SAMPLES:
         text += f": about {int(np.ceil(more)) + 1} samples of this kind would decide"
     else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from devdiff.errors import UsageError
+from devdiff.errors import UnmeasurableError
 from devdiff.exporter.artifact import Array
 from devdiff.tasks.task import Figure, Sums, SumScorer, finite
 
@@ -57,7 +57,7 @@ class _RegressionScorer(SumScorer):
     def scores(self) -> Sums:
         sums = super().scores()
         if not (_variance(sums.columns.sum(axis=0, keepdims=True)) > 0).any():
-            raise UsageError(
+            raise UnmeasurableError(
                 "the true values are the same in all samples, so that there is nothing to explain "
                 "(R²): give samples whose truth varies"
             )

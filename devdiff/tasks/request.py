@@ -12,6 +12,11 @@ from devdiff.inputs.request import file_state
 
 # As much as the agreement that compressed classifiers need leaves.
 DEFAULT_MAX_DROP: Final = 0.05
+# Beside the truth, answers that get better make up for those that get worse; beside the source's
+# own answers every change is a loss.
+OWN_ANSWERS_MAX_DROP: Final = 0.1
+# COCO's strictest overlaps ask for boxes to within a few per cent, and int8 boxes move by a step.
+_OWN_ANSWERS: Final[Mapping[str, float]] = {"detection": 0.2}
 CLASSIFICATION: Final = "classification"
 
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -22,16 +27,18 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "classes",
         "head",
         "format",
+        "columns",
         "coords",
         "min_score",
         "nms",
         "max",
         "categories",
+        "truth_score",
     ),
-    "segmentation": ("output", "axis", "ignore", "threshold"),
+    "segmentation": ("output", "axis", "ignore", "threshold", "classes"),
     "embedding": ("output",),
     "regression": ("output",),
-    "sequence": ("output", "blank", "alphabet", "layout"),
+    "sequence": ("output", "decode", "blank", "alphabet", "layout", "end", "pad"),
 }
 
 
@@ -41,7 +48,8 @@ class TaskRequest:
 
     ``truth`` is a file or folder with the true answers; without, and without class labels, the
     source rung's own answers are taken for them. ``max_drop`` is by how much a step may make the
-    first metric worse, None for `DEFAULT_MAX_DROP`. ``gated``: whether that counts for the verdict.
+    first metric worse, None for what `allowed` has. ``gated``: whether that counts for the verdict;
+    ``implied``: the task was not named and follows from a limit.
     """
 
     kind: str
@@ -49,6 +57,7 @@ class TaskRequest:
     truth: Path | None = None
     max_drop: float | None = None
     gated: bool = True
+    implied: bool = False
 
     @classmethod
     def parse(cls, text: str, truth: Path | None = None, max_drop: float | None = None) -> Self:
@@ -82,12 +91,16 @@ class TaskRequest:
             )
         if text is None and max_drop is None:
             return None
-        return cls.parse(text or CLASSIFICATION, truth, max_drop)
+        if text is None:
+            return cls(CLASSIFICATION, {}, truth, max_drop, implied=True)
+        return cls.parse(text, truth, max_drop)
 
-    @property
-    def allowed(self) -> float:
-        """The drop that is allowed."""
-        return DEFAULT_MAX_DROP if self.max_drop is None else self.max_drop
+    def allowed(self, own_answers: bool) -> float:
+        """The drop that is allowed; ``own_answers``: the source's answers stand for the truth."""
+        if self.max_drop is not None:
+            return self.max_drop
+        usual = OWN_ANSWERS_MAX_DROP if own_answers else DEFAULT_MAX_DROP
+        return _OWN_ANSWERS.get(self.kind, usual) if own_answers else usual
 
     def fingerprint(self) -> dict[str, Any]:
         """Names the request and the state of its files."""
@@ -101,6 +114,7 @@ class TaskRequest:
             "truth": files,
             "max_drop": self.max_drop,
             "gated": self.gated,
+            "implied": self.implied,
         }
 
     def number(self, key: str, usual: float) -> float:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import TensorSpec
@@ -13,15 +13,17 @@ from devdiff.inputs.input_set import InputSet
 from devdiff.tasks import truth as truths
 from devdiff.tasks.boxes import BoxReader
 from devdiff.tasks.classification import Classification
-from devdiff.tasks.detection import Detection
+from devdiff.tasks.detection import TRUTH_SCORE, Detection
 from devdiff.tasks.embedding import Embedding
 from devdiff.tasks.frame import Frame
 from devdiff.tasks.objects import TrueObjects
 from devdiff.tasks.regression import Regression
 from devdiff.tasks.request import CLASSIFICATION, TaskRequest
-from devdiff.tasks.segmentation import Segmentation
-from devdiff.tasks.sequence import Reading
+from devdiff.tasks.segmentation import USUAL_NUMBERS, Segmentation, is_class_map
+from devdiff.tasks.sequence import Reading, Tokens, is_tokens
 from devdiff.tasks.task import Task, one_output
+
+OWN_ANSWERS: Final = "the source's own answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,11 @@ class ResolvedTask:
     task: Task
     truth: Callable[[int], Any] | None
     origin: str
+
+    @property
+    def allowed(self) -> float:
+        """By how much a step may make the first metric worse."""
+        return self.request.allowed(own_answers=self.truth is None)
 
 
 def resolve_task(
@@ -53,20 +60,22 @@ def resolve_task(
         if not request.truth.exists():
             raise UsageError(f"{request.truth} does not exist")
     task, truth = maker(_Asked(request, outputs, inputs, samples, classifiers))
+    if isinstance(task, Detection) and task.reader.columns:
+        # What is taken for granted is said.
+        columns = ":".join(task.reader.columns)
+        request = replace(request, options={**request.options, "columns": columns})
     if truth is None:
-        return ResolvedTask(request, task, None, "the source rung's own answers")
+        return ResolvedTask(request, task, None, OWN_ANSWERS)
     origin = str(request.truth) if request.truth is not None else "labels"
     return ResolvedTask(request, task, truth, origin)
 
 
 def check_truth(request: TaskRequest, samples: InputSet) -> None:
-    """Raises `UsageError` when a limit is given and nothing can be held to it."""
-    known = samples.labels if request.kind in (CLASSIFICATION, "embedding") else request.truth
-    if request.max_drop is not None and known is None:
-        wanted = "--labels" if request.kind in (CLASSIFICATION, "embedding") else "--truth"
+    """Raises `UsageError` when a limit is given alone and there are no labels to hold it to."""
+    if request.implied and samples.labels is None:
         raise UsageError(
-            f"--max-drop: without the truth nothing can be judged: give {wanted}, or leave it out "
-            "to see how far the rungs agree"
+            "--max-drop: there are no labels to judge by: give --labels, or say with --task what "
+            "the model is for, to be judged against the source's own answers"
         )
 
 
@@ -134,18 +143,24 @@ def _regression(asked: _Asked) -> _Made:
 
 def _segmentation(asked: _Asked) -> _Made:
     request, samples = asked.request, asked.samples
-    spec = asked.output(lambda one: len(one.shape) == 4)
+    spec = asked.output(lambda one: len(one.shape) == 4 or is_class_map(one))
     frame = Frame.of(samples, asked.inputs)
     axis = int(request.number("axis", 0)) or None
     ignore = int(request.number("ignore", -1)) if "ignore" in request.options else None
     threshold = request.number("threshold", 0.5)
-    task = Segmentation.of(spec, frame.size, axis, threshold, ignore)
+    numbers = int(request.number("classes", USUAL_NUMBERS))
+    if "classes" in request.options and not (is_class_map(spec) and numbers > 1):
+        raise UsageError(
+            f"--task segmentation: classes={numbers} is for outputs that hold class numbers, and "
+            f"must be 2 or more; {spec.describe()} is read"
+        )
+    task = Segmentation.of(spec, frame.size, axis, threshold, ignore, numbers)
     if request.truth is None:
         return task, None
     masks = truths.Masks(request.truth, samples, asked.rows)
     # What lies outside the image is not the model's to answer.
     outside = -1 if ignore is None else ignore
-    made = Segmentation.of(spec, frame.size, axis, threshold, outside)
+    made = Segmentation.of(spec, frame.size, axis, threshold, outside, numbers)
 
     def truth(index: int) -> Any:
         row = int(samples.tested[index])
@@ -157,7 +172,9 @@ def _segmentation(asked: _Asked) -> _Made:
 def _detection(asked: _Asked) -> _Made:
     request, samples = asked.request, asked.samples
     frame = Frame.of(samples, asked.inputs)
-    task = Detection(BoxReader.of(request, asked.outputs, frame.size))
+    score = request.number("truth_score", TRUTH_SCORE)
+    reader = BoxReader.of(request, asked.outputs, frame.size)
+    task = Detection(reader, score)
     by_id = request.choice("categories", "order", "ids") == "ids"
     if request.truth is None:
         return task, None
@@ -166,10 +183,59 @@ def _detection(asked: _Asked) -> _Made:
 
 
 def _sequence(asked: _Asked) -> _Made:
+    request = asked.request
+    spec = asked.output(lambda one: len(one.shape) == 3 or is_tokens(one))
+    decode = request.choice("decode", *(("tokens",) if is_tokens(spec) else ("ctc", "tokens")))
+    odd = {"ctc": ("end", "pad"), "tokens": ("blank",)}[decode]
+    if is_tokens(spec):
+        odd = (*odd, "layout")
+    wrong = next((key for key in odd if key in request.options), None)
+    if wrong is not None:
+        raise UsageError(
+            f"--task sequence: {wrong}= means nothing where output {spec.describe()} is read with "
+            f"decode={decode}"
+        )
+    if not is_tokens(spec) and (len(spec.shape) != 3 or 1 not in spec.shape[:2]):
+        raise UsageError(
+            f"--task sequence: output {spec.describe()} has no steps with classes, nor is it a row "
+            "of tokens, which are integers [1,T]"
+        )
+    return _tokens(asked, spec) if decode == "tokens" else _reading(asked, spec)
+
+
+def _tokens(asked: _Asked, spec: TensorSpec) -> _Made:
+    request = asked.request
+    if not is_tokens(spec) and spec.shape[0] != 1:
+        raise UsageError(f"--task sequence: output {spec.describe()} must be [1,T,V] or [1,V,T]")
+    alphabet = None
+    if "alphabet" in request.options:
+        alphabet = _symbols(Path(request.options["alphabet"]))
+    ends = [
+        int(request.number(key, 0)) if key in request.options else None for key in ("end", "pad")
+    ]
+    turned = request.choice("layout", "TC", "CT") == "CT"
+    task = Tokens(spec, turned, ends[0], ends[1], alphabet)
+    if request.truth is None:
+        return task, None
+    texts = truths.texts(request.truth, asked.samples, asked.rows)
+    if alphabet is not None:
+        return task, lambda index: texts[int(asked.samples.tested[index])]
+    numbers = [task.cut(_numbers(request.truth, line)) for line in texts]
+    return task, lambda index: numbers[int(asked.samples.tested[index])]
+
+
+def _numbers(path: Path, line: str) -> list[int]:
+    try:
+        return [int(word) for word in line.split()]
+    except ValueError as error:
+        raise UsageError(
+            f"{path}: true tokens are whole numbers with spaces between, a sample a line (or "
+            f"texts, with alphabet=FILE): {error}"
+        ) from error
+
+
+def _reading(asked: _Asked, spec: TensorSpec) -> _Made:
     request, samples = asked.request, asked.samples
-    spec = asked.output(lambda one: len(one.shape) == 3)
-    if len(spec.shape) != 3 or 1 not in spec.shape[:2]:
-        raise UsageError(f"--task sequence: output {spec.describe()} has no steps with classes")
     classes_first = request.choice("layout", "TC", "CT") == "CT"
     classes = spec.shape[-2] if classes_first else spec.shape[-1]
     blank = request.options.get("blank", "0")
@@ -194,11 +260,7 @@ def _sequence(asked: _Asked) -> _Made:
 
 def _alphabet(path: Path, classes: int) -> tuple[str, ...]:
     """Symbols of all classes but the blank, in order."""
-    try:
-        # Not splitlines: an alphabet may hold characters that would end a line for it.
-        symbols = tuple(path.read_text("utf-8").removesuffix("\n").split("\n"))
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not text in UTF-8: {error}") from error
+    symbols = _symbols(path)
     if len(symbols) == classes - 2:
         symbols = (*symbols, " ")  # PaddleOCR's alphabets leave out their last symbol, the space
     if len(symbols) != classes - 1:
@@ -207,6 +269,16 @@ def _alphabet(path: Path, classes: int) -> tuple[str, ...]:
             "for each but the blank"
         )
     return symbols
+
+
+def _symbols(path: Path) -> tuple[str, ...]:
+    try:
+        # Not splitlines: an alphabet may hold characters that would end a line for it.
+        return tuple(path.read_text("utf-8").removesuffix("\n").split("\n"))
+    except OSError as error:
+        raise UsageError(f"--task sequence: alphabet={path} cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not text in UTF-8: {error}") from error
 
 
 def _is_vector(spec: TensorSpec) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,6 +29,11 @@ class Scores(Protocol):
 
     @property
     def samples(self) -> int: ...
+
+    @property
+    def support(self) -> int:
+        """How many samples the figures rest on: those with an object, a text, a class that is not
+        the most frequent one. Where it is 0, whoever always gives one answer scores as well."""
 
     def values(self, weights: Array) -> Array:
         """The figures [R, figures] when sample i counts ``weights[r, i]`` times ([R, N])."""
@@ -68,16 +74,22 @@ class Task(Protocol):
 class Sums:
     """Scores that add up: ``columns`` float64 [N, K], figures a function of their totals [R, K].
 
-    ``counted`` is the column that counts the samples behind shares of yes and no.
+    ``counted`` is the column that counts the samples behind shares of yes and no; ``supported`` is
+    their `Scores.support`, None for all.
     """
 
     columns: Array
     formula: Callable[[Array], Array]
     counted: int = -1
+    supported: int | None = None
 
     @property
     def samples(self) -> int:
         return len(self.columns)
+
+    @property
+    def support(self) -> int:
+        return self.samples if self.supported is None else self.supported
 
     def values(self, weights: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -89,22 +101,33 @@ class Sums:
 
 
 class SumScorer:
-    """Collects a row of columns a sample."""
+    """Collects a row of columns a sample.
+
+    With ``discrete``, truths are values that compare equal, and the samples whose truth is not the
+    most frequent one are the figures' support.
+    """
 
     def __init__(
         self,
         score: Callable[[Any, Any, Any], Sequence[float] | Array],
         formula: Callable[[Array], Array],
+        discrete: bool = False,
     ) -> None:
         self._score = score
         self._formula = formula
         self._rows: list[Array] = []
+        self._truths: Counter[Hashable] | None = Counter() if discrete else None
 
     def add(self, answer: Any, truth: Any, source: Any) -> None:
         self._rows.append(np.asarray(self._score(answer, truth, source), np.float64))
+        if self._truths is not None:
+            self._truths[truth] += 1
 
     def scores(self) -> Sums:
-        return Sums(np.stack(self._rows), self._formula)
+        supported = None
+        if self._truths is not None:
+            supported = len(self._rows) - max(self._truths.values())
+        return Sums(np.stack(self._rows), self._formula, supported=supported)
 
 
 def one_output(

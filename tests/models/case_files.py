@@ -75,7 +75,7 @@ def _text(folder: Path) -> None:
     (folder / "few.txt").write_text("\n".join(texts[:12]) + "\n", "utf-8")
     lines, turned = case_pictures.turned_words(192)
     np.savez(folder / "turned.npz", x=lines, labels=turned)
-    np.savez(folder / "pages.npz", x=case_pictures.pages(12, 192, 384))
+    np.savez(folder / "pages.npz", x=case_pictures.pages(32, 192, 384))
 
 
 def _audio(folder: Path) -> None:

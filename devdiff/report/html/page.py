@@ -55,6 +55,7 @@ def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
         "tone": words.tone,
         "what_ran": words.what_ran,
         "rate": words.rate,
+        "task_headline": task.headline,
         "interval": lambda value, signed=False: task.interval(value or None, signed),
         "change": lambda value, higher_is_better: task.change(value or None, higher_is_better),
     }

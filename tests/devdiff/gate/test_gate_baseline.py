@@ -91,6 +91,17 @@ def test_a_run_that_is_what_it_was_passes_and_says_nothing() -> None:
     assert hold(same, same, RULES) == BaselineResult(PASS, ())
 
 
+def test_data_that_does_not_suit_the_model_counts_beside_what_was_known() -> None:
+    known = run(output(verdict=UNDECIDED, agreement=agreeing(3)))
+    now = run(
+        output(verdict=UNDECIDED, agreement=agreeing(3)), unsuited="right on 60 of 600 samples"
+    )
+    held = hold(now, known, RULES)
+    assert held.verdict is UNDECIDED
+    assert only(held, "worse").where == "data"
+    assert "right on 60 of 600 samples" in only(held, "worse").text
+
+
 @pytest.mark.parametrize(
     ("before", "now", "verdict", "kind"),
     [

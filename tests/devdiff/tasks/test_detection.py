@@ -152,6 +152,21 @@ def test_only_images_that_came_out_otherwise_count_as_changed() -> None:
     assert matches(*images).changed(matches(*other)) == 1
 
 
+def test_a_detector_is_right_by_its_own_answers_however_many_there_are() -> None:
+    """The evaluation takes 100 of a class and image, so more of them are no objects either."""
+    side = np.arange(150.0)
+    crowd = found(*((20 * x, 0, 20 * x + 10, 10, 0, 0.9 - x / 1000) for x in side))
+    objects = Detection(reader("format=yolo", HEAD)).as_truth(crowd)
+    assert len(objects.boxes) == 100
+    assert figures(matches((crowd, objects))) == [1, 1]
+
+
+def test_faint_boxes_are_no_answers_of_the_source() -> None:
+    task = Detection(reader("format=yolo", HEAD), truth_score=0.4)
+    answer = found((0, 0, 5, 5, 0, 0.5), (0, 0, 5, 5, 1, 0.3))
+    assert task.as_truth(answer).classes.tolist() == [0]
+
+
 def test_images_without_any_object_have_no_precision() -> None:
     with pytest.raises(UsageError, match="no object on any image"):
         matches((found((0, 0, 1, 1, 0, 0.5)), true()))
@@ -206,6 +221,43 @@ def test_every_format_means_the_same_box(form: str, box: list[float]) -> None:
     )
 
 
+END_TO_END = TensorSpec("found", (1, 4, 6), "float32")
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        ("", [20, 10, 60, 30, 0.9, 7]),
+        ("columns=x1:y1:x2:y2:score:class", [20, 10, 60, 30, 0.9, 7]),
+        ("columns=class:score:x1:y1:x2:y2", [7, 0.9, 20, 10, 60, 30]),
+        ("columns=_:y1:x1:y2:x2:score", [5, 10, 20, 30, 60, 0.9]),
+        ("columns=cx:cy:w:h:class:score", [40, 20, 40, 20, 7, 0.9]),
+        ("columns=score:class:x1:y1:w:h", [0.9, 7, 20, 10, 40, 20]),
+        ("columns=x1:y1:x2:y2:score:class,coords=normalized", [0.1, 0.1, 0.3, 0.3, 0.9, 7]),
+    ],
+)
+def test_detections_that_are_a_row_each_are_read_by_their_columns(
+    columns: str, row: list[float]
+) -> None:
+    """On an input of 100 by 200; the other rows are padding."""
+    rows = np.zeros((1, 4, 6), np.float32)
+    rows[0, 2] = row
+    seen = reader(columns, END_TO_END).read({"found": rows})
+    np.testing.assert_allclose(seen.boxes, [[20, 10, 60, 30]], rtol=1e-6)
+    assert seen.scores.tolist() == [pytest.approx(0.9)]
+    assert seen.classes.tolist() == [7 if "_" not in columns else 0]
+    if columns.startswith("columns"):
+        turned = reader(columns, TensorSpec("found", (1, 6, 4), "float32"))
+        again = turned.read({"found": rows.transpose(0, 2, 1)})
+        np.testing.assert_array_equal(again.boxes, seen.boxes)
+
+
+def test_columns_that_hold_no_scores_are_no_detections() -> None:
+    rows = np.tile(np.array([20, 10, 60, 30, 0.9, 7], np.float32), (1, 4, 1))
+    with pytest.raises(ComparisonError, match=r"does not hold columns .* scores are 7 to 7"):
+        reader("columns=x1:y1:x2:y2:class:score", END_TO_END).read({"found": rows})
+
+
 def test_suppression_keeps_the_best_of_each_class() -> None:
     boxes = found((0, 0, 10, 10, 0, 0.9), (0, 1, 10, 10, 0, 0.8), (0, 1, 10, 10, 1, 0.7))
     assert suppress(boxes, 0.5, 10).scores.tolist() == [0.9, 0.7]
@@ -227,6 +279,14 @@ def test_nan_is_no_detection() -> None:
         ("format=yolo", (BOXES, SCORES), "head=NAME"),
         ("format=yolo", (SCORES,), "is no YOLO head"),
         ("format=polar", (BOXES,), "none of xyxy"),
+        ("columns=x1:y1:x2:y2", (END_TO_END,), "must name"),
+        ("columns=x1:y1:x2:y2:score:score", (END_TO_END,), "each once"),
+        ("columns=x1:y1:x2:y2:score:w", (END_TO_END,), "'w' goes not with the others"),
+        ("columns=x1:y1:x2:y2:score:kind", (END_TO_END,), "'kind' is no column"),
+        ("columns=x1:y1:x2:y2:score", (END_TO_END,), "no axis of so many"),
+        ("columns=x1:y1:x2:y2:score:class,format=yolo", (END_TO_END,), "format= does not go"),
+        ("columns=x1:y1:x2:y2:score:class", (END_TO_END, SCORES), "head=NAME"),
+        ("", (BOXES,), "columns=x1:y1:x2:y2:score:class for a detection a row"),
         ("boxes=b,scores=s,nms=much", (BOXES, SCORES), "nms=much is not a number"),
     ],
 )

@@ -18,7 +18,7 @@ from devdiff.tasks.embedding import Embedding
 from devdiff.tasks.measure import TaskResult, measure, with_drops
 from devdiff.tasks.regression import Regression
 from devdiff.tasks.request import TaskRequest
-from devdiff.tasks.resolve import ResolvedTask
+from devdiff.tasks.resolve import OWN_ANSWERS, ResolvedTask
 from devdiff.tasks.segmentation import Segmentation
 from devdiff.tasks.task import Task
 from devdiff.verdict import Verdict
@@ -59,7 +59,7 @@ def measured(
 ) -> tuple[TaskResult, Judgement | None]:
     """The task on two rungs, and the judgement of the step between them."""
     request = TaskRequest("classification", max_drop=max_drop, gated=gated)
-    settled = ResolvedTask(request, task, truth, "test")
+    settled = ResolvedTask(request, task, truth, "test" if truth else OWN_ANSWERS)
     pair = RungPair(results[0].name, results[1].name, step, True)
     found = measure(settled, results, [pair], results[0].samples, seed=0)
     return found, found.steps[0].judgement
@@ -158,16 +158,95 @@ def test_a_failed_sample_or_rung_is_an_error(tmp_path: Path) -> None:
         assert judgement.verdict is Verdict.ERROR
 
 
-def test_without_truth_the_source_is_right_and_nothing_is_judged(tmp_path: Path) -> None:
+def test_without_truth_steps_are_judged_against_the_sources_own_answers(tmp_path: Path) -> None:
+    source = result(tmp_path, "source", classes(40, 100))
+    for right, verdict in ((40, Verdict.PASS), (50, Verdict.INCONCLUSIVE), (90, Verdict.FAIL)):
+        candidate = result(tmp_path, "int8", classes(right, 100))
+        found, judgement = measured(Classification("y", 1), None, [source, candidate])
+        assert judgement is not None
+        assert judgement.verdict is verdict
+        assert "judged against the source's own answers" in judgement.reasons[0]
+        assert found.rungs[0].values["top-1"].value == 1
+        assert found.rungs[1].values["top-1"].value == pytest.approx(1 - (right - 40) / 100)
+        assert found.to_json()["from_source"]
+
+
+def test_a_finished_file_alone_is_judged_against_its_own_answers_on_the_host(
+    tmp_path: Path,
+) -> None:
     results = [
-        result(tmp_path, "source", classes(40, 100)),
         result(tmp_path, "int8", classes(50, 100)),
+        result(tmp_path, "device", classes(100, 100)),
     ]
-    found, judgement = measured(Classification("y", 1), None, results)
-    assert judgement is None
-    assert found.rungs[0].values["top-1"].value == 1
-    assert found.rungs[1].values["top-1"].value == pytest.approx(0.9)
-    assert found.to_json()["from_source"]
+    _, judgement = measured(Classification("y", 1), None, results, step="deployment")
+    assert judgement is not None
+    assert judgement.verdict is Verdict.FAIL
+    assert "judged against the own answers of rung int8" in judgement.reasons[0]
+
+
+def test_a_source_that_always_answers_the_same_leaves_nothing_to_judge_by(tmp_path: Path) -> None:
+    """Whoever always gives that one answer would score as well."""
+    vectors = np.ones((40, 1, 4), np.float32)
+    maps = np.zeros((40, 1, 2, 4, 4), np.float32)
+    segmentation = Segmentation.of(binding("y", (1, 2, 4, 4)).source, (4, 4), None, 0.5, None)
+    tasks: list[tuple[Task, Array]] = [
+        (Classification("y", 1), classes(40, 40)),
+        (Regression("y"), vectors),
+        (Embedding("y", labelled=False), vectors),
+        (segmentation, maps),
+    ]
+    for task, values in tasks:
+        results = [result(tmp_path, name, values) for name in ("source", "int8")]
+        _, judgement = measured(task, None, results)
+        assert judgement is not None
+        assert judgement.verdict is Verdict.INCONCLUSIVE
+        assert "the source's own answers leave nothing to judge by" in judgement.reasons[0]
+
+
+def test_who_leaves_the_one_answer_of_the_source_fails(tmp_path: Path) -> None:
+    results = [
+        result(tmp_path, "source", classes(100, 100)),
+        result(tmp_path, "int8", classes(10, 100)),
+    ]
+    _, judgement = measured(Classification("y", 1), None, results)
+    assert judgement is not None
+    assert judgement.verdict is Verdict.FAIL
+
+
+def test_a_few_maps_with_anything_on_them_do_not_pass_for_many(tmp_path: Path) -> None:
+    """Ten of a hundred hold an object, and the rest is background on either side."""
+    maps = np.zeros((100, 1, 2, 4, 4), np.float32)
+    maps[:10, :, 1, 3] = 1
+    task = Segmentation.of(binding("y", (1, 2, 4, 4)).source, (4, 4), None, 0.5, None)
+    lost = np.zeros_like(maps)
+    for name, values, verdict in (
+        ("kept", maps, Verdict.INCONCLUSIVE),
+        ("lost", lost, Verdict.FAIL),
+    ):
+        results = [result(tmp_path, "source", maps), result(tmp_path, name, values)]
+        found, judgement = measured(task, None, results)
+        assert found.to_json()["support"] == 10
+        assert judgement is not None
+        assert judgement.verdict is verdict
+
+
+def test_a_metric_that_cannot_fall_any_further_does_not_pass(tmp_path: Path) -> None:
+    """A wrong truth, or outputs read wrongly: 0.04 stays 0.04, and nothing is lost."""
+    results = [result(tmp_path, name, classes(40, 1000)) for name in ("float", "int8")]
+    found, judgement = measured(Classification("y", 1), ones, results)
+    assert found.steps[0].drops["top-1"].high < 0.05
+    assert judgement is not None
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert "leaves no room" in judgement.reasons[0]
+
+
+def test_few_samples_do_not_pass_though_none_changed(tmp_path: Path) -> None:
+    values = np.arange(19, dtype=np.float32)[:, None, None]
+    results = [result(tmp_path, name, values) for name in ("float", "int8")]
+    _, judgement = measured(Regression("y"), lambda index: values[index, 0], results)
+    assert judgement is not None
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert "it rests on 19 samples, too few" in judgement.reasons[0]
 
 
 def test_a_cosine_to_a_source_that_did_not_run_is_no_number(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 from PIL import Image
 
 from devdiff.report import load
@@ -89,7 +89,7 @@ def test_scores_that_share_a_scale_with_boxes_are_lost_at_compression(tmp_path: 
     compression = next(pair for pair in report["pairs"] if pair["step"] == "compression")
     reasons = " ".join(compression["judgement"]["reasons"])
     assert "mAP 1 became 0, a drop of 1" in reasons
-    assert "task: detection, against coco.json" in printed
+    assert "task: detection, judged against coco.json; one step may make mAP" in printed
     page = (tmp_path / "run/report.html").read_text()
     assert '<section id="task"' in page
     steps = {step["step"]: step["verdict"] for step in report["task"]["steps"]}
@@ -97,16 +97,122 @@ def test_scores_that_share_a_scale_with_boxes_are_lost_at_compression(tmp_path: 
 
 
 @pytest.mark.slow
-def test_without_truth_rungs_are_held_to_the_source_and_not_judged(tmp_path: Path) -> None:
+def test_without_truth_rungs_are_judged_against_the_sources_own_boxes(tmp_path: Path) -> None:
     scenes(tmp_path, 40)
     model = detector(tmp_path / "model.onnx", 1.0)
     options = ("--task", "detection:format=yolo,min_score=0.3")
     code, report, printed = finished(tmp_path, model, *options)
     assert code == 0
     assert report["task"]["from_source"]
-    assert {step["verdict"] for step in report["task"]["steps"]} == {None}
+    assert report["task"]["max_drop"] == 0.2
+    steps = {step["step"]: step["verdict"] for step in report["task"]["steps"]}
+    assert steps == {"conversion": "pass", "compression": "pass", "all": None}
     assert report["task"]["rungs"][-1]["values"]["mAP"]["value"] > 0.9
-    assert "no truth was given, so this is how far rungs agree" in printed
+    assert "task: detection, judged against the source's own answers" in printed
+    assert (
+        "judged against the source&#39;s own answers" in (tmp_path / "run/report.html").read_text()
+    )
+
+
+@pytest.mark.slow
+def test_scores_that_die_in_int8_fail_without_any_truth(tmp_path: Path) -> None:
+    """The constant boxes carry the SNR; the source's own boxes are all lost."""
+    scenes(tmp_path, 40)
+    model = detector(tmp_path / "model.onnx", 0.01)
+    options = ("--task", "detection:format=yolo,truth_score=0.002")
+    code, report, printed = finished(tmp_path, model, *options)
+    assert code == 1
+    assert report["attribution"]["step"] == "compression"
+    assert report["task"]["rungs"][0]["values"]["mAP"]["value"] == 1
+    assert report["task"]["rungs"][-1]["values"]["mAP"]["value"] == 0
+    assert "judged against the source's own answers" in printed
+
+
+@pytest.mark.slow
+def test_a_source_that_detects_nothing_is_inconclusive(tmp_path: Path) -> None:
+    scenes(tmp_path, 40)
+    model = detector(tmp_path / "model.onnx", 0.2)
+    code, report, printed = finished(tmp_path, model, "--task", "detection:format=yolo")
+    assert code == 5
+    assert "leave nothing to judge by: there is no object on any image" in printed
+    assert {step["verdict"] for step in report["task"]["steps"]} == {"inconclusive", None}
+
+
+def rows_of_detections(path: Path) -> Path:
+    """An end-to-end detector [1, 16, 6] over the same grid, with boxes in shares of the input."""
+    rows, columns = np.mgrid[:CELLS, :CELLS]
+    corners = np.stack([columns, rows, columns + 1, rows + 1], -1).reshape(1, -1, 4) / CELLS
+    return onnx_zoo.save(
+        path,
+        [
+            helper.make_node(
+                "AveragePool", ["image"], ["mean"], kernel_shape=[CELL] * 2, strides=[CELL] * 2
+            ),
+            helper.make_node("Reshape", ["mean", "rows"], ["score"]),
+            helper.make_node("Mul", ["score", "none"], ["nothing"]),
+            helper.make_node("Add", ["nothing", "corners"], ["boxes"]),
+            helper.make_node("Mul", ["score", "zero"], ["class"]),
+            helper.make_node("Concat", ["score", "class", "boxes"], ["found"], axis=2),
+        ],
+        [onnx_zoo.value("image", [1, 1, SIDE, SIDE])],
+        [onnx_zoo.value("found", [1, CELLS**2, 6])],
+        [
+            onnx_zoo.constant("rows", np.array([1, CELLS**2, 1], np.int64)),
+            onnx_zoo.constant("none", np.zeros((1, 1, 4), np.float32)),
+            onnx_zoo.constant("zero", np.zeros((1, 1, 1), np.float32)),
+            onnx_zoo.constant("corners", corners.astype(np.float32)),
+        ],
+    )
+
+
+def best_of(path: Path, shape: tuple[int, ...], axis: int) -> Path:
+    """The place of the largest value along an axis, behind a layer of weights."""
+    left = (size for place, size in enumerate(shape) if place != axis)
+    return onnx_zoo.save(
+        path,
+        [
+            helper.make_node("Mul", ["x", "gain"], ["scores"]),
+            helper.make_node("ArgMax", ["scores"], ["best"], axis=axis, keepdims=0),
+        ],
+        [onnx_zoo.value("x", [*shape])],
+        [onnx_zoo.value("best", [*left], TensorProto.INT64)],
+        [onnx_zoo.constant("gain", np.full([1] * len(shape), 0.5, np.float32))],
+    )
+
+
+@pytest.mark.slow
+def test_a_healthy_end_to_end_detector_passes_without_truth(tmp_path: Path) -> None:
+    scenes(tmp_path, 40)
+    model = rows_of_detections(tmp_path / "model.onnx")
+    task = "detection:columns=score:class:x1:y1:x2:y2,coords=normalized"
+    code, report, printed = finished(tmp_path, model, "--task", task)
+    assert code == 0, printed
+    assert report["task"]["rungs"][0]["values"]["mAP"]["value"] == 1
+    assert report["task"]["support"] == 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shape", "axis", "task", "metric"),
+    [
+        ((1, 3, 24, 32), 1, "segmentation", "mean IoU"),
+        ((1, 12, 20), 2, "sequence", "token error rate"),
+    ],
+)
+def test_answers_that_are_numbers_already_are_judged(
+    tmp_path: Path, shape: tuple[int, ...], axis: int, task: str, metric: str
+) -> None:
+    model = best_of(tmp_path / "model.onnx", shape, axis)
+    values = np.random.default_rng(0).random((60, *shape[1:]), np.float32)
+    np.savez(tmp_path / "samples.npz", x=values)
+    where = ("--inputs", "samples.npz", "--device", "none", "--run-dir", "run")
+    done = devdiff("export-and-test", model, *where, "--task", task, cwd=tmp_path)
+    report = load.load(tmp_path / "run/report.json")
+    assert done.returncode == 0, done.stdout
+    assert report["task"]["metrics"][0]["name"] == metric
+    steps = {step["step"]: step["verdict"] for step in report["task"]["steps"]}
+    assert steps == {"conversion": "pass", "compression": "pass", "all": None}
+    assert "judged against the source's own answers" in done.stdout
 
 
 def test_a_wrong_task_is_refused_before_anything_is_exported(tmp_path: Path) -> None:
@@ -116,7 +222,10 @@ def test_a_wrong_task_is_refused_before_anything_is_exported(tmp_path: Path) -> 
         (("--task", "poetry"), "there is no such task"),
         (("--truth", "coco.json"), "--truth needs --task"),
         (("--task", "detection:format=yolo", "--truth", "gone.json"), "gone.json does not exist"),
-        (("--max-drop", "0.01"), "without the truth nothing can be judged: give --labels"),
+        (
+            ("--max-drop", "0.01"),
+            "there are no labels to judge by: give --labels, or say with --task",
+        ),
     ):
         done = devdiff(
             "export-and-test",

@@ -14,7 +14,7 @@ from devdiff.tasks.classification import Classification
 from devdiff.tasks.embedding import Embedding
 from devdiff.tasks.regression import Regression
 from devdiff.tasks.segmentation import Segmentation
-from devdiff.tasks.sequence import Reading
+from devdiff.tasks.sequence import Reading, Tokens
 from devdiff.tasks.task import Task
 
 
@@ -105,6 +105,27 @@ def test_segmentation_reads_either_layout_and_a_single_channel() -> None:
     assert figures(single, logits, [np.array([[0, 1], [1, 0]])])["mean IoU"] == 1
 
 
+@pytest.mark.parametrize("shape", [(1, 2, 2), (1, 1, 2, 2), (1, 2, 2, 1)])
+def test_segmentation_takes_class_numbers_as_they_are(shape: tuple[int, ...]) -> None:
+    task = Segmentation.of(TensorSpec("map", shape, "int64"), SIZE, None, 0.5, None)
+    assert task.size == (2, 2)
+    output = np.array([[0, 1], [20, 0]]).reshape(shape)
+    found = figures(task, [output, output], [output.reshape(2, 2), np.array([[0, 1], [0, 0]])])
+    assert found["pixel accuracy"] == pytest.approx(7 / 8)
+    assert found["mean IoU"] == pytest.approx((4 / 5 + 1 + 1 / 2) / 3)
+
+
+def test_class_numbers_beyond_the_classes_are_an_error() -> None:
+    task = Segmentation.of(TensorSpec("map", (1, 2, 2), "int64"), SIZE, None, 0.5, None, 3)
+    with pytest.raises(ComparisonError, match="class numbers 0 to 3, and there are 3"):
+        task.answer({"map": np.array([[[0, 1], [3, 0]]])})
+
+
+def test_scores_in_three_dimensions_are_no_class_map() -> None:
+    with pytest.raises(UsageError, match=r"integers \[1,H,W\]"):
+        Segmentation.of(TensorSpec("map", (1, 2, 2), "float32"), SIZE, None, 0.5, None)
+
+
 def test_masks_of_unknown_classes_are_refused() -> None:
     with pytest.raises(UsageError, match="classes 0 to 9, output mask"):
         figures(
@@ -145,12 +166,37 @@ def test_embeddings_without_partners_are_refused() -> None:
         figures(Embedding("e", labelled=True), [np.ones((1, 2))] * 2, [0, 1])
 
 
-def test_without_labels_embeddings_are_held_to_the_source() -> None:
-    task: Task = Embedding("e", labelled=False)
+def against_source(source: Array, other: Array) -> dict[str, float]:
+    """The figures of vectors ``other`` [N, D] where those of ``source`` stand for the truth."""
+    task = Embedding("e", labelled=False)
     scorer = task.scorer()
-    source = task.answer({"e": np.array([[1.0, 0.0]])})
-    scorer.add(task.answer({"e": np.array([[3.0, 4.0]])}), None, source)
-    assert scorer.scores().values(np.ones((1, 1)))[0, 0] == pytest.approx(0.6)
+    for theirs, mine in zip(source, other, strict=True):
+        first = task.answer({"e": theirs[None]})
+        scorer.add(task.answer({"e": mine[None]}), task.as_truth(first), first)
+    values = scorer.scores().values(np.ones((1, len(source))))[0]
+    return {f.name: float(v) for f, v in zip(task.figures, values, strict=True)}
+
+
+def test_without_labels_embeddings_keep_the_sources_neighbours() -> None:
+    rng = np.random.default_rng(0)
+    source = rng.normal(size=(100, 16)).astype(np.float32)
+    assert against_source(source, source) == {
+        "neighbour kept": 1,
+        "cosine to source": pytest.approx(1),
+    }
+    near = against_source(source, source + 0.05 * rng.normal(size=source.shape))
+    assert near["neighbour kept"] > 0.95
+
+
+def test_a_cosine_that_a_constant_part_carries_does_not_hide_lost_neighbours() -> None:
+    rng = np.random.default_rng(0)
+    constant = np.full(16, 10.0)
+    source = constant + rng.normal(size=(100, 16))
+    dead = np.tile(constant, (100, 1))
+    assert against_source(source, dead)["cosine to source"] > 0.99
+    assert against_source(source, dead)["neighbour kept"] == 0
+    shuffled = against_source(source, source[rng.permutation(100)])
+    assert shuffled["neighbour kept"] < 0.2
 
 
 READ = TensorSpec("steps", (1, 7, 4), "float32")
@@ -176,6 +222,32 @@ def test_error_rate_is_edits_a_character() -> None:
     outputs = [steps([1, 0, 2, 0, 3, 0, 0]), steps([1, 0, 0, 0, 0, 0, 0])]
     found = figures(task, outputs, ["abd", "a"])
     assert found == {"CER": pytest.approx(1 / 4), "exact matches": 0.5}
+
+
+TOKENS = TensorSpec("tokens", (1, 6), "int64")
+
+
+def test_tokens_are_read_up_to_the_end_without_padding() -> None:
+    task = Tokens(TOKENS, classes_first=False, end=2, pad=0, alphabet=None)
+    assert task.answer({"tokens": np.array([[5, 5, 0, 7, 2, 9]])}) == (5, 5, 7)
+    spelled = Tokens(TOKENS, False, 2, 0, ("", "?", "", "x", "y", "lo", "w", "ng"))
+    assert spelled.answer({"tokens": np.array([[5, 7, 2, 9, 9, 9]])}) == "long"
+    with pytest.raises(ComparisonError, match="token 9, and the alphabet has 8 lines"):
+        spelled.answer({"tokens": np.array([[5, 9, 2, 0, 0, 0]])})
+
+
+def test_scores_of_tokens_are_read_step_by_step_and_repeats_stay() -> None:
+    task = Tokens(READ, False, None, None, None)
+    assert task.answer({"steps": steps([3, 1, 1, 0, 1, 3, 0])}) == (3, 1, 1, 0, 1, 3, 0)
+    turned = Tokens(TensorSpec("steps", (1, 4, 7), "float32"), True, None, None, None)
+    assert turned.answer({"steps": steps([3, 1, 1, 0, 1, 3, 0]).transpose(0, 2, 1)})[:2] == (3, 1)
+
+
+def test_token_errors_are_edits_a_token() -> None:
+    task = Tokens(TOKENS, False, 2, 0, None)
+    outputs = [np.array([[5, 6, 7, 8, 2, 0]]), np.array([[5, 6, 7, 2, 0, 0]])]
+    found = figures(task, outputs, [(5, 6, 7, 8), (5, 7, 7, 9)])
+    assert found == {"token error rate": pytest.approx(2 / 8), "exact matches": 0.5}
 
 
 def test_empty_texts_have_no_error_rate() -> None:

@@ -195,3 +195,53 @@ def test_labels_beyond_the_classes_are_refused(tmp_path: Path) -> None:
     samples = prepare(request, (IMAGE,), {}, tmp_path / "inputs", calibrate=False)
     with pytest.raises(UsageError, match=r"labels run from 0 to 3, but output y .* 0 to 2"):
         settled("classification", VECTOR, samples, None)
+
+
+TOKENS = TensorSpec("tokens", (1, 6), "int64")
+NUMBERS = TensorSpec("map", (1, 32, 32), "int64")
+
+
+def test_true_tokens_are_numbers_or_spelled_texts(tmp_path: Path) -> None:
+    samples = arrays(tmp_path, 2)
+    (tmp_path / "tokens.txt").write_text("5 6 7 2 0\n7 7\n")
+    said = truth_of("sequence:end=2,pad=0", TOKENS, samples, tmp_path / "tokens.txt", 0)
+    assert said == (5, 6, 7)
+    (tmp_path / "spelled.txt").write_text("ab\nb\n")
+    (tmp_path / "alphabet.txt").write_text("a\nb\n")
+    text = f"sequence:alphabet={tmp_path / 'alphabet.txt'}"
+    assert truth_of(text, TOKENS, samples, tmp_path / "spelled.txt", 0) == "ab"
+    with pytest.raises(UsageError, match="true tokens are whole numbers"):
+        settled("sequence", TOKENS, samples, tmp_path / "spelled.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "output", "message"),
+    [
+        ("sequence:blank=0", TOKENS, "blank= means nothing where output tokens"),
+        ("sequence:layout=CT", TOKENS, "layout= means nothing"),
+        ("sequence:decode=ctc", TOKENS, "none of tokens"),
+        ("sequence:end=2", STEPS, "end= means nothing where output steps .* decode=ctc"),
+        ("sequence", VECTOR, "name the output it reads"),
+        ("sequence:output=y", VECTOR, "nor is it a row of tokens"),
+        ("segmentation:axis=1", NUMBERS, "leave axis=1 out"),
+        ("segmentation:classes=4", MASK, "classes=4 is for outputs that hold class numbers"),
+    ],
+)
+def test_options_that_mean_nothing_for_an_output_are_refused(
+    tmp_path: Path, text: str, output: TensorSpec, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        settled(text, output, arrays(tmp_path), None)
+
+
+def test_masks_are_held_to_maps_of_class_numbers(tmp_path: Path) -> None:
+    masks = np.arange(3)[:, None, None] * np.ones((3, 32, 32), np.int64)
+    np.save(tmp_path / "masks.npy", masks)
+    said = truth_of("segmentation", NUMBERS, arrays(tmp_path), tmp_path / "masks.npy", 2)
+    np.testing.assert_array_equal(said, masks[2])
+
+
+def test_columns_that_are_taken_for_granted_stand_in_the_report(tmp_path: Path) -> None:
+    output = TensorSpec("found", (1, 20, 6), "float32")
+    found = settled("detection", output, arrays(tmp_path), None)
+    assert found.request.options == {"columns": "x1:y1:x2:y2:score:class"}

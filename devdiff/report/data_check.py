@@ -1,0 +1,38 @@
+"""What a report says of inputs and labels that may not suit the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from devdiff.report import parts, words
+
+
+def show(check: Mapping[str, Any], out: Console) -> None:
+    """Print the reason, where there is one to print, and what was tried."""
+    verdict = check["verdict"]
+    if verdict == "pass":
+        return
+    mark = f"[{parts.STYLES[verdict]}]{verdict}[/]" if verdict else "note:"
+    out.print(f"{mark} data: {escape(sentence(check))}", soft_wrap=True)
+    for note in check["notes"]:
+        out.print(f"note: {escape(note)}", soft_wrap=True)
+    if check["trials"]:
+        table = parts.table("data as given, or changed", "right", "")
+        table.add_row("as given", words.proportion(check["accuracy"]), "")
+        for trial in check["trials"]:
+            table.add_row(
+                escape(f"{trial['kind']}: {trial['change']}"),
+                words.proportion(trial["accuracy"]),
+                "mends it" if trial["mends"] else "",
+            )
+        out.print(table)
+    out.print()
+
+
+def sentence(check: Mapping[str, Any]) -> str:
+    """What was found, and what to do about it."""
+    return ": ".join(filter(None, (check["reason"], check["advice"])))

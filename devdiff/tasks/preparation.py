@@ -1,0 +1,155 @@
+"""The first rung once more, on some samples that are prepared in other usual ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from devdiff.compare.intervals import Proportion
+from devdiff.exporter.artifact import Array, TensorSpec
+from devdiff.inputs.input_range import unsuited
+from devdiff.inputs.input_set import InputSet
+from devdiff.inputs.preprocess import Preprocess
+from devdiff.inputs.variants import Variant, bytes_like, variants
+from devdiff.ladder import ladder
+from devdiff.ladder.ladder import Rung, RungResult
+from devdiff.progress import Events
+from devdiff.tasks.chance import FEWEST, Accuracy, by_guessing
+from devdiff.tasks.class_order import SURE, explains
+
+_SAMPLES: Final = 200
+_LOOKED_AT: Final = 32
+# What trying may take of the model's own time.
+_BUDGET_MS: Final = 60_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One change of labels or inputs, how often the rung is right with it, and whether that mends
+    it: most errors are gone, or answers at chance are better than that."""
+
+    kind: str
+    change: str
+    right: Proportion
+    mends: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Preparations:
+    """Other preparations of the samples of ``rung``, which gave ``answers`` int64 [N] to
+    ``labels``."""
+
+    rung: Rung
+    result: RungResult
+    samples: InputSet
+    labels: Array
+    answers: Array
+    accuracy: Accuracy
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the preprocessing does not suit the values, or a scale may be missing."""
+        spec = self._input
+        if spec is None or spec.numpy_dtype.kind != "f":
+            return False
+        rows, pipeline = self.samples.arrays[spec.name], self._pipeline
+        forgotten = pipeline.scale is None and not pipeline.mean and bytes_like(rows[:_LOOKED_AT])
+        return forgotten or bool(unsuited(rows, spec, pipeline))
+
+    @property
+    def _pipeline(self) -> Preprocess:
+        return Preprocess.from_json(self.samples.preprocess)
+
+    @property
+    def _input(self) -> TensorSpec | None:
+        """The only input, or the only one that is an image."""
+        specs = [binding.source for binding in self.rung.inputs]
+        images = [spec for spec in specs if len(spec.shape) == 4]
+        found = specs if len(specs) == 1 else images
+        return found[0] if len(found) == 1 else None
+
+    def run(
+        self,
+        folder: Path,
+        timeout_s: float,
+        events: Events,
+        answers_of: Callable[[RungResult], Array],
+    ) -> tuple[list[Trial], tuple[str, ...]]:
+        """What each preparation comes to, and notes on what was not tried.
+
+        All are samples of one run in ``folder``, so that the model is loaded once.
+        """
+        spec, samples = self._input, self.samples
+        if spec is None:
+            return [], ("scale and channel order were not tried: no single input is an image",)
+        rows = samples.arrays[spec.name]
+        order = np.random.default_rng(samples.seed).permutation(len(samples))
+        seen = np.stack([rows[int(row)] for row in samples.tested[order[:_LOOKED_AT]]])
+        made = variants(spec, self._pipeline, seen)
+        if not made:
+            return [], ("no other scale or channel order suits the values of the inputs",)
+        affordable = int(_BUDGET_MS / max(1e-6, (self.result.median_ms or 0.0) * len(made)))
+        if affordable < FEWEST:
+            return [], ("scale and channel order were not tried: the model takes too long",)
+        order = order[: min(_SAMPLES, affordable)]
+        chosen = samples.tested[order]
+        arrays: dict[str, Any] = {
+            name: _Repeated(array, chosen, len(made), made if name == spec.name else None)
+            for name, array in samples.arrays.items()
+        }
+        total = len(chosen) * len(made)
+        folder.mkdir(parents=True, exist_ok=True)
+        done = ladder.run_rung(
+            self.rung,
+            replace(samples, arrays=arrays, tested=np.arange(total), labels=None),
+            folder,
+            folder / "run.log",
+            timeout_s,
+            lambda finished: events.progress(finished, total),
+        )
+        if done.error or done.failed:
+            why = done.error or f"{done.failed} samples failed"
+            return [], (f"scale and channel order could not be tried: {why}",)
+        right = answers_of(done).reshape(-1, len(made)) == self.labels[order][:, None]
+        plain = (self.answers == self.labels)[order]
+        return [
+            Trial(
+                variant.kind,
+                variant.change,
+                Proportion.of(int(right[:, place].sum()), len(chosen)),
+                self._mends(plain, right[:, place], len(made)),
+            )
+            for place, variant in enumerate(made)
+        ], ()
+
+    def _mends(self, plain: Array, changed: Array, tried: int) -> bool:
+        if self.accuracy.standing != "at chance":
+            return explains(plain, changed, tried)
+        right, samples = int(changed.sum()), len(changed)
+        luck = by_guessing(right, samples, self.accuracy.chance) * tried
+        return luck <= SURE and right / samples > self.accuracy.right.high
+
+
+class _Repeated:
+    """Rows of an input, each ``times`` in a row or in one variant after another, made when they are
+    asked for."""
+
+    def __init__(
+        self, rows: Array, chosen: Array, times: int, made: Sequence[Variant] | None
+    ) -> None:
+        self._rows = rows
+        self._chosen = chosen
+        self._times = times
+        self._made = made
+
+    def __len__(self) -> int:
+        return len(self._chosen) * self._times
+
+    def __getitem__(self, index: int) -> Array:
+        place, which = divmod(index, self._times)
+        value: Array = np.asarray(self._rows[int(self._chosen[place])])
+        return value if self._made is None else self._made[which].apply(value)
