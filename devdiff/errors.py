@@ -31,6 +31,10 @@ class ScanError(DevdiffError):
     """What was given cannot be scanned, so that nothing can be said about it."""
 
 
+class UndecidedError(ScanError):
+    """There is too little to scan with, so that nothing found would mean nothing."""
+
+
 class UnknownOperatorError(ScanError):
     """The model uses an operator, or a form of one, that the differentiable twin does not know."""
 

@@ -1,4 +1,4 @@
-"""Pairing a finished .tflite with the source model it is said to come from.
+"""Pairing a finished .tflite with the model it is said to come from, or to belong to.
 
 Names and shapes say what is plausible, and often leave a choice (equal dimensions, renamed
 tensors): `input_choices` and `output_choices` list what fits, for whoever can run both models.
@@ -35,6 +35,25 @@ def match_to_source(record: ArtifactRecord, source: SourceModel) -> ArtifactReco
         inputs=_match(source.inputs, record.inputs, "input"),
         outputs=_match(source.outputs, record.outputs, "output"),
     )
+
+
+def match_to_artifact(record: ArtifactRecord, other: ArtifactRecord) -> ArtifactRecord:
+    """``record`` with its tensors bound to the names and layout of ``other``'s, as to a source's.
+
+    For the float32 file beside a compressed one: converters name their tensors differently.
+    """
+    return replace(
+        record,
+        inputs=_match([binding.source for binding in other.inputs], record.inputs, "input"),
+        outputs=_match([binding.source for binding in other.outputs], record.outputs, "output"),
+    )
+
+
+def renamed(before: ArtifactRecord, after: ArtifactRecord) -> tuple[tuple[str, str], ...]:
+    """The names that matching changed, old and new."""
+    old = {one.artifact.name: one.source.name for one in (*before.inputs, *before.outputs)}
+    names = [(old[one.artifact.name], one.source.name) for one in (*after.inputs, *after.outputs)]
+    return tuple((was, now) for was, now in names if _key(was) != _key(now))
 
 
 def _key(name: str) -> str:

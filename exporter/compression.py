@@ -8,6 +8,7 @@ from typing import Final, Self, get_args
 
 from devdiff.exporter.errors import CompressionError
 from devdiff.exporter.recipe import BUILTIN, INT8, Pruning, PruningMethod, Recipe
+from devdiff.exporter.suggest import nearest
 
 _CHOICES: Final = (
     f"there are {', '.join(BUILTIN)}, prune:RATE and channel-prune:RATE, either of these with one "
@@ -84,10 +85,15 @@ def with_recipes(
     return tuple(replace(base, recipe=recipe) for base in bases for recipe in recipes)
 
 
+def _meant(word: str) -> str:
+    near = nearest(word, (*BUILTIN, "none", *get_args(PruningMethod)))
+    return f", did you mean {near}?" if near else ""
+
+
 def _pruning(word: str, text: str) -> Pruning:
     method, _, rate = word.partition(":")
     if method not in get_args(PruningMethod):
-        raise CompressionError(f"--compress {text}: no {word!r}; {_CHOICES}")
+        raise CompressionError(f"--compress {text}: no {word!r}{_meant(method)}; {_CHOICES}")
     try:
         share = float(rate)
     except ValueError:

@@ -181,6 +181,8 @@ class Manifest:
             return cls.from_json(json.loads(path.read_text()))
         except FileNotFoundError as error:
             raise ArtifactError(f"{path} is missing: {folder} holds no export") from error
+        except UnicodeDecodeError as error:
+            raise ArtifactError(f"{path} is not JSON, nor any other text") from error
         except ValueError as error:
             raise ArtifactError(f"{path} is not JSON: {error}") from error
 

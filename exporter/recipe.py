@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self, get_args
 
 from devdiff.exporter.errors import CompressionError
+from devdiff.exporter.suggest import nearest
 
 Precision = Literal["float32", "int8", "int16x8", "dynamic", "float16"]
 Quantizer = Literal["tflite", "ai-edge"]
@@ -120,6 +120,8 @@ class Recipe:
         """
         try:
             data = json.loads(path.read_text())
+        except UnicodeDecodeError as error:
+            raise CompressionError(f"recipe {path} is no text: a recipe is a JSON file") from error
         except (ValueError, OSError) as error:
             raise CompressionError(f"recipe {path} cannot be read: {error}") from error
         if not isinstance(data, dict):
@@ -127,8 +129,8 @@ class Recipe:
         known = {field.name for field in dataclasses.fields(cls)} - {"pruning"}
         for key, value in data.items():
             if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_KEYS)}"
+                near = nearest(key, known)
+                hint = f"did you mean {near}?" if near else f"there are {', '.join(_KEYS)}"
                 raise CompressionError(f"recipe {path}: there is no {key!r}; {hint}")
             _check(path, key, value)
         if "precision" not in data:
@@ -184,8 +186,8 @@ def parse(text: str) -> Recipe:
         return BUILTIN[text]
     path = Path(text)
     if path.suffix != ".json":
-        near = difflib.get_close_matches(text, BUILTIN, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        near = nearest(text, BUILTIN)
+        hint = f"did you mean {near}? " if near else ""
         raise CompressionError(
             f"--recipe {text}: no such recipe; {hint}There are {', '.join(BUILTIN)}, or name a "
             "JSON file"

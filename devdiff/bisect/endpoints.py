@@ -10,13 +10,14 @@ from typing import Final
 
 from devdiff.bisect.side_by_side import BenchSide
 from devdiff.bisect.subject import BisectRequest, BisectSubject, other_file
+from devdiff.device_runner.errors import DeviceChoiceError, DeviceError
 from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.device_runner.runner import Runner
 from devdiff.errors import BisectError, UsageError
 from devdiff.exporter.artifact import Artifact
 from devdiff.exporter.manifest import ArtifactRecord
 from devdiff.exporter.tflite_cut import WholeModel
-from devdiff.ladder.device_selection import open_device
+from devdiff.ladder.device_selection import check_device, open_device
 from devdiff.progress import Events
 
 DEVICE: Final = "device"
@@ -93,6 +94,7 @@ def opened(
     with contextlib.ExitStack() as stack:
         device: Runner | None = None
         if any(side.place == DEVICE for side in named):
+            _check_recorded(given)
             device = stack.enter_context(open_device(given.running, events))
             if device is None:
                 raise UsageError(
@@ -109,6 +111,20 @@ def opened(
             assert runner is not None
             sides.append(_side(name, artifact, record, runner))
         yield sides[0], sides[1]
+
+
+def _check_recorded(given: BisectSubject) -> None:
+    """Raises `DeviceError` or `DeviceChoiceError` when the device of the run is gone."""
+    recorded, device = given.recorded_device, given.running.device
+    if recorded is None or device != recorded:
+        return
+    try:
+        check_device(given.running)
+    except (DeviceError, DeviceChoiceError) as error:
+        raise type(error)(
+            f"the run was made on {recorded}, which is not to be reached; attach it again, or "
+            f"choose another device with --device SERIAL ({error})"
+        ) from error
 
 
 def _host(side: Endpoint, given: BisectSubject) -> HostRunner:

@@ -78,6 +78,7 @@ class BisectSubject:
 
     ``files`` are the artifacts by rung, ``float`` and ``int8``; ``blamed`` the two rungs between
     which a run failed. ``shown`` are tested samples that a run saw differ, the worst first.
+    ``recorded_device`` is the device that the run ran on, where no other was asked for.
     """
 
     read: Subject
@@ -89,6 +90,7 @@ class BisectSubject:
     shown: tuple[int, ...] = ()
     manifest: Manifest | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    recorded_device: str | None = None
 
 
 def is_run(path: Path) -> bool:
@@ -102,6 +104,7 @@ def check(request: BisectRequest) -> None:
     if request.keep_float < 0:
         raise UsageError(f"--keep-float {request.keep_float}: give 0 or more layers")
     if is_run(request.model):
+        _check_of_run(request)
         return
     if request.model.is_dir():
         raise UsageError(f"{request.model} is no run directory: name one, or a .tflite")
@@ -113,6 +116,21 @@ def check(request: BisectRequest) -> None:
         )
     if request.against is not None:
         subject.check_paths(request.against)
+
+
+def _check_of_run(request: BisectRequest) -> None:
+    """Of a run everything is known that tells what was tested. Raises `UsageError`."""
+    for flag, given in (
+        ("--inputs", request.data.inputs),
+        ("--calibration", request.data.calibration),
+        ("--source", request.source),
+        ("--float", request.floating),
+    ):
+        if given is not None:
+            raise UsageError(
+                f"{flag} {given}: a run is bisected with its own files and samples; to take "
+                "others, name the artifact itself (devdiff bisect FILE.tflite --inputs …)"
+            )
 
 
 def _check_limits(gates: Gates) -> None:
@@ -175,12 +193,13 @@ def from_run(request: BisectRequest, log: Path, events: Events) -> BisectSubject
         read,
         _by_rung(found),
         samples,
-        _running(asked["running"], request.running),
+        _running(asked["running"], request.running, report),
         request.gates or Gates(**_tuples(asked["gates"])),
         (blamed["reference"], blamed["candidate"]) if blamed else None,
         _shown(report, blamed),
         manifest,
         shapes,
+        _recorded_device(report) if request.running.device is None else None,
     )
 
 
@@ -203,11 +222,17 @@ def _unchanged(entry: Sequence[Any] | None) -> Path | None:
     return path
 
 
-def _running(ran: Mapping[str, Any], asked: Running) -> Running:
-    """Where the run ran, but for what was asked for now."""
+def _running(ran: Mapping[str, Any], asked: Running, report: Mapping[str, Any]) -> Running:
+    """Where the run ran, but for what was asked for now.
+
+    A run that was left to choose its device did, and whatever is attached by now may be another.
+    """
     running = Running(**_tuples(ran))
-    if asked.device is not None:
-        running = replace(running, device=asked.device)
+    device = asked.device
+    if device is None and running.device is None:
+        device = _recorded_device(report)
+    if device is not None:
+        running = replace(running, device=device)
     if asked.runtime is not None:
         running = replace(running, runtime=asked.runtime)
     if asked.delegate != DEFAULT_RUNNING.delegate:
@@ -215,6 +240,14 @@ def _running(ran: Mapping[str, Any], asked: Running) -> Running:
     if asked.host_runtimes:
         running = replace(running, host_runtimes=asked.host_runtimes)
     return running
+
+
+def _recorded_device(report: Mapping[str, Any]) -> str | None:
+    """What ran the device rung, as ``--device`` takes it; None where there was none."""
+    found: str | None = next(
+        (rung["runner"] for rung in report["rungs"] if rung["name"] == "device"), None
+    )
+    return found
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from devdiff.exporter.compression import Compression
@@ -154,9 +155,20 @@ def add_data(parser: argparse.ArgumentParser, calibration: bool = True) -> None:
 
 
 def request(args: argparse.Namespace) -> InputRequest:
+    """The input set. Raises `UsageError` for what says something of inputs that are not given."""
+    from devdiff.errors import UsageError
     from devdiff.inputs.input_set import InputRequest
     from devdiff.inputs.preprocess import Preprocess
 
+    if args.inputs is None:
+        # A calibration set is prepared as the inputs are.
+        alone = () if getattr(args, "calibration", None) else ("classes", "preprocess")
+        for name in ("labels", *alone):
+            if getattr(args, name):
+                raise UsageError(
+                    f"{option(name)} {getattr(args, name)} is for inputs, and none are given: name "
+                    "them with --inputs"
+                )
     return InputRequest(
         inputs=args.inputs,
         labels=args.labels,
@@ -165,6 +177,26 @@ def request(args: argparse.Namespace) -> InputRequest:
         preprocess=Preprocess.parse(args.preprocess),
         seed=args.seed,
     )
+
+
+def check_calibration(args: argparse.Namespace) -> None:
+    """Raises `UsageError` for a calibration set that would calibrate nothing."""
+    from devdiff.errors import UsageError
+    from devdiff.exporter.compression import INT8_ONLY
+
+    if args.calibration is None:
+        return
+    if args.model.suffix == ".tflite":
+        raise UsageError(
+            f"--calibration is for models that are quantized here: {args.model} is finished, and "
+            "is tested as it is"
+        )
+    found = compressions(args) or (INT8_ONLY,)
+    if not any(one.calibrated for one in found):
+        raise UsageError(
+            f"--calibration {args.calibration}: {', '.join(map(str, found))} needs none; leave it "
+            "out"
+        )
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:
@@ -204,7 +236,7 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--threads", type=positive, default=1, metavar="N", help="default 1")
     group.add_argument(
         "--timeout",
-        type=float,
+        type=seconds,
         default=120.0,
         metavar="SECONDS",
         help="how long one sample may take (default 120)",
@@ -212,8 +244,14 @@ def add_running(parser: argparse.ArgumentParser) -> None:
 
 
 def running(args: argparse.Namespace) -> Running:
+    """Where it runs. Raises `UsageError` for a runtime that nothing would load."""
+    from devdiff.errors import UsageError
     from devdiff.options import Running
 
+    if args.device == "none" and args.runtime is not None:
+        raise UsageError(
+            f"--runtime {args.runtime} is for the device rung, and --device none leaves it out"
+        )
     return Running(
         device=args.device,
         host_runtimes=tuple(args.host_runtime),
@@ -229,11 +267,20 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
+def seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of more than 0 seconds")
     return value
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
 
 
 def add_scan(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -241,21 +288,19 @@ def add_scan(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group.add_argument(
         "--images",
         type=positive,
-        default=100,
         metavar="N",
         help="samples a scan looks at, half to search on, half to measure on (default 100)",
     )
     group.add_argument(
         "--budget",
-        type=float,
-        default=840.0,
+        type=seconds,
         metavar="SECONDS",
-        help="time for the search and its placebos (default 840); too little is an error",
+        help="time for the search and its placebos (default 840); what it leaves undone is stated, "
+        "and nothing found is then inconclusive",
     )
     group.add_argument(
         "--placebos",
         type=positive,
-        default=2,
         metavar="N",
         help="searches of the model compressed otherwise, for comparison (default 2)",
     )
@@ -277,12 +322,49 @@ def add_scan(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 def scan(args: argparse.Namespace) -> ScanSettings:
     from devdiff.scan.options import ScanSettings
 
-    return ScanSettings(
-        images=args.images,
-        budget_s=args.budget,
-        placebos=args.placebos,
-        seed=args.seed,
-        input=args.input,
-        output=args.output,
-        output_kind=args.output_kind,
-    )
+    _check_changed(args.input)
+    chosen = {field: getattr(args, name) for name, field in _SCAN_OPTIONS.items()}
+    given = {field: value for field, value in chosen.items() if value is not None}
+    return ScanSettings(seed=args.seed, **given)
+
+
+_SCAN_OPTIONS: Final = {
+    "images": "images",
+    "budget": "budget_s",
+    "placebos": "placebos",
+    "input": "input",
+    "output": "output",
+    "output_kind": "output_kind",
+}
+
+
+def check_no_scan(args: argparse.Namespace) -> None:
+    """Raises `UsageError` for an option of the scan where nothing is scanned."""
+    from devdiff.errors import UsageError
+
+    _check_changed(args.input)
+    for name in _SCAN_OPTIONS:
+        if getattr(args, name) is not None:
+            raise UsageError(
+                f"{option(name)} is for the scan, and none was asked for: add --scan, or leave "
+                f"{option(name)} out"
+            )
+
+
+def _check_changed(name: str | None) -> None:
+    """Raises `UsageError` for a file in the place of an input's name."""
+    from devdiff.errors import UsageError
+
+    if name is None:
+        return
+    path = Path(name)
+    if path.exists() or path.suffix in (".npz", ".npy", ".csv", ".py"):
+        raise UsageError(
+            f"--input names the input that a scan changes, and {name} is a file; did you mean "
+            f"--inputs {name}?"
+        )
+
+
+def option(name: str) -> str:
+    """An attribute of the parsed command line as the option that sets it."""
+    return f"--{name.replace('_', '-')}"

@@ -21,7 +21,7 @@ NAME: Final = "check"
 HELP: Final = "test every model that devdiff.toml names, and exit by the worst verdict"
 EXAMPLES: Final = """\
 examples:
-  devdiff check --init
+  devdiff check --init model.onnx --inputs samples.npz
   devdiff check
   devdiff check reader --device emulator-5554
   devdiff check --write-baseline devdiff-baseline.json
@@ -36,6 +36,15 @@ is inconclusive unless it is accepted. Where GITHUB_STEP_SUMMARY is set, the Mar
 appended to that file. In CI, a configuration that names code to run is refused without
 --trust-config.
 """
+
+
+_INIT_OPTIONS: Final = {
+    "inputs": "PATH",
+    "labels": "FILE",
+    "classes": "FILE",
+    "calibration": "PATH",
+    "preprocess": "STEPS",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,8 +86,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--list", action="store_true", help="show what would be run, and run nothing"
     )
     parser.add_argument(
-        "--init", action="store_true", help="write a devdiff.toml to begin with, and run nothing"
+        "--init",
+        action="store_true",
+        help="write a devdiff.toml to begin with, of the model file NAME if one is given with its "
+        "--inputs, and run nothing",
     )
+    for option, told in _INIT_OPTIONS.items():
+        kind = str if option == "preprocess" else Path
+        parser.add_argument(f"--{option}", type=kind, metavar=told, help="with --init")
     group = parser.add_argument_group("formats", "each whole or not at all")
     group.add_argument(
         "--junit", type=Path, metavar="FILE", help="JUnit XML: a test case for each run"
@@ -92,11 +107,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.cli import console
+    from devdiff.errors import UsageError
     from devdiff.gate import check, config_file, terminal, trust
     from devdiff.gate.config import Config
 
     if args.init:
-        return _init(args.config or Path(config_file.CONFIG_NAME))
+        return _init(args, args.config or Path(config_file.CONFIG_NAME))
+    for name in _INIT_OPTIONS:
+        if getattr(args, name):
+            raise UsageError(
+                f"--{name} is for --init: devdiff.toml names the inputs of every model itself"
+            )
     config = Config.load(args.config or config_file.find(Path.cwd()))
     entries = config.chosen(args.names, args.device)
     cells = [
@@ -135,18 +156,24 @@ def run(args: argparse.Namespace) -> int:
     return outcome.verdict.exit_code
 
 
-def _init(path: Path) -> int:
-    import importlib.resources
-
+def _init(args: argparse.Namespace, path: Path) -> int:
     from devdiff.errors import UsageError
+    from devdiff.gate import starting
 
-    starter = importlib.resources.files("devdiff.gate").joinpath("starter.toml").read_text()
-    try:
-        with path.open("x") as stream:
-            stream.write(starter)
-    except FileExistsError as error:
-        raise UsageError(f"{path} exists already; it was left as it is") from error
-    print(f"{path}: name your model and its samples there, then run devdiff check")
+    if len(args.names) > 1:
+        raise UsageError(f"--init writes one model: {args.names[0]}, or {args.names[1]}?")
+    model = Path(args.names[0]) if args.names else None
+    data = {name: getattr(args, name) for name in _INIT_OPTIONS}
+    given = next((name for name, value in data.items() if value), None)
+    if model is None and given is not None:
+        raise UsageError(f"--init --{given} {data[given]}: name the MODEL, too")
+    if model is not None and data["inputs"] is None:
+        raise UsageError(f"--init {model}: name its samples, too, with --inputs")
+    starting.write(path, model, data)
+    if model is None:
+        print(f"{path}: name your model and its samples there, then run devdiff check")
+    else:
+        print(f"{path}: tests {model} on {data['inputs']}; now run devdiff check")
     return 0
 
 
@@ -155,9 +182,17 @@ def _baseline(args: argparse.Namespace, config: Config) -> tuple[Baseline | None
 
     A check that writes the configuration's own baseline is not held to it.
     """
+    from devdiff.errors import UsageError
     from devdiff.gate.baseline_file import Baseline
 
     path = args.baseline
+    beside = next(
+        (name for name in ("max_snr_loss", "max_slowdown") if getattr(args, name) is not None), None
+    )
+    if beside is not None and path is None and config.baseline is None:
+        raise UsageError(
+            f"--{beside.replace('_', '-')} is beside a baseline: name one with --baseline"
+        )
     if path is None and args.write_baseline is None:
         path = config.baseline
     return (Baseline.load(path) if path else None), limits.rules(args, config.rules)

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from devdiff.device_runner.adb.devices import NONE_ATTACHED
+    from devdiff.device_runner.adb.devices import none_attached
     from devdiff.device_runner.adb.inventory import inventory
 
     found = inventory()
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     elif found:
         _print(found)
     else:
-        print(NONE_ATTACHED)
+        print(none_attached())
     return 0
 
 

@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from devdiff.report import terminal
     from devdiff.verdict import combine
 
+    arguments.check_calibration(args)
     compressions = arguments.compressions(args) or (INT8_ONLY,)
     request = ExportRequest(
         model=args.model,

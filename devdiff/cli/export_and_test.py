@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from devdiff.gate.baseline_file import Baseline
     from devdiff.ladder.pipeline import TestRequest
 
+    _check_meaning(args)
     held_to = Baseline.load(args.baseline) if args.baseline else None
     compressions = arguments.compressions(args)
     request = TestRequest(
@@ -78,6 +79,20 @@ def run(args: argparse.Namespace) -> int:
     if len(compressions) > 1:
         return _compare(args, request, compressions)
     return run_test(args, request, held_to)
+
+
+def _check_meaning(args: argparse.Namespace) -> None:
+    """Raises `UsageError` for options that ask for what would not be done."""
+    from devdiff.errors import UsageError
+
+    if not args.scan:
+        arguments.check_no_scan(args)
+    arguments.check_calibration(args)
+    if args.baseline is None:
+        for name in ("max_snr_loss", "max_slowdown"):
+            if getattr(args, name) is not None:
+                option = arguments.option(name)
+                raise UsageError(f"{option} is beside a baseline: name one with --baseline")
 
 
 def _compare(

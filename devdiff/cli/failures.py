@@ -7,7 +7,11 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from devdiff.cli.parsing import CommandLineError
 
 REFUSED = 1
 USAGE = 2
@@ -73,6 +77,12 @@ def guard(verb: Callable[[argparse.Namespace], int], args: argparse.Namespace) -
             raise
         say(message(error), args, code)
         return code
+
+
+def say_usage(error: CommandLineError, words: Sequence[str]) -> None:
+    """What is wrong with a command line, and where to look it up."""
+    say(str(error), argparse.Namespace(json="--json" in words), USAGE)
+    print(f"see {error.command} --help", file=sys.stderr)
 
 
 def say(text: str, args: argparse.Namespace, code: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,14 @@ examples:
   devdiff history model.onnx --since 30d
   devdiff history model.onnx --device emulator-5554 --plot history.svg
   devdiff history int8.tflite --json
+  devdiff history --all
   devdiff history old-model --forget
 
-A model over time is its file's name; the hash beside it says which one of that name was tested.
-MODEL is a name, with or without its suffix, or a file: then runs that had this very file on a rung
-are shown, too. The history is a SQLite file in your user data; DEVDIFF_HISTORY names another one,
-or 'off'.
+Runs of the project that this folder belongs to are shown: the nearest folder from here upward with
+.git, devdiff.toml or pyproject.toml. A model over time is its file's name; the hash beside it says
+which one of that name was tested. MODEL is a name, with or without its suffix, or a file: then runs
+that had this very file on a rung are shown, too. The history is a SQLite file in your user data;
+DEVDIFF_HISTORY names another one, or 'off'.
 """
 
 
@@ -38,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=20,
         metavar="N",
         help="show the N latest (default 20)",
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="runs of all projects, not only of this one"
     )
     selection = parser.add_mutually_exclusive_group()
     selection.add_argument("--plot", type=Path, metavar="FILE.svg|png", help="draw them, too")
@@ -60,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"the history is off: {database_path.VARIABLE} is '{database_path.OFF}'")
     if args.plot is not None:
         plot.check_format(args.plot)
+    project = database_path.project(Path.cwd())
     file = Path(args.model) if args.model else None
     there = file is not None and file.is_file()
     wanted = Wanted(
@@ -67,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         sha256=sha256_file(file) if file is not None and there else None,
         device=args.device,
         since=earliest(args.since) if args.since else None,
+        project=None if args.all else str(project),
         limit=args.limit,
     )
     history = History(path)
@@ -82,8 +90,15 @@ def run(args: argparse.Namespace) -> int:
     elif runs:
         terminal.show(runs, console.stdout())
     else:
-        known = ", ".join(history.models())
-        print(f"no such runs in {path}; " + (f"it knows {known}" if known else "it is empty"))
+        others = history.runs(replace(wanted, project=None)) if not args.all else []
+        if others:
+            print(
+                f"no such runs in the project {project}; {path} has {len(others)} of other "
+                "projects: give --all"
+            )
+        else:
+            known = ", ".join(history.models())
+            print(f"no such runs in {path}; " + (f"it knows {known}" if known else "it is empty"))
     if args.plot is not None:
         plot.draw(runs, args.plot)
         if not args.json:

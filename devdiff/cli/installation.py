@@ -12,23 +12,29 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from packaging.requirements import Requirement
+
 from devdiff.device_runner.errors import DeviceRunnerError
 
-_PACKAGES: Final = (
-    ("onnx2tf", "1.29.24", "converting ONNX"),
-    ("tensorflow", "2.19.0", "converting and quantizing; SavedModel sources"),
-    ("keras", None, "Keras sources"),
-    ("onnx", "1.19.1", "reading source models"),
-    ("onnxsim", None, "folding constants before conversion"),
-    ("onnxruntime", "1.23.0", "the source rung"),
-    ("ai-edge-litert", "2.1.0", "the host rungs"),
-    ("numpy", None, "everything"),
-)
-_OPTIONAL_PACKAGES: Final = (
-    ("tflite-runtime", "2.14.0", "--host-runtime tflite-runtime"),
-    ("torch", "2.13.0", "PyTorch sources, and the scan"),
-    ("onnxscript", "0.7.2", "PyTorch sources"),
-)
+_PURPOSES: Final = {
+    "onnx2tf": "converting ONNX",
+    "tensorflow": "converting and quantizing; SavedModel sources",
+    "keras": "Keras sources",
+    "onnx": "reading source models",
+    "onnxsim": "folding constants before conversion",
+    "onnxruntime": "the source rung",
+    "ai-edge-litert": "the host rungs",
+    "numpy": "everything",
+    "tflite-runtime": "--host-runtime tflite-runtime",
+    "torch": "PyTorch sources, and the scan",
+    "onnxscript": "PyTorch sources",
+}
+"""What is always told of; which versions are right devdiff's own requirements say."""
+_BESIDES: Final = ("onnxsim",)
+"""What the converter brings along."""
+_EXTRAS: Final = ("torch",)
+_ALTERNATIVES: Final = ("tflite-runtime",)
+"""What devdiff does its work without."""
 
 
 _PROGRAMS: Final = (
@@ -38,7 +44,7 @@ _PROGRAMS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Requirement:
+class Finding:
     """One thing devdiff uses: whether it is there, and what to do when it is not."""
 
     name: str
@@ -52,50 +58,72 @@ class Requirement:
         return asdict(self)
 
 
-def examine() -> list[Requirement]:
+def examine() -> list[Finding]:
     """Look at everything; takes a few seconds, changes nothing but the caches."""
     return [
         _python(),
-        *(_package(*entry, required=True) for entry in _PACKAGES),
-        *(_package(*entry, required=False) for entry in _OPTIONAL_PACKAGES),
+        *_packages(),
         *_native(),
         *(_program(*entry) for entry in _PROGRAMS),
         _space(),
     ]
 
 
-def _python() -> Requirement:
+def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     ok = sys.version_info[:2] == (3, 11)
     remedy = "" if ok else "the pinned packages live together on Python 3.11 only: install it"
-    return Requirement("python", ok, True, version, "everything", remedy)
+    return Finding("python", ok, True, version, "everything", remedy)
 
 
-def _package(name: str, pinned: str | None, purpose: str, *, required: bool) -> Requirement:
+def _packages() -> Iterator[Finding]:
+    """What devdiff's own requirements ask for; of the many that say nothing, what is wrong."""
+    asked = [Requirement(text) for text in importlib.metadata.requires("devdiff") or ()]
+    named = {one.name for one in asked}
+    asked += [Requirement(name) for name in _BESIDES if name not in named]
+    found = []
+    for one in asked:
+        extra = next((name for name in _EXTRAS if _applies(one, name)), None)
+        if not _applies(one, "") and extra is None:
+            continue
+        required = extra is None and one.name not in _ALTERNATIVES
+        finding = _package(one, _PURPOSES.get(one.name, "devdiff itself"), required=required)
+        if one.name in _PURPOSES or not finding.ok:
+            found.append(finding)
+    order = list(_PURPOSES)
+    yield from sorted(
+        found, key=lambda one: order.index(one.name) if one.name in _PURPOSES else len(order)
+    )
+
+
+def _applies(asked: Requirement, extra: str) -> bool:
+    """Whether a requirement is one here, with an extra of devdiff or (empty) without any."""
+    if asked.marker is None:
+        return not extra
+    applies = asked.marker.evaluate({"extra": extra})
+    return applies and not (extra and asked.marker.evaluate({"extra": ""}))
+
+
+def _package(asked: Requirement, purpose: str, *, required: bool) -> Finding:
+    wanted = f"pip install '{asked.name}{asked.specifier}'"
     try:
-        version = importlib.metadata.version(name)
+        version = importlib.metadata.version(asked.name)
     except importlib.metadata.PackageNotFoundError:
-        wanted = f"{name}=={pinned}" if pinned else name
-        return Requirement(name, False, required, "not installed", purpose, f"pip install {wanted}")
-    if pinned and version != pinned:
-        return Requirement(
-            name,
-            False,
-            required,
-            version,
-            purpose,
-            f"devdiff is tested with {pinned}: pip install {name}=={pinned}",
-        )
-    return Requirement(name, True, required, version, purpose)
+        return Finding(asked.name, False, required, "not installed", purpose, wanted)
+    # A build of its own (2.13.0+cpu) is the version that it is a build of.
+    if asked.specifier.contains(version, prereleases=True):
+        return Finding(asked.name, True, required, version, purpose)
+    remedy = f"devdiff is tested with {asked.specifier}: {wanted}"
+    return Finding(asked.name, False, required, version, purpose, remedy)
 
 
-def _native() -> Iterator[Requirement]:
+def _native() -> Iterator[Finding]:
     from devdiff.device_runner.native.local_runner import LocalRunner
 
     try:
         identity = LocalRunner(None, "xnnpack", 1).identity()
     except (DeviceRunnerError, OSError, subprocess.SubprocessError) as error:
-        yield Requirement(
+        yield Finding(
             "native runner",
             False,
             True,
@@ -105,10 +133,8 @@ def _native() -> Iterator[Requirement]:
         )
         return
     runner, library = identity["runner"], identity["library"]
-    yield Requirement(
-        "native runner", True, True, f"sha256 {runner['sha256'][:12]}", "--device local"
-    )
-    yield Requirement(
+    yield Finding("native runner", True, True, f"sha256 {runner['sha256'][:12]}", "--device local")
+    yield Finding(
         "runtime library",
         True,
         True,
@@ -117,15 +143,13 @@ def _native() -> Iterator[Requirement]:
     )
 
 
-def _program(name: str, purpose: str, remedy: str) -> Requirement:
+def _program(name: str, purpose: str, remedy: str) -> Finding:
     found = shutil.which(name)
-    return Requirement(name, found is not None, False, found or "not installed", purpose, remedy)
+    return Finding(name, found is not None, False, found or "not installed", purpose, remedy)
 
 
-def _space() -> Requirement:
+def _space() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free
     ok = free > 1 << 30 and os.access(Path.cwd(), os.W_OK)
     remedy = "" if ok else "free some space here, or give --run-dir on another disk"
-    return Requirement(
-        "disk", ok, True, f"{free / 1e9:.1f} GB free here", "run directories", remedy
-    )
+    return Finding("disk", ok, True, f"{free / 1e9:.1f} GB free here", "run directories", remedy)

@@ -29,6 +29,7 @@ from devdiff.cli import (
     verify,
     virtual,
 )
+from devdiff.cli.parsing import CommandLineError, Parser, parse
 
 _VERBS = (
     export_and_test,
@@ -61,9 +62,9 @@ examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The whole command line; ``args.run`` is the chosen verb's function."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="devdiff",
         description="Test the model that ships, where it ships: export it, run it on every rung "
         "from the source model to the device, and say which step changed its answers.",
@@ -87,7 +88,17 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code. Only a fault of devdiff itself shows a traceback."""
-    args = parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    grammar = parser()
+    if not words:
+        # Not a success: a command that a script lost would be green.
+        grammar.print_help()
+        return failures.USAGE
+    try:
+        args = parse(grammar, words)
+    except CommandLineError as error:
+        failures.say_usage(error, words)
+        return failures.USAGE
     return failures.guard(args.run, args)
 
 

@@ -31,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runtime", metavar="LIBRARY", help="runtime library for --on local, as in export-and-test"
     )
     parser.add_argument(
-        "--delegate", choices=["xnnpack", "none"], default="xnnpack", help="for --on local"
+        "--delegate", choices=["xnnpack", "none"], help="for --on local (default xnnpack)"
     )
     parser.add_argument("--threads", type=arguments.positive, default=1, metavar="N")
-    parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS")
+    parser.add_argument("--timeout", type=arguments.seconds, default=120.0, metavar="SECONDS")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for the outputs"
     )
@@ -43,9 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.cli import console
+    from devdiff.errors import UsageError
     from devdiff.ladder.single_run import RunRequest, run_model
     from devdiff.report import terminal
 
+    for name in ("runtime", "delegate"):
+        if getattr(args, name) is not None and args.on != "local":
+            raise UsageError(f"--{name} is for the native runner: give --on local, too")
     request = RunRequest(
         model=args.model,
         shapes=arguments.shapes(args.shape),
@@ -54,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         data=arguments.request(args),
         on=args.on,
         runtime=args.runtime,
-        delegate=args.delegate,
+        delegate=args.delegate or "xnnpack",
         threads=args.threads,
         timeout_s=args.timeout,
     )

@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from devdiff.ladder.pipeline import TestRequest
     from devdiff.options import Gates
 
+    arguments.check_calibration(args)
     request = TestRequest(
         model=args.model,
         source=args.source,

@@ -107,6 +107,8 @@ def _explained(now: Facts, changes: Sequence[Change]) -> bool:
     if now.verdict is Verdict.ERROR:
         return any(change.kind == "error" for change in changes)
     counted = [change for change in changes if change.kind in ("worse", "known")]
+    if now.verdict is Verdict.INCONCLUSIVE:
+        return bool(counted)
     return any((change.where == SCAN) == (now.verdict is Verdict.FINDING) for change in counted)
 
 
@@ -328,6 +330,12 @@ def _scan(now: ScanFacts | None, before: ScanFacts | None) -> Iterator[Change]:
             yield Change("known", SCAN, f"found as in the baseline: {now.reason}")
         else:
             yield Change("worse", SCAN, f"a new finding: {now.reason}", Verdict.FINDING)
+    elif now.verdict == "inconclusive":
+        if before is not None and before.verdict == "inconclusive":
+            yield Change("known", SCAN, f"is undecided as in the baseline: {now.reason}")
+        else:
+            text = f"is undecided: {now.reason}"
+            yield Change("worse", SCAN, text, Verdict.INCONCLUSIVE)
     elif known:
         yield Change("better", SCAN, "what the baseline found is not found any more")
 

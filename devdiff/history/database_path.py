@@ -1,4 +1,4 @@
-"""Where the history of runs lies."""
+"""Where the history of runs lies, and whose they are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 VARIABLE: Final = "DEVDIFF_HISTORY"
 OFF: Final = "off"
 _NAME: Final = "history.sqlite"
+_ROOTS: Final = (".git", "devdiff.toml", "pyproject.toml")
 
 
 def location(environ: Mapping[str, str] | None = None) -> Path | None:
@@ -22,3 +23,15 @@ def location(environ: Mapping[str, str] | None = None) -> Path | None:
     import platformdirs
 
     return platformdirs.user_data_path("devdiff") / _NAME
+
+
+def project(folder: Path) -> Path:
+    """The project that a folder belongs to: the nearest one above it that looks like a root.
+
+    A folder that belongs to none is its own.
+    """
+    folder = folder.resolve()
+    for one in (folder, *folder.parents):
+        if any((one / name).exists() for name in _ROOTS):
+            return one
+    return folder

@@ -71,13 +71,15 @@ def draw(runs: Sequence[RunRecord], path: Path) -> None:
 
 def _panels(runs: Sequence[RunRecord]) -> list[tuple[Series, str]]:
     several = len({run.model for run in runs}) > 1
+    recipes = len({run.compression for run in runs}) > 1
 
     def gather(figures: Callable[[RunRecord], list[tuple[str, float | None]]]) -> Series:
         series: Series = {}
         for run in sorted(runs, key=lambda run: run.finished):
             for name, value in figures(run):
                 if value is not None and math.isfinite(value):
-                    label = f"{run.model}: {name}" if several else name
+                    about = [run.model] * several + [run.compression] * recipes
+                    label = ": ".join([" ".join(about), name] if about else [name])
                     finished = datetime.datetime.fromisoformat(run.finished)
                     series.setdefault(label, []).append((finished, value, run.verdict))
         return series
@@ -113,6 +115,8 @@ def _on(run: RunRecord, rung: str) -> str:
 
 
 def _lines(axes: Axes, series: Series, title: str) -> None:
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
     for label, points in series.items():
         times, heights, _ = zip(*points, strict=True)
         (line,) = axes.plot(times, heights, linewidth=1, label=label)
@@ -124,6 +128,9 @@ def _lines(axes: Axes, series: Series, title: str) -> None:
     values = [value for points in series.values() for _, value, _ in points]
     if min(values) > 0 and max(values) > _WIDE * min(values):
         axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    # What matplotlib would write is an offset, or a formula that nothing sets here.
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_ylabel(title)
     axes.margins(y=0.15)
     axes.legend(

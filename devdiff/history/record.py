@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from devdiff.exporter.recipe import FLOAT32
+from devdiff.history import database_path
 from devdiff.ladder.ladder import on_the_way
 
 NO_DEVICE: Final = "none"
@@ -60,7 +62,8 @@ class RunRecord:
     """One run. ``key`` names it, however often it is continued; ``finished`` is UTC in ISO form.
 
     ``compression`` and ``device`` are as people call them; ``serial`` is the device's.
-    ``culprit`` is the step that failed, ``scan`` a scan's verdict.
+    ``culprit`` is the step that failed, ``scan`` a scan's verdict. ``project`` is the folder of the
+    project that it was run in.
     """
 
     key: str
@@ -79,6 +82,7 @@ class RunRecord:
     scan: str | None
     summary: str
     directory: str
+    project: str = ""
     rungs: tuple[RungFigures, ...] = ()
     steps: tuple[StepFigures, ...] = ()
 
@@ -124,16 +128,31 @@ def from_report(report: Mapping[str, Any], run: Mapping[str, Any], directory: Pa
         scan=report["scan"]["verdict"] if "scan" in report else None,
         summary=report["summary"],
         directory=str(directory.resolve()),
+        project=str(database_path.project(Path.cwd())),
         rungs=tuple(map(_rung, report["rungs"])),
         steps=tuple(figures for pair in report["pairs"] for figures in _steps(pair)),
     )
 
 
 def _compression(report: Mapping[str, Any]) -> str:
-    """What was done to the model that ships: ``int8``, ``prune:0.5+int8``, ``none``."""
+    """What was done to the model that ships, by its recipe's name where devdiff made it.
+
+    ``int8-per-tensor``, ``prune:0.5+int8``, ``float16``, ``none``.
+    """
     shipped = [rung for rung in report["rungs"] if on_the_way(rung["name"])][-1]
-    int8 = shipped["precision"] == "int8"
-    return "+".join(filter(None, (shipped["pruning"], "int8" if int8 else None))) or "none"
+    made = (report["manifest"] or {}).get("artifacts", ())
+    recipe = next(
+        (
+            artifact["recipe"].get("name")
+            for artifact in made
+            if artifact["sha256"] == shipped["model"]["sha256"]
+            and artifact["recipe"]["precision"] != FLOAT32.precision
+        ),
+        None,
+    )
+    if recipe is None and shipped["precision"] != FLOAT32.precision:
+        recipe = shipped["precision"]
+    return "+".join(filter(None, (shipped["pruning"], recipe))) or "none"
 
 
 def _device(report: Mapping[str, Any]) -> tuple[str, str | None]:

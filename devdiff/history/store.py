@@ -37,13 +37,15 @@ class Wanted:
 
     ``model`` is a model's name, with or without its suffix; runs in which a file of ``sha256`` was
     the model or on a rung are meant, too. ``device`` is a device's name or serial, ``since`` the
-    earliest time, UTC in ISO form; of all these, the ``limit`` latest.
+    earliest time, UTC in ISO form, ``project`` the folder of the project that they ran in; of all
+    these, the ``limit`` latest.
     """
 
     model: str | None = None
     sha256: str | None = None
     device: str | None = None
     since: str | None = None
+    project: str | None = None
     limit: int | None = None
 
 
@@ -189,6 +191,8 @@ def _conditions(wanted: Wanted) -> list[Any]:
                 func.lower(RUNS.c.serial) == device,
             )
         )
+    if wanted.project is not None:
+        conditions.append(RUNS.c.project == wanted.project)
     if wanted.since is not None:
         conditions.append(RUNS.c.finished >= wanted.since)
     return conditions

@@ -7,6 +7,7 @@ A version stands in the file (SQLite's ``user_version``). A change of the tables
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import (
@@ -20,9 +21,12 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    select,
+    update,
 )
 
 from devdiff.errors import HistoryError
+from devdiff.history.database_path import project
 
 METADATA: Final = MetaData()
 
@@ -45,6 +49,7 @@ RUNS: Final = Table(
     Column("scan", String),
     Column("summary", String, nullable=False),
     Column("directory", String, nullable=False),
+    Column("project", String, nullable=False, server_default="", index=True),
 )
 
 
@@ -86,7 +91,24 @@ STEPS: Final = Table(
     Column("max_lsb", Float),
 )
 
-_UPGRADES: tuple[Callable[[Connection], None], ...] = (METADATA.create_all,)
+
+def _add_projects(connection: Connection) -> None:
+    """Runs are told apart by project; of older ones, by where their directories lie."""
+    columns = connection.exec_driver_sql("PRAGMA table_info(runs)").all()
+    if "project" not in {column[1] for column in columns}:
+        connection.exec_driver_sql(
+            "ALTER TABLE runs ADD COLUMN project VARCHAR NOT NULL DEFAULT ''"
+        )
+        connection.exec_driver_sql("CREATE INDEX ix_runs_project ON runs (project)")
+    for key, directory in connection.execute(
+        select(RUNS.c.key, RUNS.c.directory).where(RUNS.c.project == "")
+    ).all():
+        # A run directory lies in devdiff-runs, and that where devdiff was called.
+        found = str(project(Path(directory).parent.parent))
+        connection.execute(update(RUNS).where(RUNS.c.key == key).values(project=found))
+
+
+_UPGRADES: tuple[Callable[[Connection], None], ...] = (METADATA.create_all, _add_projects)
 
 
 def newest() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -33,6 +34,7 @@ def show(runs: Sequence[RunRecord], out: Console) -> None:
     rungs = [rung for rung in _RUNGS if any(run.latency(rung) is not None for run in runs)]
     table.add_column(f"ms {'/'.join(rungs)}", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
+    table.add_column("run", overflow="fold")
     for run in runs:
         table.add_row(
             local_time(run.finished),
@@ -44,6 +46,7 @@ def show(runs: Sequence[RunRecord], out: Console) -> None:
             *(wording(run.worst(step) or run.worst(f"conversion+{step}")) for step in steps),
             "/".join(_milliseconds(run.latency(rung)) for rung in rungs),
             _verdict(run),
+            escape(Path(run.directory).name),
         )
     out.print(table)
 
@@ -65,7 +68,9 @@ def local_time(finished: str) -> str:
 
 
 def _milliseconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _verdict(run: RunRecord) -> str:

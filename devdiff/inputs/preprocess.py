@@ -17,6 +17,7 @@ import numpy as np
 
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import Array, TensorSpec
+from devdiff.exporter.suggest import did_you_mean
 
 Layout = Literal["NCHW", "NHWC"]
 Channels = Literal["RGB", "BGR", "L"]
@@ -66,7 +67,8 @@ class Preprocess:
             if key in _SWITCHES and not separator:
                 value = "yes"
             elif not separator or key not in _PARSERS:
-                raise UsageError(f"--preprocess: {part!r} is not a step; {_HELP}")
+                meant = did_you_mean(key, _PARSERS) if key not in _PARSERS else ""
+                raise UsageError(f"--preprocess: {part!r} is not a step{meant or '; ' + _HELP}")
             if key in fields:
                 raise UsageError(f"--preprocess: {key} is given twice")
             try:
@@ -106,9 +108,13 @@ class Preprocess:
         return cls(**fields)
 
     def describe(self) -> str:
-        """One line for people; empty when nothing is done."""
-        shown: Mapping[str, Any] = self.to_json()
-        return ", ".join(f"{key}={_shown(value)}" for key, value in shown.items())
+        """One line for people, which `parse` takes again; empty when nothing is done."""
+        shown: dict[str, Any] = self.to_json()
+        mode = shown.pop("resize_mode", None)
+        steps = {key: _shown(key, value) for key, value in shown.items() if value is not False}
+        if mode is not None and "resize" in steps:
+            steps["resize"] = f"{mode}:{steps['resize']}"
+        return ",".join(key if key in _SWITCHES else f"{key}={text}" for key, text in steps.items())
 
     def apply(self, pixels: Array, spec: TensorSpec) -> Array:
         """Values [B, H, W, C] or in the model's own layout, as ``spec`` wants them.
@@ -154,8 +160,19 @@ def _spread(values: tuple[float, ...], array: Array, axis: int, step: str) -> Ar
     return np.asarray(values, np.float32).reshape(shape)
 
 
-def _shown(value: Any) -> str:
-    return ":".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)
+def _shown(key: str, value: Any) -> str:
+    """The value of a step as `Preprocess.parse` reads it; floats as short as they stay the same."""
+    if key in ("resize", "crop"):
+        return "x".join(map(str, value))
+    return ":".join(map(_digits, value)) if isinstance(value, (tuple, list)) else _digits(value)
+
+
+def _digits(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    # A scale of 1/255 is read by people as that.
+    turned = round(1 / value) if 0 < value < 1 else 0
+    return f"1/{turned}" if turned and float(Fraction(1, turned)) == value else f"{value!r}"
 
 
 def _mode(text: str) -> str:

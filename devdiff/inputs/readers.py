@@ -7,7 +7,7 @@ memory is taken for them.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
@@ -132,10 +132,27 @@ def read_labels(path: Path, samples: int) -> Array:
                 raise UsageError(f"{path} has no array {LABELS_KEY!r}; it has {', '.join(arrays)}")
             values = np.concatenate(list(rows.chunks())) if rows.count else np.zeros(0, np.int64)
         else:
-            values = np.array([int(line) for line in path.read_text().split()], np.int64)
-    except ValueError as error:
+            values = _numbers(path, path.read_text("utf-8").splitlines())
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is not text: labels are one class index a line, or an array in .npy or .npz"
+        ) from error
+    except (ValueError, OverflowError) as error:
         raise UsageError(f"{path}: labels must be one class index a line: {error}") from error
     return check_labels(values, samples, str(path))
+
+
+def _numbers(path: Path, lines: Sequence[str]) -> Array:
+    """Class indices of a text. Raises `UsageError` for one of names, `ValueError` for others."""
+    words = [line.strip() for line in lines if line.strip()]
+    names = [word for word in words if any(letter.isalpha() for letter in word)]
+    if names and len(names) > len(words) / 2:
+        raise UsageError(
+            f"{path} holds names such as {names[0]!r}: --labels is the true class of each sample, "
+            "one number a line; the names of the model's classes in order are --classes "
+            f"{path}"
+        )
+    return np.array([int(word) for line in words for word in line.split()], np.int64)
 
 
 def check_labels(values: Array, samples: int, origin: str) -> Array:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from devdiff.device_runner.adb import devices
 from devdiff.device_runner.adb.adb_runner import RemoteOptions, RemoteRunner
-from devdiff.device_runner.errors import NoDeviceError, RunnerChoiceError
+from devdiff.device_runner.errors import DeviceChoiceError, NoDeviceError, RunnerChoiceError
 from devdiff.device_runner.native.local_runner import LocalRunner
 from devdiff.device_runner.runner import Runner
 from devdiff.device_runner.virtual import phone
 from devdiff.device_runner.virtual.qemu import CPUS, DEFAULT_CPU
+from devdiff.exporter.suggest import did_you_mean, nearest
 from devdiff.options import Running
 from devdiff.progress import Events
 
@@ -27,12 +28,19 @@ def check_device(running: Running) -> None:
     elif chosen is not None and chosen.partition(":")[0] == "virtual":
         cpu = chosen.partition(":")[2] or DEFAULT_CPU
         if cpu not in CPUS:
-            raise RunnerChoiceError(f"--device {chosen}: there are virtual {', '.join(CPUS)}")
+            raise RunnerChoiceError(
+                f"--device {chosen}: there are virtual {', '.join(CPUS)}{did_you_mean(cpu, CPUS)}"
+            )
     elif chosen != "none":
         try:
             address = devices.resolve(chosen)
         except NoDeviceError:
             return
+        except DeviceChoiceError as error:
+            meant = nearest(chosen or "", ("local", "virtual", "none")) if chosen else None
+            if meant is None:
+                raise
+            raise DeviceChoiceError(f"--device {chosen}: did you mean {meant}? {error}") from error
         with devices.connect(address):
             pass
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from devdiff import pairing
 from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.errors import UsageError
 from devdiff.exporter.compression import INT8_ONLY, Compression
@@ -19,7 +18,7 @@ from devdiff.exporter.sources.formats import format_of
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.inputs import input_set as data
 from devdiff.inputs.input_set import InputRequest, InputSet
-from devdiff.ladder import ladder, subject
+from devdiff.ladder import ladder, pairing, subject
 from devdiff.ladder.judge import JudgedPair, check_names, judge_pairs
 from devdiff.options import DEFAULT_GATES, Gates
 from devdiff.progress import Events, SilentEvents

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from devdiff import dependence, pairing
 from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import TensorSpec, sha256_path
@@ -23,7 +22,7 @@ from devdiff.history.append import append_run
 from devdiff.inputs import input_set as data
 from devdiff.inputs.input_set import InputRequest, InputSet
 from devdiff.ladder import assembly as ladder_rungs
-from devdiff.ladder import ladder, subject
+from devdiff.ladder import dependence, ladder, pairing, subject
 from devdiff.ladder.device_selection import check_device, open_device
 from devdiff.ladder.judge import check_names, classifier_outputs, judge_pairs
 from devdiff.ladder.run_directory import DEFAULT_ROOT, RunDirectory, open_run, write_json
@@ -33,7 +32,10 @@ from devdiff.progress import Events, SilentEvents
 from devdiff.report import build
 from devdiff.report.html import page
 from devdiff.scan.options import ScanSettings
+from devdiff.scan.power import held_out_needed
+from devdiff.scan.sample_selection import FEWEST_SAMPLES
 from devdiff.scan.scan import scan
+from devdiff.scan.verdict_rules import STRONG
 from devdiff.tasks import data_check
 from devdiff.tasks.measure import measure, with_drops
 from devdiff.tasks.request import CLASSIFICATION, TaskRequest
@@ -168,6 +170,8 @@ def export_and_test(
                 request.signature,
                 request.trust,
             )
+            for note in read.notes:
+                events.note(note)
             check_names(read.output_names, request.gates)
             events.phase("preparing inputs")
             samples = data.prepare(
@@ -178,6 +182,7 @@ def export_and_test(
                 calibrate=not read.finished and (compression.calibrated or request.hold_out),
                 progress=events.progress,
             )
+            samples = replace(samples, notes=(*samples.notes, *read.notes))
             others = request.task is not None and request.task.kind != CLASSIFICATION
             settled = None
             if request.task is not None:
@@ -366,6 +371,13 @@ def _check_scannable(request: TestRequest, compression: Compression) -> None:
     """Raises `UsageError` when there are no two models to hold together, or no PyTorch."""
     if importlib.util.find_spec("torch") is None:
         raise UsageError("a scan searches with PyTorch: pip install 'devdiff[torch]'")
+    assert request.scan is not None
+    if request.scan.images < FEWEST_SAMPLES:
+        raise UsageError(
+            f"--images {request.scan.images} is too few for a scan, which searches on one half and "
+            f"measures on the other: give {2 * held_out_needed(STRONG)} or more, or leave it out "
+            f"({ScanSettings().images})"
+        )
     finished = request.model.suffix == ".tflite"
     alone = finished and request.source is None and request.floating is None
     if alone or not (finished or compression.recipe or compression.pruning):

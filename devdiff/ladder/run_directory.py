@@ -38,7 +38,11 @@ def read_json(path: Path) -> dict[str, Any]:
         )
     except FileNotFoundError as error:
         raise RunDirectoryError(f"{path} does not exist") from error
-    except (ValueError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise RunDirectoryError(f"{path} is not JSON, nor any other text") from error
+    except IsADirectoryError as error:
+        raise RunDirectoryError(f"{path} is a folder, not a JSON file") from error
+    except ValueError as error:
         raise RunDirectoryError(f"{path} is not JSON: {error}") from error
     except RecursionError as error:
         raise RunDirectoryError(
@@ -143,6 +147,9 @@ def open_kept(
     key = fingerprint(request)
     if path is None:
         path = _unfinished(root, key, result) or _fresh(root, name)
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            raise RunDirectoryError(f"{place} is a file, not a folder: give another --run-dir")
     path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / _LOCK_NAME)
     try:

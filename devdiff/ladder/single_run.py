@@ -24,13 +24,14 @@ from devdiff.inputs.input_set import InputRequest
 from devdiff.ladder import ladder, subject
 from devdiff.ladder.judge import JudgedPair, classifier_outputs, judge_pairs
 from devdiff.ladder.ladder import Rung, RungPair, RungResult, Step
-from devdiff.ladder.run_directory import read_json, write_json
+from devdiff.ladder.run_directory import REPORT_NAME, read_json, write_json
 from devdiff.options import Gates
 from devdiff.progress import Events, SilentEvents
 
 SCHEMA_VERSION: Final = 1
 _RECORD: Final = "run.json"
 _LABELS: Final = "labels.npy"
+_BEGUN: Final = ".unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,15 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
     events = events or SilentEvents()
     subject.check_paths(request.model)
     _check_runner(request)
-    if out.exists() and any(out.iterdir()) and not (out / _RECORD).exists():
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file: give a folder as --out")
+    ours = any((out / name).exists() for name in (_RECORD, _BEGUN))
+    if out.exists() and any(out.iterdir()) and not ours:
         raise UsageError(f"{out} holds something else already: give an empty folder as --out")
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
+    # A run that fails, or is killed, must not stand in the way of the next one.
+    (out / _BEGUN).touch()
     work = out / ".inputs"
     log = out / "log.txt"
     try:
@@ -111,6 +117,7 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
         "produced_by": dict(read.finished[0].record.produced_by) if read.finished else {},
     }
     write_json(out / _RECORD, record)
+    (out / _BEGUN).unlink()
     (out / "outputs.json").unlink()  # the rung's own record, which run.json holds too
     return record
 
@@ -210,8 +217,13 @@ def _load(folder: Path) -> dict[str, Any]:
     if not (folder / _RECORD).is_file():
         raise UsageError(f"{folder} holds no run: make one with devdiff run … --out {folder}")
     record = read_json(folder / _RECORD)
+    if "request" in record:
+        raise UsageError(
+            f"{folder} is the directory of a test, which compared its rungs already ({folder}/"
+            f"{REPORT_NAME}); diff takes folders that devdiff run --out wrote"
+        )
     try:
-        if record["schema_version"] != SCHEMA_VERSION:
+        if record.get("schema_version") != SCHEMA_VERSION:
             raise UsageError(f"{folder} was written by another version of devdiff: run it again")
         recorded = record["rung"]["results_sha256"]
         if sha256_file(folder / "outputs.pack") != recorded:

@@ -9,7 +9,7 @@ from pathlib import Path
 from devdiff.device_runner.host.host_runner import SourceRunner
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import Artifact, TensorSpec
-from devdiff.exporter.binding import match_to_source
+from devdiff.exporter.binding import match_to_artifact, match_to_source, renamed
 from devdiff.exporter.compression import INT8_ONLY, Compression
 from devdiff.exporter.errors import ArtifactError
 from devdiff.exporter.manifest import ArtifactRecord, Manifest, SourceModel, bind
@@ -37,7 +37,8 @@ class Subject:
     """A model as named by the user, read but not yet converted.
 
     ``source`` is the source model (None for a .tflite alone), ``finished`` the .tflite files that
-    were given, a float32 one before its int8 one. ``inputs`` are in the source's names and layout.
+    were given, a float32 one before its int8 one. ``inputs`` are in the source's names and layout;
+    ``notes`` say how tensors of other names were paired.
     """
 
     model: Path
@@ -46,6 +47,7 @@ class Subject:
     finished: tuple[FinishedArtifact, ...]
     inputs: tuple[TensorSpec, ...]
     index_limits: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -111,10 +113,33 @@ def read(
             f"--float {floating.name} is {precisions[0]} and {model.name} is {precisions[1]}: "
             "they must be float32 and a compressed one"
         )
+    notes: tuple[str, ...] = ()
+    if floating is not None and described is None:
+        finished, notes = _paired(finished)
     last = finished[-1].record
     inputs = tuple(binding.source for binding in last.inputs)
     limits = described.index_limits if described else last.index_limits
-    return Subject(model, last.sha256, described, finished, inputs, limits)
+    return Subject(model, last.sha256, described, finished, inputs, limits, notes)
+
+
+def _paired(
+    finished: tuple[FinishedArtifact, ...],
+) -> tuple[tuple[FinishedArtifact, ...], tuple[str, ...]]:
+    """A float32 file whose tensors go by the names of its compressed one, and what was renamed.
+
+    Raises `ArtifactError` when their tensors cannot belong together.
+    """
+    floating, compressed = finished
+    try:
+        record = match_to_artifact(floating.record, compressed.record)
+    except ArtifactError as error:
+        raise ArtifactError(f"--float {floating.path.name}: {error}") from error
+    pairs = ", ".join(f"{own} is {bound}" for own, bound in renamed(floating.record, record))
+    note = (
+        f"{floating.path.name} and {compressed.path.name} name their tensors differently; they are "
+        f"paired by order: {pairs}"
+    )
+    return (replace(floating, record=record), compressed), (note,) if pairs else ()
 
 
 def _read_finished(

@@ -58,7 +58,8 @@ class PackagedModel:
         only a scan without a finding."""
         if self.tested is None or self.refused is not None:
             return True
-        return not self.tested.compared and self.tested.verdict is Verdict.PASS
+        undecided = self.tested.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)
+        return not self.tested.compared and undecided
 
     def to_json(self) -> dict[str, Any]:
         tested = self.tested

@@ -13,8 +13,8 @@ from devdiff.exporter.manifest import Manifest
 from devdiff.inputs.input_set import InputSet
 from devdiff.ladder.judge import JudgedPair
 from devdiff.ladder.ladder import RungResult, on_the_way
+from devdiff.ladder.pairing import Pairing
 from devdiff.ladder.subject import Subject
-from devdiff.pairing import Pairing
 from devdiff.report import basis
 from devdiff.verdict import Verdict, combine
 
@@ -38,6 +38,7 @@ def bisect_schema() -> dict[str, Any]:
 _SCANNED: Final = {
     "finding": Verdict.FINDING,
     "no finding": Verdict.PASS,
+    "inconclusive": Verdict.INCONCLUSIVE,
     "error": Verdict.ERROR,
 }
 
@@ -172,6 +173,8 @@ def _summary(
             for p in judged
             if p.pair.gates and p.judgement.verdict is Verdict.INCONCLUSIVE
         ]
+        if not steps and scan is not None:
+            return f"the scan decides nothing: {scan['reason']}"
         return f"{samples} samples cannot decide the step {', '.join(dict.fromkeys(steps))}"
     if overall is Verdict.ERROR and scan is not None and scan["verdict"] == "error":
         return f"the scan could not be made: {scan['reason']}"

@@ -21,7 +21,7 @@ from devdiff.report.words import differing, largest_error, number, one_line, pro
 from devdiff.system.atomic_file import whole_file
 
 _LONGEST_S: Final = 1e9
-_SCAN: Final = {"finding": Failure, "error": Error}
+_SCAN: Final = {"finding": Failure, "inconclusive": Failure, "error": Error}
 
 
 class _Suite(TestSuite):

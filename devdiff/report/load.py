@@ -12,6 +12,7 @@ from devdiff.report.consistency import contradictions
 
 _SHOWN_CHARS: Final = 200
 _SHOWN_CONTRADICTION: Final = 400
+_RUNS_SHOWN: Final = 5
 
 
 def locate(path: Path) -> Path:
@@ -20,10 +21,23 @@ def locate(path: Path) -> Path:
     Raises `UsageError`.
     """
     report = path / REPORT_NAME if path.is_dir() else path
+    if not report.exists() and path.is_dir() and (runs := _runs_in(path)):
+        shown = ", ".join(run.name for run in runs[:_RUNS_SHOWN])
+        more = f" and {len(runs) - _RUNS_SHOWN} more" if len(runs) > _RUNS_SHOWN else ""
+        raise UsageError(
+            f"{path} is a folder of runs: name the one that is meant, the latest is {runs[0]}; "
+            f"finished ones in it: {shown}{more}"
+        )
     if not report.exists():
         hint = ": its run did not finish" if (path / RUN_NAME).exists() else ""
         raise UsageError(f"{report} does not exist{hint}")
     return report
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """The finished runs right in a folder, the latest first."""
+    found = [report for report in folder.glob(f"*/{REPORT_NAME}") if report.is_file()]
+    return [one.parent for one in sorted(found, key=lambda one: -one.stat().st_mtime)]
 
 
 def run_directory(report: Path) -> Path | None:
@@ -45,6 +59,11 @@ def load(path: Path) -> dict[str, Any]:
     except RunDirectoryError as error:
         raise ReportError(str(error)) from error
     version = data.get("schema_version")
+    if version is None:
+        raise ReportError(
+            f"{path} is not a report: it has no schema_version; name the report.json of a run, or "
+            "its run directory"
+        )
     if version != SCHEMA_VERSION or isinstance(version, bool):
         raise ReportError(
             f"{path} is not a report of this devdiff: its schema_version is {version!r}, not "

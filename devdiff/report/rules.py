@@ -130,7 +130,19 @@ DRIFT: Final = Rule(
     "note",
     "3.1",
 )
-RULES: Final = (SCAN_ERROR, PLANTED, FRAGILE, NOT_NEAREST, PILED_UP, DRIFT)
+UNDECIDED: Final = Rule(
+    "DD006",
+    "ScanInconclusive",
+    "The scan found nothing and had not the power to",
+    "The compressed model was scanned with too few inputs, or the budget ended the search before "
+    "most of its plan was done, so that a backdoor would hardly have been met: this is not a clean "
+    "result. It stands among the results because a list without any reads like one.",
+    "Give what the message asks for, more inputs (--inputs, --images) or more time (--budget), and "
+    "scan again.",
+    "warning",
+    precision="very-high",
+)
+RULES: Final = (SCAN_ERROR, PLANTED, FRAGILE, NOT_NEAREST, PILED_UP, DRIFT, UNDECIDED)
 
 
 def taxonomies() -> list[dict[str, Any]]:

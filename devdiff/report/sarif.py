@@ -28,6 +28,7 @@ _RUN: Final = "RUN"
 _LAYERS_NAMED: Final = 5
 _NOTIFICATIONS: Final = {
     "scan-not-made": "The scan could not be made",
+    "scan-inconclusive": "The scan found nothing and had not the power to",
     "rung-not-run": "A rung could not run",
     "evidence-missing": "A part of the evidence could not be had",
     "no-finding": "Nothing was found, at the power that the message states",
@@ -95,6 +96,8 @@ def _said(scan: Mapping[str, Any]) -> Iterator[_Said]:
     """Rule, message, what makes it the same result in another run, and figures."""
     if scan["verdict"] == "error":
         yield rules.SCAN_ERROR, f"The scan could not be made: {scan['reason']}", [], {}
+    elif scan["verdict"] == "inconclusive":
+        yield rules.UNDECIDED, f"The scan decides nothing: {scan['reason']}", [], {}
     elif scan["verdict"] == "finding":
         yield _finding(scan)
     evidence = scan.get("evidence", {})
@@ -242,6 +245,8 @@ def _invocation(report: Mapping[str, Any]) -> dict[str, Any]:
     notifications = []
     if scan["verdict"] == "error":
         notifications.append(_notification("scan-not-made", "error", scan["reason"]))
+    if scan["verdict"] == "inconclusive":
+        notifications.append(_notification("scan-inconclusive", "warning", scan["reason"]))
     if scan["verdict"] == "no finding":
         notifications.append(_notification("no-finding", "note", scan["reason"]))
     for rung in report["rungs"]:

@@ -8,7 +8,12 @@ from typing import Any, Final
 from rich.console import Console
 from rich.markup import escape
 
-_STYLES: Final = {"finding": "bold red", "no finding": "green", "error": "bold magenta"}
+_STYLES: Final = {
+    "finding": "bold red",
+    "no finding": "green",
+    "inconclusive": "bold yellow",
+    "error": "bold magenta",
+}
 
 
 def show(scan: Mapping[str, Any], out: Console) -> None:

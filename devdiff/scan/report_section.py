@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,14 @@ from devdiff.compare.jsonform import encode
 from devdiff.scan import verdict_rules
 from devdiff.scan.evidence import best
 from devdiff.scan.options import ScanSubject
+from devdiff.scan.power import LEAST_DONE, Power
 from devdiff.scan.replay import ScanTarget
 from devdiff.scan.replay_result import JudgedTrigger, ReplayResult, to_show
 from devdiff.scan.sample_selection import SampleSelection
 from devdiff.scan.search_job import Candidate
 from devdiff.scan.search_plan import Found
 from devdiff.scan.transfer import Transfer
+from devdiff.scan.verdict_rules import ScanVerdict
 from devdiff.system.atomic_file import whole_bytes
 
 _EXAMPLES: Final = 8
@@ -52,8 +53,9 @@ TAXONOMY: Final = (
 class ReportSection:
     """All that a conclusion is drawn from.
 
-    ``hunted`` are the results of the searches by variant. ``cut`` says that the budget left no time
-    for a second look that was wanted.
+    ``hunted`` are the results of the searches by variant. ``effort`` is the part of the search that
+    the budget of ``budget_s`` seconds allowed, ``cut`` says that it left no time for a second look
+    that was wanted.
     """
 
     what: ScanSubject
@@ -62,6 +64,8 @@ class ReportSection:
     chosen: SampleSelection
     folder: Path
     hunted: Found
+    effort: float
+    budget_s: float
     cut: bool
 
     def conclude(
@@ -70,20 +74,20 @@ class ReportSection:
         shown = to_show(judged)
         evidence, candidate = shown.evidence, shown.measured.candidate
         finding = verdict_rules.is_finding(evidence)
-        universal = judged[0].evidence.gap.trials
-        effect = verdict_rules.smallest_effect(universal, verdict_rules.least(self.pruned))
         kind = verdict_rules.kind(evidence) if finding else None
         (model,) = self.hunted["compressed"]
-        power = _power(effect, universal, model.effort, self.cut)
+        power = self._power(judged[0])
+        verdict: ScanVerdict = "inconclusive" if power.lacking else "no finding"
         section: dict[str, Any] = {
-            "verdict": "finding" if finding else "no finding",
+            "verdict": "finding" if finding else verdict,
             "kind": kind,
-            "reason": self._reason(shown, kind, power),
+            "reason": self._reason(shown, kind, power.text),
             "power": {
-                "smallest_effect": effect,
-                "samples": universal,
-                "effort": model.effort,
-                "text": power,
+                "smallest_effect": power.effect,
+                "samples": power.samples,
+                "effort": power.effort,
+                "least_effort": LEAST_DONE,
+                "text": power.text,
             },
             "trigger": candidate.trigger.to_json()
             | {
@@ -113,6 +117,20 @@ class ReportSection:
         if finding:
             section["taxonomy"] = [dict(threat) for threat in TAXONOMY]
         return section
+
+    def _power(self, universal: JudgedTrigger) -> Power:
+        """By the trigger for all classes; what is searched besides can only add to it."""
+        measured = universal.measured
+        return Power(
+            samples=universal.evidence.gap.trials,
+            held_out=len(measured.rows),
+            least=verdict_rules.least(self.pruned),
+            effort=self.effort,
+            cut=self.cut,
+            budget_s=self.budget_s,
+            synthetic=self.what.samples.synthetic,
+            limited=len(self.chosen.rows) < len(self.what.samples),
+        )
 
     def _reason(self, shown: JudgedTrigger, kind: str | None, power: str) -> str:
         gap, candidate = shown.evidence.gap, shown.measured.candidate
@@ -237,23 +255,6 @@ def _hypothesis(candidate: Candidate, hits: int, eligible: int) -> dict[str, Any
 
 def _hits(candidate: Candidate) -> int:
     return candidate.calibrated
-
-
-def _power(effect: float | None, samples: int, effort: float, cut: bool) -> str:
-    if effect is None:
-        return f"{samples} held-out samples are too few to show any trigger: give more inputs"
-    text = (
-        f"on {samples} held-out samples a trigger that works on {math.ceil(100 * effect)} % or "
-        "more would have been a finding, if the search had met it"
-    )
-    if effort < 1:
-        text += (
-            f"; the budget allowed {100 * effort:.0f} % of the search, which is weaker for it "
-            "(--budget)"
-        )
-    if cut:
-        text += "; the budget left no time for a second look at this weak sign (--budget)"
-    return text
 
 
 def _save(path: Path, arrays: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from devdiff.compare.intervals import Proportion
 from devdiff.compare.jsonform import encode
-from devdiff.errors import ComparisonError, ScanError
+from devdiff.errors import ComparisonError, ScanError, UndecidedError
 from devdiff.exporter.errors import ArtifactError
 from devdiff.progress import Events
 from devdiff.scan import replay, sample_selection, verdict_rules
@@ -28,7 +28,8 @@ def scan(
 ) -> dict[str, Any]:
     """Scan, leave trigger and examples in ``folder``, and return the report's ``scan`` section.
 
-    Whatever keeps the scan from being made is the verdict ``error`` with its reason. Searches that
+    Whatever keeps the scan from being made is the verdict ``error`` with its reason, and too few
+    samples are ``inconclusive``. Searches that
     an earlier, broken off scan finished in ``folder`` are taken over.
     """
     started = time.monotonic()
@@ -36,6 +37,8 @@ def scan(
     common = {"seed": settings.seed, "budget_s": settings.budget_s}
     try:
         found = _Scan(subject, settings, folder, timeout_s, events, started).run()
+    except UndecidedError as error:
+        found = {"verdict": "inconclusive", "reason": str(error)}
     except (ScanError, ComparisonError, ArtifactError) as error:
         found = {"verdict": "error", "reason": str(error)}
     except TimeoutError:
@@ -102,20 +105,31 @@ class _Scan:
         job = self.searches.further_placebo()
         transferred = transfer(job, to_show(judged).measured.parts, self.events.progress)
         telling = ReportSection(
-            self.what, self.watched, self.pruned, self.chosen, self.folder, hunted, cut
+            what=self.what,
+            watched=self.watched,
+            pruned=self.pruned,
+            chosen=self.chosen,
+            folder=self.folder,
+            hunted=hunted,
+            effort=min(self.searches.efforts),
+            budget_s=self.settings.budget_s,
+            cut=cut,
         )
         return found | telling.conclude(judged, transferred)
 
     def _read(self) -> None:
         from devdiff.exporter.tflite_graph import read_graph
         from devdiff.scan import placebo
+        from devdiff.scan.power import held_out_needed
         from devdiff.scan.weights import pair_layers
 
         subject, samples = self.what, self.what.samples
         if len(samples) < FEWEST_SAMPLES:
-            raise ScanError(
-                f"a scan needs at least {FEWEST_SAMPLES} samples, there are {len(samples)}: give "
-                "more with --inputs"
+            enough = 2 * held_out_needed(verdict_rules.STRONG)
+            raise UndecidedError(
+                f"a scan searches on one half of the samples and measures on the other; of "
+                f"{len(samples)} too few are left to show any trigger: give {enough} or more with "
+                "--inputs"
             )
         watched = sample_selection.resolve_target(subject, self.settings, self.events.note)
         self.clean = {

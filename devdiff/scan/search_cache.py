@@ -21,7 +21,7 @@ from devdiff.system.atomic_file import whole_bytes
 
 def cache_path(job: SearchJob, folder: Path) -> Path:
     """Where the result of ``job`` is kept: named after all that decides it but its time."""
-    timeless = replace(job, deadline=0.0, seconds=0.0)
+    timeless = replace(job, deadline=0.0, share=0.0)
     decisive = asdict(timeless) | {
         "devdiff": importlib.metadata.version("devdiff"),
         "full": sha256_file(job.full),

@@ -37,16 +37,6 @@ class SearchSettings:
     rate: float = 0.15
     shift: float = 0.25
 
-    def shown(self, arms: int) -> int:
-        """How often each of ``images`` samples is shown in a search that begins with ``arms``."""
-        total = 0
-        for number, steps in enumerate(self.rounds):
-            arms = self.kept(arms) if number else arms
-            total += arms * steps
-        if self.finish:
-            total += self.kept(arms) * self.finish * FINISH_IMAGES
-        return total
-
     def finishing(self) -> SearchSettings:
         """For the last steps."""
         return replace(
@@ -70,9 +60,10 @@ class SearchJob:
     is changed, ``searched`` and ``held`` rows. ``outputs`` are the positions of the output that is
     looked at. The variant ``mirrored`` swaps the models' roles; ``placebo``
     compresses otherwise, by ``seed``. ``calibrated`` searches with the drift taken out.
-    ``seconds`` is what it may take: where the models are too slow for the whole plan, every step
-    shows each arm fewer samples. ``universal`` and ``pairs`` say whether it searches for triggers
-    that carry all classes over, and for those that carry one over to another.
+    ``share`` is what it may take of the time that is left when it starts: where the models are too
+    slow for the whole plan, every step shows each arm fewer samples. ``universal`` and ``pairs``
+    say whether it searches for triggers that carry all classes over, and for those that carry one
+    over to another.
     """
 
     full: Path
@@ -87,12 +78,17 @@ class SearchJob:
     high: float
     settings: SearchSettings
     deadline: float
-    seconds: float = float("inf")
+    share: float = 1.0
     variant: Variant = "compressed"
     seed: int = 0
     universal: bool = True
     pairs: bool = False
     calibrated: bool = False
+
+    @property
+    def parts(self) -> int:
+        """How many searches of about the same length it is made of."""
+        return self.universal + self.pairs
 
 
 @dataclass(frozen=True, slots=True)

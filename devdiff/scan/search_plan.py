@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import os
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +22,10 @@ Found = Mapping[Variant, list[SearchResult]]
 class SearchPlan:
     """What all searches of one scan have in common; the fields are those of `SearchJob`.
 
-    Every search may take its share of the time that is left until ``deadline``: as many run at
-    once as there are cores. Raise what `run_searches` raises.
+    The searches that are made together share the time that is left until ``deadline``: as many run
+    at once as there are cores. What they do not need is for those that are made later, should the
+    model give a reason. ``efforts`` are the parts of their plans that those in the model could do.
+    Raise what `run_searches` raises.
     """
 
     full: Path
@@ -42,37 +41,32 @@ class SearchPlan:
     deadline: float
     folder: Path
     events: Events
+    efforts: list[float] = field(default_factory=list)
 
     def first(self) -> Found:
         """On one half of the samples, measured on the other."""
         from devdiff.scan.trigger_search import FEW_CLASSES
 
         few = self.kind == "classes" and self.classes <= FEW_CLASSES
-        waves = self._waves(1 + self.settings.placebos + self.pruned)
-        # Half of the time is for a second look or the placebos' pairs of classes, should the model
-        # give a reason.
-        waves *= 2 if few else 1
-        jobs = [self._job("compressed", 0, waves, pairs=few)]
-        jobs += [self._job("placebo", seed, waves) for seed in self._placebos]
+        jobs = [self._job("compressed", 0, pairs=few)]
+        jobs += [self._job("placebo", seed) for seed in self._placebos]
         if self.pruned:
-            jobs.append(self._job("mirrored", 0, waves))
+            jobs.append(self._job("mirrored", 0))
         return self._hunt(jobs)
 
     def other_half(self) -> Found:
         """In the model and its placebos, with the halves swapped."""
+        jobs = [self._job("compressed", 0, swapped=True)]
+        jobs += [self._job("placebo", seed, swapped=True) for seed in self._placebos]
         # Where more placebos are searched as well, the time is to do for both.
-        waves = self._waves(1 + self.settings.placebos * (1 if self.pruned else 3))
-        jobs = [self._job("compressed", 0, waves, swapped=True)]
-        jobs += [self._job("placebo", seed, waves, swapped=True) for seed in self._placebos]
-        return self._hunt(jobs)
+        more = 0 if self.pruned else 2 * self.settings.placebos
+        return self._hunt(jobs, later=more)
 
     def more_placebos(self) -> list[tuple[SearchResult, SearchResult]]:
         """As many placebos again, each searched on one half and on the other."""
-        seeds = self._more_placebos
-        waves = self._waves(2 * len(seeds))
         jobs = [
-            self._job("placebo", seed, waves, swapped=swapped)
-            for seed in seeds
+            self._job("placebo", seed, swapped=swapped)
+            for seed in self._more_placebos
             for swapped in (False, True)
         ]
         found = self._hunt(jobs)["placebo"]
@@ -80,16 +74,12 @@ class SearchPlan:
 
     def placebo_pairs(self) -> list[SearchResult]:
         """In the placebos, for what carries one class over to another."""
-        waves = self._waves(self.settings.placebos)
-        jobs = [
-            self._job("placebo", seed, waves, universal=False, pairs=True)
-            for seed in self._placebos
-        ]
+        jobs = [self._job("placebo", seed, universal=False, pairs=True) for seed in self._placebos]
         return self._hunt(jobs)["placebo"]
 
     def further_placebo(self) -> SearchJob:
         """The job of the first placebo that no search was made in."""
-        return self._job("placebo", self._more_placebos.stop, 1)
+        return self._job("placebo", self._more_placebos.stop)
 
     @property
     def _placebos(self) -> range:
@@ -103,11 +93,8 @@ class SearchPlan:
         first = self._placebos.stop
         return range(first, first + self.settings.placebos)
 
-    def _waves(self, jobs: int) -> int:
-        return math.ceil(jobs / (os.cpu_count() or 1))
-
     def _job(
-        self, variant: Variant, seed: int, waves: int, *, universal: bool = True,
+        self, variant: Variant, seed: int, *, universal: bool = True,
         pairs: bool = False, swapped: bool = False,
     ) -> SearchJob:  # fmt: skip
         halves = self.chosen.searched, self.chosen.held
@@ -125,7 +112,6 @@ class SearchPlan:
             high=self.chosen.high,
             settings=SearchSettings(seed=self.settings.seed),
             deadline=self.deadline,
-            seconds=_FOR_SEARCHES * (self.deadline - time.monotonic()) / waves,
             variant=variant,
             seed=seed,
             universal=universal,
@@ -133,11 +119,19 @@ class SearchPlan:
             calibrated=self.pruned,
         )
 
-    def _hunt(self, jobs: list[SearchJob]) -> Found:
-        from devdiff.scan.search_pool import run_searches
+    def _hunt(self, jobs: list[SearchJob], later: int = 0) -> Found:
+        """Run the jobs; ``later`` as many parts again are to be searched in the same time."""
+        from devdiff.scan.search_pool import cores, run_searches, time_shares
 
+        parts = [job.parts for job in jobs]
+        part = _FOR_SEARCHES * sum(parts) / (sum(parts) + later)
+        jobs = [
+            replace(job, share=part * share)
+            for job, share in zip(jobs, time_shares(parts, cores()), strict=True)
+        ]
         found: dict[Variant, list[SearchResult]] = {"compressed": [], "placebo": [], "mirrored": []}
         results = run_searches(jobs, self.folder, self.events.progress)
-        for job, result in zip(jobs, results, strict=True):
-            found[job.variant].append(result)
+        for one, result in zip(jobs, results, strict=True):
+            found[one.variant].append(result)
+        self.efforts.extend(result.effort for result in found["compressed"])
         return found

@@ -35,7 +35,7 @@ def run_searches(
     """
     context = multiprocessing.get_context("spawn")
     shares: Any = context.Array(c_double, len(jobs), lock=False)
-    workers = min(len(jobs), os.cpu_count() or 1)
+    workers = min(len(jobs), cores())
     pool = ProcessPoolExecutor(workers, context, _enter, (shares,))
     try:
         # The processes start when they are given work.
@@ -60,6 +60,32 @@ def run_searches(
         for process in list((pool._processes or {}).values()):
             process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def cores() -> int:
+    """How many searches run at once."""
+    return os.cpu_count() or 1
+
+
+def time_shares(parts: Sequence[int], workers: int) -> list[float]:
+    """What each job may take of the time that is left when it starts.
+
+    ``parts`` says how long the jobs are beside each other; whoever of the ``workers`` is free takes
+    the next. No job may do more of its plan than the others can do of theirs: a model that was
+    searched harder than its placebos would beat them for that alone. What a job leaves over goes to
+    those behind it.
+    """
+    queues: list[list[int]] = [[] for _ in range(workers)]
+    for place in range(len(parts)):
+        free = min(queues, key=lambda queue: sum(parts[one] for one in queue))
+        free.append(place)
+    longest = max(sum(parts[one] for one in queue) for queue in queues)
+    found = [0.0] * len(parts)
+    for queue in queues:
+        for number, place in enumerate(queue):
+            behind = sum(parts[one] for one in queue[number:])
+            found[place] = parts[place] / (behind if number else longest)
+    return found
 
 
 def _enter(shares: Any) -> None:

@@ -8,7 +8,7 @@ hypotheses are dropped early by successive halving, in the spirit of K-Arm (Shen
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from devdiff.scan.objective import Objective
+from devdiff.scan.pace import Pace, Round, fitted, plan, shown
 from devdiff.scan.search_job import SearchSettings
 from devdiff.scan.trigger import Form, Trigger, mask_shape
 from devdiff.scan.warp import Warp
@@ -25,6 +26,10 @@ Model = Callable[[Tensor, Tensor], Tensor]
 """Changed samples [n, *shape] and the numbers [n] of the samples they were: outputs [n, C]."""
 _MEMORY: Final = 0.9
 """What an arm's running score keeps of itself from step to step."""
+_AT_ONCE: Final = 2**19
+_FEWEST_AT_ONCE: Final = 8
+"""So many values of the changed input pass through the models together, but of so many samples at
+least: what the descent has to remember of a large picture would not fit into memory otherwise."""
 _COSTS: Final[Mapping[Form, float]] = {"patch": 1.0, "additive": 1.0, "warp": 0.4}
 """What a form pays for its size, which each counts in its own way: planted warps move pixels by a
 tenth of the picture's side, where planted patches cover a fiftieth of it."""
@@ -120,13 +125,18 @@ def search(
     low: float,
     high: float,
     deadline: float = float("inf"),
+    until: float = float("inf"),
+    pace: Pace | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Hypothesis]:
     """Search on float32 ``samples`` [N, *shape]; the surviving arms, best first.
 
     ``rows`` [N] are the numbers by which the models know the samples. ``low`` and ``high`` bound an
-    input's values. ``deadline`` is of `time.monotonic`; raises `TimeoutError` when it passes.
+    input's values. What does not fit into the time ``until`` then is left out, as ``pace`` says,
+    which learns what part of the plan was done. ``deadline`` and ``until`` are of
+    `time.monotonic`; raises `TimeoutError` when the deadline passes.
     """
+    pace = pace or Pace(until, 0.0)
     generator = torch.Generator().manual_seed(settings.seed)
     shape = tuple(samples.shape[1:])
     living = [_Descent(arm, shape, low, high, settings.shift, generator) for arm in arms]
@@ -136,59 +146,94 @@ def search(
     optimizer = torch.optim.Adam(
         [parameter for descent in living for parameter in descent.parameters], settings.rate
     )
-    plan = [(steps, settings) for steps in settings.rounds]
-    if settings.finish:
-        plan.append((settings.finish, settings.finishing()))
-    total, done = sum(steps for steps, _ in plan), 0
-    for number, (steps, how) in enumerate(plan):
+    rounds = plan(settings, len(arms))
+    whole, passed, done = shown(rounds), 0, 0
+    for number, planned in enumerate(rounds):
+        if pace.now() > until:
+            break
         if number:
-            living = sorted(living, key=lambda one: -one.score)[: settings.kept(len(living))]
+            living = sorted(living, key=lambda one: -one.score)[: planned.arms]
+        size_weight, rate = settings.size_weight, settings.rate
+        if planned.finishing:
+            finishing = settings.finishing()
+            size_weight, rate = finishing.size_weight, finishing.rate
         for group in optimizer.param_groups:
-            group["lr"] = how.rate
-        for _ in range(steps):
-            if time.monotonic() > deadline:
+            group["lr"] = rate
+        now = fitted(rounds[number:], until - pace.now(), pace.cost)
+        began, taken = pace.now(), 0
+        for _ in range(now.steps):
+            if pace.now() > deadline:
                 raise TimeoutError
-            _step(full, compressed, samples, rows, before, living, how, generator, optimizer)
-            done += 1
-            progress(done, total)
+            if pace.now() > until:
+                break
+            _step(
+                full, compressed, samples, rows, before, living, now, size_weight, generator,
+                optimizer,
+            )  # fmt: skip
+            taken += now.arms * now.images
+            progress(passed + planned.shown * taken // now.shown, whole)
+        pace.took(pace.now() - began, taken)
+        passed, done = passed + planned.shown, done + taken
+    pace.efforts.append(done / whole)
     found = [_judge(full, compressed, samples, rows, before, descent) for descent in living]
     return sorted(found, key=lambda one: -one.success)
 
 
+def at_once(shape: Sequence[int]) -> int:
+    """How many samples of ``shape`` pass through the models together."""
+    return max(_FEWEST_AT_ONCE, _AT_ONCE // max(math.prod(shape), 1))
+
+
 def _step(
     full: Model, compressed: Model, samples: Tensor, rows: Tensor, before: Tensor,
-    living: list[_Descent], settings: SearchSettings, generator: torch.Generator,
+    living: list[_Descent], now: Round, size_weight: float, generator: torch.Generator,
     optimizer: torch.optim.Optimizer,
 ) -> None:  # fmt: skip
-    """One descent of every living arm, all in one pass through the models."""
-    changed, shown, expected, sizes = [], [], [], []
+    """One descent of every living arm.
+
+    The models see the arms' samples part by part, and what comes back reaches the arms at once.
+    """
+    changed, chosen, sizes = [], [], []
     for descent in living:
         weights = descent.arm.eligible(before).float() + 1e-9
-        chosen = torch.multinomial(weights, settings.images, True, generator=generator)
-        images, size = descent.change(samples[chosen])
+        numbers = torch.multinomial(weights, now.images, True, generator=generator)
+        images, size = descent.change(samples[numbers])
         changed.append(images)
-        shown.append(rows[chosen])
-        expected.append(before[chosen])
+        chosen.append(numbers)
         sizes.append(_COSTS[descent.arm.form] * size)
-    stacked, numbers = torch.cat(changed), torch.cat(shown)
-    told_full, answers = full(stacked, numbers), compressed(stacked, numbers)
-    loss = torch.stack(sizes).sum() * settings.size_weight
-    for descent, now_full, now, was in zip(
-        living,
-        told_full.split(settings.images),
-        answers.split(settings.images),
-        expected,
-        strict=True,
-    ):
-        losses = descent.arm.objective.loss(now_full, now, was)
-        loss = loss + losses.mean()
-        with torch.no_grad():
-            hit = torch.exp(-losses).mean().item()
-            descent.score = _MEMORY * descent.score + (1 - _MEMORY) * hit
-            descent.steps += 1
+    stacked = torch.cat(changed)
+    slope, hits = torch.empty_like(stacked), torch.empty(len(stacked))
+    places, most = torch.cat(chosen), at_once(samples.shape[1:])
+    for start in range(0, len(stacked), most):
+        part = slice(start, min(start + most, len(stacked)))
+        shown_now = stacked[part].detach().requires_grad_()
+        numbers = places[part]
+        told_full, answers = (model(shown_now, rows[numbers]) for model in (full, compressed))
+        losses = _losses(told_full, answers, before[numbers], living, part, now.images)
+        (slope[part],) = torch.autograd.grad(losses.sum() / now.images, shown_now)
+        hits[part] = torch.exp(-losses.detach())
+    for descent, hit in zip(living, hits.split(now.images), strict=True):
+        descent.score = _MEMORY * descent.score + (1 - _MEMORY) * hit.mean().item()
+        descent.steps += 1
     optimizer.zero_grad()
-    loss.backward()
+    cost = torch.stack(sizes).sum() * size_weight
+    torch.autograd.backward([stacked, cost], [slope, torch.ones_like(cost)])
     optimizer.step()
+
+
+def _losses(
+    told_full: Tensor, answers: Tensor, before: Tensor, living: Sequence[_Descent], part: slice,
+    images: int,
+) -> Tensor:  # fmt: skip
+    """Each sample's loss by the objective of its arm; the arms have ``images`` samples in a row."""
+    losses = []
+    for place in range(part.start // images, (part.stop - 1) // images + 1):
+        own = slice(
+            max(place * images - part.start, 0), min((place + 1) * images, part.stop) - part.start
+        )
+        objective = living[place].arm.objective
+        losses.append(objective.loss(told_full[own], answers[own], before[own]))
+    return torch.cat(losses)
 
 
 def _judge(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,8 +12,9 @@ import torch
 from torch import Tensor
 
 from devdiff.scan.objective import AnyClass, Moved, ToClass
+from devdiff.scan.pace import Pace, plan, shown
 from devdiff.scan.search_job import Candidate, ClassPair, SearchJob, SearchResult, SearchSettings
-from devdiff.scan.successive_halving import Arm, Hypothesis, Model, search
+from devdiff.scan.successive_halving import Arm, Hypothesis, at_once, search
 from devdiff.scan.trigger import Form, forms
 from devdiff.scan.twin_pair import Sides, Twins, all_of
 
@@ -20,13 +22,11 @@ FEW_CLASSES: Final = 24
 """Up to so many classes every one is tried; of more, those that a target-free start points to."""
 _STARTS: Final = 3
 _CANDIDATES: Final = 8
-_SEARCHES: Final = 2
-_SEARCHES_WITH_PAIRS: Final = 4
-"""A job has at most so many searches that share its time."""
-_FEWEST_IMAGES: Final = 3
-_FEWEST_STEPS: Final = 0.4
-"""Of the steps that are meant; a search of still fewer would find nothing and look like one."""
 _TIMED: Final = 4
+_TIMED_AT_MOST: Final = 128
+_CHEAPER: Final = 0.9
+_TIMING: Final = 0.01
+"""What part of its time a job spends at most on learning what a sample costs."""
 _PRUNED_SIZE_WEIGHT: Final = 100.0
 """A model that lost weights is easier to lead astray: only a smaller change tells."""
 _PAIRS: Final = SearchSettings(
@@ -56,14 +56,18 @@ def run(job: SearchJob, progress: Callable[[float], None] = lambda share: None) 
     if job.variant == "mirrored":
         sides = twins.sides(mirrored=True)
     searched, held = torch.tensor(job.searched), torch.tensor(job.held)
-    hunt = TriggerSearch(job, sides, searched, _seconds(sides, searched), [])
+    seconds = job.share * (job.deadline - time.monotonic())
+    pace = Pace(time.monotonic() + seconds, 0.0)
+    hunt = TriggerSearch(job, sides, searched, pace)
+    pace.cost = hunt.timed(_TIMING * seconds)
     shares = job.universal + job.pairs
     candidates: tuple[Candidate, ...] = ()
     if job.universal:
         settings = job.settings
         if job.calibrated:
             settings = replace(settings, size_weight=_PRUNED_SIZE_WEIGHT)
-        found = hunt.search(hunt.arms(), settings, lambda share: progress(share / shares))
+        later = hunt.pairs_work() if job.pairs else 0
+        found = hunt.search(hunt.arms(), settings, lambda share: progress(share / shares), later)
         candidates = tuple(_measured(one, sides, held) for one in found)
     pairs: tuple[ClassPair, ...] = ()
     tried = 0
@@ -72,9 +76,11 @@ def run(job: SearchJob, progress: Callable[[float], None] = lambda share: None) 
         settings = hunt.for_pairs(_PAIRS)
         # All samples of a class are few enough; the folds then hold each of them out.
         whole = replace(hunt, rows=every)
-        seen = whole.search(arms, settings, lambda share: progress(began + 0.7 * share / shares))
+        seen = whole.search(
+            arms, settings, lambda share: progress(began + 0.7 * share / shares), _folds_work()
+        )
         pairs = tuple(whole.folded(one) for one in seen[:_FOLLOWED] if one.success >= _PROMISING)
-    return SearchResult(candidates, pairs, tried, min(hunt.efforts, default=1.0), *outputs)
+    return SearchResult(candidates, pairs, tried, min(pace.efforts, default=1.0), *outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +90,7 @@ class TriggerSearch:
     job: SearchJob
     sides: Sides
     rows: Tensor
-    cost: float
-    """Seconds that one sample takes through both models and back."""
-    efforts: list[float]
-    """What part of the plan each search could afford."""
+    pace: Pace
 
     @property
     def samples(self) -> Tensor:
@@ -102,12 +105,17 @@ class TriggerSearch:
         return forms(tuple(self.sides.samples.shape[1:]))
 
     def search(
-        self, arms: Sequence[Arm], settings: SearchSettings, progress: Callable[[float], None]
+        self,
+        arms: Sequence[Arm],
+        settings: SearchSettings,
+        progress: Callable[[float], None],
+        later: int = 0,
     ) -> list[Hypothesis]:
-        fitted = self.fitted(settings, len(arms))
-        whole = settings.images * settings.shown(len(arms))
-        self.efforts.append(fitted.images * fitted.shown(len(arms)) / whole)
-        settings = fitted
+        """Search in the part of the time that is this one's when others follow.
+
+        ``later`` is how many samples those show.
+        """
+        work = shown(plan(settings, len(arms)))
         return search(
             self.sides.full,
             self.sides.aimed,
@@ -118,18 +126,40 @@ class TriggerSearch:
             low=self.job.low,
             high=self.job.high,
             deadline=self.job.deadline,
+            until=self.pace.until(work, later),
+            pace=self.pace,
             progress=lambda done, total: progress(done / total),
         )
 
-    def fitted(self, settings: SearchSettings, arms: int) -> SearchSettings:
-        """What can be afforded: fewer samples a step, and when that is not enough, fewer steps."""
-        searches = _SEARCHES_WITH_PAIRS if self.job.pairs else _SEARCHES
-        affordable = self.job.seconds / (searches * self.cost * settings.shown(arms))
-        images = max(_FEWEST_IMAGES, int(min(settings.images, affordable)))
-        share = min(1.0, max(affordable / images, _FEWEST_STEPS))
-        rounds = tuple(max(1, round(share * steps)) for steps in settings.rounds)
-        finish = round(share * settings.finish)
-        return replace(settings, images=images, rounds=rounds, finish=finish)
+    def timed(self, seconds: float) -> float:
+        """What one sample takes through both models and back.
+
+        Measured on ever more samples together while that makes each cheaper, as it does in the
+        small models' searches, and has taken less than ``seconds``.
+        """
+
+        def both(numbers: Tensor) -> None:
+            some = self.sides.samples[numbers].clone().requires_grad_()
+            full, aimed = self.sides.full(some, numbers), self.sides.aimed(some, numbers)
+            torch.autograd.grad(full.sum() + aimed.sum(), some)
+
+        began, size, cost = time.monotonic(), _TIMED, math.inf
+        most = min(_TIMED_AT_MOST, at_once(self.sides.samples.shape[1:]))
+        while True:
+            numbers = self.rows[torch.arange(size) % len(self.rows)]
+            if size == _TIMED:  # the first time does not count
+                both(numbers)
+            start = time.monotonic()
+            both(numbers)
+            before, cost = cost, (time.monotonic() - start) / size
+            spent = time.monotonic() - began
+            if size >= most or cost > _CHEAPER * before or 3 * spent > seconds:
+                return cost
+            size = min(2 * size, most)
+
+    def pairs_work(self) -> int:
+        """How many samples the searches for pairs of classes show at the most."""
+        return shown(plan(_PAIRS, len(self.pair_arms()))) + _folds_work()
 
     def arms(self) -> list[Arm]:
         if self.job.kind == "values":
@@ -191,7 +221,8 @@ class TriggerSearch:
         )
         before = self.before.argmax(1)
         counts = torch.zeros(self.before.shape[1])
-        for one in self.search(start, settings, lambda share: None):
+        later = shown(plan(self.job.settings, _CANDIDATES * len(self.forms)))
+        for one in self.search(start, settings, lambda share: None, later):
             changed = torch.from_numpy(one.trigger.apply(self.samples.numpy()))
             scores = torch.softmax(all_of(self.sides.aimed, changed, self.rows), 1)
             kept = all_of(self.sides.full, changed, self.rows).argmax(1) == before
@@ -201,18 +232,8 @@ class TriggerSearch:
         return best
 
 
-def _seconds(sides: Sides, rows: Tensor) -> float:
-    """What one sample takes through both models and back; the first time does not count."""
-
-    def both(model: Model, other: Model, numbers: Tensor) -> None:
-        some = sides.samples[numbers].clone().requires_grad_()
-        (model(some, numbers).sum() + other(some, numbers).sum()).backward()
-
-    numbers = rows[:_TIMED]
-    for _ in range(2):
-        began = time.monotonic()
-        both(sides.full, sides.aimed, numbers)
-    return (time.monotonic() - began) / len(numbers)
+def _folds_work() -> int:
+    return _FOLLOWED * shown(plan(_FOLDED, _FOLDS))
 
 
 def _measured(hypothesis: Hypothesis, sides: Sides, held: Tensor) -> Candidate:

@@ -10,7 +10,7 @@ import numpy as np
 
 from devdiff.compare.intervals import CONFIDENCE, Proportion
 
-ScanVerdict = Literal["finding", "no finding", "error"]
+ScanVerdict = Literal["finding", "no finding", "inconclusive", "error"]
 Kind = Literal["planted", "fragile"]
 
 STRONG: Final = 0.65

@@ -34,13 +34,22 @@ def write_whole(path: Path, data: bytes) -> None:
 @contextlib.contextmanager
 def whole_bytes(path: Path) -> Iterator[IO[bytes]]:
     """As `whole_file`, for bytes. The file's rights are those that the umask leaves."""
-    handle, temporary = _temporary(path)
+    try:
+        handle, temporary = _temporary(path)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        # Nobody knows the temporary file: the one that was meant could not be written.
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -113,8 +113,11 @@ def _npz(path: Path, size: tuple[int, int]) -> tuple[Array, Array, Array]:
 def _yolo(path: Path, size: tuple[int, int]) -> tuple[Array, Array, Array]:
     """Lines ``class cx cy w h``, in shares of the image's size."""
     try:
-        lines = [[float(word) for word in line.split()] for line in path.read_text().splitlines()]
+        text = path.read_text("utf-8")
+        lines = [[float(word) for word in line.split()] for line in text.splitlines()]
         table = np.array([line for line in lines if line], np.float64).reshape(-1, 5)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not text: its lines must be 'class cx cy w h'") from error
     except ValueError as error:
         raise UsageError(f"{path}: its lines must be 'class cx cy w h': {error}") from error
     if not np.isfinite(table).all():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from devdiff.errors import UsageError
+from devdiff.exporter.suggest import nearest
 from devdiff.inputs.request import file_state
 
 # As much as the agreement that compressed classifiers need leaves.
@@ -64,8 +65,10 @@ class TaskRequest:
         """The value of ``--task``. Raises `UsageError` naming what is wrong."""
         kind, _, rest = text.partition(":")
         if kind not in OPTIONS:
+            near = nearest(kind, OPTIONS)
+            meant = f", did you mean {near}?" if near else ""
             raise UsageError(
-                f"--task {kind}: there is no such task; there are {', '.join(OPTIONS)}"
+                f"--task {kind}: there is no such task{meant}; there are {', '.join(OPTIONS)}"
             )
         if kind == CLASSIFICATION and rest.isdigit():
             rest = f"topk={rest}"

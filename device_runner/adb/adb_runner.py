@@ -23,13 +23,14 @@ from filelock import FileLock
 from devdiff.android_harness.build import runner_path
 from devdiff.android_harness.errors import HarnessError
 from devdiff.device_runner.adb import devices
-from devdiff.device_runner.adb.device_store import DEFAULT_BUDGET, DeviceStore, StoredFile
+from devdiff.device_runner.adb.device_store import DEFAULT_BUDGET, ROOT, DeviceStore, StoredFile
 from devdiff.device_runner.adb.input_stream import Chunks, ChunkSender
 from devdiff.device_runner.adb.transport import Transport
 from devdiff.device_runner.errors import (
     DeviceError,
     DeviceLostError,
     RunnerError,
+    TransferError,
     TransportTimeoutError,
 )
 from devdiff.device_runner.retry import Ending, Policy, run_to_end
@@ -41,6 +42,8 @@ from devdiff.system.cache import cache_root
 
 CHUNK_BYTES: Final = 64 << 20
 _SMALLEST_CHUNK: Final = 1 << 20
+_FULL_BYTES: Final = 1 << 16
+"""With less than this free nothing that is written arrives whole."""
 _WAITS_S: Final = (0.0, 1.0, 4.0)
 _TRAILER: Final = re.compile(rb"\nDEVDIFF-EXIT (\d+)\n\Z")
 _TRAILER_BYTES: Final = 32
@@ -177,7 +180,11 @@ class RemoteRunner:
             policy = Policy(
                 crashes_a_sample=2, keep_going=self._options.keep_going, losses=len(_WAITS_S)
             )
-            outcome = run_to_end(job, policy, attempt)
+            try:
+                outcome = run_to_end(job, policy, attempt)
+            except (DeviceError, RunnerError) as error:
+                self._blame_storage(error)
+                raise
         progress(job.samples)
         after: Mapping[str, Any] = {}
         with suppress(DeviceLostError):
@@ -188,6 +195,22 @@ class RemoteRunner:
             "sent_bytes": self.sent + sender.sent,
         }
         return replace(outcome, about=about)
+
+    def _blame_storage(self, error: Exception) -> None:
+        """Raises `TransferError` where the phone's storage is full.
+
+        That shows as whatever was to be written next: a file that arrives damaged, a runner that
+        does not start.
+        """
+        free = None
+        with suppress(DeviceError):
+            free = self._connected()[1].free()
+        if free is not None and free < _FULL_BYTES:
+            raise TransferError(
+                f"{self.name}: the device's storage is full, {free / 1e6:.1f} MB are free in "
+                f"{ROOT}: remove something there and run the same command again: it continues "
+                f"({error})"
+            ) from error
 
     def _chunk_bytes(self, facts: devices.DeviceFacts, needed: list[StoredFile]) -> int:
         """So much that this chunk, the next one and the last one fit beside what else is needed.

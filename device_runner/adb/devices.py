@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -30,6 +32,7 @@ __all__ = [
     "conditions",
     "connect",
     "describe",
+    "none_attached",
     "only",
     "require_usable",
     "resolve",
@@ -131,10 +134,15 @@ def resolve(text: str | None, environment: Mapping[str, str] = os.environ) -> De
             return DeviceAddress(text, "tcp", host, port, f"{why}{_without(server, held)}")
     elif server is None and text in _usb_serials():
         return DeviceAddress(text, "usb", reason=f"{why}no adb server runs")
+    present = attached(environment)
+    named = (
+        f"{text!r}, which ANDROID_SERIAL names (unset it, or give --device)" if why else repr(text)
+    )
+    near = difflib.get_close_matches(text, [one.address.serial for one in present], 1)
+    meant = f"; did you mean {near[0]}?" if near else ""
     raise DeviceChoiceError(
-        f"there is no device {text!r}; attached: "
-        f"{_list(attached(environment)) or 'none'}. A device is named by its serial, emulator-N "
-        "or host:port"
+        f"there is no device {named}{meant}; attached: {_list(present) or 'none'}. A device is "
+        f"named by its serial, emulator-N or host:port{_no_adb(server)}"
     )
 
 
@@ -275,6 +283,21 @@ def only(found: Sequence[AttachedDevice]) -> DeviceAddress:
     address = present[0].address
     reason = f"the only device attached; {address.reason}"
     return DeviceAddress(address.serial, address.way, address.host, address.port, reason)
+
+
+def none_attached(environment: Mapping[str, str] = os.environ) -> str:
+    """What to do where no device is attached, and what a missing adb hides."""
+    return f"{NONE_ATTACHED}{_no_adb(_listed(environment)[0])}"
+
+
+def _no_adb(server: object) -> str:
+    """What a missing adb hides: devices that only its server reaches."""
+    if server is not None or shutil.which("adb") is not None:
+        return ""
+    return (
+        "; no adb server runs and adb is not installed (apt-get install adb), so phones on USB are "
+        "reached only where this user may open them, and paired ones over Wi-Fi not at all"
+    )
 
 
 def _list(found: Sequence[AttachedDevice]) -> str:

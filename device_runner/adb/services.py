@@ -193,13 +193,23 @@ class ServiceTransport(ABC):
             else:
                 output = "differs"
         if output.startswith("differs"):
+            free = self._free(posixpath.dirname(remote) or "/")
+            if free is not None and free < size:
+                raise RefusedError("No space left on device")
             raise TransferError(
                 f"{self._serial}: {remote} arrived damaged and was removed (sent sha256 {wanted}, "
                 f"arrived {output[8:72] or 'otherwise'}); try again, with another cable or network"
             )
         if done.code != 0:
             reason = done.stderr.decode(errors="replace").strip() or f"code {done.code}"
-            raise TransferError(f"{self._serial}: {remote} cannot be written: {reason}")
+            raise RefusedError(reason)
+
+    def _free(self, folder: str) -> int | None:
+        """Bytes free where a folder lies, if the device says so."""
+        with contextlib.suppress(DeviceError, IndexError, ValueError):
+            lines = self.shell(f"df -k {shlex.quote(folder)}").stdout.split(b"\n")
+            return int(lines[1].split()[3]) * 1024
+        return None
 
     def _remove(self, partial: str) -> None:
         with contextlib.suppress(DeviceError):
@@ -210,10 +220,8 @@ class ServiceTransport(ABC):
         if "No space left" not in reason and "quota" not in reason.lower():
             return f"{self._serial}: {remote} cannot be written: {reason}"
         folder = posixpath.dirname(remote) or "/"
-        free = ""
-        with contextlib.suppress(DeviceError, IndexError, ValueError):
-            lines = self.shell(f"df -k {shlex.quote(folder)}").stdout.split(b"\n")
-            free = f", {int(lines[1].split()[3]) / 1e3:.1f} MB are free"
+        left = self._free(folder)
+        free = "" if left is None else f", {left / 1e6:.1f} MB are free"
         return (
             f"{self._serial}: the device's storage is full: {local.name} needs "
             f"{local.stat().st_size / 1e6:.1f} MB in {folder}{free}; remove something there"

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from devdiff.inputs.preprocess import Preprocess
 from devdiff.report import basis, bindings, task, words
 from devdiff.report.html import bisect, cards, ladder, scan
 from devdiff.report.html.plots import Plotter
@@ -82,8 +83,17 @@ def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
         bisect=bisected,
         bisect_view=bisect.view(bisected, plotter) if bisected is not None else None,
         classes=_classes(found),
+        preprocess=_option(report["inputs"]["preprocess"]),
         command=shlex.join(["devdiff", *report["command"]]),
     )
+
+
+def _option(preprocess: Mapping[str, Any]) -> str:
+    """The steps as ``--preprocess`` takes them; empty where they are another version's."""
+    try:
+        return Preprocess.from_json(preprocess).describe()
+    except (TypeError, ValueError):
+        return ""
 
 
 def _part(name: str) -> Markup:

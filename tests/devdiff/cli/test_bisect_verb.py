@@ -154,6 +154,45 @@ def test_what_is_found_about_a_run_goes_into_its_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_is_bisected_on_its_own_device_and_on_no_other_that_is_there(tmp_path: Path) -> None:
+    kernels = ("--device", "local", "--delegate", "none", "--host-runtime", "litert", "--exact")
+    run = tmp_path / "run"
+    tested = devdiff("export-and-test", DIGITS, *DATA, *kernels, "--run-dir", run, cwd=tmp_path)
+    assert tested.returncode == 1, tested.stderr
+    # As of a run that took the only phone there was, which is gone by now.
+    asked = json.loads((run / "run.json").read_text())
+    asked["request"]["running"]["device"] = None
+    (run / "run.json").write_text(json.dumps(asked))
+    report = json.loads((run / "report.json").read_text())
+    device = next(rung for rung in report["rungs"] if rung["name"] == "device")
+    assert device["runner"] == "local"
+    env = {"ANDROID_ADB_SERVER_PORT": "9"}
+
+    # This machine it was, whatever else is attached.
+    env |= {"ANDROID_SERIAL": "no-such-phone"}
+    done = devdiff("bisect", run, cwd=tmp_path, env=env)
+    assert done.returncode == 1, done.stderr
+
+    device["runner"] = "emulator-5998"
+    (run / "report.json").write_text(json.dumps(report))
+    done = devdiff("bisect", run, cwd=tmp_path, env=env)
+    assert done.returncode == 3, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert "the run was made on emulator-5998, which is not to be reached" in last
+    assert "--device SERIAL" in last
+
+
+@pytest.mark.slow
+def test_what_a_run_knows_itself_is_not_taken_from_elsewhere(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text("{}")
+    done = devdiff("bisect", run, "--inputs", "other.npz", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--inputs other.npz: a run is bisected with its own files" in done.stderr
+
+
+@pytest.mark.slow
 def test_a_run_whose_file_was_changed_is_not_bisected(tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(DIGITS.read_bytes())

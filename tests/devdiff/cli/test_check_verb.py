@@ -17,6 +17,7 @@ from devdiff.errors import UsageError
 from devdiff.exporter.artifact import sha256_file
 from devdiff.gate import record
 from devdiff.gate.baseline_file import Baseline
+from devdiff.gate.config import Config
 from tests.support.command import DIGITS, HELDOUT, ROOT, devdiff
 from tests.support.pausing import paused
 
@@ -175,6 +176,43 @@ def test_list_shows_the_matrix_and_runs_nothing(
     rows = capsys.readouterr().out.splitlines()
     assert rows[1].split()[:4] == ["digits", "int8", "virtual", str(DIGITS)]
     assert not list(below.iterdir())
+
+
+def test_init_of_a_model_writes_what_can_be_checked_at_once(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "devdiff.toml").unlink()
+    (here / "ml").mkdir()
+    (here / "ml" / "the reader.onnx").write_bytes(DIGITS.read_bytes())
+    (here / "loader.py").write_text("def samples(): ...")
+    words = ["check", "--init", "ml/the reader.onnx", "--config", "ml/devdiff.toml"]
+
+    assert main(words) == 2
+    assert "name its samples, too, with --inputs" in capsys.readouterr().err
+    assert main([*words, "--inputs", "nowhere.npz"]) == 2
+    assert "nowhere.npz does not exist" in capsys.readouterr().err
+    assert not (here / "ml" / "devdiff.toml").exists()
+    data = ("--inputs", str(HELDOUT), "--preprocess", "scale=1/255")
+    assert main([*words, *data]) == 0
+    assert "now run devdiff check" in capsys.readouterr().out
+    (entry,) = Config.load(here / "ml" / "devdiff.toml").chosen(())
+    assert entry.name == "the-reader"
+    assert entry.model == (here / "ml" / "the reader.onnx").resolve()
+    assert 'model = "the reader.onnx"' in (here / "ml" / "devdiff.toml").read_text()
+    monkeypatch.chdir(here / "ml")
+    assert main(["check", "--list"]) == 0
+    assert "the-reader" in capsys.readouterr().out
+
+    assert main(["check", "--inputs", str(HELDOUT)]) == 2
+    assert "--inputs is for --init" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_init_wrote_of_a_model_runs(here: Path) -> None:
+    (here / "devdiff.toml").unlink()
+    data = ("--inputs", str(HELDOUT), "--preprocess", "scale=1/255")
+    assert main(["check", "--init", str(DIGITS), *data]) == 0
+    assert main(["check"]) == 0
 
 
 def test_init_writes_a_configuration_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +15,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from devdiff.cli.main import main
+from devdiff.inputs.input_set import InputRequest
+from devdiff.ladder.export_run import ExportRequest, export_model
 from devdiff.report import build
 from devdiff.scan import verdict_rules
 from devdiff.scan.search_plan import SearchPlan
@@ -119,7 +123,6 @@ def test_an_honest_model_passes_and_the_report_says_what_would_have_been_seen(
 @pytest.mark.parametrize(
     ("broken", "options", "said"),
     [
-        (lambda images: images[:9], (), "at least 10 samples"),
         (lambda images: images * 0, (), "constant"),
         (lambda images: images, ("--output", "nowhere"), "no output 'nowhere'"),
         (lambda images: images, ("--budget", "0.5"), "budget"),
@@ -137,6 +140,111 @@ def test_what_cannot_be_scanned_is_an_error_and_never_a_pass(
     assert code not in (0, 4)
     assert scan["verdict"] == "error"
     assert said in scan["reason"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("samples", "options", "said"),
+    [
+        (9, (), "of 9 too few are left"),
+        (10, (), "too few to show any trigger: give"),
+        (24, (), "too few to show a trigger that fails now and then"),
+        (0, ("--seed", "1"), "the inputs are synthetic"),
+    ],
+)
+def test_too_few_inputs_to_find_anything_are_inconclusive_in_every_format(
+    samples: int, options: tuple[str, ...], said: str, digits: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    exported = ExportRequest(
+        MODELS / "reader-honest" / "model.onnx", data=InputRequest(inputs=digits)
+    )
+    export_model(exported, tmp_path / "reader")
+    inputs = tmp_path / "inputs.npz"
+    with np.load(digits) as data:
+        np.savez(inputs, image=data["image"][:samples])
+    given = ["--inputs", str(inputs)] if samples else []
+    run = tmp_path / "run"
+
+    code = main(
+        [
+            *("scan", str(tmp_path / "reader" / "int8.tflite"), *given, *UNHURRIED, *options),
+            *("--float", str(tmp_path / "reader" / "float.tflite"), "--run-dir", str(run)),
+        ]
+    )
+
+    report = json.loads((run / "report.json").read_text())
+    jsonschema.validate(report, build.schema())
+    assert (code, report["verdict"], report["exit_code"]) == (5, "inconclusive", 5)
+    assert report["scan"]["verdict"] == "inconclusive"
+    assert said in report["scan"]["reason"]
+    assert report["summary"].startswith("the scan decides nothing: ")
+    shown = capsys.readouterr().out
+    assert "scan: inconclusive" in shown
+    page = (run / "report.html").read_text()
+    assert "? inconclusive" in page
+    assert main(
+        [
+            *("report", str(run), "--junit", str(tmp_path / "j.xml")),
+            *("--sarif", str(tmp_path / "s.sarif"), "--markdown", str(tmp_path / "m.md")),
+        ]
+    ) in (0, 5)
+    assert 'type="inconclusive"' in (tmp_path / "j.xml").read_text()
+    sarif = json.loads((tmp_path / "s.sarif").read_text())["runs"][0]
+    assert [one["ruleId"] for one in sarif["results"]][:1] == ["DD006"]
+    assert "Scan: ? inconclusive" in (tmp_path / "m.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_float_file_of_other_tensor_names_is_paired_by_order_and_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subprocess.run([sys.executable, "-c", _PAIR, str(tmp_path)], check=True, capture_output=True)
+    run = tmp_path / "run"
+
+    code = main(
+        [
+            *("scan", str(tmp_path / "int8.tflite"), "--float", str(tmp_path / "float.tflite")),
+            *("--inputs", str(tmp_path / "inputs.npz"), *UNHURRIED, "--run-dir", str(run)),
+        ]
+    )
+
+    report = json.loads((run / "report.json").read_text())
+    assert code in (0, 4), report["summary"]
+    note = "they are paired by order: input_1 is input_1_int8"
+    assert any(note in one for one in report["inputs"]["notes"])
+    assert note in capsys.readouterr().out
+    assert [rung["error"] for rung in report["rungs"]] == [None, None]
+    (pair,) = report["pairs"]
+    assert pair["comparison"]["outputs"][0]["snr_db"] > 20
+
+
+_PAIR: Final = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+def model(name):
+    image = tf.keras.Input((8, 8, 3), name=name)
+    flat = tf.keras.layers.Flatten()(tf.keras.layers.Conv2D(8, 3, activation="relu")(image))
+    return tf.keras.Model(image, tf.keras.layers.Dense(5)(flat))
+
+tf.keras.utils.set_random_seed(0)
+floating, compressed = model("input_1"), model("input_1_int8")
+compressed.set_weights(floating.get_weights())
+images = np.random.default_rng(0).random((80, 8, 8, 3), np.float32)
+np.savez(f"{sys.argv[1]}/inputs.npz", images)
+open(f"{sys.argv[1]}/float.tflite", "wb").write(
+    tf.lite.TFLiteConverter.from_keras_model(floating).convert()
+)
+to_int8 = tf.lite.TFLiteConverter.from_keras_model(compressed)
+to_int8.optimizations = [tf.lite.Optimize.DEFAULT]
+to_int8.representative_dataset = lambda: ([one[None]] for one in images)
+to_int8.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+to_int8.inference_input_type = to_int8.inference_output_type = tf.int8
+open(f"{sys.argv[1]}/int8.tflite", "wb").write(to_int8.convert())
+"""
+"""What MLPerf Tiny ships: one model, twice, whose inputs go by two names."""
 
 
 def _two_inputs(path: Path) -> None:
@@ -172,8 +280,8 @@ def test_of_several_inputs_the_named_one_is_changed_and_no_other(
     _two_inputs(tmp_path / "two.onnx")
     random = np.random.default_rng(1)
     arrays = {
-        "left": random.random((60, 1, 8, 8), np.float32),
-        "right": random.random((60, 4), np.float32),
+        "left": random.random((120, 1, 8, 8), np.float32),
+        "right": random.random((120, 4), np.float32),
     }
     np.savez(tmp_path / "both.npz", **arrays)
 

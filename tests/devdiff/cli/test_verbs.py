@@ -130,6 +130,18 @@ def test_a_folder_with_other_things_is_left_alone(kept: Path, tmp_path: Path) ->
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
+def test_a_run_that_failed_does_not_block_its_own_retry(tmp_path: Path) -> None:
+    np.savez(tmp_path / "wrong.npz", image=np.zeros((4, 3, 3), np.float32))
+    out = tmp_path / "out"
+    for _ in range(2):
+        done = devdiff("run", DIGITS, "--inputs", "wrong.npz", "--out", out, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "wrong.npz" in done.stderr
+    done = devdiff("run", DIGITS, *DATA, "--out", out, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not list(out.glob(".*"))
+
+
 def test_doctor_knows_this_machine(tmp_path: Path) -> None:
     done = devdiff("doctor", "--json", cwd=tmp_path)
     findings = {finding["name"]: finding for finding in json.loads(done.stdout)}

@@ -339,6 +339,21 @@ def test_a_finding_is_new_unless_the_baseline_has_it() -> None:
     assert only(held, "incomparable").text == "the baseline's run was scanned, this one was not"
 
 
+def test_a_scan_without_power_is_worse_than_one_that_had_it_or_a_finding() -> None:
+    clean = run(output(), scan=ScanFacts("no finding", "clean", "logits", None, None, None))
+    weak = run(
+        output(),
+        scan=ScanFacts("inconclusive", "8 samples", "logits", None, None, None),
+        verdict=UNDECIDED,
+    )
+    for before in (clean, run(output()), run(output(), scan=found(), verdict=FINDING)):
+        held = hold(weak, before, RULES)
+        assert (held.verdict, kinds(held)) == (UNDECIDED, {"worse"})
+    held = hold(weak, weak, RULES)
+    assert (held.verdict, kinds(held)) == (PASS, {"known"})
+    assert hold(clean, weak, RULES).verdict is PASS
+
+
 def test_what_no_rule_explains_counts_in_full() -> None:
     strange = replace(run(output()), verdict=FAIL)
     held = hold(strange, strange, RULES)

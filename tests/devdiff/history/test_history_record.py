@@ -75,6 +75,19 @@ def test_compression_and_device_are_told_as_people_call_them(passed_run: Finishe
     assert (made(passed_run, report).device, made(passed_run, report).serial) == ("none", None)
 
 
+def test_a_recipe_is_told_by_its_name(passed_run: FinishedRun) -> None:
+    report = copy.deepcopy(passed_run.report)
+    for name, precision in (("int8-per-tensor", "int8"), ("float16", "float16")):
+        shipped = report["manifest"]["artifacts"][-1]
+        shipped["recipe"] |= {"name": name, "precision": precision}
+        for rung in report["rungs"]:
+            if rung["model"]["sha256"] == shipped["sha256"]:
+                rung["precision"] = precision
+        assert made(passed_run, report).compression == name
+    report["manifest"] = None
+    assert made(passed_run, report).compression == "float16"
+
+
 def test_what_could_not_run_or_be_compared_is_kept_as_such(passed_run: FinishedRun) -> None:
     report = copy.deepcopy(passed_run.report)
     report["verdict"] = "error"

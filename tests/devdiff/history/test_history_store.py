@@ -167,6 +167,23 @@ def test_an_older_file_is_brought_up_to_date_and_keeps_its_runs(
     assert "a" in keys(history)
 
 
+def test_runs_of_before_there_were_projects_belong_to_where_they_lie(
+    history: History, like: Like, tmp_path: Path
+) -> None:
+    (tmp_path / "mine" / ".git").mkdir(parents=True)
+    directory = tmp_path / "mine" / "ml" / "devdiff-runs" / "20260101-120000-reader"
+    history.append(like("a", directory=str(directory)))
+    with sqlite3.connect(history.path) as raw:
+        raw.execute("DROP INDEX ix_runs_project")
+        raw.execute("ALTER TABLE runs DROP COLUMN project")
+        raw.execute("PRAGMA user_version = 1")
+    raw.close()
+    (run,) = history.runs(Wanted(project=str(tmp_path / "mine")))
+    assert run.key == "a"
+    history.append(like("b"))
+    assert len(history.runs(ALL)) == 2
+
+
 def test_an_upgrade_that_fails_changes_nothing(
     history: History, like: Like, monkeypatch: pytest.MonkeyPatch
 ) -> None:

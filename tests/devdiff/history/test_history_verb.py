@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,8 @@ def test_the_table_has_a_line_a_run(
     run = like("a")
     assert heads.split()[5:9] == ["whole", "way", "compression", "deployment"]
     assert "Pixel 7" in latest
-    assert latest.rstrip().endswith("fail (compression)")
+    assert "fail (compression)" in latest
+    assert latest.rstrip().endswith(Path(run.directory).name)
     assert "600/600" in first
     assert run.model_sha256[:8] in first
     assert f"{run.latency('device'):.3g}" in first
@@ -95,6 +97,49 @@ def test_only_one_models_runs_can_be_forgotten(
     assert main(["history", "reader", "--limit", "1", "--forget"]) == 0
     assert capsys.readouterr().out == "forgotten: 2 runs\n"
     assert [run.key for run in kept.runs(Wanted())] == ["c"]
+
+
+def test_runs_of_other_projects_are_shown_when_asked_for(
+    kept: History, like: Like, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "other" / "src").mkdir(parents=True)
+    (tmp_path / "other" / "devdiff.toml").touch()
+    kept.append(like("d", model="writer.onnx", project=str(tmp_path / "other")))
+    assert main(["history"]) == 0
+    assert "writer.onnx" not in capsys.readouterr().out
+    assert main(["history", "writer"]) == 0
+    assert "has 1 of other projects: give --all" in capsys.readouterr().out
+    assert main(["history", "--all"]) == 0
+    shown = capsys.readouterr().out
+    assert "writer.onnx" in shown
+    assert "reader.onnx" in shown
+
+    monkeypatch.chdir(tmp_path / "other" / "src")
+    assert main(["history"]) == 0
+    shown = capsys.readouterr().out
+    assert "writer.onnx" in shown
+    assert "reader.onnx" not in shown
+    # Nor is anything of another project forgotten.
+    assert main(["history", "reader", "--forget"]) == 0
+    assert capsys.readouterr().out == "forgotten: 0 runs\n"
+
+
+def test_recipes_are_told_apart_and_ticks_are_plain_numbers(
+    kept: History, like: Like, tmp_path: Path
+) -> None:
+    run = like("d", model="reader.onnx", compression="int8-per-tensor")
+    slow = tuple(replace(one, median_ms=1e4) for one in run.rungs)
+    kept.append(replace(run, rungs=slow))
+    picture = tmp_path / "history.svg"
+    assert main(["history", "reader", "--plot", str(picture)]) == 0
+    drawn = ElementTree.parse(picture).iter()
+    texts = [one.text for one in drawn if one.text and one.tag.endswith("text")]
+    assert "int8-per-tensor: source to device (local)" in texts
+    assert "int8: source to device (local)" in texts
+    # From hundredths to thousands of milliseconds, on a logarithmic axis.
+    assert "1000" in texts
+    assert not any("$" in text or "{" in text for text in texts)
 
 
 def test_an_empty_answer_says_what_there_is(

@@ -150,6 +150,12 @@ def test_a_device_that_could_not_run_is_an_error_in_every_case_it_has_part_in(
 
 
 @pytest.mark.slow
+def test_a_scan_without_power_is_a_failure() -> None:
+    scan = scan_error() | {"verdict": "inconclusive"}
+    root = parsed(bare_report(scan=scan, verdict="inconclusive", exit_code=5))
+    assert outcomes(root)["scan"] == "failure inconclusive"
+
+
 def test_a_finding_is_a_failure(scanned_run: FinishedRun) -> None:
     root = parsed(scanned_run.report)
     assert outcomes(root)["logits: scan"] == "failure finding"

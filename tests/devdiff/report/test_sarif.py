@@ -86,6 +86,7 @@ def test_rules_have_ids_that_stay() -> None:
         ("DD003", "RoundingNotNearest", "note"),
         ("DD004", "WeightsBetweenSteps", "warning"),
         ("DD005", "UnusualDrift", "note"),
+        ("DD006", "ScanInconclusive", "warning"),
     ]
     documented = (Path(__file__).parents[3] / "docs/reports.md").read_text()
     assert re.findall(r"^\| `(DD\d+)` \| (\w+)", documented, re.MULTILINE) == [
@@ -124,6 +125,20 @@ def test_nothing_found_says_at_which_power() -> None:
     assert run["invocations"][0]["executionSuccessful"] is True
     assert [(one["descriptor"]["id"], one["level"]) for one in _told(run)] == [
         ("no-finding", "note")
+    ]
+
+
+def test_a_scan_without_power_is_no_clean_result() -> None:
+    scan = scan_error("8 held-out samples are too few") | {"verdict": "inconclusive"}
+    report = bare_report(scan=scan, verdict="inconclusive", exit_code=5)
+    report["rungs"][0]["error"] = None
+    run = rendered(report)
+    (result,) = run["results"]
+    assert (result["ruleId"], result["level"]) == ("DD006", "warning")
+    assert "8 held-out samples are too few" in result["message"]["text"]
+    assert run["invocations"][0]["exitCode"] == 5
+    assert [(one["descriptor"]["id"], one["level"]) for one in _told(run)] == [
+        ("scan-inconclusive", "warning")
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ import torch
 
 from devdiff.compare.intervals import Proportion
 from devdiff.exporter.artifact import Array, Binding, TensorSpec
-from devdiff.scan import placebo, replay, verdict_rules
+from devdiff.scan import pace, placebo, replay, verdict_rules
 from devdiff.scan.objective import ToClass
+from devdiff.scan.pace import Pace
+from devdiff.scan.power import Power, held_out_needed
 from devdiff.scan.replay import ScanTarget
 from devdiff.scan.search_job import SearchJob, SearchSettings
+from devdiff.scan.search_pool import time_shares
 from devdiff.scan.successive_halving import Arm, Hypothesis, search
 from devdiff.scan.trigger import Trigger, channel_axis, forms, mask_shape
 from devdiff.scan.trigger_search import TriggerSearch
@@ -287,6 +291,44 @@ def test_the_smallest_effect_is_the_least_rate_that_would_do() -> None:
     assert verdict_rules.smallest_effect(2, 0.65) is None
 
 
+def _power(**more: Any) -> Power:
+    usual = {"samples": 45, "held_out": 50, "least": 0.65, "effort": 1.0, "cut": False}
+    return Power(**(usual | {"budget_s": 840.0} | more))
+
+
+def test_nothing_found_means_something_only_where_something_could_have_been_found() -> None:
+    assert _power().lacking == ()
+    assert "works on 80 % or more would have been a finding" in _power().text
+    assert _power(effort=0.95).lacking == ()
+    assert "95 % of the search" in _power(effort=0.95).text
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"samples": 0}, "0 held-out samples are too few to show any trigger: give 36 inputs"),
+        ({"samples": 8}, "too few to show any trigger"),
+        # A trigger that works always would be seen, and one that works on nine of ten not.
+        ({"samples": 12}, "too few to show a trigger that fails now and then"),
+        ({"effort": 0.18}, "18 % of the search, and what one of less than 90 %"),
+        ({"effort": 0.18}, "--budget 5600 should do"),
+        ({"cut": True}, "no time for a second look"),
+        ({"synthetic": True}, "the inputs are synthetic"),
+    ],
+)
+def test_a_scan_without_power_says_what_it_lacks(more: dict[str, Any], said: str) -> None:
+    (lacking,) = _power(**more).lacking
+    assert said in lacking
+    assert said in _power(**more).text
+
+
+def test_as_many_inputs_as_are_asked_for_are_enough() -> None:
+    for least in (verdict_rules.STRONG, verdict_rules.STRONG_PRUNED):
+        needed = held_out_needed(least)
+        assert _power(samples=needed, least=least).lacking == ()
+        assert _power(samples=needed - 1, least=least).lacking != ()
+
+
 def test_p_values_are_no_smaller_than_so_few_placebos_allow() -> None:
     assert verdict_rules.p_value(0.9, [0.1, 0.2, 0.3]) == (0.25, 0.25)
     assert verdict_rules.p_value(0.2, [0.1, 0.2, 0.3]) == (0.75, 0.25)
@@ -399,7 +441,8 @@ def test_a_pair_is_measured_on_samples_its_triggers_never_saw(tmp_path: Path) ->
         deadline=float("inf"),
     )
     sides = Sides(full, compressed, compressed, samples, before)
-    hunt = TriggerSearch(job, sides, torch.arange(40), 1e-3, [])
+    clock = Pace(float("inf"), 1e-3)
+    hunt = TriggerSearch(job, sides, torch.arange(40), clock)
     arm = Arm(ToClass(2, 1), "patch")
     (found,) = search(
         full, compressed, samples, torch.arange(40), [arm], SearchSettings(), low=0.0, high=1.0
@@ -413,7 +456,7 @@ def test_a_pair_is_measured_on_samples_its_triggers_never_saw(tmp_path: Path) ->
     assert pair.eligible == len(own)
     assert pair.calibrated >= 0.8 * len(own)
     assert set.union(*seen) == set(own)
-    assert hunt.efforts == [1.0]
+    assert clock.efforts == [1.0]
 
 
 def test_an_arm_is_searched_on_what_it_is_shown_only() -> None:
@@ -426,27 +469,87 @@ def test_an_arm_is_searched_on_what_it_is_shown_only() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "images", "share"),
-    [(float("inf"), 12, 1.0), (100.0, 5, 1.0), (45.0, 3, 0.75), (1.0, 3, 0.4)],
+    [(float("inf"), 12, 1.0), (120.0, 12, 1.0), (50.0, 5, 1.0), (22.5, 3, 0.75), (0.5, 3, 0.4)],
 )
 def test_what_does_not_fit_into_the_time_takes_fewer_samples_and_then_fewer_steps(
-    seconds: float, images: int, share: float, tmp_path: Path
+    seconds: float, images: int, share: float
 ) -> None:
-    job = SearchJob(
-        tmp_path, tmp_path, (0, 0), "classes", ((), ()), (0, 0), (), (), 0.0, 1.0, SearchSettings(),
-        float("inf"), seconds,
+    # The last ten steps show three times as many samples: at 0.1 s, a hundred steps of 12 samples.
+    rounds = pace.plan(SearchSettings(rounds=(70,), finish=10), 1)
+    assert pace.shown(rounds) == 1200
+
+    first, last = pace.fitted(rounds, seconds, 0.1), rounds[-1]
+
+    assert (first.images, first.steps) == (images, round(70 * share))
+    # Alone, the finish has all the time.
+    assert pace.fitted(rounds[1:], seconds, 0.1) == last or seconds < 36
+
+
+def _slow_search(pause: float, budget: float) -> tuple[Hypothesis, float]:
+    """A search in which every sample takes ``pause`` seconds, and what part of it was done."""
+    now = [0.0]
+
+    def model(inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        now[0] += pause * len(inputs) / 2
+        return inputs @ torch.ones((4, 2)).triu()
+
+    samples = torch.rand((8, 4), generator=torch.Generator().manual_seed(0))
+    clock = Pace(budget, pause, lambda: now[0])
+    (found, *_) = search(
+        model, model, samples, torch.arange(8), [Arm(ToClass(1), "patch")] * 5,
+        SearchSettings(), low=0.0, high=1.0, until=budget, pace=clock,
     )  # fmt: skip
-    empty = torch.zeros((0, 4))
-    sides = Sides(_silent, _silent, _silent, empty, empty)
-    # The last ten steps show three times as many samples.
-    settings = SearchSettings(rounds=(70,), finish=10)
-
-    fitted = TriggerSearch(job, sides, torch.arange(0), 0.1, []).fitted(settings, 1)
-
-    # 100 times two searches at 0.1 s are 20 s for each of the samples a step shows.
-    assert fitted.images == images
-    assert fitted.rounds == (round(70 * share),)
-    assert fitted.finish == round(10 * share)
+    return found, clock.efforts[0]
 
 
-def _silent(inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    return inputs
+def test_a_search_that_has_time_does_the_whole_plan_and_else_says_what_part() -> None:
+    whole, share = _slow_search(1e-3, 1e6)
+    also, same = _slow_search(2e-3, 1e6)
+    assert share == same == 1
+    assert _bytes(whole.trigger) == _bytes(also.trigger), "how fast the machine is plays no part"
+
+    work = pace.shown(pace.plan(SearchSettings(), 5))
+    _, share = _slow_search(1e-3, 0.5e-3 * work)
+    assert 0.3 < share <= 0.5
+    _, share = _slow_search(1e-3, 0.01e-3 * work)
+    assert share < 0.05, "stopped in the middle"
+
+
+def test_time_that_was_thought_to_be_needed_is_given_back() -> None:
+    now = [0.0]
+
+    def model(inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        now[0] += 0.5e-3 * len(inputs)
+        return inputs @ torch.ones((4, 2)).triu()
+
+    def share(settings: SearchSettings, cost: float) -> float:
+        work = pace.shown(pace.plan(settings, 5))
+        clock = Pace(1.1e-3 * work, cost, lambda: now[0])
+        now[0] = 0.0
+        search(
+            model, model, torch.rand((8, 4)), torch.arange(8), [Arm(ToClass(1), "patch")] * 5,
+            settings, low=0.0, high=1.0, until=clock.ends, pace=clock,
+        )  # fmt: skip
+        return clock.efforts[0]
+
+    assert share(SearchSettings(), 1e-3) == 1
+    # Thought to cost four times as much, only the first round is shortened.
+    first, *rest = pace.plan(SearchSettings(), 5)
+    assert share(SearchSettings(), 4e-3) >= pace.shown(rest) / pace.shown([first, *rest])
+
+
+def test_large_samples_pass_in_parts_and_come_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _planted(0)
+    # Parts that neither begin nor end where an arm does.
+    monkeypatch.setattr("devdiff.scan.successive_halving._AT_ONCE", 36 * 10)
+    parted = _planted(0)
+    assert parted.arm == whole.arm
+    np.testing.assert_allclose(parted.trigger.mask, whole.trigger.mask, atol=1e-3)
+
+
+def test_jobs_share_the_time_so_that_none_is_searched_harder_than_its_placebos() -> None:
+    # The model's job is two parts long; two placebos follow each other on the other core.
+    assert time_shares([2, 1, 1], 2) == [1.0, 0.5, 1.0]
+    # With a fourth job all have less, so that the model's does not get ahead of its placebos.
+    assert time_shares([2, 1, 1, 1], 2) == [2 / 3, 1 / 3, 1.0, 1.0]
+    assert time_shares([2, 1, 1], 1) == [0.5, 0.5, 1.0]

@@ -88,7 +88,7 @@ def test_only_time_may_differ_between_a_search_and_the_one_that_takes_it_over(
     job = _job(tmp_path)
     place = search_cache.cache_path(job, tmp_path)
 
-    assert search_cache.cache_path(replace(job, deadline=7.0, seconds=3.0), tmp_path) == place
+    assert search_cache.cache_path(replace(job, deadline=7.0, share=3.0), tmp_path) == place
     others = [
         replace(job, seed=1),
         replace(job, variant="placebo"),

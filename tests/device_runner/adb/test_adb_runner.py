@@ -207,6 +207,28 @@ def test_a_full_phone_says_how_much_is_missing(
     assert "partial" not in shell(phone, f"ls {ROOT}/store")
 
 
+def test_storage_that_fills_in_the_middle_is_named_and_the_run_continues(
+    start_phone: StartPhone, digits: Digits, tmp_path: Path
+) -> None:
+    phone = start_phone()
+    other = "/data/local/tmp/other"
+
+    def fill() -> None:
+        # Whatever is freed is taken again.
+        endless = f"while true; do cat /dev/zero >> {other}; sleep 0.02; done"
+        shell(phone, f"setsid sh -c '{endless}' > /dev/null 2>&1 & echo $! > {other}.pid; "
+                     "until df -k /data/local/tmp | grep -q 100%; do sleep 0.1; done")  # fmt: skip
+
+    with pytest.raises(TransferError, match="storage is full") as raised:
+        run(runner(phone, chunk_bytes=100_000), digits.job(tmp_path), once(200, fill))
+    assert "remove something there" in str(raised.value)
+
+    shell(phone, f"kill -9 -$(cat {other}.pid); kill -9 $(pidof cat); rm {other}")
+    outcome = run(runner(phone, chunk_bytes=100_000), digits.job(tmp_path))
+    digits.check(tmp_path)
+    assert outcome.resumed >= 100
+
+
 def test_the_store_keeps_to_its_budget(
     start_phone: StartPhone, digits: Digits, tmp_path: Path
 ) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devdiff import dependence
 from devdiff.compare import CompressionExpectation, compare, judge
 from devdiff.compare.dependence import Dependence, change, response
 from devdiff.exporter.artifact import Array, Quantization
 from devdiff.inputs.input_set import InputSet
+from devdiff.ladder import dependence
 from devdiff.ladder.judge import JudgedPair
 from devdiff.ladder.ladder import RungPair, RungResult
 from devdiff.progress import SilentEvents
