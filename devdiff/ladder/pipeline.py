@@ -170,8 +170,8 @@ def export_and_test(
                 request.signature,
                 request.trust,
             )
-            for note in read.notes:
-                events.note(note)
+            for remark in read.notes:
+                events.note(remark)
             check_names(read.output_names, request.gates)
             events.phase("preparing inputs")
             samples = data.prepare(
