@@ -68,6 +68,11 @@ _BIONIC_FLAGS: Final = (
 )
 
 
+# What the C library and the compiler check at run time: a write past a buffer ends the process by
+# a signal. Android's own names for this are newer than the oldest Android that is promised.
+_GLIBC_FLAGS: Final = ("-fstack-protector-strong", "-D_FORTIFY_SOURCE=3")
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What the compiler is told for one platform; ``bionic`` for Android."""
@@ -88,8 +93,8 @@ TARGETS: Final[Mapping[str, Target]] = {
     "android-arm64-v8a": _android("aarch64-linux-android", "linker64"),
     "android-armeabi-v7a": _android("arm-linux-androideabi", "linker", "-mcpu=generic+v7a"),
     "android-x86_64": _android("x86_64-linux-android", "linker64"),
-    "linux-aarch64": Target("aarch64-linux-gnu.2.28", libraries=("-ldl",)),
-    "linux-x86_64": Target("x86_64-linux-gnu.2.28", libraries=("-ldl",)),
+    "linux-aarch64": Target("aarch64-linux-gnu.2.28", _GLIBC_FLAGS, libraries=("-ldl",)),
+    "linux-x86_64": Target("x86_64-linux-gnu.2.28", _GLIBC_FLAGS, libraries=("-ldl",)),
 }
 
 

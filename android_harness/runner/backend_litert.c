@@ -74,10 +74,17 @@ static int choose_hardware(enum delegate delegate, struct failure *failure) {
 
 /* --- Buffers ---------------------------------------------------------------------------------- */
 
+/* The library's word, and more than a layout has room for until it is checked. */
+static uint32_t layout_rank(const struct lrt_layout *layout) { return layout->rank & 127; }
+
 static bool bind(struct memory *memory, const char *name, struct failure *failure) {
     struct lrt_layout *layout = &memory->type.layout;
-    uint32_t rank = layout->rank & 127;
+    uint32_t rank = layout_rank(layout);
     uint64_t dims[PACK_MAX_RANK], bytes;
+    if (rank > PACK_MAX_RANK)
+        return fail(failure, STAGE_MODEL,
+                    "the runtime gives tensor '%s' %u axes, at most %d are supported", name,
+                    (unsigned)rank, PACK_MAX_RANK);
     for (uint32_t axis = 0; axis < rank; axis++)
         dims[axis] = layout->dims[axis] < 0 ? 1 : (uint64_t)layout->dims[axis];
     for (uint32_t axis = 0; axis < rank; axis++)
@@ -160,7 +167,9 @@ static bool invoke(struct backend *backend, struct failure *failure) {
 static bool was_written(uint32_t output) {
     const struct memory *memory = &outputs[output];
     const struct lrt_layout *bound = &memory->type.layout, *now = &layouts[output];
-    if (memcmp(bound->dims, now->dims, sizeof(int32_t) * (bound->rank & 127)) != 0) return false;
+    uint32_t rank = layout_rank(bound);
+    if (layout_rank(now) != rank || memcmp(bound->dims, now->dims, sizeof(int32_t) * rank) != 0)
+        return false;
     if (memory->size < UNWRITTEN_MIN_BYTES) return true;
     for (size_t i = 0; i < memory->size; i++)
         if (memory->bytes[i] != UNWRITTEN) return true;
@@ -180,7 +189,7 @@ static bool output_shape(struct backend *backend, uint32_t output, uint32_t *ran
                         "cannot return; a library with the TensorFlow Lite API can",
                         backend->outputs[output].name.bytes);
     }
-    *rank = layout->rank & 127;
+    *rank = layout_rank(layout);
     for (uint32_t axis = 0; axis < *rank; axis++)
         dims[axis] = (uint64_t)layout->dims[axis];
     *bytes = outputs[output].size;
@@ -273,7 +282,7 @@ static bool describe(struct memory *memory, struct pack_tensor *tensor, uint8_t 
         return fail(failure, STAGE_MODEL, "model %s '%s' has no readable type (status %d)", what,
                     signature_name, status);
     const struct lrt_layout *layout = &memory->type.layout;
-    int rank = (int)(layout->rank & 127);
+    int rank = (int)layout_rank(layout);
     if (!backend_describe(tensor, what, name, memory->type.element, layout->dims, rank, failure))
         return false;
     for (int axis = 0; axis < rank; axis++)

@@ -4,7 +4,7 @@
 
 /* The layout of TensorFlow Lite's schema as far as a walk needs it: in the order of their numbers,
  * what the fields of each table are. Scalars are only known to be there. */
-enum kind { SCALAR, VECTOR_1, VECTOR_4, VECTOR_8, TABLE, TABLES };
+enum kind { SCALAR, STRING, VECTOR_1, VECTOR_4, VECTOR_8, TABLE, TABLES };
 
 struct shape {
     const char *name;
@@ -15,7 +15,7 @@ struct shape {
     } field[14];
 };
 
-#define TEXT {VECTOR_1, NULL}
+#define TEXT {STRING, NULL}
 
 static const struct shape any = {"options", 0, {{SCALAR, NULL}}};
 static const struct shape operator_code = {"operator code", 2, {{SCALAR, NULL}, TEXT}};
@@ -54,6 +54,7 @@ struct walk {
     const unsigned char *bytes;
     size_t size;
     uint32_t tables;
+    const char *wrong; /* what the walk ended at, when it is not a place outside the file */
 };
 
 static uint32_t u16_at(const struct walk *walk, size_t at) {
@@ -70,16 +71,32 @@ static bool inside(const struct walk *walk, uint64_t at, uint64_t size) {
     return at <= walk->size && size <= walk->size - at;
 }
 
+/* Runtimes read numbers in place, and compilers count on where numbers lie: some instructions of
+ * 32-bit ARM fault elsewhere. */
+static bool aligned(struct walk *walk, uint64_t at, uint64_t width) {
+    if ((at & (width - 1)) == 0) return true;
+    walk->wrong = "a part of it is not aligned";
+    return false;
+}
+
 static bool check_table(struct walk *walk, uint64_t at, const struct shape *shape);
 
 /* Follows the offset stored at `at`. */
 static bool check_field(struct walk *walk, size_t at, enum kind kind, const struct shape *of) {
+    if (!aligned(walk, at, 4)) return false;
     uint64_t target = (uint64_t)at + u32_at(walk, at);
     if (kind == TABLE) return check_table(walk, target, of);
-    if (!inside(walk, target, 4)) return false;
+    if (!inside(walk, target, 4) || !aligned(walk, target, 4)) return false;
     uint64_t count = u32_at(walk, (size_t)target);
-    uint64_t width = kind == VECTOR_1 ? 1 : kind == VECTOR_8 ? 8 : 4;
+    uint64_t width = kind == STRING || kind == VECTOR_1 ? 1 : kind == VECTOR_8 ? 8 : 4;
     if (!inside(walk, target + 4, count * width)) return false;
+    if (count > 0 && !aligned(walk, target + 4, width)) return false;
+    /* Runtimes hand names on as C strings. */
+    if (kind == STRING &&
+        (!inside(walk, target + 4 + count, 1) || walk->bytes[(size_t)(target + 4 + count)] != 0)) {
+        walk->wrong = "a string in it has no end";
+        return false;
+    }
     for (uint64_t i = 0; kind == TABLES && i < count; i++) {
         uint64_t element = target + 4 + 4 * i;
         if (!check_table(walk, element + u32_at(walk, (size_t)element), of)) return false;
@@ -88,9 +105,11 @@ static bool check_field(struct walk *walk, size_t at, enum kind kind, const stru
 }
 
 static bool check_table(struct walk *walk, uint64_t at, const struct shape *shape) {
-    if (++walk->tables > MAX_TABLES || !inside(walk, at, 4)) return false;
+    if (++walk->tables > MAX_TABLES || !inside(walk, at, 4) || !aligned(walk, at, 4)) return false;
     int64_t fields = (int64_t)at - (int32_t)u32_at(walk, (size_t)at);
-    if (fields < 0 || !inside(walk, (uint64_t)fields, 4)) return false;
+    if (fields < 0 || !inside(walk, (uint64_t)fields, 4) ||
+        !aligned(walk, (uint64_t)fields, 2))
+        return false;
     uint32_t fields_size = u16_at(walk, (size_t)fields);
     uint32_t table_size = u16_at(walk, (size_t)fields + 2);
     if (fields_size < 4 || !inside(walk, (uint64_t)fields, fields_size) || table_size < 4 ||
@@ -104,6 +123,21 @@ static bool check_table(struct walk *walk, uint64_t at, const struct shape *shap
             return false;
     }
     return true;
+}
+
+bool model_check_bytes(const void *bytes, size_t size, const char *path,
+                       struct failure *failure) {
+    struct walk walk = {bytes, size, 0, NULL};
+    if (size < 8 || memcmp(walk.bytes + 4, "TFL3", 4) != 0)
+        return fail(failure, STAGE_MODEL, "%s is not a TensorFlow Lite model (%llu bytes)", path,
+                    (unsigned long long)size);
+    if (check_table(&walk, u32_at(&walk, 0), &model)) return true;
+    if (walk.wrong != NULL)
+        return fail(failure, STAGE_MODEL, "the model %s is damaged or cut short: %s", path,
+                    walk.wrong);
+    return fail(failure, STAGE_MODEL,
+                "the model %s is damaged or cut short: it points outside its %llu bytes", path,
+                (unsigned long long)size);
 }
 
 bool model_check(const char *path, struct failure *failure) {
@@ -125,13 +159,7 @@ bool model_check(const char *path, struct failure *failure) {
     close(file);
     if (bytes == MAP_FAILED)
         return fail(failure, STAGE_MODEL, "cannot read the model %s: %s", path, strerror(reason));
-    struct walk walk = {bytes, (size_t)size, 0};
-    bool known = memcmp(walk.bytes + 4, "TFL3", 4) == 0;
-    bool whole = known && check_table(&walk, u32_at(&walk, 0), &model);
+    bool whole = model_check_bytes(bytes, (size_t)size, path, failure);
     munmap(bytes, (size_t)size);
-    if (whole) return true;
-    return fail(failure, STAGE_MODEL,
-                known ? "the model %s is damaged or cut short: it points outside its %llu bytes"
-                      : "%s is not a TensorFlow Lite model (%llu bytes)",
-                path, (unsigned long long)size);
+    return whole;
 }

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,36 @@ def test_a_compiler_error_is_shown(tmp_path: Path) -> None:
     triple = build.TARGETS["linux-x86_64"].triple
     with pytest.raises(BuildError, match=r"(?s)failed with code 1.*nothing"):
         build.compile_program((source,), tmp_path / "wrong", triple, ("-O1",))
+
+
+@pytest.mark.parametrize("abi", [abi for abi in build.TARGETS if abi.startswith("linux")])
+def test_linux_runners_carry_the_checks_of_buffers(abi: str) -> None:
+    imported = elf.imported_symbols(build.runner_path(abi))
+    assert {"__stack_chk_fail", "__memcpy_chk", "__vsnprintf_chk", "__read_chk"} <= imported
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        # Past a block whose size only the running program knows: level 3 sees it, level 2 does not.
+        ("char *to = malloc(size); memset(to, 'x', size + 8); return to[0];", "buffer overflow"),
+        ("char to[8]; for (size_t i = 0; i < size * 8; i++) at(to, i); return to[0];", "stack"),
+    ],
+)
+def test_a_write_past_a_buffer_ends_the_process(tmp_path: Path, body: str, said: str) -> None:
+    target = build.TARGETS["linux-x86_64"]
+    (tmp_path / "past.c").write_text(
+        "#include <stdlib.h>\n#include <string.h>\n"
+        "__attribute__((noinline)) static void at(char *to, size_t i) "
+        "{ ((volatile char *)to)[i] = 'x'; }\n"
+        "int main(int count, char **words) { (void)words; (void)at; "
+        f"size_t size = 8 * (size_t)count; {body} }}\n"
+    )
+    flags = ("-std=gnu11", "-O2", *target.flags)
+    build.compile_program((tmp_path / "past.c",), tmp_path / "past", target.triple, flags)
+    done = subprocess.run([tmp_path / "past"], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGABRT
+    assert said in done.stderr
 
 
 @pytest.mark.slow

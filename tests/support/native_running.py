@@ -145,7 +145,7 @@ def shared_library(folder: Path, source: str) -> Path:
     return target
 
 
-def _zoo_directory() -> Path:
+def zoo_directory() -> Path:
     """The models, made once for each version of what makes them: TensorFlow takes its time."""
     source = HERE / "runner_zoo.py"
     digest = hashlib.sha256(source.read_bytes())
@@ -171,7 +171,7 @@ def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def bench() -> Bench:
-    return Bench(runner_path(), _zoo_directory())
+    return Bench(runner_path(), zoo_directory())
 
 
 @pytest.fixture(scope="session")

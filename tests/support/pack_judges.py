@@ -3,6 +3,7 @@ traps."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import random
@@ -31,16 +32,24 @@ from devdiff.device_runner.pack import (
 from devdiff.system.cache import cache_root, whole_directory
 
 TRAPS = ("-fsanitize=undefined", "-fsanitize-trap=undefined")
+FUZZ = SOURCES / "fuzz_pack.c"
+
+
+def trapping_directory() -> Path:
+    """Where the programs of `trapping_programs` are kept, by everything they are made of."""
+    made_of = hashlib.sha256(build_key("linux-x86_64").encode())
+    made_of.update("\0".join(TRAPS).encode() + b"\0" + FUZZ.read_bytes())
+    return cache_root() / "test-runners" / made_of.hexdigest()[:32]
 
 
 def trapping_programs() -> Path:
     """A folder with the runner and the fuzzing entry, compiled to trap on undefined behaviour."""
-    target = cache_root() / "test-runners" / build_key("linux-x86_64")
+    target = trapping_directory()
     if not target.is_dir():
         platform = TARGETS["linux-x86_64"]
         flags = (*(flag for flag in COMMON_FLAGS if flag != "-s"), *TRAPS, *platform.libraries)
         parser = [path for path in source_files() if path.stem not in ("main", "run")]
-        fuzz = (*parser, SOURCES / "fuzz_pack.c")
+        fuzz = (*parser, FUZZ)
         with whole_directory(target) as directory:
             compile_program(source_files(), directory / "runner", platform.triple, flags)
             compile_program(
