@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,9 @@ from filelock import FileLock
 
 from devdiff.android_harness.errors import BuildError
 from devdiff.android_harness.stubs import LIBRARIES, assembly
+from devdiff.system import kept_files
 from devdiff.system.cache import cache_root, whole_directory
+from devdiff.system.scratch import scratch_directory
 
 SOURCES: Final = Path(__file__).parent / "runner"
 BIONIC: Final = Path(__file__).parent / "bionic"
@@ -132,22 +134,25 @@ def build_key(abi: str) -> str:
 def runner_path(abi: str = "linux-x86_64") -> Path:
     """The runner for a platform: shipped with the package, built before, or built now.
 
+    One that is not as it was built, by its hash, is passed over and built anew.
     The build takes a few seconds the first time, and is safe when several processes want it at
     once. Raises `BuildError` when there is no such platform or the compiler fails.
     """
     key = build_key(abi)
     shipped = PREBUILT / abi / key / EXECUTABLE
-    if shipped.is_file():
+    if kept_files.intact(shipped.parent, key):
         return shipped
     built = cache_root() / "runners" / key / EXECUTABLE
-    if built.is_file():
+    if kept_files.intact(built.parent, key):
         return built
     try:
         built.parent.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(built.parent.with_suffix(".lock")):
-            if not built.is_file():
+            if not kept_files.intact(built.parent, key):
+                shutil.rmtree(built.parent, ignore_errors=True)
                 with whole_directory(built.parent) as directory:
                     _compile(_target(abi), directory / EXECUTABLE)
+                    kept_files.record(directory, key)
     except OSError as error:
         raise BuildError(
             f"cannot build the native runner in {built.parent.parent}: {error}; "
@@ -204,8 +209,8 @@ def _compile(target: Target, output: Path) -> None:
     if not target.bionic:
         compile_program(source_files(), output, target.triple, flags)
     else:
-        with tempfile.TemporaryDirectory(prefix="devdiff-stubs-") as folder:
-            stubs = [_stub(target, library, Path(folder)) for library in LIBRARIES]
+        with scratch_directory("stubs") as folder:
+            stubs = [_stub(target, library, folder) for library in LIBRARIES]
             sources = (*source_files(), *sorted(BIONIC.glob("*.c")))
             compile_program(sources, output, target.triple, (*flags, *map(str, stubs)))
     output.chmod(0o755)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from devdiff.android_harness import build
 from devdiff.android_harness.errors import BuildError, HarnessError
+from devdiff.system import kept_files
 from devdiff.system.cache import whole_directory
 
 
@@ -32,11 +33,14 @@ def ship_runners() -> Iterator[Path]:
 
 
 def _ship(abi: str) -> Path:
-    target = build.PREBUILT / abi / build.build_key(abi)
-    if not target.is_dir():
+    key = build.build_key(abi)
+    target = build.PREBUILT / abi / key
+    if not kept_files.intact(target, key):
         built = build.runner_path(abi)
+        shutil.rmtree(target, ignore_errors=True)
         with whole_directory(target) as directory:
             shutil.copy2(built, directory)
+            kept_files.record(directory, key)
     for found in target.parent.iterdir():
         if found != target:
             shutil.rmtree(found)

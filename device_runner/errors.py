@@ -27,6 +27,10 @@ class ArchiveError(DeviceRunnerError):
     """An app's archive cannot be read, or is not to be trusted."""
 
 
+class RuntimeArchiveError(RuntimeLibraryError, ArchiveError):
+    """The app's archive that was named for its runtime library holds none, or cannot be read."""
+
+
 class DeviceError(DeviceRunnerError):
     """Something about a device or the way to it; the message names the serial."""
 

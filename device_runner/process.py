@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import tempfile
@@ -20,12 +21,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
+from devdiff.device_runner import memory
 from devdiff.device_runner.errors import RunnerError
 from devdiff.device_runner.pack import Header, encode_done, encode_header, record_parts
 from devdiff.device_runner.retry import Ending, Policy, run_to_end
 from devdiff.device_runner.runner import Job, Outcome
 from devdiff.device_runner.tail import RecordCounter
 
+PARENT: Final = "DEVDIFF_PARENT"
+"""In a runner process: the number of the process that feeds it."""
 _POLL_S: Final = 0.02
 _PIPE_BYTES: Final = 1 << 20
 
@@ -57,6 +61,7 @@ def _run_process(
 ) -> Ending:
     """One runner process over the samples from ``first`` on."""
     argv = [*command.argv, "--inputs", "-", "--results", str(segment)]
+    limit = memory.allowed(job.model)
     with tempfile.TemporaryFile() as output, job.log.open("ab") as log:
         try:
             process = subprocess.Popen(
@@ -64,11 +69,16 @@ def _run_process(
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=log,
-                env={**os.environ, **command.env},
+                env={**os.environ, **command.env, PARENT: str(os.getpid())},
                 start_new_session=True,
             )
         except OSError as error:
             raise RunnerError(f"cannot start {argv[0]}: {error.strerror}") from error
+        if limit is not None:
+            # Now rather than before it runs another program, which would cost a fork.
+            with contextlib.suppress(ProcessLookupError, ValueError):
+                resource.prlimit(process.pid, resource.RLIMIT_DATA, (limit, limit))
+        printed = log.tell()
         stdin = process.stdin
         assert stdin is not None
         feeder = _Feeder(stdin, job, first)
@@ -85,7 +95,22 @@ def _run_process(
         if late:
             return Ending(death=f"gave no answer for {job.timeout_s:g} s and was stopped")
         output.seek(0)
-        return _ending(process.returncode, output.read(), job)
+        ending = _ending(process.returncode, output.read(), job)
+        if limit is not None and _refused_memory(ending, job.log, printed):
+            reason = memory.too_much(limit)
+            if ending.refusal:
+                return Ending(refusal=f"{job.model.name}: {reason}")
+            return Ending(death=f"{ending.death}, {reason}")
+        return ending
+
+
+def _refused_memory(ending: Ending, log: Path, printed: int) -> bool:
+    """Whether a process ended for want of memory, by what it said or printed behind ``printed``."""
+    if memory.refused((ending.refusal or "").encode()):
+        return True
+    with log.open("rb") as stream:
+        stream.seek(printed)
+        return bool(ending.refusal or ending.death) and memory.refused(stream.read(_PIPE_BYTES))
 
 
 def _ending(code: int, output: bytes, job: Job) -> Ending:

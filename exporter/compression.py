@@ -8,7 +8,7 @@ from typing import Final, Self, get_args
 
 from devdiff.exporter.errors import CompressionError
 from devdiff.exporter.recipe import BUILTIN, INT8, Pruning, PruningMethod, Recipe
-from devdiff.exporter.suggest import nearest
+from devdiff.system.suggest import nearest
 
 _CHOICES: Final = (
     f"there are {', '.join(BUILTIN)}, prune:RATE and channel-prune:RATE, either of these with one "

@@ -13,6 +13,7 @@ from devdiff.exporter.artifact import Artifact, Binding, Quantization, TensorSpe
 from devdiff.exporter.errors import ArtifactError, CompressionError
 from devdiff.exporter.recipe import Precision, Pruning, Recipe
 from devdiff.exporter.sources.formats import SourceFormat
+from devdiff.system import plain_json
 
 SCHEMA_VERSION: Final = 1
 MANIFEST_NAME: Final = "manifest.json"
@@ -178,7 +179,7 @@ class Manifest:
         """Read ``manifest.json`` of ``folder``. Raises `ArtifactError` when it is damaged."""
         path = folder / MANIFEST_NAME
         try:
-            return cls.from_json(json.loads(path.read_text()))
+            return cls.from_json(plain_json.parse(path.read_text()))
         except FileNotFoundError as error:
             raise ArtifactError(f"{path} is missing: {folder} holds no export") from error
         except UnicodeDecodeError as error:

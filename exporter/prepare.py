@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from devdiff.exporter import apart
 from devdiff.exporter.artifact import Array, sha256_file
 from devdiff.exporter.converters.tf_function_io import Converted
 from devdiff.exporter.errors import CompressionError
@@ -17,6 +19,8 @@ from devdiff.exporter.recipe import Pruning
 if TYPE_CHECKING:
     from devdiff.exporter.sources.reader import ReadSource
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedModel:
@@ -24,10 +28,11 @@ class PreparedModel:
 
     ``inputs`` and ``outputs`` are signature names in the order of ``converted``. ``saved_model``,
     ``floating`` (the float32 artifact) and ``pruned_path`` (there if it was pruned) lie in the
-    worker's scratch folder.
+    worker's scratch folder. What is made of a ``large`` one is made with `devdiff.exporter.apart`.
     """
 
     source: SourceModel
+    large: bool
     pruning: Pruning | None
     pruned: PrunedSource | None
     pruned_path: Path
@@ -60,18 +65,24 @@ def make(
     if pruning is not None:
         read, pruned, more = _prune(read, pruning, scratch, phase)
         notes += more
-    phase("loading TensorFlow")
-    from devdiff.exporter.quantizers import tflite_converter
-
-    converted = _convert(read, scratch, phase)
-    inputs = tflite_converter.signature_names([spec.name for spec in converted.inputs])
-    outputs = tflite_converter.signature_names([out.source.name for out in converted.outputs])
-    saved_model = scratch / "saved_model"
-    tflite_converter.save_function(converted, inputs, outputs, saved_model)
+    source, saved_model = read.source, scratch / "saved_model"
+    step: Callable[[Callable[[], T]], T] = _here
+    if large := is_large(read):
+        # What is held here, every copy of this process would hold, too.
+        step, whole = apart.run, write(scratch / "large.onnx", read.onnx.SerializeToString())
+        read = replace(read, onnx=None)
+        phase("simplifying the model")
+        ready = scratch / "prepared.onnx"
+        more = step(partial(_prepare_file, source, whole, ready))
+        load = partial(_convert_file, source, ready, more, scratch, phase)
+    else:
+        load = partial(_convert, read, scratch, phase)
+    converted, inputs, outputs = step(partial(_save, load, saved_model, phase))
     phase("writing the float32 artifact")
-    floating = write(scratch / "float.tflite", tflite_converter.to_float32(saved_model))
+    floating = step(partial(_to_float32, saved_model, scratch / "float.tflite"))
     return PreparedModel(
-        source=read.source,
+        source=source,
+        large=large,
         pruning=pruning,
         pruned=pruned,
         pruned_path=scratch / PRUNED_NAME,
@@ -82,6 +93,59 @@ def make(
         floating=floating,
         notes=(*notes, *converted.notes),
     )
+
+
+def is_large(read: ReadSource) -> bool:
+    """Whether the steps of this model's export run in processes of their own."""
+    if read.onnx is None:
+        return False  # its framework is in this process already
+    return int(read.onnx.ByteSize()) >= apart.LARGE
+
+
+def _here(step: Callable[[], T]) -> T:
+    return step()
+
+
+def _prepare_file(source: SourceModel, path: Path, out: Path) -> tuple[str, ...]:
+    from devdiff.exporter.converters import onnx_to_tf
+
+    return onnx_to_tf.prepare_file(source, path, out)
+
+
+def _convert_file(
+    source: SourceModel,
+    path: Path,
+    notes: tuple[str, ...],
+    scratch: Path,
+    phase: Callable[[str], None],
+) -> Converted:
+    from devdiff.exporter.converters import onnx_to_tf
+
+    phase("converting ONNX to TensorFlow")
+    converted = onnx_to_tf.convert_file(source, path, notes, scratch)
+    apart.give_back()
+    return converted
+
+
+def _save(
+    load: Callable[[], Converted], saved_model: Path, phase: Callable[[str], None]
+) -> tuple[Converted, list[str], list[str]]:
+    """Convert the model and write it as a SavedModel; its description, and signature names."""
+    phase("loading TensorFlow")
+    from devdiff.exporter.quantizers import tflite_converter
+
+    converted = load()
+    inputs = tflite_converter.signature_names([spec.name for spec in converted.inputs])
+    outputs = tflite_converter.signature_names([out.source.name for out in converted.outputs])
+    tflite_converter.save_function(converted, inputs, outputs, saved_model)
+    # The function holds all weights, and is not needed any more.
+    return replace(converted, call=None), inputs, outputs
+
+
+def _to_float32(saved_model: Path, path: Path) -> Path:
+    from devdiff.exporter.quantizers import tflite_converter
+
+    return write(path, tflite_converter.to_float32(saved_model))
 
 
 def _convert(read: ReadSource, scratch: Path, phase: Callable[[str], None]) -> Converted:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +10,14 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self, get_args
 
 from devdiff.exporter.errors import CompressionError
-from devdiff.exporter.suggest import nearest
+from devdiff.system import plain_json
+from devdiff.system.suggest import nearest
 
 Precision = Literal["float32", "int8", "int16x8", "dynamic", "float16"]
 Quantizer = Literal["tflite", "ai-edge"]
 PruningMethod = Literal["prune", "channel-prune"]
 
+_SHOWN_CHARS: Final = 200
 _CALIBRATED: Final = ("int8", "int16x8")
 
 
@@ -119,7 +120,7 @@ class Recipe:
         Its name is the file's unless it has one. Raises `CompressionError` when it is no recipe.
         """
         try:
-            data = json.loads(path.read_text())
+            data = plain_json.parse(path.read_text())
         except UnicodeDecodeError as error:
             raise CompressionError(f"recipe {path} is no text: a recipe is a JSON file") from error
         except (ValueError, OSError) as error:
@@ -159,7 +160,10 @@ def _check(path: Path, key: str, value: Any) -> None:
     else:
         right, wanted = isinstance(value, bool), "true or false"
     if not right:
-        raise CompressionError(f"recipe {path}: {key} is {value!r}; it must be {wanted}")
+        shown = repr(value)
+        if len(shown) > _SHOWN_CHARS:
+            shown = f"{shown[:_SHOWN_CHARS]}…"
+        raise CompressionError(f"recipe {path}: {key} is {shown}; it must be {wanted}")
 
 
 FLOAT32: Final = Recipe("float32", "float32")

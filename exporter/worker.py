@@ -18,14 +18,15 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from devdiff.exporter import prepare
+from devdiff.exporter import apart, prepare
 from devdiff.exporter.artifact import Array, Binding, sha256_path
 from devdiff.exporter.errors import ConversionError, ExporterError
 from devdiff.exporter.manifest import PRUNED_NAME, ArtifactRecord, Manifest
@@ -94,12 +95,11 @@ class Worker:
     def _export(self, job: Mapping[str, Any]) -> Any:
         pruning = Pruning(**job["pruning"]) if job["pruning"] else None
         made = self._make(pruning)
-        from devdiff.exporter.quantizers import tflite_converter
-
         folder = Path(job["folder"])
         if made.pruned is not None:
             shutil.copyfile(made.pruned_path, folder / PRUNED_NAME)
         notes, records, dataset = list(made.notes), [], None
+        step: Any = apart.run if made.large else _call
         for chosen in map(Recipe.from_json, job["recipes"]):
             recipe = replace(chosen, pruning=pruning)
             path = folder / recipe.file_name
@@ -111,11 +111,8 @@ class Worker:
                     arrays = made.calibration(job["calibration"]["arrays"])
                     dataset = calibration.info(job["calibration"], arrays)
                 self.emit(event="phase", phase=f"quantizing ({recipe.name})")
-                data, extra = tflite_converter.compress(
-                    made.saved_model, recipe, arrays, made.floating
-                )
+                extra = step(partial(_compress, made, recipe, arrays, path))
                 notes += extra
-                write(path, data)
             records.append(_record(path, recipe, made))
 
         manifest = Manifest(
@@ -156,20 +153,42 @@ class Worker:
             entries.append(asdict(_record(path, INT8, made)))
         return entries
 
+    def _taken(self) -> ReadSource:
+        read, self._read = self._read, None
+        assert read is not None
+        return read
+
     def _make(self, pruning: Pruning | None) -> PreparedModel:
         """The described model converted, the first time it is exported."""
         if self._made is None:
             if self._read is None:
                 raise ExporterError("export before describe")
             # The frameworks hold copies of the weights; ours are not needed for longer.
-            read, self._read = self._read, None
             self._made = prepare.make(
-                read, pruning, Path.cwd(), lambda phase: self.emit(event="phase", phase=phase)
+                self._taken(),
+                pruning,
+                Path.cwd(),
+                lambda phase: self.emit(event="phase", phase=phase),
             )
             self._converted = self._described
         if self._read is not None or self._made.pruning != pruning:
             raise ExporterError("one worker converts one model in one way")
         return self._made
+
+
+def _call(step: Callable[[], Any]) -> Any:
+    return step()
+
+
+def _compress(
+    made: PreparedModel, recipe: Recipe, arrays: Mapping[str, Array], path: Path
+) -> tuple[str, ...]:
+    """Write the artifact that ``recipe`` makes to ``path``; returns the notes on it."""
+    from devdiff.exporter.quantizers import tflite_converter
+
+    data, notes = tflite_converter.compress(made.saved_model, recipe, arrays, made.floating)
+    write(path, data)
+    return notes
 
 
 def _record(path: Path, recipe: Recipe, made: PreparedModel) -> ArtifactRecord:

@@ -59,6 +59,9 @@ int main(int count, char **words) {
     if (count >= 3 && strcmp(words[1], "--sha256") == 0)
         return print_hashes(options.answer, words + 2);
     if (!options_parse(count, words, &options, &check, &failure)) return report(&options, &failure);
+    /* Who feeds the inputs wants the results: a model that never ends must not outlive them. */
+    if (options.inputs != NULL && strcmp(options.inputs, "-") == 0)
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     bool done = check != NULL ? run_check(check, &failure) : run_model(&options, &failure);
     int code = done ? 0 : report(&options, &failure);
     /* Without running a library's destructors: the results are in the file, and threads of some

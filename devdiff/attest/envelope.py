@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import AttestationError, UsageError
+from devdiff.system import plain_json
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, SSlibKey
@@ -88,12 +89,9 @@ def strict_json(data: bytes, name: str) -> Any:
             raise ValueError("a name stands in it twice")
         return found
 
-    def never(constant: str) -> Any:
-        raise ValueError(f"{constant} is no JSON number")
-
     try:
-        return json.loads(data.decode(), object_pairs_hook=once, parse_constant=never)
-    except (ValueError, RecursionError) as error:
+        return plain_json.parse(data.decode(), once)
+    except ValueError as error:
         raise UsageError(f"{name} is not JSON: {error}") from error
 
 

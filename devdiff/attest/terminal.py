@@ -10,6 +10,7 @@ from rich.console import Console
 from devdiff.attest.check import Attested
 from devdiff.gate.requirements import Requirements
 from devdiff.report import parts
+from devdiff.system.printable import printable
 
 
 def show(
@@ -27,11 +28,11 @@ def show(
         for sha256, model in statement.tested.models.items():
             where = ", ".join(model.devices)
             out.print(
-                f"tested: {names[sha256]} (sha256 {sha256[:12]}) on {where}, "
+                f"tested: {printable(names[sha256])} (sha256 {sha256[:12]}) on {printable(where)}, "
                 f"{statement.excerpt['finished']}",
                 markup=False,
                 soft_wrap=True,
             )
         out.print(f"signed with: {statement.keyid}", markup=False, soft_wrap=True)
     for file in files:
-        out.print(f"as it was signed: {file}", markup=False, soft_wrap=True)
+        out.print(f"as it was signed: {printable(str(file))}", markup=False, soft_wrap=True)

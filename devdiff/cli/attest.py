@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from devdiff.cli import evidence
+from devdiff.system.printable import printable
 
 NAME: Final = "attest"
 HELP: Final = "sign what a finished run found, as an in-toto statement that others can check"
@@ -81,9 +82,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({**made, "subjects": subjects}, indent=2))
     else:
         for subject in signed.statement["subject"]:
-            print(f"{subject['digest']['sha256']}  {subject['name']}")
+            print(f"{subject['digest']['sha256']}  {printable(subject['name'])}")
         print(f"verdict: {verdict}")
         for warning in predicate["warnedTests"]:
-            print(f"result: {predicate['result']}, {warning}")
+            print(f"result: {predicate['result']}, {printable(warning)}")
         print(f"statement: {signed.path}\nkey: {signed.keyid}")
     return 0

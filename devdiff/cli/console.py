@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Self, TextIO
 
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,13 +18,40 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.segment import Segment
+
+from devdiff.report.parts import escape
+from devdiff.system.printable import printable_lines
 
 _PIPE_WIDTH: Final = 160
 
 
+class _Console(Console):
+    """A console that shows only what is printable, whoever the text is from.
+
+    `devdiff.report.parts.escape` has shown names on one line before; this is for what it missed.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control is None and not segment.text.isprintable():
+                yield segment._replace(text=printable_lines(segment.text))
+            else:
+                yield segment
+
+
 def stdout() -> Console:
     """The console for results: colour and width of a terminal, or plain text 160 wide."""
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return _Console(file=_styled(sys.stdout), width=width, highlight=False)
+
+
+def _styled(stream: TextIO) -> IO[str]:
+    """Where a console writes, so that its escape sequences pass."""
+    found: IO[str] = getattr(stream, "styled", stream)
+    return found
 
 
 class Narrator:
@@ -34,7 +61,9 @@ class Narrator:
     """
 
     def __init__(self, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, highlight=False, quiet=quiet)
+        self._console = _Console(
+            file=_styled(sys.stderr), stderr=True, highlight=False, quiet=quiet
+        )
         self._live = self._console.is_terminal and not quiet
         self._progress = Progress(
             SpinnerColumn(),

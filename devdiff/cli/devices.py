@@ -43,11 +43,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(found: list[InventoryEntry]) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from devdiff.cli import console
     from devdiff.device_runner.virtual.phone import WHAT_IT_IS
+    from devdiff.report.parts import escape
 
     out = console.stdout()
     table = Table(box=None, pad_edge=False, header_style="bold")

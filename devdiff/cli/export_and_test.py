@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from devdiff.cli import arguments, limits
 from devdiff.cli.report import summarize
+from devdiff.system.printable import printable
 
 if TYPE_CHECKING:
     from devdiff.exporter.compression import Compression
@@ -132,7 +133,7 @@ def run_test(
         out = console.stdout()
         terminal.show(outcome.report, out, outcome.directory / "report.json")
         if outcome.page is not None:
-            out.print(f"page: {outcome.page}", markup=False, soft_wrap=True)
+            out.print(f"page: {printable(str(outcome.page))}", markup=False, soft_wrap=True)
     summarize(outcome.report)
     if held_to is None or before is None:
         return outcome.exit_code

@@ -6,9 +6,13 @@ import argparse
 import errno
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from devdiff.cli.signals import Interrupted
+from devdiff.system.printable import printable_lines
 
 if TYPE_CHECKING:
     from devdiff.cli.parsing import CommandLineError
@@ -16,7 +20,18 @@ if TYPE_CHECKING:
 REFUSED = 1
 USAGE = 2
 INFRASTRUCTURE = 3
-INTERRUPTED = 130
+
+# Values from a file, quoted in a message, can be as long as the file.
+_MOST_CHARS: Final = 2000
+# The machine's fault, or ours; with every other error of the system the user named a wrong file.
+_OF_THE_MACHINE: Final = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENOMEM, errno.EAGAIN),
+        *(errno.EMFILE, errno.ENFILE, errno.EPIPE, errno.EBADF, errno.ECHILD, errno.EINTR),
+        *(errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ETIMEDOUT),
+        *(errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRINUSE),
+    }
+)
 
 
 def exit_code(error: BaseException) -> int | None:
@@ -39,12 +54,17 @@ def exit_code(error: BaseException) -> int | None:
         if isinstance(error, kind):
             return code
     if isinstance(error, OSError) and error.errno is not None:
-        return INFRASTRUCTURE if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else USAGE
+        return INFRASTRUCTURE if error.errno in _OF_THE_MACHINE else USAGE
     return None
 
 
 def message(error: BaseException) -> str:
     """What happened, to what, and the next thing to try."""
+    text = _message(error)
+    return text if len(text) <= _MOST_CHARS else f"{text[:_MOST_CHARS]}…"
+
+
+def _message(error: BaseException) -> str:
     if not isinstance(error, OSError) or error.errno is None:
         return str(error)
     where = f"{error.filename}: " if error.filename else ""
@@ -61,21 +81,25 @@ def message(error: BaseException) -> str:
 
 
 def guard(verb: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
-    """Run a verb; turn what a user can cause into one line and an exit code."""
+    """Run a verb; turn whatever ends it into one line and an exit code.
+
+    A fault of devdiff's own is an `INFRASTRUCTURE` error: 1 would say that the model failed.
+    """
     try:
         return verb(args)
-    except KeyboardInterrupt:
-        say("interrupted; the same command continues where it stopped", args, INTERRUPTED)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output left (head, a pager); Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except KeyboardInterrupt as interrupt:
+        return interrupted(interrupt, args)
+    except MemoryError as error:
+        say(f"out of memory{f': {error}' if str(error) else ''}", args, INFRASTRUCTURE)
+        return INFRASTRUCTURE
     except Exception as error:
         code = exit_code(error)
+        text = message(error)
         if code is None:
-            raise
-        say(message(error), args, code)
+            from devdiff.cli import faults
+
+            code, text = INFRASTRUCTURE, faults.message(error)
+        say(text, args, code)
         return code
 
 
@@ -85,8 +109,16 @@ def say_usage(error: CommandLineError, words: Sequence[str]) -> None:
     print(f"see {error.command} --help", file=sys.stderr)
 
 
-def say(text: str, args: argparse.Namespace, code: int) -> None:
+def interrupted(interrupt: KeyboardInterrupt, args: argparse.Namespace | None = None) -> int:
+    """Say that a signal ended the command; returns the exit code that names the signal."""
+    code = 128 + (interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT)
+    say("interrupted; the same command continues where it stopped", args, code)
+    return code
+
+
+def say(text: str, args: argparse.Namespace | None, code: int) -> None:
     if getattr(args, "json", False):
         verdict = "fail" if code == REFUSED else "error"
         print(json.dumps({"verdict": verdict, "error": text, "exit_code": code}))
-    print(f"devdiff: {text}", file=sys.stderr)
+    # Only a first line begins with our name, whatever a file's name is made of.
+    print(f"devdiff: {printable_lines(text)}".replace("\n", "\n  "), file=sys.stderr)

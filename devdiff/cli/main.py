@@ -6,30 +6,34 @@ at once, and frameworks belong into child processes anyway.
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
+from devdiff.cli import signals
 
-from devdiff import __version__
-from devdiff.cli import (
-    attest,
-    bisect,
-    check,
-    demo,
-    devices,
-    diff,
-    doctor,
-    export,
-    export_and_test,
-    failures,
-    history,
-    report,
-    run,
-    scan,
-    verify,
-    virtual,
-)
-from devdiff.cli.parsing import CommandLineError, Parser, parse
+with signals.EndingQuietly():
+    import argparse
+    import sys
+    from collections.abc import Sequence
+
+    from devdiff import __version__
+    from devdiff.cli import (
+        attest,
+        bisect,
+        check,
+        demo,
+        devices,
+        diff,
+        doctor,
+        export,
+        export_and_test,
+        failures,
+        history,
+        report,
+        run,
+        scan,
+        streams,
+        verify,
+        virtual,
+    )
+    from devdiff.cli.parsing import CommandLineError, Parser, parse
 
 _VERBS = (
     export_and_test,
@@ -87,8 +91,23 @@ def parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code. Only a fault of devdiff itself shows a traceback."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    """Run the command; returns its exit code, which nothing about the streams can change.
+
+    Without ``argv`` the process is taken for ours: its streams are made to survive, and SIGTERM and
+    SIGHUP end a command as Ctrl-C does.
+    """
+    if argv is not None:
+        return _run(argv)
+    with streams.surviving():
+        try:
+            with signals.Interrupting():
+                return _run(sys.argv[1:])
+        except KeyboardInterrupt as interrupt:
+            return failures.interrupted(interrupt)
+
+
+def _run(argv: Sequence[str]) -> int:
+    words = list(argv)
     grammar = parser()
     if not words:
         # Not a success: a command that a script lost would be green.

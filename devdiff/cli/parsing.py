@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from devdiff.exporter.suggest import did_you_mean, nearest
+from devdiff.system.suggest import did_you_mean, nearest
 
 
 class CommandLineError(Exception):

@@ -124,11 +124,11 @@ def _start(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from rich.markup import escape
     from rich.table import Table
 
     from devdiff.cli import console
     from devdiff.device_runner.virtual import phone
+    from devdiff.report.parts import escape
 
     phones = phone.running()
     with ThreadPoolExecutor(max_workers=16) as pool:

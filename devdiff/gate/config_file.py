@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import UsageError
+from devdiff.system import plain_json
+from devdiff.system.printable import shortened
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -115,10 +117,20 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _toml(path: Path) -> dict[str, Any]:
+    data: dict[str, Any] | None
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML: {error}") from error
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # of the TOML, of its encoding, of a date that is none
+        raise UsageError(f"{path} is not TOML: {shortened(str(error))}") from error
+    except RecursionError:
+        data = None
+    try:
+        if data is None:
+            raise ValueError(plain_json.TOO_DEEP)
+        plain_json.check(data, infinite=True)
+    except ValueError as error:
+        raise UsageError(f"{path} is not used: {error}") from error
+    return data
 
 
 def _section(path: Path, data: Mapping[str, Any]) -> Mapping[str, Any] | None:

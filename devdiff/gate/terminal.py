@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
-from rich.markup import escape
 
 from devdiff.gate.baseline import BaselineResult
 from devdiff.gate.config import Cell
 from devdiff.gate.trust import Code
 from devdiff.report import parts
+from devdiff.report.parts import escape
 
 _CHANGES: Final = {
     "error": "bold magenta",

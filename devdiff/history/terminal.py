@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from devdiff.history.record import NO_DEVICE, WHOLE_WAY, RunRecord, StepFigures
-from devdiff.report.parts import STYLES
+from devdiff.report.parts import STYLES, escape
 
 _STEPS: Final = ("pruning", "compression", "deployment")
 _RUNGS: Final = ("float", "int8", "device")

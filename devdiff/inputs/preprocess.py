@@ -17,7 +17,7 @@ import numpy as np
 
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import Array, TensorSpec
-from devdiff.exporter.suggest import did_you_mean
+from devdiff.system.suggest import did_you_mean
 
 Layout = Literal["NCHW", "NHWC"]
 Channels = Literal["RGB", "BGR", "L"]

@@ -6,6 +6,8 @@ memory is taken for them.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +18,15 @@ import numpy as np
 
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import Array
+from devdiff.system.printable import shortened
 
 _npy: Final[Any] = np.lib.format  # NumPy leaves these functions unannotated
 
 CHUNK_BYTES: Final = 16 << 20
 LABELS_KEY: Final = "labels"
+# Booleans, integers, floating point.
+_NUMBERS: Final = "biuf"
+_MOST_BYTES: Final = 1 << 60
 
 
 class Rows(Protocol):
@@ -53,37 +59,42 @@ class ArrayRows:
             with self.path.open("rb") as stream:
                 yield from self._read(stream)
         else:
-            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as stream:
+            with (
+                _damaged(self.path, "a readable .npz archive"),
+                zipfile.ZipFile(self.path) as archive,
+                archive.open(self.member) as stream,
+            ):
                 yield from self._read(stream)
 
     def _read(self, stream: IO[bytes]) -> Iterator[Array]:
         _read_header(stream, self.path)
-        row = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        row = math.prod(self.shape) * self.dtype.itemsize
         step = max(1, CHUNK_BYTES // max(row, 1))
         for first in range(0, self.count, step):
             rows = min(step, self.count - first)
-            try:
+            with _damaged(self.path, "whole"):
                 data = stream.read(rows * row)
-            except zipfile.BadZipFile as error:
-                raise UsageError(f"{self.path} is damaged: {error}") from error
             if len(data) < rows * row:
                 raise UsageError(f"{self.path} is cut short: it ends in sample {first}")
             yield np.frombuffer(data, self.dtype).reshape(rows, *self.shape)
 
 
 def _read_header(stream: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    try:
+    with _damaged(path, "a NumPy array file"):
         version = _npy.read_magic(stream)
         read = _npy.read_array_header_1_0 if version == (1, 0) else _npy.read_array_header_2_0
         shape, fortran, dtype = read(stream)
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        raise UsageError(f"{path} is not a NumPy array file: {error}") from error
     if dtype.hasobject:
         raise UsageError(f"{path} holds Python objects, which can run code: save plain numbers")
     if fortran and len(shape) > 1:
         raise UsageError(f"{path} is in Fortran order: save numpy.ascontiguousarray(array) instead")
     if not shape:
         raise UsageError(f"{path} holds a single number, not samples")
+    if dtype.kind not in _NUMBERS:
+        raise UsageError(f"{path} holds {dtype}, not plain numbers")
+    # One of the axes may be 0 and hide what the others claim.
+    if min(shape) < 0 or math.prod(max(size, 1) for size in shape) * dtype.itemsize > _MOST_BYTES:
+        raise UsageError(f"{path} is damaged: its shape is {list(shape)}")
     return shape, dtype
 
 
@@ -96,27 +107,44 @@ def open_arrays(path: Path) -> dict[str, ArrayRows]:
     if path.suffix == ".npy":
         with path.open("rb") as stream:
             shape, dtype = _read_header(stream, path)
-            claimed = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+            claimed = math.prod(shape) * dtype.itemsize
             if claimed > size - stream.tell():
                 raise UsageError(f"{path} is cut short: {size} bytes cannot hold {list(shape)}")
         return {"": ArrayRows(path, None, shape[0], shape[1:], dtype)}
-    arrays = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                with archive.open(info) as stream:
-                    shape, dtype = _read_header(stream, path)
-                claimed = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-                if claimed > info.file_size:
-                    raise UsageError(
-                        f"{path}: {info.filename} holds {info.file_size} bytes, its shape "
-                        f"{list(shape)} needs {claimed}"
-                    )
-                name = info.filename.removesuffix(".npy")
-                arrays[name] = ArrayRows(path, info.filename, shape[0], shape[1:], dtype)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise UsageError(f"{path} is not a readable .npz archive: {error}") from error
+    arrays: dict[str, ArrayRows] = {}
+    with _damaged(path, "a readable .npz archive"), zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            with archive.open(info) as stream:
+                shape, dtype = _read_header(stream, path)
+            claimed = math.prod(shape) * dtype.itemsize
+            if claimed > info.file_size:
+                raise UsageError(
+                    f"{path}: {info.filename} holds {info.file_size} bytes, its shape "
+                    f"{list(shape)} needs {claimed}"
+                )
+            name = info.filename.removesuffix(".npy")
+            if name in arrays:
+                raise UsageError(f"{path} is damaged: two arrays are called {name!r}")
+            arrays[name] = ArrayRows(path, info.filename, shape[0], shape[1:], dtype)
     return arrays
+
+
+@contextlib.contextmanager
+def _damaged(path: Path, form: str) -> Iterator[None]:
+    """Raises `UsageError` for whatever NumPy, zipfile and its decompressors make of a damaged file.
+
+    No list of theirs is complete: tokenize, zlib, lzma and struct each have errors of their own.
+    What the machine got wrong, which has an ``errno``, is left as it is.
+    """
+    try:
+        yield
+    except (UsageError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = shortened(str(error)) or type(error).__name__
+        raise UsageError(f"{path} is not {form}, it may be damaged: {reason}") from error
 
 
 def read_labels(path: Path, samples: int) -> Array:
@@ -138,7 +166,8 @@ def read_labels(path: Path, samples: int) -> Array:
             f"{path} is not text: labels are one class index a line, or an array in .npy or .npz"
         ) from error
     except (ValueError, OverflowError) as error:
-        raise UsageError(f"{path}: labels must be one class index a line: {error}") from error
+        reason = shortened(str(error))
+        raise UsageError(f"{path}: labels must be one class index a line: {reason}") from error
     return check_labels(values, samples, str(path))
 
 

@@ -12,9 +12,9 @@ from devdiff.device_runner.native.local_runner import LocalRunner
 from devdiff.device_runner.runner import Runner
 from devdiff.device_runner.virtual import phone
 from devdiff.device_runner.virtual.qemu import CPUS, DEFAULT_CPU
-from devdiff.exporter.suggest import did_you_mean, nearest
 from devdiff.options import Running
 from devdiff.progress import Events
+from devdiff.system.suggest import did_you_mean, nearest
 
 
 def check_device(running: Running) -> None:

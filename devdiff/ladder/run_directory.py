@@ -15,6 +15,8 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 from devdiff.errors import RunDirectoryError
+from devdiff.ladder import leftovers
+from devdiff.system import plain_json
 from devdiff.system.atomic_file import whole_file
 
 DEFAULT_ROOT: Final = Path("devdiff-runs")
@@ -33,9 +35,7 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Raises `RunDirectoryError` when it is missing or not a JSON object."""
     try:
-        data = json.loads(
-            path.read_text(encoding="utf-8"), object_pairs_hook=_once, parse_constant=_refuse
-        )
+        data = plain_json.parse(path.read_text(encoding="utf-8"), _once)
     except FileNotFoundError as error:
         raise RunDirectoryError(f"{path} does not exist") from error
     except UnicodeDecodeError as error:
@@ -61,11 +61,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in found if names.count(name) > 1)
         raise ValueError(f"the name {twice[:80]!r} stands twice in one object")
     return found
-
-
-def _refuse(constant: str) -> Any:
-    """NaN and the infinities, which Python reads and JSON does not know."""
-    raise ValueError(f"{constant} is no number there")
 
 
 def fingerprint(request: Mapping[str, Any]) -> str:
@@ -144,6 +139,7 @@ def open_kept(
 
     As `open_run`, for a directory whose inside is the caller's.
     """
+    leftovers.sweep()
     key = fingerprint(request)
     if path is None:
         path = _unfinished(root, key, result) or _fresh(root, name)
@@ -159,7 +155,10 @@ def open_kept(
             f"{path} is in use by another devdiff: wait for it, or give another --run-dir"
         ) from error
     try:
-        yield path, _claim(path, key, request, result)
+        resumed = _claim(path, key, request, result)
+        if resumed:
+            leftovers.sweep_run(path)
+        yield path, resumed
     finally:
         lock.release()
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from devdiff.package.check import PackageCheck
 from devdiff.package.libraries import PackagedLibrary
 from devdiff.package.models import PackagedModel
 from devdiff.report import parts
+from devdiff.report.parts import escape
 
 
 def show(check: PackageCheck, out: Console) -> None:

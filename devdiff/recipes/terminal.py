@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from devdiff.recipes.record import RECORD_NAME
 from devdiff.report import parts
+from devdiff.report.parts import escape
 from devdiff.report.task import interval
 from devdiff.report.terminal import decibels, share
 

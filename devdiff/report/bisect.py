@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from devdiff.report.parts import escape
 
 _STYLES: Final = {"fail": "bold red", "pass": "bold green"}
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from devdiff.system.printable import printable
 
 STYLES: Final = {
     "pass": "bold green",
@@ -15,6 +17,11 @@ STYLES: Final = {
     "error": "bold magenta",
     "finding": "bold red",
 }
+
+
+def escape(text: str) -> str:
+    """Text from outside as it is put into what rich prints: no markup, and only `printable`."""
+    return markup.escape(printable(text))
 
 
 def headline(verdict: str, text: str, out: Console) -> None:

@@ -278,9 +278,10 @@ def _notification(name: str, level: str, text: str) -> dict[str, Any]:
 
 def _plain(text: str) -> str:
     """A message that is only text: brackets would be links, and braces placeholders."""
+    text = one_line(text)
     for sign, written in (("\\", "\\\\"), ("[", "\\["), ("]", "\\]"), ("{", "{{"), ("}", "}}")):
         text = text.replace(sign, written)
-    return one_line(text)
+    return text
 
 
 def _digest(identity: list[Any]) -> str:

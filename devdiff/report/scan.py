@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rich.console import Console
-from rich.markup import escape
+
+from devdiff.report.parts import escape
 
 _STYLES: Final = {
     "finding": "bold red",

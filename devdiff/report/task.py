@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from devdiff.report import parts
+from devdiff.report.parts import escape
 
 
 def show(task: Mapping[str, Any], out: Console) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
-from rich.markup import escape
 
 from devdiff.exporter.manifest import Manifest, PrunedSource
 from devdiff.ladder.judge import JudgedPair
 from devdiff.report import basis, bindings, data_check, parts, scan, task
+from devdiff.report.parts import escape
+from devdiff.system.printable import printable
 from devdiff.verdict import combine
 
 _FLIPS_SHOWN: Final = 3
@@ -234,7 +235,7 @@ def _flat(pairs: Any, out: Console) -> None:
             flat, total = output["flat_positions"] or 0, math.prod(output["shape"])
             if output["name"] not in scores and flat >= _FLAT_SHARE * total:
                 out.print(
-                    f"note: {flat} of {total} elements of {output['name']} vary on "
+                    f"note: {flat} of {total} elements of {printable(output['name'])} vary on "
                     f"{pair['reference']} and never on {pair['candidate']}: one scale of "
                     f"{output['candidate']['scale']:.3g} is too coarse for them",
                     soft_wrap=True,
@@ -252,8 +253,9 @@ def _flips(report: Mapping[str, Any], out: Console) -> None:
             for flip in answers["kept_flips"][:_FLIPS_SHOWN]:
                 sample = report["samples"][str(flip["sample"])]
                 label = "" if sample["label"] is None else f", true class {sample['label']}"
+                name = printable(sample["name"] or f"row {sample['row']}")
                 out.print(
-                    f"flip  {pair['step']}: {sample['name'] or 'row ' + str(sample['row'])} "
+                    f"flip  {pair['step']}: {name} "
                     f"{flip['reference_class']} → {flip['candidate_class']}{label}"
                     + (" (exact tie)" if flip["tie"] else ""),
                     soft_wrap=True,

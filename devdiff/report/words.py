@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any, Final
+
+from devdiff.system.printable import printable
 
 MISSING: Final = "–"
 MARKS: Final = {
@@ -16,21 +17,16 @@ MARKS: Final = {
     "inconclusive": "?",
     "error": "!",
 }
-
-
-# Control characters, halves of surrogate pairs, what XML has no room for, and what turns the
-# direction of the text around.
-_NOT_SHOWN: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
+_NOT_IN_XML: Final = {code: f"\\u{code:04x}" for code in (0xFFFE, 0xFFFF)}
 
 
 def one_line(text: Any, limit: int | None = None) -> str:
     """Text from outside as one line that neither breaks nor disguises what it is put into.
 
-    What is longer than ``limit`` characters is cut off, which an ellipsis shows.
+    It is `printable`, and without U+FFFE and U+FFFF, for which XML has no room. What is longer than
+    ``limit`` characters is cut off, which an ellipsis shows.
     """
-    line = " ".join(_NOT_SHOWN.sub(" ", str(text)).split())
+    line = printable(" ".join(str(text).split())).translate(_NOT_IN_XML)
     return line if limit is None or len(line) <= limit else f"{line[: limit - 1]}…"
 
 

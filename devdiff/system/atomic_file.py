@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from devdiff.system.scratch import owner_token, sweep_beside
+
 
 @contextlib.contextmanager
 def whole_file(path: Path, newline: str | None = None) -> Iterator[IO[str]]:
@@ -35,6 +37,7 @@ def write_whole(path: Path, data: bytes) -> None:
 def whole_bytes(path: Path) -> Iterator[IO[bytes]]:
     """As `whole_file`, for bytes. The file's rights are those that the umask leaves."""
     try:
+        sweep_beside(path)
         handle, temporary = _temporary(path)
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from error
@@ -58,7 +61,7 @@ def whole_bytes(path: Path) -> Iterator[IO[bytes]]:
 def _temporary(path: Path) -> tuple[int, Path]:
     """A new file beside ``path``, open for writing; `tempfile` would hide it from all others."""
     while True:
-        temporary = path.with_name(f"{path.name}{secrets.token_hex(6)}.partial")
+        temporary = path.with_name(f"{path.name[:32]}{owner_token()}{secrets.token_hex(6)}.partial")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with contextlib.suppress(FileExistsError):
             return os.open(temporary, flags, 0o666), temporary

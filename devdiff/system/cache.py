@@ -11,6 +11,8 @@ from pathlib import Path
 
 import platformdirs
 
+from devdiff.system.scratch import owner_token, sweep_beside
+
 
 def cache_root() -> Path:
     """The user's cache directory for devdiff, or what ``DEVDIFF_CACHE_DIR`` names."""
@@ -27,8 +29,9 @@ def whole_directory(target: Path) -> Iterator[Path]:
     `OSError` when the directory cannot be made or filled.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    sweep_beside(target)
     # Unlike mkdtemp this leaves the rights to the umask; a name that is taken is no chance.
-    partial = target.parent / f".{target.name[:32]}-{secrets.token_hex(8)}"
+    partial = target.parent / f".{target.name[:32]}-{owner_token()}{secrets.token_hex(8)}"
     partial.mkdir()
     try:
         yield partial

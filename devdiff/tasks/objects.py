@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import Array
 from devdiff.inputs import readers
+from devdiff.system import plain_json
 from devdiff.tasks.detection import Objects
 from devdiff.tasks.frame import Frame
 from devdiff.tasks.truth import by_stem, stem
@@ -61,7 +61,7 @@ def _coco(
     path: Path, names: tuple[str, ...], rows: int, by_id: bool
 ) -> dict[int, tuple[Array, Array, Array]]:
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = plain_json.parse(path.read_text("utf-8"))
         images = sorted(data["images"], key=lambda image: image["id"])
         ids = sorted(category["id"] for category in data["categories"])
         found: dict[Any, list[Mapping[str, Any]]] = {image["id"]: [] for image in images}

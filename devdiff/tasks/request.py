@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from devdiff.errors import UsageError
-from devdiff.exporter.suggest import nearest
 from devdiff.inputs.request import file_state
+from devdiff.system.suggest import nearest
 
 # As much as the agreement that compressed classifiers need leaves.
 DEFAULT_MAX_DROP: Final = 0.05

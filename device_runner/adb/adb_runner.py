@@ -9,7 +9,6 @@ import re
 import shlex
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +38,7 @@ from devdiff.device_runner.runtimes import runtime
 from devdiff.device_runner.tail import RecordCounter
 from devdiff.exporter.artifact import sha256_file
 from devdiff.system.cache import cache_root
+from devdiff.system.scratch import scratch_directory
 
 CHUNK_BYTES: Final = 64 << 20
 _SMALLEST_CHUNK: Final = 1 << 20
@@ -161,10 +161,10 @@ class RemoteRunner:
             needed.append(StoredFile.of(delegate))
         before = self._ask(devices.conditions)
         with (
-            tempfile.TemporaryDirectory(prefix="devdiff-chunks-") as folder,
+            scratch_directory("chunks") as folder,
             ThreadPoolExecutor(1) as ahead,
         ):
-            chunks = Chunks(job, Path(folder), self._chunk_bytes(facts, needed))
+            chunks = Chunks(job, folder, self._chunk_bytes(facts, needed))
             sender = ChunkSender(
                 self._address,
                 self._options.silence_s,

@@ -8,12 +8,15 @@ from. Only a child process imports this module.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import importlib
 import importlib.metadata
 import json
 import os
 import platform
 import queue
+import signal
 import sys
 import threading
 import time
@@ -36,9 +39,11 @@ from devdiff.device_runner.pack import (
     read_header,
     read_record,
 )
+from devdiff.device_runner.process import PARENT
 from devdiff.exporter.artifact import Array
 
 PROTOCOL: Final = 1
+_PR_SET_PDEATHSIG: Final = 1
 _INTERPRETERS: Final = {
     "litert": ("ai_edge_litert.interpreter", "ai-edge-litert"),
     "tflite-runtime": ("tflite_runtime.interpreter", "tflite-runtime"),
@@ -71,6 +76,14 @@ class TfLiteEngine(Engine):
             raise RefusalError(
                 f"{runtime} {self._version} cannot prepare the model: {reason}"
             ) from error
+        for details in self._interpreter.get_input_details():
+            try:
+                self._interpreter.get_tensor(details["index"])
+            except ValueError as error:
+                # Some releases come back from a failed allocation as if it had been none.
+                raise RefusalError(
+                    f"{runtime} {self._version} cannot allocate the model's tensors: {error}"
+                ) from error
         signatures = self._interpreter.get_signature_list()
         self._signature_names: dict[str, str] = {}
         if len(signatures) == 1:
@@ -275,6 +288,15 @@ def _engine(args: argparse.Namespace) -> Engine:
     return TensorFlowEngine(args.model, args.runtime, args.threads, args.signature, args.trust)
 
 
+def _end_with_parent() -> None:
+    """A model that never ends must not outlive a parent that was killed."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # It may have been killed before that.
+    if os.environ.get(PARENT, str(os.getppid())) != str(os.getppid()):
+        os._exit(1)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="devdiff.device_runner.host.child")
     parser.add_argument("--model", type=Path, required=True)
@@ -287,6 +309,7 @@ def main() -> int:
     parser.add_argument("--signature")
     parser.add_argument("--trust", action="store_true")
     args = parser.parse_args()
+    _end_with_parent()
     # Frameworks print to standard output; only the one JSON object may appear there.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

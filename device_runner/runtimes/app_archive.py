@@ -15,7 +15,7 @@ from typing import Final
 
 from filelock import FileLock
 
-from devdiff.device_runner.errors import ArchiveError, RuntimeLibraryError
+from devdiff.device_runner.errors import ArchiveError, RuntimeArchiveError, RuntimeLibraryError
 from devdiff.device_runner.runtimes.archive import Archive, open_archive
 from devdiff.exporter.artifact import sha256_file
 from devdiff.system.cache import cache_root, whole_directory
@@ -54,7 +54,7 @@ def library_from_archive(archive: Path, abi: str) -> tuple[Path, str]:
                 with whole_directory(directory) as partial:
                     kept = _unpack(archive, folder, partial)
     except ArchiveError as error:
-        raise RuntimeLibraryError(f"{error}, or name the library itself") from error
+        raise RuntimeArchiveError(f"{error}, or name the library itself") from error
     return directory / PurePosixPath(kept).name, kept
 
 
@@ -76,7 +76,7 @@ def _unpack(archive: Path, folder: str, directory: Path) -> str:
             inner = _inner(outer)
             found = _find(inner, folder)
             if found is None:
-                raise RuntimeLibraryError(_nothing(archive, [outer, *inner], folder))
+                raise RuntimeArchiveError(_nothing(archive, [outer, *inner], folder))
         holder, member = found
         hashes = {}
         for name in (PurePosixPath(member).name, *_COMPANIONS):
@@ -112,7 +112,7 @@ def _inner(outer: Archive) -> list[Archive]:
     apks = [member for name, member in outer.members.items() if name.endswith(".apk")]
     size = sum(apk.size for apk in apks)
     if len(apks) > _MAX_INNER or size > _MAX_BYTES:
-        raise RuntimeLibraryError(
+        raise RuntimeArchiveError(
             f"{outer.label} holds {len(apks)} apks of {size} bytes in all, which is more than an "
             "app has; name the library itself"
         )

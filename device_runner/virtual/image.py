@@ -25,6 +25,7 @@ from devdiff.device_runner.errors import VirtualPhoneError
 from devdiff.device_runner.virtual import userland
 from devdiff.device_runner.virtual.apt import ARCHITECTURE, SUITE, Deb, PrivateApt, machine_mirrors
 from devdiff.device_runner.virtual.deb import DebMember, members
+from devdiff.system import kept_files
 from devdiff.system.cache import cache_root, whole_directory
 
 KERNEL_PACKAGE: Final = "linux-image-cloud-arm64"
@@ -40,7 +41,7 @@ _INIT_FLAGS: Final = (
     *("-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wstrict-prototypes"),
 )
 # Raise it when the code that puts the image together changes what is in it.
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 _KEPT_IMAGES: Final = 3
 _MANIFEST: Final = "image.json"
 
@@ -135,9 +136,8 @@ def _read(manifest: Path, recipe: str) -> Image | None:
         data = json.loads(manifest.read_text())
         if data["recipe"] != recipe:
             return None
-        for name, size in data["sizes"].items():
-            if (manifest.parent / name).stat().st_size != size:
-                return None
+        if not kept_files.intact(manifest.parent, data["key"]):
+            return None
         packages = {name: package["version"] for name, package in data["packages"].items()}
         return Image(manifest.parent, data["key"], packages)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -167,10 +167,10 @@ def _build(folder: Path, recipe: str, mirror: str | None, say: Callable[[str], N
     say("putting the virtual phone's image together")
     with whole_directory(target) as directory:
         assemble(debs, concrete[0], directory)
+        kept_files.record(directory, key)
         manifest = {
             "key": key,
             "recipe": recipe,
-            "sizes": {path.name: path.stat().st_size for path in sorted(directory.iterdir())},
             "packages": {
                 name: {"version": deb.version, "sha256": deb.sha256} for name, deb in debs.items()
             },

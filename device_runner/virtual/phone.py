@@ -12,6 +12,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -192,10 +193,14 @@ class _Start:
             return VirtualPhone(record)
 
     def restored(self, snapshot: Snapshot) -> VirtualPhone:
-        with self._placed(snapshot) as record:
-            snapshot.load(record.directory)
-            _wait_ready(record, self.timeout_s)
-            return VirtualPhone(record)
+        # Looked at while QEMU starts; nothing of it runs before it is found to be whole.
+        with ThreadPoolExecutor(1) as aside:
+            checked = aside.submit(snapshot.check)
+            with self._placed(snapshot) as record:
+                checked.result()
+                snapshot.load(record.directory)
+                _wait_ready(record, self.timeout_s)
+                return VirtualPhone(record)
 
     @contextlib.contextmanager
     def _placed(self, snapshot: Snapshot | None) -> Iterator[PhoneRecord]:

@@ -132,10 +132,7 @@ def runtime_root() -> Path:
 
     Raises `VirtualPhoneError` when it cannot be made, or belongs to somebody else.
     """
-    named = os.environ.get("DEVDIFF_RUNTIME_DIR")
-    # Not the user's runtime directory: that one goes when the user logs out, and phones stay.
-    usual = Path(tempfile.gettempdir()) / f"devdiff-{os.getuid()}"
-    root = Path(named).absolute() if named else usual
+    root = _place()
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = root.lstat()
@@ -150,6 +147,13 @@ def runtime_root() -> Path:
             f"{root} belongs to somebody else; name another folder in DEVDIFF_RUNTIME_DIR"
         )
     return root
+
+
+def _place() -> Path:
+    named = os.environ.get("DEVDIFF_RUNTIME_DIR")
+    # Not the user's runtime directory: that one goes when the user logs out, and phones stay.
+    usual = Path(tempfile.gettempdir()) / f"devdiff-{os.getuid()}"
+    return Path(named).absolute() if named else usual
 
 
 @contextlib.contextmanager
@@ -199,6 +203,11 @@ def sweep() -> None:
             shutil.rmtree(directory, ignore_errors=True)
         elif record.find_process() is None or (record.owner and not record.owner.alive):
             record.remove()
+
+
+def any_left() -> bool:
+    """Whether there may be something to `sweep`; makes no folder where there is none."""
+    return (_place() / "phones").is_dir()
 
 
 def _phones() -> Path:

@@ -25,6 +25,7 @@ from devdiff.device_runner.virtual import qemu, registry
 from devdiff.device_runner.virtual.image import Image
 from devdiff.device_runner.virtual.qemu import Machine, Memory, Monitor
 from devdiff.device_runner.virtual.registry import PhoneRecord, Process
+from devdiff.system import kept_files
 from devdiff.system.cache import cache_root, whole_directory
 
 LISTENING: Final = b"devdiff: adbd listens"
@@ -58,6 +59,11 @@ class Snapshot:
             good = {"running": True, "internal-error": False, "shutdown": False}
             monitor.wait("query-status", good, _LOAD_SECONDS)
 
+    def check(self) -> None:
+        """Raises `VirtualPhoneError` when it is not as it was stored."""
+        if not kept_files.intact(self.directory, self.directory.name):
+            raise VirtualPhoneError("the stored phone was changed since it was made")
+
     def forget(self) -> None:
         """Remove it, for one that does not load."""
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -83,6 +89,7 @@ def ensure_snapshot(
             say(f"booting a {machine.cpu} once, to start from there later")
             with whole_directory(snapshot.directory) as folder:
                 _make(image, machine, Snapshot(folder), timeout_s)
+                kept_files.record(folder, snapshot.directory.name)
             _forget_old()
     except OSError as error:
         raise VirtualPhoneError(f"cannot keep a snapshot in {_root()}: {error}") from error

@@ -39,8 +39,33 @@ def convert(source: SourceModel, model: Any, scratch: Path) -> Converted:
 
     Raises `ConversionError` naming the operator that stopped it.
     """
+    return convert_prepared(source, *prepare(source, model), scratch)
+
+
+def prepare(source: SourceModel, model: Any) -> tuple[Any, tuple[str, ...]]:
+    """The model as onnx2tf can digest it but for its names, and notes. Raises `ConversionError`."""
     _refuse_unknown_operators(model)
-    prepared, notes = _prepare(model, source)
+    return _prepare(model, source)
+
+
+def prepare_file(source: SourceModel, path: Path, out: Path) -> tuple[str, ...]:
+    """As `prepare`, from a file into another, for a model whose copies fill the memory."""
+    prepared, notes = prepare(source, onnx.load(path))
+    onnx.save(prepared, out)
+    return notes
+
+
+def convert_file(
+    source: SourceModel, path: Path, notes: tuple[str, ...], scratch: Path
+) -> Converted:
+    """As `convert_prepared`, of a file."""
+    return convert_prepared(source, onnx.load(path), notes, scratch)
+
+
+def convert_prepared(
+    source: SourceModel, prepared: Any, notes: tuple[str, ...], scratch: Path
+) -> Converted:
+    """Convert what `prepare` gave; see `convert`."""
     to_safe, to_source = _rename(prepared)
     np.save(
         scratch / _SAMPLE_IMAGES,

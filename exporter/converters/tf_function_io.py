@@ -40,10 +40,10 @@ class Converted:
     """A function over TensorFlow tensors, with the source's names and layouts.
 
     ``call`` takes a tensor for each of ``inputs`` and returns one for each of ``outputs``; both
-    stand in the source's order.
+    stand in the source's order. It is None once it has been saved.
     """
 
-    call: Callable[..., Sequence[Any]]
+    call: Callable[..., Sequence[Any]] | None
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[ConvertedOutput, ...]
     notes: tuple[str, ...]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from devdiff.exporter import apart
 from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.exporter.errors import CalibrationError
 from devdiff.exporter.manifest import CalibrationInfo
@@ -36,7 +37,11 @@ def load(spec: TensorSpec, paths: Mapping[str, str]) -> Array:
 
 
 def samples(arrays: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
-    """Each sample of arrays [N, *shape] by signature name, in memory of its own."""
+    """Each sample of arrays [N, *shape] by signature name, in memory of its own.
+
+    Who asks for the first has converted the model before, and holds on to what that took.
+    """
+    apart.give_back()
     for index in range(len(next(iter(arrays.values())))):
         yield {name: np.array(values[index]) for name, values in arrays.items()}
 

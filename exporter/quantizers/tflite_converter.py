@@ -50,6 +50,7 @@ def save_function(
     ]
 
     def call(*values: Any) -> dict[str, Any]:
+        assert converted.call is not None
         results = converted.call(*values)
         # An output that is an input, or stands twice, would fold into one tensor of one name.
         return {name: tf.identity(value) for name, value in zip(output_names, results, strict=True)}

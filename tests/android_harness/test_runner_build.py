@@ -16,6 +16,7 @@ import pytest
 from devdiff.android_harness import build, elf
 from devdiff.android_harness.errors import BuildError
 from devdiff.exporter.artifact import sha256_file
+from devdiff.system import kept_files
 from devdiff.system.cache import whole_directory
 
 
@@ -50,8 +51,58 @@ def test_a_runner_shipped_with_the_package_is_preferred(
     shipped = tmp_path / "linux-x86_64" / key / build.EXECUTABLE
     shipped.parent.mkdir(parents=True)
     shipped.write_bytes(b"shipped")
+    kept_files.record(shipped.parent, key)
     monkeypatch.setattr(build, "PREBUILT", tmp_path)
     assert build.runner_path() == shipped
+    shipped.write_bytes(b"Shipped")
+    assert build.runner_path() != shipped
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+@pytest.mark.parametrize("damage", ["a byte", "no hashes", "another's hashes"])
+def test_a_runner_that_is_not_as_it_was_built_is_built_again(
+    empty_cache: Path, damage: str
+) -> None:
+    built = build.runner_path()
+    whole = built.read_bytes()
+    hashes = built.with_name(kept_files.HASHES)
+    if damage == "a byte":
+        changed = bytearray(whole)
+        changed[len(whole) // 2] ^= 1
+        built.write_bytes(changed)
+    elif damage == "no hashes":
+        hashes.unlink()
+    else:
+        kept_files.record(built.parent, "another key")
+    before = built.stat().st_ino
+    assert build.runner_path() == built
+    assert built.read_bytes() == whole and built.stat().st_ino != before
+
+
+def test_holes_and_zeros_are_one_and_every_byte_counts(tmp_path: Path) -> None:
+    size = 5 << 20
+    for name in ("holes", "zeros"):
+        (tmp_path / name).write_bytes(bytes(size if name == "zeros" else 0))
+        with (tmp_path / name).open("r+b") as stream:
+            stream.truncate(size)
+            stream.seek(3_000_000)
+            stream.write(b"some memory")
+    same = {kept_files.digest(tmp_path / name) for name in ("holes", "zeros")}
+    assert len(same) == 1
+    for place in (0, 2_999_999, 3_000_000, size - 1):
+        with (tmp_path / "holes").open("r+b") as stream:
+            stream.seek(place)
+            before = stream.read(1)
+            stream.seek(place)
+            stream.write(b"x")
+            stream.flush()
+            assert kept_files.digest(tmp_path / "holes") not in same
+            stream.seek(place)
+            stream.write(before)
+    assert kept_files.digest(tmp_path / "holes") in same
+    with (tmp_path / "holes").open("r+b") as stream:
+        stream.truncate(size + 1)
+    assert kept_files.digest(tmp_path / "holes") not in same
 
 
 def test_a_cache_that_cannot_be_written_is_named(

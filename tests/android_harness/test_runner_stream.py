@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import select
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,3 +77,35 @@ def test_a_first_sample_that_is_none_is_refused(
     done = run(bench, litert, tmp_path, "--first", text)
     assert done.returncode == 2
     assert "--first takes" in json.loads(done.stderr.splitlines()[-1])["error"]
+
+
+def test_a_runner_does_not_outlive_who_feeds_it(bench: Bench, litert: Path, tmp_path: Path) -> None:
+    """Its parent is killed while it waits for a sample from a pipe that stays open."""
+    model = next(iter(sorted(bench.models.glob("*.tflite"))))
+    results = tmp_path / "results.pack"
+    argv = [bench.runner, "--runtime", litert, "--model", model, "--inputs", "-"]
+    argv += ["--results", results]
+    feeder = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen(sys.argv[1:], stdin=0, stdout=subprocess.DEVNULL)\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    whole = model_pack(model.stem, count=1)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", feeder, *map(str, argv)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert parent.stdin is not None and parent.stdout is not None
+    handle = os.pidfd_open(int(parent.stdout.readline()))
+    parent.stdin.write(whole[:-100])  # the header, and a sample that is not whole
+    parent.stdin.flush()
+    deadline = time.monotonic() + 60
+    while not (results.exists() and results.stat().st_size):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    parent.kill()
+    assert select.select([handle], [], [], 30)[0], "the runner lives on"
+    os.close(handle)
+    parent.communicate()

@@ -24,6 +24,7 @@ PHONE_FILES: Final = (
     "tests/device_runner/adb/",
     "tests/device_runner/virtual/",
     "tests/devdiff/bisect/test_bisect_devices.py",
+    "tests/devdiff/cli/test_interrupts.py",
     "tests/devdiff/cli/test_phone.py",
 )
 # Files whose cases are independent and long, so that each may run elsewhere.

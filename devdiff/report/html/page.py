@@ -18,6 +18,7 @@ from devdiff.report.html import bisect, cards, ladder, scan
 from devdiff.report.html.plots import Plotter
 from devdiff.report.html.run_files import RunFiles
 from devdiff.system.atomic_file import whole_file
+from devdiff.system.printable import printable_lines
 
 PAGE_NAME: Final = "report.html"
 PLOTTED_OUTPUTS: Final = 16
@@ -45,6 +46,7 @@ def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
         undefined=jinja2.ChainableUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     environment.filters |= {
         "number": words.number,
@@ -94,6 +96,11 @@ def _option(preprocess: Mapping[str, Any]) -> str:
         return Preprocess.from_json(preprocess).describe()
     except (TypeError, ValueError):
         return ""
+
+
+def _shown(value: Any) -> Any:
+    """A value as the page shows it; names from outside neither hide nor turn anything around."""
+    return printable_lines(value) if type(value) is str else value
 
 
 def _part(name: str) -> Markup:

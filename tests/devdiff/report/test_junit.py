@@ -97,7 +97,7 @@ def test_text_from_outside_stays_text_and_loses_what_xml_has_no_room_for() -> No
     root = parsed(report)
     (failure,) = root.iter("failure")
     message = str(failure.get("message"))
-    assert message.startswith("=x|`*_]]>&<b>[a](https://evil.example) [31m www")
+    assert message.startswith("=x|`*_]]>&<b>[a](https://evil.example)\\u0000\\u001b[31m")
     assert str(failure.text).splitlines()[0] == message
     assert {one.get("package") for one in root} == {message}
 

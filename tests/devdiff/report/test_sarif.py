@@ -216,7 +216,7 @@ def test_text_from_outside_stays_text() -> None:
     report["model"]["name"] = NASTY
     run = rendered(report)
     message = run["results"][0]["message"]["text"]
-    assert r"\[a\](https://evil.example) \[31m" in message
+    assert r"\[a\](https://evil.example)\\u0000\\u001b\[31m" in message
     assert re.fullmatch(r"[\w.~%-]+", run["artifacts"][0]["location"]["uri"])
     assert "\n" not in run["invocations"][0]["commandLine"]
 

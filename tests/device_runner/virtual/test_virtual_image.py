@@ -64,11 +64,14 @@ def test_two_builds_at_once_make_one_image_and_it_is_kept(
 
 def test_a_damaged_image_is_not_used(empty_cache: Path) -> None:
     image = ensure_image()
-    names = json.loads((image.directory / "image.json").read_text())["sizes"]
+    names = json.loads((image.directory / "sha256.json").read_text())["files"]
     assert set(names) == {"Image", "adbd", "initramfs"}
-    image.initramfs.write_bytes(image.initramfs.read_bytes()[:1000])
+    whole = image.kernel.read_bytes()
+    changed = bytearray(whole)
+    changed[len(whole) // 2] ^= 1
+    image.kernel.write_bytes(changed)
     with pytest.raises(VirtualPhoneError, match="no mirror serves"):
         ensure_image(mirror=NOWHERE)
     again = ensure_image()
     assert again.key == image.key
-    assert again.initramfs.stat().st_size == names["initramfs"]
+    assert again.kernel.read_bytes() == whole

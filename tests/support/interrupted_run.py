@@ -1,0 +1,70 @@
+"""A run that is sent signals, and a look at what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import DATA, DIGITS
+
+
+class Command:
+    """A devdiff in the middle of its work, with everything it started and left."""
+
+    def __init__(self, folder: Path, device: str) -> None:
+        self.mark = f"DEVDIFF_TEST_MARK={folder}"
+        self.scratch = folder / "tmp"
+        self.scratch.mkdir(exist_ok=True)
+        self.folder = folder
+        self.arguments = ["export-and-test", DIGITS, *DATA, "--device", device, "--run-dir", "run"]
+
+    def start(self) -> subprocess.Popen[str]:
+        name, _, value = self.mark.partition("=")
+        return subprocess.Popen(
+            [sys.executable, "-m", "devdiff", *map(str, self.arguments)],
+            cwd=self.folder,
+            env={
+                **os.environ,
+                name: value,
+                "TMPDIR": str(self.scratch),
+                "DEVDIFF_RUNTIME_DIR": str(self.folder / "phones"),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def signalled(self, number: int, moment: str) -> tuple[int, str]:
+        """Send a signal when a line with ``moment`` was printed; exit code and the lines after."""
+        process = self.start()
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if moment in line:
+                break
+        else:
+            pytest.fail(f"{moment!r} was never said: {lines}")
+        process.send_signal(number)
+        _, rest = process.communicate(timeout=60)
+        return process.returncode, rest
+
+    def processes(self) -> list[str]:
+        """The command lines of all processes it started that live."""
+        found = []
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                if self.mark.encode() in (place / "environ").read_bytes():
+                    found.append((place / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:
+                continue
+        return found
+
+    def left(self) -> list[str]:
+        """Temporary and half-written files."""
+        places = (*self.scratch.iterdir(), *(self.folder / "run").rglob("*.partial*"))
+        return [str(path.relative_to(self.folder)) for path in places]
