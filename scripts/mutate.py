@@ -22,11 +22,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).parents[1]
-
 from devdiff.compare.intervals import clopper_pearson
 from tests.support.file_formats import FORMATS, Format
 from tests.support.outcomes import Outcome, changed_files, outcome
+
+ROOT: Final = Path(__file__).parents[1]
 
 _PATIENCE_S: Final = 30.0
 _START_S: Final = 300.0

@@ -211,12 +211,14 @@ def _dependence(pairs: Any, out: Console) -> None:
     table = parts.table("input exchanged", "output", *(f"followed in {p['step']}" for p in checked))
     rows: dict[tuple[str, str], list[str]] = {}
     for place, pair in enumerate(checked):
-        for respons in pair["dependence"]["responses"]:
-            row = rows.setdefault((respons["input"], respons["output"]), ["-"] * len(checked))
-            if respons["followed"] is not None:
-                share = f"{100 * respons['followed']:.3g} %"
+        for response in pair["dependence"]["responses"]:
+            row = rows.setdefault((response["input"], response["output"]), ["-"] * len(checked))
+            if response["followed"] is not None:
+                share = f"{100 * response['followed']:.3g} %"
                 row[place] = (
-                    share if respons["verdict"] == "pass" else f"[{parts.STYLES['fail']}]{share}[/]"
+                    share
+                    if response["verdict"] == "pass"
+                    else f"[{parts.STYLES['fail']}]{share}[/]"
                 )
     for (name, output), row in rows.items():
         table.add_row(escape(name), escape(output), *row)
