@@ -87,7 +87,7 @@ def with_recipes(
 
 def _meant(word: str) -> str:
     near = nearest(word, (*BUILTIN, "none", *get_args(PruningMethod)))
-    return f", did you mean {near}?" if near else ""
+    return f" (did you mean {near}?)" if near else ""
 
 
 def _pruning(word: str, text: str) -> Pruning:

@@ -122,6 +122,9 @@ def _inputs(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"inputs.synthetic: the inputs are called {claim}, and come from {inputs['origin']}"
     if inputs["synthetic"] and inputs["labelled"]:
         yield "inputs.labelled: synthetic samples have no true class"
+    unknown = sorted(_named_samples(report) - set(report["samples"]))
+    if unknown:
+        yield f"samples: sample {unknown[0]} is named, and nothing is said of it"
     for index in report["samples"]:
         if not index.isdecimal() or int(index) >= inputs["samples"]:
             yield f"samples: there is no sample {index} among {inputs['samples']}"
@@ -137,6 +140,18 @@ def _inputs(report: Mapping[str, Any]) -> Iterator[str]:
         datetime.datetime.fromisoformat(report["finished"])
     except ValueError:
         yield f"finished: {report['finished']!r} is no time"
+
+
+def _named_samples(report: Mapping[str, Any]) -> set[str]:
+    """The samples that some part of a report points to."""
+    found = set()
+    for pair in report["pairs"]:
+        comparison = pair["comparison"] or {"outputs": (), "classifications": ()}
+        for output in comparison["outputs"]:
+            found |= {str(worst["sample"]) for worst in output["worst"]}
+        for answers in comparison["classifications"]:
+            found |= {str(flip["sample"]) for flip in answers["kept_flips"]}
+    return found
 
 
 def _model(report: Mapping[str, Any]) -> Iterator[str]:

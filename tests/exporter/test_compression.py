@@ -39,7 +39,7 @@ def test_a_rate_is_a_share(rate: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("int4", r"no 'int4', did you mean int8\?; there are int8, int8-float-io"),
+        ("int4", r"no 'int4' \(did you mean int8\?\); there are int8, int8-float-io"),
         ("", "no ''; there are int8"),
         ("none+int8", "no 'none'"),
         ("prune:0.5+none", "one pruning at a time"),

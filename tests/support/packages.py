@@ -131,6 +131,12 @@ def report(
     if scan is not None:
         for pair in pairs:
             pair["gates"] = pair["step"] == "conversion"
+    named = {
+        worst["sample"]
+        for pair in pairs
+        for output in (pair["comparison"] or {"outputs": ()})["outputs"]
+        for worst in output["worst"]
+    }
     failed = next((p for p in pairs if p["gates"] and p["judgement"]["verdict"] == "fail"), None)
     whole = {
         "schema_version": 1,
@@ -152,7 +158,7 @@ def report(
             "calibration": {"origin": "a part of them", "samples": 5},
             "notes": [],
         },
-        "samples": {},
+        "samples": {str(index): {"row": index, "name": None, "label": None} for index in named},
         "manifest": None,
         "rungs": records,
         "pairs": pairs,

@@ -248,7 +248,7 @@ def test_a_finished_file_is_not_compressed(tmp_path: Path) -> None:
 def test_a_compression_that_does_not_exist(tmp_path: Path, verb: tuple[str, ...]) -> None:
     done = devdiff(*verb, DIGITS, "--compress", "int4", cwd=tmp_path)
     assert done.returncode == 2
-    assert "--compress int4: no 'int4'; there are int8, int8-float-io" in done.stderr
+    assert "no 'int4' (did you mean int8?); there are int8, int8-float-io" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
