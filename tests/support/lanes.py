@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -38,6 +38,8 @@ _LARGE_MODELS: Final = ("light_bvlc_alexnet", "light_vgg19", "light_zfnet512")
 _PHONES: Final = "phones"
 _LARGE: Final = "large"
 _UNKNOWN_S: Final = 10.0
+_SECONDS: Final = "lane_seconds"
+_KNOWN: Final = pytest.StashKey[dict[str, float]]()
 
 
 def lane(nodeid: str) -> str:
@@ -89,7 +91,14 @@ class LaneDurations:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and config.getoption("numprocesses", None):
-        config.pluginmanager.register(LaneDurations(), "lane-durations")
+        durations = LaneDurations()
+        config.stash[_KNOWN] = durations.load()
+        config.pluginmanager.register(durations, "lane-durations")
+
+
+def pytest_configure_node(node: Any) -> None:
+    # Read once: all processes must come to the same order, whoever else is running tests here.
+    node.workerinput[_SECONDS] = node.config.stash[_KNOWN]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LaneScheduling:
@@ -104,7 +113,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if lane(item.nodeid) != _PHONES:
                 raise pytest.UsageError(f"{item.nodeid} uses a phone: add it to PHONE_FILES")
     if hasattr(config, "workerinput"):
-        known = LaneDurations().load()
+        known = config.workerinput[_SECONDS]
         seconds = {name: known.get(name, _UNKNOWN_S) for name in {lane(i.nodeid) for i in items}}
         seconds[_PHONES] = float("inf")
         items.sort(key=lambda item: (-seconds[lane(item.nodeid)], lane(item.nodeid)))
