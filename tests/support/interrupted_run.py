@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import DATA, DIGITS
+
+
+def _with_default_signals() -> None:
+    """Whoever started the tests may let all of them ignore signals: nohup, or a shell."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Command:
@@ -36,6 +43,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_with_default_signals,
         )
 
     def signalled(self, number: int, moment: str) -> tuple[int, str]:

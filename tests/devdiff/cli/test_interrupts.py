@@ -94,7 +94,8 @@ def test_a_signal_leaves_no_process_and_no_file_and_the_run_goes_on(
     assert "Traceback" not in rest
     assert command.processes() == [] and command.left() == []
     _, said = (again := command.start()).communicate(timeout=120)
-    assert again.returncode == 0 and "continuing the unfinished run" in said
+    assert again.returncode == 0, said
+    assert "continuing the unfinished run" in said
     assert command.processes() == [] and command.left() == []
 
 
