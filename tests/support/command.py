@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+NO_EXPORT_CACHE = {"DEVDIFF_EXPORT_CACHE": ""}
+"""For tests of what a conversion does, which must not find it made already."""
 DEMONSTRATION = "devdiff demo check-reader"
 """README's command, run by the tests of the demonstration."""
 DIGITS = ROOT / "examples/digits/digits.onnx"

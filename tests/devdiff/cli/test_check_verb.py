@@ -18,7 +18,7 @@ from devdiff.exporter.artifact import sha256_file
 from devdiff.gate import record
 from devdiff.gate.baseline_file import Baseline
 from devdiff.gate.config import Config
-from tests.support.command import DIGITS, HELDOUT, ROOT, devdiff
+from tests.support.command import DIGITS, HELDOUT, NO_EXPORT_CACHE, ROOT, devdiff
 from tests.support.pausing import paused
 
 TWO_CELLS = f"""
@@ -39,7 +39,7 @@ devices = "none"
 
 
 def check(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return devdiff("check", *arguments, cwd=folder)
+    return devdiff("check", *arguments, cwd=folder, env=NO_EXPORT_CACHE)
 
 
 def checked(directory: Path) -> dict[str, Any]:

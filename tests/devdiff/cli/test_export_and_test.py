@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import pytest
 from devdiff.exporter.artifact import sha256_file
 from devdiff.report.build import schema
 from tests.support import onnx_zoo
-from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
+from tests.support.command import DATA, DIGITS, HELDOUT, NO_EXPORT_CACHE, devdiff
 from tests.support.pausing import paused
 
 
@@ -216,6 +217,7 @@ def test_interrupting_says_how_to_go_on_and_leaves_no_process(tmp_path: Path) ->
             "local",
         ],
         cwd=tmp_path,
+        env={**os.environ, **NO_EXPORT_CACHE},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -280,8 +280,8 @@ def test_of_several_inputs_the_named_one_is_changed_and_no_other(
     _two_inputs(tmp_path / "two.onnx")
     random = np.random.default_rng(1)
     arrays = {
-        "left": random.random((120, 1, 8, 8), np.float32),
-        "right": random.random((120, 4), np.float32),
+        "left": random.random((240, 1, 8, 8), np.float32),
+        "right": random.random((240, 4), np.float32),
     }
     np.savez(tmp_path / "both.npz", **arrays)
 

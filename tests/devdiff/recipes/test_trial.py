@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from devdiff.recipes import record
-from tests.support.command import DATA, DIGITS, devdiff
+from tests.support.command import DATA, DIGITS, NO_EXPORT_CACHE, devdiff
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 def run(folder: Path) -> Any:
     recipes = [part for name in NAMES for part in ("--recipe", name)]
     arguments: list[str | Path] = ["export-and-test", DIGITS, *DATA, *recipes, "--run-dir", "run"]
-    return devdiff(*arguments, cwd=folder)
+    return devdiff(*arguments, cwd=folder, env=NO_EXPORT_CACHE)
 
 
 NAMES = ("int8", "float16", "impossible.json")
@@ -97,7 +97,9 @@ def test_the_same_command_goes_on_with_what_is_not_finished(trial: tuple[Path, A
 
 def test_export_leaves_a_folder_for_each_recipe(tmp_path: Path) -> None:
     recipes = ("--recipe", "dynamic", "--recipe", "int16x8")
-    done = devdiff("export", DIGITS, *DATA, *recipes, "--out", "out", cwd=tmp_path)
+    done = devdiff(
+        "export", DIGITS, *DATA, *recipes, "--out", "out", cwd=tmp_path, env=NO_EXPORT_CACHE
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out/dynamic/dynamic.tflite").exists()
     assert (tmp_path / "out/int16x8/int16x8.tflite").exists()
