@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,9 @@ class Command:
         self.scratch = folder / "tmp"
         self.scratch.mkdir(exist_ok=True)
         self.folder = folder
+        # Short, because sockets lie in it.
+        self.phones = tempfile.mkdtemp(prefix="dd-")
+        atexit.register(shutil.rmtree, self.phones, ignore_errors=True)
         self.arguments = ["export-and-test", DIGITS, *DATA, "--device", device, "--run-dir", "run"]
 
     def start(self) -> subprocess.Popen[str]:
@@ -38,7 +44,7 @@ class Command:
                 **os.environ,
                 name: value,
                 "TMPDIR": str(self.scratch),
-                "DEVDIFF_RUNTIME_DIR": str(self.folder / "phones"),
+                "DEVDIFF_RUNTIME_DIR": self.phones,
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
