@@ -92,11 +92,11 @@ def test_a_signal_leaves_no_process_and_no_file_and_the_run_goes_on(
         "devdiff: interrupted; the same command continues where it stopped"
     ]
     assert "Traceback" not in rest
-    assert command.processes() == [] and command.left() == []
+    assert command.remains() == []
     _, said = (again := command.start()).communicate(timeout=120)
     assert again.returncode == 0, said
     assert "continuing the unfinished run" in said
-    assert command.processes() == [] and command.left() == []
+    assert command.remains() == []
 
 
 @pytest.mark.slow
@@ -109,4 +109,4 @@ def test_what_a_kill_leaves_is_swept_by_the_next_start(
     assert returned == -signal.SIGKILL
     _, said = (again := command.start()).communicate(timeout=120)
     assert again.returncode == 0, said
-    assert command.processes() == [] and command.left() == []
+    assert command.remains() == []
