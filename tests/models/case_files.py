@@ -54,7 +54,7 @@ def _face_camera(folder: Path) -> None:
     np.savez(folder / "upright.npz", **{"rnet/input": upright, "labels": labels})
     turned = np.ascontiguousarray(upright.swapaxes(2, 3))
     np.savez(folder / "turned.npz", **{"rnet/input": turned, "labels": labels})
-    large = (case_pictures.enlarged(faces[:8], 112) - 127.5) / 128
+    large = (case_pictures.enlarged(faces[:40], 112) - 127.5) / 128
     np.savez(folder / "pairs.npz", input=np.stack([large, large[:, :, ::-1]], axis=1))
     largest = case_pictures.enlarged(faces[:8], 256) / 255
     np.savez(folder / "large.npz", input=largest[:, np.newaxis])
@@ -91,7 +91,7 @@ def _audio(folder: Path) -> None:
     embedding = _WAKE_WORD.member(f"{resources}/embedding_model.onnx")
     shutil.copy(embedding, folder / "speech_embedding.onnx")
     spectrum = onnxruntime.InferenceSession(_WAKE_WORD.member(f"{resources}/melspectrogram.onnx"))
-    sound = model_inputs.sound(48, 0, 12_640)[:, 0] * np.float32(32_767)
+    sound = model_inputs.sound(288, 0, 12_640)[:, 0] * np.float32(32_767)
     frames = [spectrum.run(None, {"input": wave[np.newaxis]})[0][0, 0] for wave in sound]
     # As the package does between the two models.
     spectra = np.stack(frames)[:, np.newaxis, :76, :, np.newaxis] / 10 + 2
