@@ -17,7 +17,7 @@ import pytest
 from tests.support.command import DATA, DIGITS
 
 
-def _with_default_signals() -> None:
+def with_default_signals() -> None:
     """Whoever started the tests may let all of them ignore signals: nohup, or a shell."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -50,7 +50,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=_with_default_signals,
+            preexec_fn=with_default_signals,
         )
 
     def signalled(self, number: int, moment: str) -> tuple[int, str]:

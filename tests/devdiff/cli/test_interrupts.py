@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import devdiff
-from tests.support.interrupted_run import Command
+from tests.support.interrupted_run import Command, with_default_signals
 
 # Sends itself a signal at the moment a module is looked for.
 _AT_IMPORT = """
@@ -33,7 +33,7 @@ def interrupted_at(
     """devdiff, which gets a signal when it begins to import ``module``."""
     (folder / "sitecustomize.py").write_text(_AT_IMPORT)
     env = {"PYTHONPATH": str(folder), "SIGNAL_AT": module, "SIGNAL": str(number)}
-    return devdiff(*arguments, cwd=folder, env=env)
+    return devdiff(*arguments, cwd=folder, env=env, before=with_default_signals)
 
 
 @pytest.mark.parametrize(
