@@ -73,8 +73,8 @@ def with_check(judgement: Judgement, check: Dependence) -> Judgement:
             kept = () if own.verdict is Verdict.PASS else own.reasons
             outputs[output] = OutputJudgement(combine((own.verdict, Verdict.FAIL)), (*kept, reason))
     if check.verdict is Verdict.PASS:
-        said = [r.reason for r in check.responses] if verdict is Verdict.PASS else []
-        return replace(judgement, reasons=(*judgement.reasons, *said))
+        responses = [r.reason for r in check.responses] if verdict is Verdict.PASS else []
+        return replace(judgement, reasons=(*judgement.reasons, *responses))
     earlier = () if judgement.verdict is Verdict.PASS else judgement.reasons
     # No limit would pass an output that has lost an input.
     lost = {output for output, _ in against}

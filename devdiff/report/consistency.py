@@ -8,23 +8,17 @@ the program that wrote it; who changes everything so that it fits is found by a 
 from __future__ import annotations
 
 import datetime
-import itertools
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from devdiff.compare.intervals import CONFIDENCE, clopper_pearson
 from devdiff.errors import ComparisonError, UsageError
 from devdiff.ladder import ladder
 from devdiff.report.build import scan_verdict
+from devdiff.report.possible_figures import impossible_figures
 from devdiff.report.rejudge import rejudge
 from devdiff.verdict import Verdict, combine
 
-_TOLERANCE: Final = 1e-9
-_ROUNDING: Final = 1e-3
-_TINY: Final = 1e-30
-_DECIBELS: Final = 0.1
 _SYNTHETIC: Final = "synthetic, seed "
 
 
@@ -93,11 +87,11 @@ def _steps(report: Mapping[str, Any]) -> Iterator[str]:
     found: dict[tuple[str, str], bool] = {}
     for place, pair in enumerate(report["pairs"]):
         key = pair["reference"], pair["candidate"]
-        told = f"{pair['step']} ({key[0]} → {key[1]})"
+        step = f"{pair['step']} ({key[0]} → {key[1]})"
         if key in found:
-            yield f"pairs[{place}]: the step {told} is there twice"
+            yield f"pairs[{place}]: the step {step} is there twice"
         elif key not in expected:
-            yield f"pairs[{place}]: no step {told} lies between the rungs"
+            yield f"pairs[{place}]: no step {step} lies between the rungs"
         elif pair["step"] != expected[key].step:
             yield (
                 f"pairs[{place}].step: from {key[0]} to {key[1]} lies the step "
@@ -170,10 +164,10 @@ def _model(report: Mapping[str, Any]) -> Iterator[str]:
     if manifest["pruned"] is not None:
         known[manifest["pruned"]["file"]] = manifest["pruned"]["sha256"]
     for place, rung in enumerate(report["rungs"]):
-        said = rung["model"]
-        if rung["name"] != "source" and known.get(said["file"], said["sha256"]) != said["sha256"]:
+        ran = rung["model"]
+        if rung["name"] != "source" and known.get(ran["file"], ran["sha256"]) != ran["sha256"]:
             yield (
-                f"rungs[{place}].model.sha256: rung {rung['name']} ran another {said['file']} than "
+                f"rungs[{place}].model.sha256: rung {rung['name']} ran another {ran['file']} than "
                 "the manifest lists"
             )
     if main and main[-1][1]["model"]["sha256"] not in (*known.values(), model["sha256"]):
@@ -208,7 +202,7 @@ def _pair(field: str, pair: Mapping[str, Any], report: Mapping[str, Any]) -> Ite
                 f"{field}.comparison.{side}_failed: {comparison[f'{side}_failed']} samples, and "
                 f"{rung['failed']} failed on rung {pair[side]}"
             )
-    yield from _figures(f"{field}.comparison", comparison, report)
+    yield from impossible_figures(f"{field}.comparison", comparison, report)
     try:
         own = rejudge(pair, report)
     except (ComparisonError, UsageError) as error:
@@ -231,118 +225,6 @@ def _pair(field: str, pair: Mapping[str, Any], report: Mapping[str, Any]) -> Ite
                 f"{field}.judgement.outputs: {name} is judged {judged['verdict']}, and its figures "
                 f"come to {of_output.verdict.value}"
             )
-
-
-def _figures(field: str, comparison: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
-    samples = report["inputs"]["samples"]
-    if comparison["samples"] != samples:
-        yield f"{field}.samples: {comparison['samples']}, and there are {samples}"
-    failed = comparison["reference_failed"], comparison["candidate_failed"]
-    low, high = samples - sum(failed), samples - max(failed)
-    if not max(0, low) <= comparison["compared"] <= high:
-        yield f"{field}.compared: {comparison['compared']} of {samples} samples"
-    names = [output["name"] for output in comparison["outputs"]]
-    wanted = _output_names(report)
-    if len(set(names)) != len(names) or (wanted is not None and set(names) != wanted):
-        there = ", ".join(sorted(wanted or ()))
-        yield f"{field}.outputs: {', '.join(names) or 'none'}, and the model has {there}"
-    for output in comparison["outputs"]:
-        if output["samples"] > comparison["compared"]:
-            yield f"{field}.outputs: {output['name']} has {output['samples']} samples"
-        wrong = _impossible(output)
-        if wrong is not None:
-            yield f"{field}.outputs: {output['name']}: {wrong}"
-    for answers in comparison["classifications"]:
-        if answers["output"] not in names:
-            yield f"{field}.classifications: there is no output {answers['output']}"
-        top = answers["top_1"]
-        if not _is_interval(top):
-            yield (
-                f"{field}.classifications: {top['low']} to {top['high']} is not the interval of "
-                f"{top['successes']} of {top['trials']}"
-            )
-        elif top["trials"] + answers["undecided"] != comparison["compared"]:
-            # Samples whose shapes differ have no answers, and fail by that.
-            if not any(output["shape_mismatch"] for output in comparison["outputs"]):
-                yield (
-                    f"{field}.classifications: {top['trials']} answers of "
-                    f"{comparison['compared']} samples"
-                )
-        elif top["trials"] - top["successes"] != answers["flips"] + answers["lost_answers"]:
-            yield f"{field}.classifications: {answers['flips']} flips do not fit the agreement"
-
-
-def _impossible(output: Mapping[str, Any]) -> str | None:
-    """What no values of an output can come to; None where the figures may be of some."""
-    largest = output["max_abs_error"]
-    if (largest is None) != (output["elements"] == 0):
-        return f"there are {output['elements']} elements, and max_abs_error is {largest}"
-    if largest is None:
-        return None
-    largest = float(largest)
-    for side in ("reference", "candidate"):
-        wrong = _impossible_side(output[side])
-        if wrong is not None:
-            return f"{side}.{wrong}"
-    order = [float(output[f"{part}_abs_error"] or 0) for part in ("p50", "p90", "p99", "p999")]
-    mean, rms = float(output["mean_abs_error"] or 0), float(output["rms_error"] or 0)
-    if any(low > _more(high) for low, high in itertools.pairwise((*order, largest))):
-        return "its percentiles do not rise to max_abs_error"
-    if mean > _more(rms) or rms > _more(largest):
-        return "mean_abs_error, rms_error and max_abs_error do not rise"
-    if any(float(worst["error"]) > _more(largest) for worst in output["worst"]):
-        return "a sample in worst is worse than max_abs_error"
-    if output["lsb"] is not None and output["lsb"]["max_lsb"] != output["max_lsb"]:
-        return "max_lsb is not that of its histogram"
-    if output["snr_db"] is None or not rms:
-        return None
-    peak = float(output["reference"]["peak"] or 0)
-    # The mean square of the reference is at most the square of its peak.
-    most = 20 * math.log10(peak / rms) if peak else -math.inf
-    if float(output["snr_db"]) > most + _DECIBELS:
-        return "snr_db is above what peak and rms_error allow"
-    return None
-
-
-def _impossible_side(side: Mapping[str, Any]) -> str | None:
-    """The same of one side's values."""
-    if side["peak"] is None:
-        return None
-    low, high = float(side["low"] or 0), float(side["high"] or 0)
-    peak = float(side["peak"])
-    if low > high or peak > _more(max(abs(low), abs(high))) or max(-low, high) > _more(peak):
-        return "peak is not the largest of low and high"
-    if side["all_zero"] and peak:
-        return "all_zero does not fit its peak"
-    return None
-
-
-def _more(value: float) -> float:
-    """A little more, since sums are rounded."""
-    return value * (1 + _ROUNDING) + _TINY
-
-
-def _output_names(report: Mapping[str, Any]) -> set[str] | None:
-    """The model's outputs: as the manifest lists them, else as most of the steps have them."""
-    manifest = report["manifest"]
-    if manifest is not None and manifest["artifacts"]:
-        return {binding["source"]["name"] for binding in manifest["artifacts"][0]["outputs"]}
-    found: set[str] = set()
-    for pair in report["pairs"]:
-        found |= {output["name"] for output in (pair["comparison"] or {"outputs": ()})["outputs"]}
-    return found or None
-
-
-def _is_interval(proportion: Mapping[str, Any]) -> bool:
-    try:
-        low, high = clopper_pearson(
-            proportion["successes"], proportion["trials"], proportion["confidence"]
-        )
-    except ValueError:
-        return False
-    off = abs(low - proportion["low"]), abs(high - proportion["high"])
-    # With less confidence any rate could be made to clear any limit.
-    return proportion["confidence"] == CONFIDENCE and bool(max(off) < _TOLERANCE)
 
 
 def _task(report: Mapping[str, Any]) -> Iterator[str]:

@@ -28,9 +28,9 @@ def record(directory: Path, key: str) -> None:
 def intact(directory: Path, key: str) -> bool:
     """Whether all files that were recorded for ``key`` are there, as they were written."""
     try:
-        told = json.loads((directory / HASHES).read_text())
-        return bool(told["key"] == key and told["files"]) and all(
-            digest(directory / name) == sha256 for name, sha256 in told["files"].items()
+        recorded = json.loads((directory / HASHES).read_text())
+        return bool(recorded["key"] == key and recorded["files"]) and all(
+            digest(directory / name) == sha256 for name, sha256 in recorded["files"].items()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

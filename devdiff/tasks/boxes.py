@@ -140,9 +140,9 @@ class BoxReader:
         box = next(box for box, made in _CORNERS.items() if made == form)
         if not set(named) <= {*box, "score", "class"}:
             odd = next(name for name in named if name not in {*box, "score", "class"})
-            what = "goes not with the others" if odd in known else "is no column"
+            fault = "goes not with the others" if odd in known else "is no column"
             raise UsageError(
-                f"--task detection: columns=: {odd!r} {what}; {_OTHER} stands for columns that do "
+                f"--task detection: columns=: {odd!r} {fault}; {_OTHER} stands for columns that do "
                 "not matter"
             )
         if len(columns) not in spec.shape[-2:] or spec.elements != math.prod(spec.shape[-2:]):
@@ -239,8 +239,8 @@ class BoxReader:
 
 def _end_to_end(request: TaskRequest, specs: Sequence[TensorSpec]) -> bool:
     """Whether nothing is said of a single output that has the six columns of `USUAL_COLUMNS`."""
-    told = {"boxes", "scores", "classes", "format"} & set(request.options)
-    return not told and len(specs) == 1 and len(specs[0].shape) == 3 and specs[0].shape[2] == 6
+    layout = {"boxes", "scores", "classes", "format"} & set(request.options)
+    return not layout and len(specs) == 1 and len(specs[0].shape) == 3 and specs[0].shape[2] == 6
 
 
 def suppress(found: Detections, overlap: float, most: int) -> Detections:
