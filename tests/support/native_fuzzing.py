@@ -111,8 +111,19 @@ def fuzz(
     for number, content in enumerate(SEEDS[target]()):
         (corpus / f"seed-{number}").write_bytes(content)
     arguments = (f"-seed={seed}", "-max_len=16384", "-print_final_stats=1", *LIMITS, *limits)
+    # A shell forks it: what Linux tells a program of its own peak counts its forebear's, too, and
+    # libFuzzer would take the size of a large test process for the fuzzer's.
     return subprocess.run(
-        [program, *arguments, f"-artifact_prefix={folder}/", corpus],
+        [
+            "sh",
+            "-c",
+            '"$@"; exit $?',
+            "sh",
+            program,
+            *arguments,
+            f"-artifact_prefix={folder}/",
+            corpus,
+        ],
         capture_output=True,
         text=True,
         errors="replace",
