@@ -8,10 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock
 
@@ -20,6 +19,9 @@ from devdiff.android_harness.stubs import LIBRARIES, assembly
 from devdiff.system import kept_files
 from devdiff.system.cache import cache_root, whole_directory
 from devdiff.system.scratch import scratch_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SOURCES: Final = Path(__file__).parent / "runner"
 BIONIC: Final = Path(__file__).parent / "bionic"

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.android_harness.errors import ElfError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
 MACHINES: Final[Mapping[int, str]] = {
     3: "x86",

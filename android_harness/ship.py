@@ -8,13 +8,16 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devdiff.android_harness import build
 from devdiff.android_harness.errors import BuildError, HarnessError
 from devdiff.system import kept_files
 from devdiff.system.cache import whole_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 def ship_runners() -> Iterator[Path]:

@@ -7,9 +7,11 @@ does. What is not declared here does not link.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # The oldest Android the runner starts on: 6.0, the first for which wheels of runtimes are made.
 OLDEST_API: Final = 23

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devdiff.device_runner.errors import PackError, RunnerError
 from devdiff.device_runner.pack import (
@@ -18,6 +16,10 @@ from devdiff.device_runner.pack import (
     scan,
 )
 from devdiff.device_runner.results import last_good
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 
 class Journal:

@@ -11,9 +11,11 @@ import math
 import os
 import re
 import struct
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 VARIABLE: Final = "DEVDIFF_RUNNER_MEMORY"
 _GIB: Final = 1 << 30

@@ -18,15 +18,18 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from devdiff.device_runner import memory
 from devdiff.device_runner.errors import RunnerError
 from devdiff.device_runner.pack import Header, encode_done, encode_header, record_parts
 from devdiff.device_runner.retry import Ending, Policy, run_to_end
-from devdiff.device_runner.runner import Job, Outcome
 from devdiff.device_runner.tail import RecordCounter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.device_runner.runner import Job, Outcome
 
 PARENT: Final = "DEVDIFF_PARENT"
 """In a runner process: the number of the process that feeds it."""

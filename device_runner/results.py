@@ -10,10 +10,8 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +29,10 @@ from devdiff.device_runner.pack import (
     scan,
 )
 from devdiff.exporter.artifact import Array
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 # Small enough for a second-level cache, large enough that Python does not count.
 BLOCK_BYTES: Final = 1 << 19

@@ -7,14 +7,16 @@ and again is named, and passed over only when that was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.device_runner.errors import RunnerError
 from devdiff.device_runner.journal import Journal
 from devdiff.device_runner.runner import Job, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 MAX_CRASHES: Final = 5
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from devdiff.device_runner.errors import PackError
 from devdiff.device_runner.pack import RECORD_HEAD, RECORD_TAIL, TAG_SAMPLE, read_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class RecordCounter:

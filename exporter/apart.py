@@ -16,10 +16,12 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from devdiff.exporter.errors import ExporterError, WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.exporter.artifact import Binding, TensorSpec
 from devdiff.exporter.errors import ArtifactError
-from devdiff.exporter.manifest import ArtifactRecord, SourceModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from devdiff.exporter.manifest import ArtifactRecord, SourceModel
 
 MOST_CHOICES: Final = 48
 _MOST_RANKED: Final = 2000

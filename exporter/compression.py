@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Self, get_args
+from typing import TYPE_CHECKING, Final, Self, get_args
 
 from devdiff.exporter.errors import CompressionError
 from devdiff.exporter.recipe import BUILTIN, INT8, Pruning, PruningMethod, Recipe
 from devdiff.system.suggest import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _CHOICES: Final = (
     f"there are {', '.join(BUILTIN)}, prune:RATE and channel-prune:RATE, either of these with one "

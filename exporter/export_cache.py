@@ -15,16 +15,19 @@ import os
 import platform
 import shutil
 import sysconfig
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.exporter.artifact import sha256_file
 from devdiff.exporter.errors import ArtifactError
 from devdiff.exporter.manifest import MANIFEST_NAME, Manifest, SourceModel, bind
-from devdiff.exporter.recipe import Pruning, Recipe
 from devdiff.system.cache import whole_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from devdiff.exporter.recipe import Pruning, Recipe
 
 VARIABLE: Final = "DEVDIFF_EXPORT_CACHE"
 LIMIT_BYTES: Final = 4 << 30

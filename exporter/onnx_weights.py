@@ -6,8 +6,7 @@ read by several nodes; here each is found where it lies and changed for those th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import onnx
@@ -15,7 +14,10 @@ import onnx.inliner
 import onnx.shape_inference
 from onnx import numpy_helper
 
-from devdiff.exporter.artifact import Array
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devdiff.exporter.artifact import Array
 
 _FLOATS: Final = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
 

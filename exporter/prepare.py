@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,8 @@ from devdiff.exporter.quantizers import calibration
 from devdiff.exporter.recipe import Pruning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from devdiff.exporter.sources.reader import ReadSource
 
 T = TypeVar("T")

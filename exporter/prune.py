@@ -17,9 +17,8 @@ Layers are Conv, ConvTranspose, Gemm, and MatMul with a constant operand, in the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -27,7 +26,11 @@ from devdiff.exporter.artifact import Array
 from devdiff.exporter.errors import CompressionError
 from devdiff.exporter.manifest import PrunedLayer
 from devdiff.exporter.onnx_weights import Weights, attribute, captured
-from devdiff.exporter.recipe import Pruning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devdiff.exporter.recipe import Pruning
 
 # Operators of one input that are zero where that input is zero, whatever their attributes.
 _KEEP_ZERO: Final = (

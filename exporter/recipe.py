@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from devdiff.exporter.errors import CompressionError
 from devdiff.system import plain_json
 from devdiff.system.suggest import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Precision = Literal["float32", "int8", "int16x8", "dynamic", "float16"]
 Quantizer = Literal["tflite", "ai-edge"]

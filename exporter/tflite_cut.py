@@ -8,10 +8,8 @@ the file and what was asked for.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
@@ -20,6 +18,10 @@ from devdiff.exporter.artifact import Binding, Quantization, TensorSpec, sha256_
 from devdiff.exporter.errors import ArtifactError
 from devdiff.exporter.tflite_file import integers, parse, text
 from devdiff.exporter.tflite_graph import Graph, GraphTensor, read_graph
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
 
 # The schema demands it of every buffer (force_align); the generated writer forgets it.
 _ALIGNMENT: Final = 16

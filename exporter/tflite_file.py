@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ai_edge_litert import schema_py_generated as schema
 
@@ -19,6 +18,9 @@ from devdiff.exporter.artifact import Binding, Quantization, TensorSpec, sha256_
 from devdiff.exporter.errors import ArtifactError
 from devdiff.exporter.manifest import ArtifactRecord
 from devdiff.exporter.recipe import BUILTIN, FLOAT32, Recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _OPERATOR_NAMES: Final = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)

@@ -10,8 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -19,6 +18,9 @@ from ai_edge_litert import schema_py_generated as schema
 from devdiff.exporter.artifact import Array
 from devdiff.exporter.errors import ArtifactError
 from devdiff.exporter.tflite_file import DTYPES, integers, operator_name, parse, text
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _names(enumeration: type) -> dict[int, str]:

@@ -18,7 +18,6 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +35,8 @@ from devdiff.exporter.recipe import INT8, Pruning, Recipe
 from devdiff.exporter.sources.formats import THROUGH_ONNX, SourceFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from devdiff.exporter.sources.reader import ReadSource
 
 _VERSIONED: Final = {

@@ -11,9 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from devdiff.exporter import errors
 from devdiff.exporter.errors import ConversionError, ExporterError, WorkerError
@@ -26,6 +24,10 @@ from devdiff.exporter.manifest import (
     spec_from_json,
 )
 from devdiff.exporter.recipe import FLOAT32, Pruning, Recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
 
 Progress = Callable[[str], None]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.models import model_runs
 from tests.models.model_catalogue import CATALOGUE, CatalogueModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _HEADER: Final = (
     "model",

@@ -17,14 +17,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.compare.intervals import clopper_pearson
 from tests.support.file_formats import FORMATS, Format
 from tests.support.outcomes import Outcome, changed_files, outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -55,7 +57,8 @@ class Reader:
     def _ask(
         self, child: subprocess.Popen[str], path: Path, whole: Path, patience_s: float
     ) -> Outcome:
-        assert child.stdin is not None and child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout is not None
         with contextlib.suppress(BrokenPipeError):
             child.stdin.write(f"{json.dumps([str(path), str(whole)])}\n")
             child.stdin.flush()

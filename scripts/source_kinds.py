@@ -12,9 +12,8 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 os.environ |= {
     "CUDA_VISIBLE_DEVICES": "-1",
@@ -26,12 +25,16 @@ os.environ |= {
 import onnx
 from onnx import numpy_helper
 
-from devdiff.exporter.artifact import Array
 from devdiff.inputs.input_set import InputRequest
 from devdiff.inputs.preprocess import Preprocess
 from devdiff.ladder.pipeline import TestRequest, export_and_test
 from devdiff.ladder.torch_export import write_program
 from devdiff.options import Running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from devdiff.exporter.artifact import Array
 
 _DIGITS: Final = Path(__file__).resolve().parent.parent / "examples" / "digits"
 _SIDE: Final = 28

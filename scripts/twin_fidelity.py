@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -21,11 +21,13 @@ from devdiff.errors import UnknownOperatorError
 from devdiff.exporter.artifact import Array, Artifact
 from devdiff.exporter.errors import ArtifactError
 from devdiff.exporter.manifest import MANIFEST_NAME, Manifest
-from devdiff.exporter.recipe import Precision
 from devdiff.exporter.tflite_graph import read_graph
 from devdiff.scan.fidelity import Fidelity, OutputFidelity, check_fidelity
 from devdiff.scan.twin import Twin
 from tests.models.model_catalogue import CATALOGUE, by_name
+
+if TYPE_CHECKING:
+    from devdiff.exporter.recipe import Precision
 
 DIGITS: Final = Path(__file__).resolve().parent.parent / "examples" / "digits"
 PRECISIONS: Final[tuple[Precision, ...]] = ("float32", "int8")

@@ -7,15 +7,19 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from devdiff.cli.main import parser
-from devdiff.device_runner.virtual.phone import VirtualPhone
 from tests.support.command import DEMONSTRATION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from devdiff.device_runner.virtual.phone import VirtualPhone
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])

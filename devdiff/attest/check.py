@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.attest import envelope, keys, statement
 from devdiff.errors import AttestationError, UsageError
@@ -14,6 +13,9 @@ from devdiff.gate.requirements import Basis, Requirements
 from devdiff.package.tested_files import Tested
 from devdiff.report import consistency, load
 from devdiff.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MAX_BYTES: Final = 16 << 20
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from devdiff.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from securesystemslib.signer import CryptoSigner, SSlibKey
 
 PASSPHRASE: Final = "DEVDIFF_KEY_PASSPHRASE"

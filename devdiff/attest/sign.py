@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from devdiff.attest import envelope, statement
 from devdiff.errors import AttestationError, UsageError
 from devdiff.exporter.artifact import sha256_file
-from devdiff.gate.requirements import Requirements
 from devdiff.report import load
 from devdiff.system.atomic_file import write_whole
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
+
+    from devdiff.gate.requirements import Requirements
 
 STATEMENT_NAME: Final = "statement.dsse.json"
 

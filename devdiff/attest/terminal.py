@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from devdiff.attest.check import Attested
-from devdiff.gate.requirements import Requirements
 from devdiff.report import parts
 from devdiff.system.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from devdiff.attest.check import Attested
+    from devdiff.gate.requirements import Requirements
 
 
 def show(

@@ -8,24 +8,26 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.bisect import endpoints, explorer, isolate, report_section, repro, subject
 from devdiff.bisect.divergence import find
-from devdiff.bisect.isolate import Isolated
 from devdiff.bisect.side_by_side import Bench, BenchSide
-from devdiff.bisect.subject import BisectRequest, BisectSubject
 from devdiff.compare import DeploymentExpectation, Tolerances
 from devdiff.device_runner.errors import RunnerChoiceError
 from devdiff.errors import BisectError, UsageError
 from devdiff.exporter.errors import ArtifactError
-from devdiff.inputs.input_set import InputSet
 from devdiff.ladder.run_directory import REPORT_NAME, RunDirectory, make_way, open_run, write_json
-from devdiff.options import Gates
 from devdiff.progress import Events, SilentEvents
 from devdiff.report import load
 from devdiff.report.html import page
 from devdiff.verdict import Verdict
+
+if TYPE_CHECKING:
+    from devdiff.bisect.isolate import Isolated
+    from devdiff.bisect.subject import BisectRequest, BisectSubject
+    from devdiff.inputs.input_set import InputSet
+    from devdiff.options import Gates
 
 FOLDER: Final = "bisect"
 BISECT_NAME: Final = "bisect.json"

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.bisect.side_by_side import BenchSide
 from devdiff.bisect.subject import BisectRequest, BisectSubject, other_file
 from devdiff.device_runner.errors import DeviceChoiceError, DeviceError
 from devdiff.device_runner.host.host_runner import HostRunner
-from devdiff.device_runner.runner import Runner
 from devdiff.errors import BisectError, UsageError
-from devdiff.exporter.artifact import Artifact
-from devdiff.exporter.manifest import ArtifactRecord
 from devdiff.exporter.tflite_cut import WholeModel
 from devdiff.ladder.device_selection import check_device, open_device
-from devdiff.progress import Events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from devdiff.device_runner.runner import Runner
+    from devdiff.exporter.artifact import Artifact
+    from devdiff.exporter.manifest import ArtifactRecord
+    from devdiff.progress import Events
 
 DEVICE: Final = "device"
 RUNG_NAMES: Final = ("float", "int8")

@@ -6,11 +6,13 @@ The form is what its ``node_data_builder.GraphNodeData`` saves; load the file be
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.ladder.run_directory import write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 # From what is harmless to what is not; both ends read on light and dark pages.
 _GRADIENT: Final = (("0", "#e8f5e9"), ("0.5", "#ffd54f"), ("1", "#d84315"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import networkx
 
 from devdiff.device_runner.pack import DTYPE_CODES, MAX_RANK
-from devdiff.exporter.tflite_graph import Graph, GraphOperator, GraphTensor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from devdiff.exporter.tflite_graph import Graph, GraphOperator, GraphTensor
 
 _SOURCE: Final = ("source", 0)
 _Node = tuple[str, int]

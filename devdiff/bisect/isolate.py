@@ -7,12 +7,15 @@ shows the difference is looked for, doubling what stands before the operator.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from devdiff.bisect.search import SplitPoint
 from devdiff.bisect.side_by_side import Bench, PartComparison
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devdiff.bisect.search import SplitPoint
 
 Kind = Literal["born", "context", "accumulated", "unexplained"]
 SUSPECTS: Final = 3

@@ -8,19 +8,22 @@ the float model's own values, quantized as its inputs are, so that what it adds 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from devdiff.device_runner.pack import MAX_TENSORS, Status
 from devdiff.device_runner.results import ResultReader
 from devdiff.errors import BisectError
-from devdiff.exporter.artifact import Array
 from devdiff.exporter.tflite_cut import quantization
-from devdiff.exporter.tflite_graph import GraphTensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
+    from devdiff.exporter.tflite_graph import GraphTensor
 
 GROUP: Final = MAX_TENSORS // 3
 """How many tensors, or operators side by side, one file gives."""

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.bisect import subject
-from devdiff.bisect.side_by_side import BenchSide
-from devdiff.bisect.subject import BisectRequest, BisectSubject
 from devdiff.compare import PairComparison, RungOutputs, compare
 from devdiff.device_runner.errors import RunnerError
 from devdiff.device_runner.host.host_runner import HostRunner
-from devdiff.exporter.artifact import Artifact
 from devdiff.exporter.errors import ExporterError
 from devdiff.exporter.manifest import ArtifactRecord, bind
 from devdiff.exporter.recipe import FLOAT32, INT8
 from devdiff.exporter.worker_client import ExportWorker
-from devdiff.inputs.input_set import InputSet
 from devdiff.ladder import ladder
-from devdiff.ladder.ladder import RungResult
-from devdiff.ladder.run_directory import RunDirectory
-from devdiff.progress import Events
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from devdiff.bisect.side_by_side import BenchSide
+    from devdiff.bisect.subject import BisectRequest, BisectSubject
+    from devdiff.exporter.artifact import Artifact
+    from devdiff.inputs.input_set import InputSet
+    from devdiff.ladder.ladder import RungResult
+    from devdiff.ladder.run_directory import RunDirectory
+    from devdiff.progress import Events
 
 _SAMPLES: Final = 200
 """Outputs are cheap to compare: more samples than the layers are looked at with."""

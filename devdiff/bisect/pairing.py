@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from devdiff.bisect.graph import Flow
 from devdiff.errors import ScanError
-from devdiff.exporter.tflite_graph import GraphOperator
 from devdiff.scan.weights import pair_layers
+
+if TYPE_CHECKING:
+    from devdiff.bisect.graph import Flow
+    from devdiff.exporter.tflite_graph import GraphOperator
 
 FORM_ONLY: Final = ("QUANTIZE", "DEQUANTIZE")
 

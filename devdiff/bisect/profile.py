@@ -5,19 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.bisect import explorer, mixed_precision, plot, subject
-from devdiff.bisect.layers import Errors, LayerErrors
 from devdiff.bisect.profiler import Profiler
 from devdiff.bisect.side_by_side import BenchSide, short
-from devdiff.bisect.subject import BisectRequest, BisectSubject
 from devdiff.errors import BisectError
-from devdiff.inputs.input_set import InputSet
-from devdiff.ladder.run_directory import RunDirectory
-from devdiff.progress import Events
 from devdiff.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from devdiff.bisect.layers import Errors, LayerErrors
+    from devdiff.bisect.subject import BisectRequest, BisectSubject
+    from devdiff.inputs.input_set import InputSet
+    from devdiff.ladder.run_directory import RunDirectory
+    from devdiff.progress import Events
 
 CSV_NAME: Final = "layers.csv"
 PLOT_NAME: Final = "layers.svg"

@@ -10,7 +10,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,17 +18,21 @@ from devdiff.bisect import layers
 from devdiff.bisect.graph import Flow
 from devdiff.bisect.layers import Errors, LayerErrors, QuantizedInputs
 from devdiff.bisect.pairing import Pairing, pair
-from devdiff.bisect.side_by_side import BenchSide
-from devdiff.bisect.subject import BisectSubject
 from devdiff.device_runner.errors import RunnerError
 from devdiff.errors import BisectError
 from devdiff.exporter.artifact import Array
 from devdiff.exporter.tflite_cut import ModelPart, apart_key, tensor_key
-from devdiff.inputs.input_set import InputSet
 from devdiff.ladder import ladder
 from devdiff.ladder.ladder import Rung, RungResult
-from devdiff.ladder.run_directory import RunDirectory
-from devdiff.progress import Events
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.bisect.side_by_side import BenchSide
+    from devdiff.bisect.subject import BisectSubject
+    from devdiff.inputs.input_set import InputSet
+    from devdiff.ladder.run_directory import RunDirectory
+    from devdiff.progress import Events
 
 Samples = Callable[[], Iterator[dict[int, Array]]]
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from devdiff.bisect.divergence import Divergence
-from devdiff.bisect.isolate import Isolated, Suspect
-from devdiff.bisect.search import SplitPoint
 from devdiff.bisect.side_by_side import Bench, Difference, PartComparison, short
 from devdiff.compare import DeploymentExpectation, jsonform
 from devdiff.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from devdiff.bisect.divergence import Divergence
+    from devdiff.bisect.isolate import Isolated, Suspect
+    from devdiff.bisect.search import SplitPoint
 
 
 def section(

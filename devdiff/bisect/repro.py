@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,6 +14,9 @@ from devdiff.bisect.side_by_side import ROLES, Bench, PartRun, Role, short
 from devdiff.exporter.artifact import Array, Binding, sha256_file
 from devdiff.exporter.tflite_cut import quantization
 from devdiff.ladder.run_directory import write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 # Small enough for a bug report; a single sample may need more.
 _BUDGET_BYTES: Final = 4 << 20

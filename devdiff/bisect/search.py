@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from devdiff.bisect.graph import Flow
+if TYPE_CHECKING:
+    from devdiff.bisect.graph import Flow
 
 Differs = Callable[[tuple[int, ...]], bool]
 _Point = TypeVar("_Point")

@@ -7,10 +7,8 @@ measured, so that a search that was broken off goes on behind its last cut.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -29,12 +27,17 @@ from devdiff.device_runner.runner import Runner
 from devdiff.errors import RunDirectoryError
 from devdiff.exporter.artifact import Array, Artifact
 from devdiff.exporter.tflite_cut import ModelPart, WholeModel, tensor_key
-from devdiff.inputs.input_set import InputSet
 from devdiff.ladder import ladder
 from devdiff.ladder.ladder import Rung, RungResult
 from devdiff.ladder.run_directory import read_json, write_json
-from devdiff.progress import Events
 from devdiff.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from devdiff.inputs.input_set import InputSet
+    from devdiff.progress import Events
 
 Role = Literal["reference", "candidate"]
 ROLES: Final[tuple[Role, Role]] = ("reference", "candidate")

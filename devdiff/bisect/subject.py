@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +22,10 @@ from devdiff.ladder import subject
 from devdiff.ladder.run_directory import RUN_NAME, read_json
 from devdiff.ladder.subject import Subject
 from devdiff.options import DEFAULT_RUNNING, Gates, Running
-from devdiff.progress import Events
 from devdiff.report import load
+
+if TYPE_CHECKING:
+    from devdiff.progress import Events
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.cli import evidence
 from devdiff.system.printable import printable
+
+if TYPE_CHECKING:
+    import argparse
 
 NAME: Final = "attest"
 HELP: Final = "sign what a finished run found, as an in-toto statement that others can check"

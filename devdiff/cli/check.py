@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from devdiff.cli import evidence, limits
 
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
     from devdiff.gate.baseline_file import Baseline
     from devdiff.gate.check import CheckOutcome
     from devdiff.gate.config import Cell, Config, Rules

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from types import TracebackType
-from typing import IO, Final, Self, TextIO
+from typing import IO, TYPE_CHECKING, Final, Self, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
@@ -18,10 +16,15 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.segment import Segment
 
 from devdiff.report.parts import escape
 from devdiff.system.printable import printable_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from rich.segment import Segment
 
 _PIPE_WIDTH: Final = 160
 

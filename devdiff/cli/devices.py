@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from devdiff.cli import arguments
 
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
     from devdiff.device_runner.adb.inventory import InventoryEntry
 
 NAME: Final = "devices"

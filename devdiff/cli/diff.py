@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.cli import arguments, limits
+
+if TYPE_CHECKING:
+    import argparse
 
 NAME: Final = "diff"
 HELP: Final = "compare the outputs of two runs and judge the difference"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
 from devdiff.cli import arguments
 
 if TYPE_CHECKING:
+    import argparse
+
     from devdiff.gate.requirements import Requirements
 
 

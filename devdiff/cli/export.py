@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from devdiff.cli import arguments, limits
 
 if TYPE_CHECKING:
+    import argparse
+
     from devdiff.ladder.export_run import ExportOutcome
 
 NAME: Final = "export"

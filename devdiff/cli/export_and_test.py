@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,6 +11,8 @@ from devdiff.cli.report import summarize
 from devdiff.system.printable import printable
 
 if TYPE_CHECKING:
+    import argparse
+
     from devdiff.exporter.compression import Compression
     from devdiff.gate.baseline_file import Baseline
     from devdiff.gate.summary import Facts

@@ -8,13 +8,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from devdiff.cli.signals import Interrupted
 from devdiff.system.printable import printable_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from devdiff.cli.parsing import CommandLineError
 
 REFUSED = 1

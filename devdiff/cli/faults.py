@@ -7,12 +7,14 @@ import os
 import platform
 import sys
 import traceback
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff import __version__
 from devdiff.system.cache import cache_root
 from devdiff.system.printable import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEBUG: Final = "DEVDIFF_DEBUG"
 _FOLDER: Final = "faults"

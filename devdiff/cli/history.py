@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.cli import arguments
+
+if TYPE_CHECKING:
+    import argparse
 
 NAME: Final = "history"
 HELP: Final = "show agreement, latency and verdict over earlier runs and devices"

@@ -7,14 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from packaging.requirements import Requirement
 
 from devdiff.device_runner.errors import DeviceRunnerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PURPOSES: Final = {
     "onnx2tf": "converting ONNX",

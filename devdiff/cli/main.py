@@ -6,12 +6,16 @@ at once, and frameworks belong into child processes anyway.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from devdiff.cli import signals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 with signals.EndingQuietly():
     import argparse
     import sys
-    from collections.abc import Sequence
 
     from devdiff import __version__
     from devdiff.cli import (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.cli import arguments
+
+if TYPE_CHECKING:
+    import argparse
 
 NAME: Final = "run"
 HELP: Final = "run one model in one place over an input set and keep its outputs"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.cli import arguments, limits
 from devdiff.cli.export_and_test import run_test
+
+if TYPE_CHECKING:
+    import argparse
 
 NAME: Final = "scan"
 HELP: Final = "hunt for what only the compressed model does: backdoors that compression wakes up"

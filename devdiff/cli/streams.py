@@ -12,10 +12,12 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from devdiff.system.printable import printable_lines, without_commands
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 from devdiff.cli import evidence as evidence_flags
 
 if TYPE_CHECKING:
+    import argparse
+
     from devdiff.attest.check import Attested
     from devdiff.package import PackageCheck
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from devdiff.cli import arguments
 
 if TYPE_CHECKING:
+    import argparse
+
     from devdiff.device_runner.virtual.phone import VirtualPhone
 
 NAME: Final = "virtual"

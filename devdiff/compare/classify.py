@@ -7,13 +7,15 @@ sample with a NaN among its scores has no answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from devdiff.compare.intervals import CONFIDENCE, Proportion
-from devdiff.exporter.artifact import Array, Quantization
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array, Quantization
 
 TOP_K: Final = 5
 FLIPS_KEPT: Final = 50

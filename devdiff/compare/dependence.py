@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,10 @@ from devdiff.compare import jsonform
 from devdiff.compare.judge import Judgement, OutputJudgement
 from devdiff.compare.variation import NOISE, RESOLVED_STEPS
 from devdiff.compare.wording import number, percent
-from devdiff.exporter.artifact import Array, Quantization
 from devdiff.verdict import Verdict, combine
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array, Quantization
 
 LEAST_SHARE: Final = 0.25
 """A candidate that follows less of the reference's change than this has lost the input."""

@@ -39,7 +39,7 @@ def decode(kind: type[T], data: Any) -> T:
 
     Raises `ComparisonError` when a field without a default is missing or of another type.
     """
-    return typing.cast(T, _decode(kind, data, kind.__name__))
+    return typing.cast("T", _decode(kind, data, kind.__name__))
 
 
 def _decode(kind: Any, data: Any, where: str) -> Any:

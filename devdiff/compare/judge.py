@@ -8,16 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from devdiff.compare import jsonform
-from devdiff.compare.classify import ClassifierAgreement
 from devdiff.compare.expectation import CompressionExpectation, DeploymentExpectation, Expectation
 from devdiff.compare.finding import Finding as _Finding
 from devdiff.compare.intervals import smallest_seen, trials_to_decide
-from devdiff.compare.metrics import OutputMetrics
-from devdiff.compare.pair import PairComparison
-from devdiff.compare.tolerance import Tolerance
 from devdiff.compare.variation_findings import frozen_findings, variation_findings
 from devdiff.compare.wording import (
     count,
@@ -27,6 +23,12 @@ from devdiff.compare.wording import (
     rounded_up,
 )
 from devdiff.verdict import Verdict, combine
+
+if TYPE_CHECKING:
+    from devdiff.compare.classify import ClassifierAgreement
+    from devdiff.compare.metrics import OutputMetrics
+    from devdiff.compare.pair import PairComparison
+    from devdiff.compare.tolerance import Tolerance
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from devdiff.exporter.artifact import Array, Quantization
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array, Quantization
 
 REACH: Final = 8
 

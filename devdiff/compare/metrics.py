@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,9 @@ from devdiff.compare.histogram import RESOLUTION
 from devdiff.compare.lsb import LsbCounter, LsbHistogram, comparable
 from devdiff.compare.variation import Variation, VariationAccumulator, decibels
 from devdiff.compare.worst import WorstSample, WorstSamples
-from devdiff.exporter.artifact import Array, Binding
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array, Binding
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -16,7 +15,11 @@ from devdiff.compare.intervals import CONFIDENCE
 from devdiff.compare.metrics import OutputAccumulator, OutputMetrics
 from devdiff.compare.rungs import Failure, RungOutputs, RungReader, aligned, common_count
 from devdiff.errors import ComparisonError, UsageError
-from devdiff.exporter.artifact import Array, Binding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from devdiff.exporter.artifact import Array, Binding
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.device_runner.pack import PackTensor, Status
 from devdiff.device_runner.results import BLOCK_BYTES, Block, ResultReader
 from devdiff.errors import ComparisonError
 from devdiff.exporter.artifact import Array, Binding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
 
 FAILURES_KEPT: Final = 10
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from devdiff.compare.elements import PIECE, load, needs_float64
 from devdiff.compare.lsb import comparable
-from devdiff.exporter.artifact import Array, Binding
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array, Binding
 
 Figures = npt.NDArray[np.float64]
 

@@ -12,14 +12,16 @@ the first sample, so that no large mean cancels in them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from devdiff.exporter.artifact import Array
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devdiff.exporter.artifact import Array
 
 Figures = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from devdiff.compare.expectation import MAX_FROZEN, CompressionExpectation
 from devdiff.compare.finding import Finding
-from devdiff.compare.metrics import OutputMetrics
 from devdiff.compare.variation import RESOLVED_STEPS, ChannelGroup, Variation
 from devdiff.compare.wording import count, number, percent
 from devdiff.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devdiff.compare.metrics import OutputMetrics
 
 # Of an output that varies by less than this share of its magnitude, and by less than the candidate
 # resolves, nothing can be said.

@@ -20,12 +20,10 @@ what cannot be compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from devdiff.compare.wording import number, percent
-from devdiff.gate.config import Rules
 from devdiff.gate.summary import (
     BY_AGREEMENT,
     BY_EQUALITY,
@@ -39,6 +37,11 @@ from devdiff.gate.summary import (
     StepFacts,
 )
 from devdiff.verdict import Verdict, combine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from devdiff.gate.config import Rules
 
 Kind = Literal["error", "incomparable", "worse", "known", "better", "note"]
 

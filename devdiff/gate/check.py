@@ -11,14 +11,13 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.device_runner.errors import DeviceRunnerError
 from devdiff.errors import DevdiffError
 from devdiff.exporter.artifact import sha256_file
 from devdiff.exporter.errors import ExporterError
 from devdiff.gate import baseline, record
-from devdiff.gate.baseline_file import Baseline
 from devdiff.gate.config import Cell, Rules
 from devdiff.gate.requirements import Basis
 from devdiff.gate.summary import Facts
@@ -28,6 +27,9 @@ from devdiff.ladder.run_directory import REPORT_NAME, write_json
 from devdiff.progress import Events, NamedEvents, SilentEvents
 from devdiff.report import load
 from devdiff.verdict import Verdict
+
+if TYPE_CHECKING:
+    from devdiff.gate.baseline_file import Baseline
 
 DEFAULT_ROOT: Final = Path("devdiff-checks")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from devdiff.device_runner.errors import DeviceRunnerError
 from devdiff.device_runner.host.host_runner import HostRunner
@@ -13,7 +13,6 @@ from devdiff.errors import UsageError
 from devdiff.exporter import recipe
 from devdiff.exporter.compression import Compression, with_recipes
 from devdiff.exporter.errors import CompressionError, ExporterError
-from devdiff.exporter.recipe import Recipe
 from devdiff.gate import config_file
 from devdiff.gate.requirements import Requirements
 from devdiff.inputs.input_set import SYNTHETIC, InputRequest
@@ -22,6 +21,9 @@ from devdiff.ladder.pipeline import TestRequest
 from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
 from devdiff.scan.options import ScanSettings
 from devdiff.tasks.request import TaskRequest
+
+if TYPE_CHECKING:
+    from devdiff.exporter.recipe import Recipe
 
 T = TypeVar("T")
 FINISHED: Final = "as it is"

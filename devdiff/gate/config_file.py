@@ -12,7 +12,6 @@ import pwd
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import UsageError
@@ -20,6 +19,8 @@ from devdiff.system import plain_json
 from devdiff.system.printable import shortened
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jsonschema import ValidationError
     from jsonschema.protocols import Validator
 

@@ -7,9 +7,7 @@ say, so that a file is green when, and only when, the check is.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 from junitparser.junitparser import FinalResult, SystemOut
@@ -17,6 +15,10 @@ from junitparser.junitparser import FinalResult, SystemOut
 from devdiff.report.cases import finished
 from devdiff.report.words import one_line
 from devdiff.system.atomic_file import whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 _OUTCOMES: Final[Mapping[str, type[FinalResult]]] = {
     "fail": Failure,

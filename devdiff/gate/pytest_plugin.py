@@ -7,13 +7,14 @@ unplugged says nothing about a model.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from devdiff.gate.pytest_api import Tests
 
 

@@ -6,13 +6,15 @@ import datetime
 import importlib.metadata
 import importlib.resources
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import ReportError, RunDirectoryError
 from devdiff.ladder.run_directory import read_json
 from devdiff.verdict import Verdict, combine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 CHECK_NAME: Final = "check.json"
 KIND: Final = "devdiff check"

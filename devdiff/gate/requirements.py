@@ -6,9 +6,11 @@ much: neither stands between a model and the store unless that was said.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 MIN_SAMPLES: Final = 8
 

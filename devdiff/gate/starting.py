@@ -6,14 +6,16 @@ import importlib.resources
 import json
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.errors import UsageError
 from devdiff.exporter.sources.formats import format_of
 from devdiff.gate.config import Config
 from devdiff.system.atomic_file import whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _EXAMPLE: Final = re.compile(r'\[models\.model\]\nmodel = "model\.onnx"\ninputs = "samples\.npz"\n')
 _COMPRESSIONS: Final = 'compressions = ["int8"]\n# compressions = ["int8", "prune:0.5+int8"]\n'

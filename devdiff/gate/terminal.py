@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
-
-from devdiff.gate.baseline import BaselineResult
-from devdiff.gate.config import Cell
-from devdiff.gate.trust import Code
 from devdiff.report import parts
 from devdiff.report.parts import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from devdiff.gate.baseline import BaselineResult
+    from devdiff.gate.config import Cell
+    from devdiff.gate.trust import Code
 
 _CHANGES: Final = {
     "error": "bold magenta",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +16,8 @@ from devdiff.errors import UsageError
 from devdiff.exporter.artifact import sha256_file, sha256_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
     from devdiff.gate.config import Config, Entry
 
 # Set by GitHub, GitLab, CircleCI, Travis, Buildkite and others; by Azure, Jenkins and TeamCity.

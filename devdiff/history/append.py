@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devdiff.errors import HistoryError, RunDirectoryError
 from devdiff.history import database_path, record, tracking
 from devdiff.ladder.run_directory import RUN_NAME, read_json
-from devdiff.progress import Events
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from devdiff.progress import Events
 
 
 def append_run(report: Mapping[str, Any], directory: Path, events: Events) -> None:

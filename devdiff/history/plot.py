@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime
 import io
 import math
-from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import UsageError
@@ -14,6 +12,9 @@ from devdiff.history.record import NO_DEVICE, WHOLE_WAY, RunRecord, StepFigures
 from devdiff.system.atomic_file import write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
     from matplotlib.axes import Axes
 
 FORMATS: Final = (".svg", ".png")

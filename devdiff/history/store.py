@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     URL,
@@ -27,6 +25,10 @@ from sqlalchemy.pool import NullPool
 from devdiff.errors import HistoryError
 from devdiff.history.record import RungFigures, RunRecord, StepFigures
 from devdiff.history.tables import RUNGS, RUNS, STEPS, newest, upgrade, version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 _WAIT_S: Final = 10.0
 

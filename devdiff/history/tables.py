@@ -6,9 +6,8 @@ A version stands in the file (SQLite's ``user_version``). A change of the tables
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import (
     Boolean,
@@ -27,6 +26,9 @@ from sqlalchemy import (
 
 from devdiff.errors import HistoryError
 from devdiff.history.database_path import project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 METADATA: Final = MetaData()
 

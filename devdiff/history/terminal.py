@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
 from rich.table import Table
 
 from devdiff.history.record import NO_DEVICE, WHOLE_WAY, RunRecord, StepFigures
 from devdiff.report.parts import STYLES, escape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
 
 _STEPS: Final = ("pruning", "compression", "deployment")
 _RUNGS: Final = ("float", "int8", "device")

@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 import urllib.parse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +20,8 @@ from devdiff.report import load
 from devdiff.report.html.page import PAGE_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mlflow import MlflowClient
 
 # Long enough for a new database on a slow disk; a server that is not there answers sooner.

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from devdiff.errors import UsageError
-from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.inputs import calibration, image_workers, input_range, listing, readers, synthetic
 from devdiff.inputs.digest import SetDigest, check_numbers, set_digest
 from devdiff.inputs.images import ImageRows
 from devdiff.inputs.listing import Labels
 from devdiff.inputs.npy_writer import NpyWriter
 from devdiff.inputs.preprocess import NO_PREPROCESS
-from devdiff.inputs.request import InputRequest, Progress
 from devdiff.inputs.sources import Opened, Opener
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from devdiff.exporter.artifact import Array, TensorSpec
+    from devdiff.inputs.request import InputRequest, Progress
 
 MAX_CALIBRATION: Final = 200
 SYNTHETIC_TESTED: Final = 100

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from loky import ProcessPoolExecutor
 
 from devdiff.inputs.digest import check_numbers, row_digest
-from devdiff.inputs.images import ImageRows
 from devdiff.inputs.npy_writer import NpyWriter
 from devdiff.system.malloc_env import KEEP_FREED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from devdiff.inputs.images import ImageRows
 
 # From here on processes pay for their start of a fifth of a second.
 MANY: Final = 1_000

@@ -6,7 +6,6 @@ import contextlib
 import io
 import threading
 import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,6 +20,8 @@ from devdiff.inputs.placement import Placement, place
 from devdiff.inputs.preprocess import Channels, Layout, Preprocess
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from PIL import Image as Images
 
 IMAGE_SUFFIXES: Final = frozenset(

@@ -6,16 +6,19 @@ it was applied to.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from devdiff.compare.wording import number
-from devdiff.exporter.artifact import Array, TensorSpec
-from devdiff.inputs.preprocess import Preprocess
 from devdiff.inputs.variants import Arithmetic, channel_axis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array, TensorSpec
+    from devdiff.inputs.preprocess import Preprocess
 
 _LOOKED_AT: Final = 64
 # Pixels are a byte, and networks take them as such or smaller.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -14,6 +13,9 @@ from devdiff.errors import UsageError
 from devdiff.exporter.artifact import Array
 from devdiff.inputs.images import IMAGE_SUFFIXES
 from devdiff.inputs.sound import SOUND_SUFFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 PATH: Final = "path"
 LABEL: Final = "label"

@@ -6,13 +6,16 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from devdiff.errors import UsageError
-from devdiff.exporter.artifact import Array
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
 
 
 def batches(path: Path, function: str, named: str, names: list[str]) -> Iterator[dict[str, Array]]:

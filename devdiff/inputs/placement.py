@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from devdiff.exporter.artifact import Array
-from devdiff.inputs.preprocess import Preprocess
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
+    from devdiff.inputs.preprocess import Preprocess
 
 
 @dataclass(frozen=True, slots=True)

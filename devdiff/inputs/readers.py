@@ -9,16 +9,19 @@ from __future__ import annotations
 import contextlib
 import math
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
 from devdiff.errors import UsageError
-from devdiff.exporter.artifact import Array
 from devdiff.system.printable import shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from devdiff.exporter.artifact import Array
 
 _npy: Final[Any] = np.lib.format  # NumPy leaves these functions unannotated
 

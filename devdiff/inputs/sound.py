@@ -8,11 +8,10 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,6 +19,9 @@ from devdiff.errors import UsageError
 from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.inputs.parallel import in_order
 from devdiff.inputs.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SOUND_SUFFIXES: Final = frozenset({".wav"})
 _WINDOW: Final = 16

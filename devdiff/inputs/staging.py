@@ -16,11 +16,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.errors import UsageError
-from devdiff.exporter.artifact import TensorSpec
 from devdiff.inputs.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import TensorSpec
 
 # What `datasets.save_to_disk` writes for one split, and for several.
 DATASET_FILES: Final = ("state.json", "dataset_dict.json")

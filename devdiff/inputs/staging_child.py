@@ -6,14 +6,16 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.inputs.npy_writer import NpyWriter
 from devdiff.inputs.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Stage:

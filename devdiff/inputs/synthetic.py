@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from devdiff.exporter.artifact import Array, TensorSpec
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from devdiff.exporter.artifact import Array, TensorSpec
 
 # Coarse grid of an image-like sample: natural images have most of their energy in few low
 # frequencies, and networks answer white noise with nearly constant outputs.

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from devdiff.exporter.artifact import Array, TensorSpec
-from devdiff.inputs.preprocess import Preprocess
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devdiff.exporter.artifact import Array, TensorSpec
+    from devdiff.inputs.preprocess import Preprocess
 
 # Of the photographs of ImageNet, in 0..1, by channel RGB: what torchvision's models take away.
 _MEAN: Final = (0.485, 0.456, 0.406)

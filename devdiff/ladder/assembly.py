@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from devdiff.device_runner.host.host_runner import HostRunner
-from devdiff.device_runner.runner import Runner
-from devdiff.exporter.artifact import Artifact
-from devdiff.exporter.manifest import Manifest
 from devdiff.exporter.recipe import FLOAT32
-from devdiff.inputs.input_set import InputSet
 from devdiff.ladder import ladder, subject
-from devdiff.ladder.ladder import Rung, RungResult
-from devdiff.ladder.run_directory import RunDirectory
-from devdiff.ladder.subject import Subject
-from devdiff.progress import Events
 from devdiff.scan.options import ScanSubject
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devdiff.device_runner.host.host_runner import HostRunner
+    from devdiff.device_runner.runner import Runner
+    from devdiff.exporter.artifact import Artifact
+    from devdiff.exporter.manifest import Manifest
+    from devdiff.inputs.input_set import InputSet
+    from devdiff.ladder.ladder import Rung, RungResult
+    from devdiff.ladder.run_directory import RunDirectory
+    from devdiff.ladder.subject import Subject
+    from devdiff.progress import Events
 
 
 def build(

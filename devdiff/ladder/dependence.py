@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +31,14 @@ from devdiff.errors import ComparisonError
 from devdiff.exporter.artifact import Array, Quantization
 from devdiff.inputs.input_set import InputSet
 from devdiff.ladder import ladder
-from devdiff.ladder.judge import JudgedPair
-from devdiff.ladder.ladder import Rung, RungPair, RungResult, Step
-from devdiff.progress import Events
 from devdiff.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.ladder.judge import JudgedPair
+    from devdiff.ladder.ladder import Rung, RungPair, RungResult, Step
+    from devdiff.progress import Events
 
 SAMPLES: Final = 16
 _FEW_SAMPLES: Final = 8

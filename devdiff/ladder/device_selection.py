@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from devdiff.device_runner.adb import devices
 from devdiff.device_runner.adb.adb_runner import RemoteOptions, RemoteRunner
 from devdiff.device_runner.errors import DeviceChoiceError, NoDeviceError, RunnerChoiceError
 from devdiff.device_runner.native.local_runner import LocalRunner
-from devdiff.device_runner.runner import Runner
 from devdiff.device_runner.virtual import phone
 from devdiff.device_runner.virtual.qemu import CPUS, DEFAULT_CPU
-from devdiff.options import Running
-from devdiff.progress import Events
 from devdiff.system.suggest import did_you_mean, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devdiff.device_runner.runner import Runner
+    from devdiff.options import Running
+    from devdiff.progress import Events
 
 
 def check_device(running: Running) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devdiff.compare import (
     CompressionExpectation,
@@ -21,10 +20,14 @@ from devdiff.compare import (
 from devdiff.compare.dependence import Dependence
 from devdiff.device_runner.runtimes import known_faults
 from devdiff.errors import ComparisonError, UsageError
-from devdiff.exporter.artifact import Array, Binding
 from devdiff.ladder.ladder import RungPair, RungResult, Step
-from devdiff.options import Gates
 from devdiff.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from devdiff.exporter.artifact import Array, Binding
+    from devdiff.options import Gates
 
 
 @dataclass(frozen=True, slots=True)

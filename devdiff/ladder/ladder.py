@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
 
 import numpy as np
 
@@ -18,10 +18,12 @@ from devdiff.device_runner.results import ResultReader
 from devdiff.device_runner.runner import Job, Runner
 from devdiff.errors import RunDirectoryError
 from devdiff.exporter.artifact import Array, Artifact, Binding, TensorSpec, sha256_file
-from devdiff.exporter.manifest import PrunedSource
-from devdiff.exporter.recipe import Recipe
-from devdiff.inputs.input_set import InputSet
 from devdiff.ladder.run_directory import read_json, write_json
+
+if TYPE_CHECKING:
+    from devdiff.exporter.manifest import PrunedSource
+    from devdiff.exporter.recipe import Recipe
+    from devdiff.inputs.input_set import InputSet
 
 Step = Literal[
     "pruning",

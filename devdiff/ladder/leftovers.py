@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devdiff.device_runner.errors import DeviceRunnerError
 from devdiff.device_runner.virtual import registry
 from devdiff.system import scratch
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @functools.cache

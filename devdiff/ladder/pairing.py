@@ -8,10 +8,9 @@ answers like the source is taken.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -28,9 +27,13 @@ from devdiff.exporter.manifest import ArtifactRecord, Manifest, SourceModel
 from devdiff.exporter.sources.formats import THROUGH_ONNX
 from devdiff.inputs.input_set import InputSet
 from devdiff.ladder import ladder
-from devdiff.ladder.ladder import Rung
 from devdiff.ladder.subject import FinishedArtifact, Subject, source_runner
 from devdiff.progress import Events
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from devdiff.ladder.ladder import Rung
 
 By = Literal["export", "manifest", "name", "order", "running", "itself"]
 

@@ -9,14 +9,13 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import TensorSpec, sha256_path
 from devdiff.exporter.compression import INT8_ONLY, Compression
 from devdiff.exporter.errors import ArtifactError, CompressionError, SourceModelError
-from devdiff.exporter.manifest import Manifest
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.history.append import append_run
 from devdiff.inputs import input_set as data
@@ -26,7 +25,6 @@ from devdiff.ladder import dependence, ladder, pairing, subject
 from devdiff.ladder.device_selection import check_device, open_device
 from devdiff.ladder.judge import check_names, classifier_outputs, judge_pairs
 from devdiff.ladder.run_directory import DEFAULT_ROOT, RunDirectory, open_run, write_json
-from devdiff.ladder.subject import Subject
 from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
 from devdiff.progress import Events, SilentEvents
 from devdiff.report import build
@@ -40,6 +38,10 @@ from devdiff.tasks import data_check
 from devdiff.tasks.measure import measure, with_drops
 from devdiff.tasks.request import CLASSIFICATION, TaskRequest
 from devdiff.tasks.resolve import ResolvedTask, check_truth, resolve_task
+
+if TYPE_CHECKING:
+    from devdiff.exporter.manifest import Manifest
+    from devdiff.ladder.subject import Subject
 
 
 @dataclass(frozen=True, slots=True)

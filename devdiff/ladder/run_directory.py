@@ -8,9 +8,8 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock, Timeout
 
@@ -18,6 +17,9 @@ from devdiff.errors import RunDirectoryError
 from devdiff.ladder import leftovers
 from devdiff.system import plain_json
 from devdiff.system.atomic_file import whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 DEFAULT_ROOT: Final = Path("devdiff-runs")
 REPORT_NAME: Final = "report.json"

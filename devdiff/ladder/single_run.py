@@ -6,14 +6,13 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from devdiff.device_runner.errors import RunnerError
 from devdiff.device_runner.host.host_runner import DISTRIBUTIONS, SOURCE_RUNTIMES, HostRunner
 from devdiff.device_runner.native.local_runner import LocalRunner
-from devdiff.device_runner.runner import Runner
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import sha256_file
 from devdiff.exporter.manifest import binding_from_json
@@ -25,8 +24,11 @@ from devdiff.ladder import ladder, subject
 from devdiff.ladder.judge import JudgedPair, classifier_outputs, judge_pairs
 from devdiff.ladder.ladder import Rung, RungPair, RungResult, Step
 from devdiff.ladder.run_directory import REPORT_NAME, read_json, write_json
-from devdiff.options import Gates
 from devdiff.progress import Events, SilentEvents
+
+if TYPE_CHECKING:
+    from devdiff.device_runner.runner import Runner
+    from devdiff.options import Gates
 
 SCHEMA_VERSION: Final = 1
 _RECORD: Final = "run.json"

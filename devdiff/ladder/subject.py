@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devdiff.device_runner.host.host_runner import SourceRunner
 from devdiff.errors import UsageError
@@ -15,8 +16,10 @@ from devdiff.exporter.errors import ArtifactError
 from devdiff.exporter.manifest import ArtifactRecord, Manifest, SourceModel, bind
 from devdiff.exporter.recipe import FLOAT32
 from devdiff.exporter.sources.formats import THROUGH_ONNX, format_of
-from devdiff.exporter.worker_client import ExportWorker
-from devdiff.inputs.input_set import InputSet
+
+if TYPE_CHECKING:
+    from devdiff.exporter.worker_client import ExportWorker
+    from devdiff.inputs.input_set import InputSet
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,8 @@ import fnmatch
 import importlib.metadata
 import importlib.resources
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.device_runner.runtimes.archive import open_archive
 from devdiff.errors import UsageError
@@ -22,6 +20,10 @@ from devdiff.package.lint import Remark, Strictness, listed, remarks
 from devdiff.package.models import PackagedModel, model_in, unread_in
 from devdiff.package.tested_files import Tested, TestedModel
 from devdiff.verdict import Verdict, combine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 SCHEMA_VERSION: Final = 1
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from devdiff.device_runner.runtimes.archive import ZIP
 from devdiff.package.onnx_layout import begins_like_onnx, is_onnx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 Form = Literal[
     "tflite",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from devdiff.android_harness import elf
 from devdiff.android_harness.errors import ElfError
-from devdiff.package.contents import Content
 from devdiff.package.other_runtimes import ONNX_RUNTIME, ORT_EXPORT, OtherRuntime, runtime_of_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from devdiff.package.contents import Content
 
 Role = Literal["runtime", "embeds", "delegate", "play-services", "other-runtime"]
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from devdiff.package.contents import Kind
 from devdiff.package.libraries import PAGE, PackagedLibrary
-from devdiff.package.models import PackagedModel
-from devdiff.package.tested_files import Tested
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from devdiff.package.contents import Kind
+    from devdiff.package.models import PackagedModel
+    from devdiff.package.tested_files import Tested
 
 Topic = Literal["evidence", "allowed", "skipped", "unread", "runtime", "pages", "storage", "device"]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.device_runner.errors import ArchiveError
 from devdiff.device_runner.runtimes.archive import ZIP
@@ -15,6 +14,9 @@ from devdiff.package.formats import HEAD, Form, form_of, form_of_archive, form_o
 from devdiff.package.packed import Packing, packing_of, unpacked
 from devdiff.package.tested_files import TestedModel
 from devdiff.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 # Compressed thrice over is a riddle.
 _MAX_LAYERS: Final = 3

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 # Field numbers and wire types (0 a number, 2 a length and as many bytes) of onnx.proto.
 _MODEL: Final[Mapping[int, int]] = {

@@ -10,11 +10,13 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from devdiff.device_runner.errors import ArchiveError
 from devdiff.device_runner.runtimes.archive import BLOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 Packing = Literal["gzip", "zlib", "xz", "lzma", "bzip2"]
 

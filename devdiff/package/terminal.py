@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from devdiff.package.check import PackageCheck
-from devdiff.package.libraries import PackagedLibrary
-from devdiff.package.models import PackagedModel
 from devdiff.report import parts
 from devdiff.report.parts import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from devdiff.package.check import PackageCheck
+    from devdiff.package.libraries import PackagedLibrary
+    from devdiff.package.models import PackagedModel
 
 
 def show(check: PackageCheck, out: Console) -> None:

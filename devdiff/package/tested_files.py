@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from devdiff.errors import ReportError
 from devdiff.gate.requirements import Basis
 from devdiff.ladder.ladder import on_the_way
 from devdiff.report import load
 from devdiff.verdict import Verdict, combine
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOST: Final = "the host only"
 LOCAL: Final = "this machine (local)"

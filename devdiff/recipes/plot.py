@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.compare.intervals import Proportion
 from devdiff.system.atomic_file import whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 _SIZE: Final = (7.0, 4.2)
 # Points of like size and agreement lie on each other.

@@ -6,15 +6,17 @@ import datetime
 import importlib.metadata
 import importlib.resources
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.compare.jsonform import encode
 from devdiff.exporter.artifact import sha256_file
 from devdiff.gate.summary import Facts
 from devdiff.ladder.run_directory import REPORT_NAME
 from devdiff.verdict import Verdict, combine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 RECORD_NAME: Final = "recipes.json"
 KIND: Final = "devdiff recipes"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from devdiff.recipes.record import RECORD_NAME
 from devdiff.report import parts
 from devdiff.report.parts import escape
 from devdiff.report.task import interval
 from devdiff.report.terminal import decibels, share
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rich.console import Console
 
 
 def show(record: Mapping[str, Any], out: Console, directory: Path, plot: Path | None) -> None:

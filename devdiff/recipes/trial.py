@@ -7,13 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from devdiff.device_runner.errors import DeviceRunnerError
 from devdiff.errors import DevdiffError, UsageError
-from devdiff.exporter.compression import Compression
 from devdiff.exporter.errors import ExporterError
-from devdiff.exporter.recipe import Pruning
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.ladder import run_directory
 from devdiff.ladder.pipeline import TestRequest, export_and_test
@@ -22,6 +20,10 @@ from devdiff.progress import Events, NamedEvents, SilentEvents
 from devdiff.recipes import record
 from devdiff.report import load
 from devdiff.verdict import Verdict
+
+if TYPE_CHECKING:
+    from devdiff.exporter.compression import Compression
+    from devdiff.exporter.recipe import Pruning
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,20 @@ import datetime
 import importlib.metadata
 import importlib.resources
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.exporter.manifest import Manifest
-from devdiff.inputs.input_set import InputSet
-from devdiff.ladder.judge import JudgedPair
 from devdiff.ladder.ladder import RungResult, on_the_way
-from devdiff.ladder.pairing import Pairing
-from devdiff.ladder.subject import Subject
 from devdiff.report import basis
 from devdiff.verdict import Verdict, combine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from devdiff.exporter.manifest import Manifest
+    from devdiff.inputs.input_set import InputSet
+    from devdiff.ladder.judge import JudgedPair
+    from devdiff.ladder.pairing import Pairing
+    from devdiff.ladder.subject import Subject
 
 SCHEMA_VERSION: Final = 1
 

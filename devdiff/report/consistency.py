@@ -8,9 +8,8 @@ the program that wrote it; who changes everything so that it fits is found by a 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import ComparisonError, UsageError
 from devdiff.ladder import ladder
@@ -18,6 +17,9 @@ from devdiff.report.build import scan_verdict
 from devdiff.report.possible_figures import impossible_figures
 from devdiff.report.rejudge import rejudge
 from devdiff.verdict import Verdict, combine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _SYNTHETIC: Final = "synthetic, seed "
 

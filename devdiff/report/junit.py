@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from junitparser.junitparser import Attr, FinalResult, SystemErr, SystemOut
@@ -19,6 +17,10 @@ from devdiff.report import basis, bindings, data_check
 from devdiff.report.cases import HOST, Case, cases, device_of, finished
 from devdiff.report.words import differing, largest_error, number, one_line, proportion, what_ran
 from devdiff.system.atomic_file import whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 _LONGEST_S: Final = 1e9
 _SCAN: Final = {"finding": Failure, "inconclusive": Failure, "error": Error}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import ReportError, RunDirectoryError, UsageError
 from devdiff.ladder.run_directory import REPORT_NAME, RUN_NAME, read_json
 from devdiff.report.build import SCHEMA_VERSION, schema
 from devdiff.report.consistency import contradictions
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SHOWN_CHARS: Final = 200
 _SHOWN_CONTRADICTION: Final = 400

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich import markup
-from rich.console import Console
 from rich.table import Table
 
 from devdiff.system.printable import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 STYLES: Final = {
     "pass": "bold green",

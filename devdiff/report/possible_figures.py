@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.compare.intervals import CONFIDENCE, clopper_pearson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _TOLERANCE: Final = 1e-9
 _ROUNDING: Final = 1e-3

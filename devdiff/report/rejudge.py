@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devdiff.compare import Expectation, Judgement, PairComparison, jsonform, judge
 from devdiff.ladder.judge import expected
 from devdiff.options import DEFAULT_GATES, Gates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def rejudge(pair: Mapping[str, Any], report: Mapping[str, Any]) -> Judgement:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,18 +16,23 @@ from devdiff.compare.classify import answers
 from devdiff.compare.rungs import RungOutputs, RungReader, aligned, common_count
 from devdiff.compare.samples import largest_errors
 from devdiff.device_runner.errors import PackError
-from devdiff.device_runner.results import Block
 from devdiff.errors import ComparisonError, RunDirectoryError, UsageError
 from devdiff.exporter.artifact import Array, Binding, sha256_file
 from devdiff.exporter.errors import ArtifactError
 from devdiff.exporter.manifest import binding_from_json
 from devdiff.inputs import input_set as data
-from devdiff.inputs.input_set import InputSet
 from devdiff.ladder.ladder import file_name
 from devdiff.ladder.run_directory import read_json
 from devdiff.report.cases import ALL_OUTPUTS, cases
 from devdiff.report.words import one_line
 from devdiff.system.atomic_file import whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from devdiff.device_runner.results import Block
+    from devdiff.inputs.input_set import InputSet
 
 # What a spreadsheet takes for a formula, in either width.
 _FORMULAS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")

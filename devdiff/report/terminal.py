@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.exporter.manifest import Manifest, PrunedSource
-from devdiff.ladder.judge import JudgedPair
 from devdiff.report import basis, bindings, data_check, parts, scan, task
 from devdiff.report.parts import escape
 from devdiff.system.printable import printable
 from devdiff.verdict import combine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from devdiff.ladder.judge import JudgedPair
 
 _FLIPS_SHOWN: Final = 3
 _FLAT_SHARE: Final = 0.1

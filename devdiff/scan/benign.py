@@ -7,9 +7,10 @@ way changes the answers to many clean ones, too. A planted trigger needs no such
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from devdiff.scan.search_job import SearchJob
+if TYPE_CHECKING:
+    from devdiff.scan.search_job import SearchJob
 
 MOST: Final = 30
 FEWEST: Final = 8

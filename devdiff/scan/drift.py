@@ -10,17 +10,20 @@ a placebo, which makes the ranking cautious.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from devdiff.compare.intervals import Proportion
 from devdiff.compare.jsonform import encode
 from devdiff.errors import ScanError
-from devdiff.exporter.artifact import Array
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devdiff.exporter.artifact import Array
 
 SIGNIFICANCE: Final = 0.05
 LEAST_FACTOR: Final = 1.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from devdiff.scan.options import ScanSubject
 from devdiff.scan.replay import ScanTarget
 from devdiff.scan.replay_result import JudgedTrigger, ReplayResult
 from devdiff.scan.sample_selection import SampleSelection
-from devdiff.scan.search_job import Candidate, ClassPair, SearchResult
 from devdiff.scan.search_plan import Found, SearchPlan
 from devdiff.scan.verdict_rules import Evidence
+
+if TYPE_CHECKING:
+    from devdiff.scan.search_job import Candidate, ClassPair, SearchResult
 
 _REPLAYED_PAIRS: Final = 2
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from devdiff.compare.intervals import Proportion
-from devdiff.exporter.artifact import Array
-from devdiff.exporter.tflite_graph import GraphTensor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devdiff.exporter.artifact import Array
+    from devdiff.exporter.tflite_graph import GraphTensor
     from devdiff.scan.twin import Twin
 
 LEAST_TOP_1: Final = 0.99

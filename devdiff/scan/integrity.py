@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from devdiff.compare.jsonform import encode
-from devdiff.exporter.artifact import Array
-from devdiff.exporter.tflite_graph import Graph, GraphTensor
 from devdiff.scan.weights import LayerWeights, pair_constants, pair_layers
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
+    from devdiff.exporter.tflite_graph import Graph, GraphTensor
 
 _ROUNDINGS: Final = 4 * 2.0**-24
 _FLOAT_TOLERANCE: Final = {"float16": 2.0**-10}

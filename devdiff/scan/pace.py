@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.scan.search_job import FINISH_IMAGES, SearchSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 FEWEST_IMAGES: Final = 3
 FEWEST_STEPS: Final = 0.4

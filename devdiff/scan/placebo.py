@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from devdiff.exporter.artifact import Array
-from devdiff.scan.weights import LayerWeights
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from devdiff.exporter.artifact import Array
+    from devdiff.scan.weights import LayerWeights
 
 MASK_NOISE: Final = 0.5
 """Spread of the log-normal noise on magnitudes in another pruning mask. At this value about as many

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,9 +12,14 @@ from devdiff.compare.pair import stored_output
 from devdiff.compare.rungs import RungOutputs
 from devdiff.errors import ScanError
 from devdiff.exporter.artifact import Array, Binding
-from devdiff.inputs.input_set import InputSet
 from devdiff.ladder import ladder
-from devdiff.ladder.ladder import Rung, RungResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from devdiff.inputs.input_set import InputSet
+    from devdiff.ladder.ladder import Rung, RungResult
 
 
 @dataclass(frozen=True, slots=True)

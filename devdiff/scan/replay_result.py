@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from devdiff.compare.intervals import Proportion
 from devdiff.exporter.artifact import Array
 from devdiff.scan import replay, verdict_rules
-from devdiff.scan.replay import ScanTarget
 from devdiff.scan.search_job import Candidate
 from devdiff.scan.verdict_rules import Evidence
+
+if TYPE_CHECKING:
+    from devdiff.scan.replay import ScanTarget
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,11 +17,15 @@ from devdiff.scan.power import LEAST_DONE, Power
 from devdiff.scan.replay import ScanTarget
 from devdiff.scan.replay_result import JudgedTrigger, ReplayResult, to_show
 from devdiff.scan.sample_selection import SampleSelection
-from devdiff.scan.search_job import Candidate
 from devdiff.scan.search_plan import Found
-from devdiff.scan.transfer import Transfer
-from devdiff.scan.verdict_rules import ScanVerdict
 from devdiff.system.atomic_file import whole_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from devdiff.scan.search_job import Candidate
+    from devdiff.scan.transfer import Transfer
+    from devdiff.scan.verdict_rules import ScanVerdict
 
 _EXAMPLES: Final = 8
 TAXONOMY: Final = (

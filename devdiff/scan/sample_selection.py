@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from devdiff.errors import ScanError
 from devdiff.exporter.artifact import Array, Binding
-from devdiff.exporter.tflite_graph import Graph
-from devdiff.inputs.input_set import InputSet
-from devdiff.ladder.ladder import Rung
 from devdiff.scan import replay
-from devdiff.scan.options import ScanSettings, ScanSubject
 from devdiff.scan.replay import ScanTarget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from devdiff.exporter.tflite_graph import Graph
+    from devdiff.inputs.input_set import InputSet
+    from devdiff.ladder.ladder import Rung
+    from devdiff.scan.options import ScanSettings, ScanSubject
 
 FEWEST_SAMPLES: Final = 10
 

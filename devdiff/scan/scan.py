@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,15 +11,19 @@ from devdiff.compare.intervals import Proportion
 from devdiff.compare.jsonform import encode
 from devdiff.errors import ComparisonError, ScanError, UndecidedError
 from devdiff.exporter.errors import ArtifactError
-from devdiff.progress import Events
 from devdiff.scan import replay, sample_selection, verdict_rules
 from devdiff.scan.evidence import EvidenceCollector
-from devdiff.scan.options import ScanSettings, ScanSubject
 from devdiff.scan.replay_result import to_show
 from devdiff.scan.report_section import ReportSection
 from devdiff.scan.sample_selection import FEWEST_SAMPLES
 from devdiff.scan.search_plan import Found, SearchPlan
 from devdiff.scan.transfer import transfer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.progress import Events
+    from devdiff.scan.options import ScanSettings, ScanSubject
 
 
 def scan(

@@ -6,10 +6,9 @@ import hashlib
 import importlib.metadata
 import json
 import zipfile
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +16,9 @@ from devdiff.exporter.artifact import Array, sha256_file
 from devdiff.scan.search_job import Candidate, ClassPair, SearchJob, SearchResult
 from devdiff.scan.trigger import Trigger
 from devdiff.system.atomic_file import whole_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def cache_path(job: SearchJob, folder: Path) -> Path:

@@ -7,17 +7,20 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from ctypes import c_double
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import ScanError
 from devdiff.scan import search_cache, trigger_search
-from devdiff.scan.search_job import SearchJob, SearchResult
 from devdiff.system.malloc_env import keeping_freed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from devdiff.scan.search_job import SearchJob, SearchResult
 
 _POLL_S: Final = 0.2
 _shares: Any = None

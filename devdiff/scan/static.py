@@ -20,16 +20,19 @@ defines the scale, all lie there. Left out besides:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from devdiff.compare.jsonform import encode
-from devdiff.exporter.artifact import Array
-from devdiff.scan.weights import LayerWeights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devdiff.exporter.artifact import Array
+    from devdiff.scan.weights import LayerWeights
 
 EDGE: Final = 0.1
 FLANK: Final = 0.3

@@ -11,16 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
 
 from devdiff.scan.objective import Objective
 from devdiff.scan.pace import Pace, Round, fitted, plan, shown
-from devdiff.scan.search_job import SearchSettings
 from devdiff.scan.trigger import Form, Trigger, mask_shape
 from devdiff.scan.warp import Warp
+
+if TYPE_CHECKING:
+    from devdiff.scan.search_job import SearchSettings
 
 Model = Callable[[Tensor, Tensor], Tensor]
 """Changed samples [n, *shape] and the numbers [n] of the samples they were: outputs [n, C]."""

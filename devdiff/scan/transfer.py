@@ -7,11 +7,13 @@ whether other roundings, or masks, of the same model obey the very trigger that 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from devdiff.scan.search_job import Candidate, SearchJob
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from devdiff.scan.search_job import Candidate, SearchJob
 
 MOST: Final = 99
 FEWEST: Final = 19

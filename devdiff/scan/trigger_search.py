@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
@@ -17,6 +16,9 @@ from devdiff.scan.search_job import Candidate, ClassPair, SearchJob, SearchResul
 from devdiff.scan.successive_halving import Arm, Hypothesis, at_once, search
 from devdiff.scan.trigger import Form, forms
 from devdiff.scan.twin_pair import Sides, Twins, all_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 FEW_CLASSES: Final = 24
 """Up to so many classes every one is tried; of more, those that a target-free start points to."""

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from devdiff.exporter.tflite_graph import Graph, read_graph
-from devdiff.scan.objective import Objective
 from devdiff.scan.placebo import compress_otherwise
-from devdiff.scan.search_job import Kind, SearchJob
 from devdiff.scan.successive_halving import Model
-from devdiff.scan.trigger import Trigger
 from devdiff.scan.twin import Twin, before_softmax
 from devdiff.scan.weights import LayerWeights, pair_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devdiff.scan.objective import Objective
+    from devdiff.scan.search_job import Kind, SearchJob
+    from devdiff.scan.trigger import Trigger
 
 _BATCH: Final = 64
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from devdiff.compare.intervals import CONFIDENCE, Proportion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ScanVerdict = Literal["finding", "no finding", "inconclusive", "error"]
 Kind = Literal["planted", "fragile"]

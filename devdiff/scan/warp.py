@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from devdiff.exporter.artifact import Array
 from devdiff.scan.trigger import channel_axis
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
 
 _POINTS: Final = 5
 """Control points along each side; what lies between follows them smoothly."""

@@ -8,15 +8,17 @@ that its weights are the same numbers but for a rounding, so the numbers have th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from devdiff.errors import ScanError
 from devdiff.exporter.artifact import Array
 from devdiff.exporter.tflite_graph import Graph, GraphOperator, GraphTensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 # Where each weighted operator takes its weights. BATCH_MATMUL may have them on either side.
 WEIGHT_INPUTS: Final[Mapping[str, tuple[int, ...]]] = {

@@ -6,11 +6,13 @@ import contextlib
 import io
 import os
 import secrets
-from collections.abc import Iterator
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from devdiff.system.scratch import owner_token, sweep_beside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 @contextlib.contextmanager

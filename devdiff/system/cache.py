@@ -6,12 +6,15 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from devdiff.system.scratch import owner_token, sweep_beside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def cache_root() -> Path:

@@ -11,9 +11,11 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 HASHES: Final = "sha256.json"
 _BLOCK: Final = 1 << 20

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 KEEP_FREED: Final[Mapping[str, str]] = {
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),

@@ -12,9 +12,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PREFIX: Final = "devdiff-"
 _TOKEN: Final = re.compile(r"~(\d+)-(\d+)~")

@@ -8,15 +8,18 @@ difference.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from devdiff.compare.intervals import CONFIDENCE, clopper_pearson
-from devdiff.exporter.artifact import Array
 from devdiff.tasks.task import Figure, Scores, Sums
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devdiff.exporter.artifact import Array
 
 RESAMPLES: Final = 1000
 _CELLS: Final = 4_000_000

@@ -4,16 +4,19 @@ detections whose columns have names."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from devdiff.errors import ComparisonError, UsageError
 from devdiff.exporter.artifact import Array, TensorSpec
-from devdiff.tasks.request import TaskRequest
 from devdiff.tasks.task import finite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from devdiff.tasks.request import TaskRequest
 
 FORMATS: Final = ("xyxy", "xywh", "cxcywh", "yxyx")
 _YOLO: Final = ("yolo", "yolo-objectness")

@@ -7,13 +7,15 @@ leave a good classifier at chance, on every rung alike: no comparison of rungs s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from devdiff.compare.intervals import Proportion, clopper_pearson
 from devdiff.compare.wording import count, percent
-from devdiff.exporter.artifact import Array
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
 
 Standing = Literal["above chance", "at chance", "too few samples"]
 FEWEST: Final = 20

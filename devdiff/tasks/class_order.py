@@ -7,13 +7,15 @@ samples and counted on the other, so that it owes nothing to what it was fitted 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from devdiff.exporter.artifact import Array
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devdiff.exporter.artifact import Array
 
 SURE: Final = 0.001
 _SHOWN: Final = 12

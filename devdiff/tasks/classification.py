@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from devdiff.exporter.artifact import Array
 from devdiff.tasks.task import Figure, SumScorer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from devdiff.exporter.artifact import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,8 @@ one would expect with its classes numbered otherwise or its inputs prepared othe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -20,15 +18,20 @@ from devdiff.compare.jsonform import encode
 from devdiff.compare.rungs import RungOutputs, sample_outputs
 from devdiff.compare.wording import count, percent
 from devdiff.errors import ComparisonError
-from devdiff.exporter.artifact import Array
-from devdiff.inputs.input_set import InputSet
 from devdiff.ladder.judge import labelled_output
-from devdiff.ladder.ladder import Rung, RungResult
-from devdiff.progress import Events
 from devdiff.tasks.chance import FEWEST, Accuracy
 from devdiff.tasks.class_order import orders
 from devdiff.tasks.preparation import Preparations, Trial
 from devdiff.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
+    from devdiff.inputs.input_set import InputSet
+    from devdiff.ladder.ladder import Rung, RungResult
+    from devdiff.progress import Events
 
 FOLDER: Final = "data-check"
 WHAT_TO_CHECK: Final = "check labels, class order, channel order and preprocessing"

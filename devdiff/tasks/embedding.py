@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from devdiff.errors import UnmeasurableError
-from devdiff.exporter.artifact import Array
 from devdiff.tasks.task import Figure, Scorer, Sums, finite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from devdiff.exporter.artifact import Array
 
 _BLOCK: Final = 512
 NEAREST: Final = 5

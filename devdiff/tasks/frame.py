@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from devdiff.errors import UsageError
-from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.inputs.images import opened
 from devdiff.inputs.input_set import InputSet
 from devdiff.inputs.placement import Placement, place
 from devdiff.inputs.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array, TensorSpec
 
 _ORIENTATION: Final = 0x0112
 _TURNED: Final = (5, 6, 7, 8)

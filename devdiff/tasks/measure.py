@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -14,13 +14,15 @@ from devdiff.compare.judge import Judgement
 from devdiff.compare.rungs import RungOutputs, sample_outputs
 from devdiff.compare.wording import count, number, percent
 from devdiff.errors import ComparisonError, UnmeasurableError, UsageError
-from devdiff.ladder.judge import JudgedPair
 from devdiff.ladder.ladder import RungPair, RungResult
 from devdiff.tasks import bootstrap
 from devdiff.tasks.bootstrap import RESAMPLES, Estimate
 from devdiff.tasks.resolve import ResolvedTask
-from devdiff.tasks.task import Figure, Scores
 from devdiff.verdict import Verdict, combine
+
+if TYPE_CHECKING:
+    from devdiff.ladder.judge import JudgedPair
+    from devdiff.tasks.task import Figure, Scores
 
 # Resampling fewer says more of the few than of samples in general.
 FEWEST: Final = 20

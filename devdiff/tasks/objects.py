@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from devdiff.errors import UsageError
-from devdiff.exporter.artifact import Array
 from devdiff.inputs import readers
 from devdiff.system import plain_json
 from devdiff.tasks.detection import Objects
-from devdiff.tasks.frame import Frame
 from devdiff.tasks.truth import by_stem, stem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from devdiff.exporter.artifact import Array
+    from devdiff.tasks.frame import Frame
 
 
 class TrueObjects:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -17,9 +15,14 @@ from devdiff.inputs.preprocess import Preprocess
 from devdiff.inputs.variants import Variant, bytes_like, variants
 from devdiff.ladder import ladder
 from devdiff.ladder.ladder import Rung, RungResult
-from devdiff.progress import Events
 from devdiff.tasks.chance import FEWEST, Accuracy, by_guessing
 from devdiff.tasks.class_order import SURE, explains
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from devdiff.progress import Events
 
 _SAMPLES: Final = 200
 _LOOKED_AT: Final = 32

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from devdiff.errors import UnmeasurableError
-from devdiff.exporter.artifact import Array
 from devdiff.tasks.task import Figure, Sums, SumScorer, finite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from devdiff.exporter.artifact import Array
 
 
 @dataclass(frozen=True, slots=True)

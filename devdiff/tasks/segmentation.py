@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from devdiff.errors import ComparisonError, UsageError
 from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.tasks.task import Figure, Sums, SumScorer, finite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # What fits into the byte that masks are kept in.
 USUAL_NUMBERS: Final = 256

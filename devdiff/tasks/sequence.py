@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from devdiff.errors import ComparisonError, UnmeasurableError
 from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.tasks.task import Figure, Sums, SumScorer, finite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from devdiff.errors import UsageError
-from devdiff.exporter.artifact import Array
 from devdiff.inputs import listing, readers
 from devdiff.inputs.images import opened
-from devdiff.inputs.input_set import InputSet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
+    from devdiff.inputs.input_set import InputSet
 
 _MASKS: Final = (".png", ".bmp", ".tif", ".tiff")
 

@@ -10,12 +10,10 @@ import shlex
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from filelock import FileLock
 
@@ -24,7 +22,6 @@ from devdiff.android_harness.errors import HarnessError
 from devdiff.device_runner.adb import devices
 from devdiff.device_runner.adb.device_store import DEFAULT_BUDGET, ROOT, DeviceStore, StoredFile
 from devdiff.device_runner.adb.input_stream import Chunks, ChunkSender
-from devdiff.device_runner.adb.transport import Transport
 from devdiff.device_runner.errors import (
     DeviceError,
     DeviceLostError,
@@ -33,12 +30,18 @@ from devdiff.device_runner.errors import (
     TransportTimeoutError,
 )
 from devdiff.device_runner.retry import Ending, Policy, run_to_end
-from devdiff.device_runner.runner import Job, Outcome
 from devdiff.device_runner.runtimes import runtime
 from devdiff.device_runner.tail import RecordCounter
 from devdiff.exporter.artifact import sha256_file
 from devdiff.system.cache import cache_root
 from devdiff.system.scratch import scratch_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from devdiff.device_runner.adb.transport import Transport
+    from devdiff.device_runner.runner import Job, Outcome
 
 CHUNK_BYTES: Final = 64 << 20
 _SMALLEST_CHUNK: Final = 1 << 20

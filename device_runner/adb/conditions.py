@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.device_runner.adb.transport import Transport
+if TYPE_CHECKING:
+    from devdiff.device_runner.adb.transport import Transport
 
 # Newer Androids keep thermal zones from the shell; the battery's temperature is always told.
 _SCRIPT: Final = """\

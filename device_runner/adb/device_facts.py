@@ -7,10 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from devdiff.device_runner.adb.transport import Transport
 from devdiff.device_runner.errors import DeviceError
+
+if TYPE_CHECKING:
+    from devdiff.device_runner.adb.transport import Transport
 
 STORAGE: Final = "/data/local/tmp"
 

@@ -10,16 +10,19 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.device_runner.adb.device_facts import free_bytes
 from devdiff.device_runner.adb.services import HASHERS
-from devdiff.device_runner.adb.transport import Transport
 from devdiff.device_runner.errors import DeviceError, TransferError
 from devdiff.exporter.artifact import sha256_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from devdiff.device_runner.adb.transport import Transport
 
 ROOT: Final = "/data/local/tmp/devdiff"
 DEFAULT_BUDGET: Final = 512 << 20

@@ -9,12 +9,11 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from devdiff.device_runner.adb.conditions import conditions
 from devdiff.device_runner.adb.device_facts import DeviceFacts, describe
 from devdiff.device_runner.adb.device_list import ListedDevice, parse
-from devdiff.device_runner.adb.transport import Transport
 from devdiff.device_runner.errors import (
     DeviceAuthError,
     DeviceChoiceError,
@@ -22,6 +21,9 @@ from devdiff.device_runner.errors import (
     DeviceLostError,
     NoDeviceError,
 )
+
+if TYPE_CHECKING:
+    from devdiff.device_runner.adb.transport import Transport
 
 __all__ = [
     "NONE_ATTACHED",

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from devdiff.device_runner.adb.channel import Channel, Deadline
 from devdiff.device_runner.adb.keys import Keys
 from devdiff.device_runner.adb.link import Link
 from devdiff.device_runner.adb.services import DEFAULT_TIMEOUT_S, ServiceTransport
 from devdiff.device_runner.adb.usb import UsbWire
 from devdiff.device_runner.adb.wire import SocketWire, Wire
 from devdiff.device_runner.errors import DeviceLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from devdiff.device_runner.adb.channel import Channel, Deadline
 
 _CONNECT_S: Final = 10.0
 _ALLOW_S: Final = 60.0

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devdiff.device_runner.adb import devices
 from devdiff.device_runner.adb.device_store import DeviceStore, StoredFile
 from devdiff.device_runner.errors import DeviceError
 from devdiff.device_runner.pack import Header, encode_done, encode_header, record_parts
-from devdiff.device_runner.runner import Job
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+    from pathlib import Path
+
+    from devdiff.device_runner.runner import Job
 
 
 class Chunks:

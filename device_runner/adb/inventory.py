@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.device_runner.adb.device_facts import DeviceFacts, describe
 from devdiff.device_runner.adb.devices import AttachedDevice, attached, connect, require_usable
 from devdiff.device_runner.errors import DeviceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Somebody is waiting for a list, so one device that hangs must not hold it up for long.
 _PATIENCE_S: Final = 10.0

@@ -10,12 +10,10 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from adb_shell import constants, exceptions
 from adb_shell.adb_device import _AdbIOManager
-from adb_shell.adb_message import AdbMessage
 from adb_shell.hidden_helpers import _AdbTransactionInfo
 
 from devdiff.device_runner.adb.channel import Deadline, ServiceUnknownError, gone, unreachable
@@ -27,6 +25,11 @@ from devdiff.device_runner.errors import (
     DeviceLostError,
     TransportTimeoutError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adb_shell.adb_message import AdbMessage
 
 # From this protocol version on nobody looks at the sums any more.
 _UNSUMMED: Final = 0x01000001

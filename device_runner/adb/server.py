@@ -6,7 +6,6 @@ import contextlib
 import re
 import select
 import socket
-from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from devdiff.device_runner.adb.channel import (
@@ -25,6 +24,8 @@ from devdiff.device_runner.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     from adbutils._adb import AdbConnection
 
 _PIECE: Final = 1 << 20

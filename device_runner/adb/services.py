@@ -9,16 +9,19 @@ import secrets
 import shlex
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from devdiff.device_runner.adb.channel import Channel, Deadline, ServiceUnknownError, gone
 from devdiff.device_runner.adb.shell import Marks, framed_output, framed_result
 from devdiff.device_runner.adb.sync import FileSync, RefusedError
-from devdiff.device_runner.adb.transport import ShellResult
 from devdiff.device_runner.errors import DeviceError, DeviceLostError, TransferError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from devdiff.device_runner.adb.transport import ShellResult
 
 DEFAULT_TIMEOUT_S: Final = 30.0
 # What an adb server takes in one request, less what it puts before the command.

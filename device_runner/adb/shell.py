@@ -9,14 +9,17 @@ chance, separate the three; output without its last mark was cut short and is ne
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.device_runner.adb.channel import Channel, Deadline, Reader, gone
 from devdiff.device_runner.adb.transport import ShellResult
-from devdiff.device_runner.errors import DeviceLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devdiff.device_runner.errors import DeviceLostError
 
 # What older shells can hold in a variable and hand on as one argument.
 _STDERR_BYTES: Final = 60_000

@@ -6,11 +6,13 @@ import errno
 import os
 import stat
 import struct
-from collections.abc import Callable, Iterator
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from devdiff.device_runner.adb.channel import Channel, Deadline, Reader, gone
 from devdiff.device_runner.errors import DeviceError, TransferError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 # The largest piece a daemon accepts.
 _PIECE: Final = 64 << 10

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.device_runner.adb.channel import Deadline
 from devdiff.device_runner.adb.wire import WireClosedError
 from devdiff.device_runner.errors import DeviceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
+
+    from devdiff.device_runner.adb.channel import Deadline
 
 _STALE_BYTES: Final = 16 << 10
 _STALE_S: Final = 0.05

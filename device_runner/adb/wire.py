@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import select
 import socket
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from adb_shell.transport.tcp_transport import TcpTransport
 
-from devdiff.device_runner.adb.channel import Deadline
+if TYPE_CHECKING:
+    from devdiff.device_runner.adb.channel import Deadline
 
 
 class WireClosedError(Exception):

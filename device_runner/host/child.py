@@ -20,9 +20,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -40,7 +39,11 @@ from devdiff.device_runner.pack import (
     read_record,
 )
 from devdiff.device_runner.process import PARENT
-from devdiff.exporter.artifact import Array
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from devdiff.exporter.artifact import Array
 
 PROTOCOL: Final = 1
 _PR_SET_PDEATHSIG: Final = 1

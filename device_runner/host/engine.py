@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from devdiff.device_runner.pack import PackTensor
-from devdiff.exporter.artifact import Array
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devdiff.device_runner.pack import PackTensor
+    from devdiff.exporter.artifact import Array
 
 
 class RefusalError(Exception):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from devdiff.device_runner import process
 from devdiff.device_runner.errors import RunnerChoiceError, RunnerError
 from devdiff.device_runner.process import Command
-from devdiff.device_runner.runner import Job, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from devdiff.device_runner.runner import Job, Outcome
 
 Kernels = Literal["xnnpack", "builtin", "reference"]
 KERNELS: Final[tuple[Kernels, ...]] = ("xnnpack", "builtin", "reference")

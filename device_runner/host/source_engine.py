@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from devdiff.device_runner.host.engine import Engine, RefusalError
 from devdiff.device_runner.pack import PackTensor
-from devdiff.exporter.artifact import Array
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from devdiff.exporter.artifact import Array
 
 
 class SourceEngine(Engine):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devdiff.device_runner.host.engine import RefusalError
 from devdiff.device_runner.host.source_engine import SourceEngine
-from devdiff.exporter.artifact import Array
 from devdiff.exporter.errors import ExporterError
 from devdiff.exporter.sources import keras, saved_model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
 
 
 class TensorFlowEngine(SourceEngine):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import json
 import subprocess
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.android_harness.build import runner_path
 from devdiff.android_harness.errors import HarnessError
 from devdiff.device_runner.errors import RunnerError
 from devdiff.device_runner.runtimes.runtime import RuntimeLibrary, delegate_library, local_abi
 from devdiff.exporter.artifact import sha256_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROTOCOL: Final = 1
 _MACHINES: Final = ("linux-x86_64", "linux-aarch64")

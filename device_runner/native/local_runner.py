@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from devdiff.device_runner import process
 from devdiff.device_runner.native import executable
 from devdiff.device_runner.process import Command
-from devdiff.device_runner.runner import Job, Outcome
 from devdiff.device_runner.runtimes import runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from devdiff.device_runner.runner import Job, Outcome
 
 
 @dataclass(frozen=True, slots=True)

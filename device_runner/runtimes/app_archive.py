@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock
 
@@ -19,6 +18,9 @@ from devdiff.device_runner.errors import ArchiveError, RuntimeArchiveError, Runt
 from devdiff.device_runner.runtimes.archive import Archive, open_archive
 from devdiff.exporter.artifact import sha256_file
 from devdiff.system.cache import cache_root, whole_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # In the order of preference: an app that has the first runs its models with it.
 LIBRARIES: Final = ("libtensorflowlite_jni.so", "libtensorflowlite_c.so", "libLiteRt.so")

@@ -12,15 +12,16 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 
 from devdiff.device_runner.errors import ArchiveError
 from devdiff.system.zip_layout import LayoutError, ZipMember, check_end, members
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
     from _typeshed import WriteableBuffer
 
 ZIP: Final = b"PK\x03\x04"

@@ -10,10 +10,9 @@ from __future__ import annotations
 import mmap
 import os
 import platform
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.android_harness import elf
 from devdiff.android_harness.errors import ElfError
@@ -28,6 +27,9 @@ from devdiff.device_runner.runtimes.wheels import (
     pinned_for,
 )
 from devdiff.exporter.artifact import sha256_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # One function that only an implementation of the API exports, in the order of preference.
 _API_SYMBOLS: Final[Mapping[bytes, Api]] = {

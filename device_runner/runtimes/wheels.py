@@ -12,16 +12,18 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from filelock import FileLock, Timeout
 
 from devdiff.device_runner.errors import RuntimeLibraryError
 from devdiff.exporter.artifact import sha256_file
 from devdiff.system.cache import cache_root, whole_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Api = Literal["tflite", "litert", "unknown"]
 

@@ -12,13 +12,15 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.device_runner.errors import VirtualPhoneError
 from devdiff.exporter.artifact import sha256_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 SUITE: Final = "trixie"
 ARCHITECTURE: Final = "arm64"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import tarfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devdiff.device_runner.errors import VirtualPhoneError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.device_runner.errors import VirtualPhoneError
 from devdiff.device_runner.virtual.cpio import CpioWriter
 from devdiff.device_runner.virtual.image import ADBD_PACKAGE, Image
 from devdiff.device_runner.virtual.userland import ADBD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 # adbd starts out asking for keys; Debian's stores a zero over that (strb wzr, [x8]) when it starts.
 # Without the store (nop) the daemon is as Android's developers wrote it.

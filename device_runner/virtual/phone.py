@@ -11,12 +11,9 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from devdiff.device_runner.errors import RunnerChoiceError, VirtualPhoneError
 from devdiff.device_runner.virtual import qemu, registry
@@ -26,6 +23,11 @@ from devdiff.device_runner.virtual.probe import ProbeReply, probe
 from devdiff.device_runner.virtual.qemu import CPUS, DEFAULT_CPU, Machine, Memory, Monitor
 from devdiff.device_runner.virtual.registry import PhoneRecord, Process
 from devdiff.device_runner.virtual.snapshot import Snapshot, ensure_snapshot, wait_for_adbd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
 
 WHAT_IT_IS: Final = (
     "Linux with glibc on an emulated ARM64 CPU, not Android; its timings say nothing about phones"

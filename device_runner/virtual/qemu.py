@@ -10,13 +10,16 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from devdiff.device_runner.errors import VirtualPhoneError
-from devdiff.device_runner.virtual.image import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from devdiff.device_runner.virtual.image import Image
 
 PROGRAM: Final = "qemu-system-aarch64"
 SERIAL_LOG: Final = "serial.log"

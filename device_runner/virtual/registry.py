@@ -15,15 +15,17 @@ import select
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock
 
 from devdiff.device_runner.errors import VirtualPhoneError
 from devdiff.device_runner.virtual.qemu import PID_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _RECORD: Final = "phone.json"
 _NAME_PREFIX: Final = "devdiff-virtual-"

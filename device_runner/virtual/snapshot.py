@@ -13,20 +13,23 @@ import secrets
 import shlex
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock
 
 from devdiff.device_runner.errors import VirtualPhoneError
 from devdiff.device_runner.virtual import qemu, registry
-from devdiff.device_runner.virtual.image import Image
 from devdiff.device_runner.virtual.qemu import Machine, Memory, Monitor
 from devdiff.device_runner.virtual.registry import PhoneRecord, Process
 from devdiff.system import kept_files
 from devdiff.system.cache import cache_root, whole_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from devdiff.device_runner.virtual.image import Image
 
 LISTENING: Final = b"devdiff: adbd listens"
 _KEPT: Final = 8

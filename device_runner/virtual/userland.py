@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import lzma
 import re
-from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from devdiff.device_runner.errors import VirtualPhoneError
 from devdiff.device_runner.virtual.cpio import CpioWriter
-from devdiff.device_runner.virtual.deb import DebMember
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from devdiff.device_runner.virtual.deb import DebMember
 
 ROOTFS: Final = Path(__file__).parent / "rootfs"
 ADBD: Final = "usr/sbin/adbd"

@@ -10,9 +10,8 @@ import importlib.util
 import itertools
 import re
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import onnx
@@ -22,8 +21,12 @@ import onnx.version_converter
 from devdiff.exporter.artifact import TensorSpec
 from devdiff.exporter.converters.tf_function_io import Converted, ConvertedOutput, worth_unrolling
 from devdiff.exporter.errors import ConversionError
-from devdiff.exporter.manifest import SourceModel
 from devdiff.exporter.sources.onnx import graph_inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from devdiff.exporter.manifest import SourceModel
 
 # Below this opset onnx2tf converts some models without a word and wrongly (Softmax changed its
 # meaning in 13).

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ai_edge_quantizer import calibrator, qtyping, quantizer, recipe_manager
 from ai_edge_quantizer.algorithm_manager import AlgorithmName
 from ai_edge_quantizer.utils import calibration_utils
 
-from devdiff.exporter.artifact import Array
 from devdiff.exporter.errors import CompressionError, ConversionError
 from devdiff.exporter.quantizers import calibration
-from devdiff.exporter.recipe import Recipe
 from devdiff.exporter.tflite_file import parse, text
 from devdiff.exporter.tflite_graph import read_graph
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
+    from devdiff.exporter.recipe import Recipe
 
 # What its own names differ in from the schema's.
 _NAMES: Final = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}

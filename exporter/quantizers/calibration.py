@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from devdiff.exporter import apart
-from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.exporter.errors import CalibrationError
 from devdiff.exporter.manifest import CalibrationInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from devdiff.exporter.artifact import Array, TensorSpec
 
 
 def load(spec: TensorSpec, paths: Mapping[str, str]) -> Array:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.exporter.errors import CompressionError
-from devdiff.exporter.recipe import Recipe
 from devdiff.exporter.tflite_graph import Graph, GraphTensor, read_graph
+
+if TYPE_CHECKING:
+    from devdiff.exporter.recipe import Recipe
 
 _SHOWN: Final = 8
 

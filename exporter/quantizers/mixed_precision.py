@@ -6,8 +6,7 @@ The converter measures the ranges once; what is quantized of it is then chosen a
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -15,9 +14,14 @@ import tensorflow as tf
 # give floats, and quantizes everything twice.
 from tensorflow.lite.python.convert import mlir_quantize
 
-from devdiff.exporter.artifact import Array
 from devdiff.exporter.errors import ConversionError
 from devdiff.exporter.quantizers import calibration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
 
 
 def calibrated(saved_model: Path, arrays: Mapping[str, Array]) -> bytes:

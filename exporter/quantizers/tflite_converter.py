@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import tensorflow as tf
 
-from devdiff.exporter.artifact import Array
-from devdiff.exporter.converters.tf_function_io import Converted
 from devdiff.exporter.errors import ConversionError
 from devdiff.exporter.quantizers import calibration, float_check
-from devdiff.exporter.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
+    from devdiff.exporter.converters.tf_function_io import Converted
+    from devdiff.exporter.recipe import Recipe
 
 SIGNATURE: Final = "serving_default"
 

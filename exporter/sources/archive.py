@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.exporter.errors import SourceModelError
 from devdiff.exporter.sources.formats import check_start
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # What unpacks to more than this, and to more than so many times its own size, is no model: weights
 # hardly compress, and the frameworks store them as they are.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from devdiff.exporter.errors import SourceModelError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SourceFormat = Literal["onnx", "exported-program", "torch", "keras", "saved-model"]
 SOURCE_FORMATS: Final[tuple[SourceFormat, ...]] = get_args(SourceFormat)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.exporter.errors import SourceModelError
 from devdiff.exporter.sources import keras_code
 from devdiff.exporter.sources.tf_function import Declared, TfModel, reason
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Keras reads at import: the backend, and a home whose configuration would change its defaults. No
 # folder can be made there, so none is read or left behind.

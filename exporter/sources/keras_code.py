@@ -12,12 +12,14 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.exporter.errors import SourceModelError
 from devdiff.exporter.sources.archive import check_zip, inflated, read_member
 from devdiff.exporter.sources.formats import check_start
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _WEIGHTS: Final = "model.weights.h5"
 _OWN: Final = re.compile(r"(tf_)?keras(\..*)?|builtins")

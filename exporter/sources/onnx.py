@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -14,6 +12,10 @@ from devdiff.exporter.artifact import TensorSpec, sha256_file
 from devdiff.exporter.errors import SourceModelError
 from devdiff.exporter.manifest import SourceModel
 from devdiff.exporter.sources import shapes as fixed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 
 def load(path: Path) -> Any:

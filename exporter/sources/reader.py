@@ -5,14 +5,16 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.exporter.artifact import file_hashes, sha256_path
 from devdiff.exporter.errors import ExporterError, SourceModelError
 from devdiff.exporter.manifest import SourceModel
 from devdiff.exporter.sources import onnx as onnx_source
 from devdiff.exporter.sources.formats import SourceFormat, format_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _EXPORTED_NAME: Final = "source.onnx"
 Shapes = Mapping[str, tuple[int, ...]]

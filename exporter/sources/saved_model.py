@@ -5,12 +5,14 @@ Imported by child processes only.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.exporter.errors import SourceModelError
 from devdiff.exporter.sources.formats import SAVED_MODEL_FILE
 from devdiff.exporter.sources.tf_function import Declared, TfModel, is_outside, reason
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _VARIABLES: Final = "variables/variables.index"
 

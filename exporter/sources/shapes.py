@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.exporter.artifact import TensorSpec
 from devdiff.exporter.errors import SourceModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 _INPUT_DTYPES: Final = ("float32", "int32", "int64", "uint8", "int8", "bool")
 

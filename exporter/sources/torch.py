@@ -15,14 +15,16 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from devdiff.exporter.artifact import Array
 from devdiff.exporter.errors import SourceModelError
 from devdiff.exporter.sources import torch_code
 from devdiff.exporter.sources.archive import check_zip
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
 
 _TRUST: Final = "if you trust whoever made the file, give --trust"
 

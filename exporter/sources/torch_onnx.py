@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.exporter.errors import ConversionError, SourceModelError
 from devdiff.exporter.sources import shapes as fixed
@@ -18,6 +16,10 @@ from devdiff.exporter.sources.torch import (
     quiet,
     refuse_state,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 # Tried in turn for models that do not say which type their inputs have.
 _GUESSED_DTYPES: Final = ("float32", "int64")

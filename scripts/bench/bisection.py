@@ -15,7 +15,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -25,17 +25,19 @@ from devdiff.compare import DeploymentExpectation
 from devdiff.device_runner.adb import devices
 from devdiff.device_runner.adb.adb_runner import RemoteOptions, RemoteRunner
 from devdiff.device_runner.host.host_runner import HostRunner
-from devdiff.device_runner.runner import Runner
 from devdiff.device_runner.virtual import phone
 from devdiff.exporter.artifact import Artifact, sha256_file
 from devdiff.exporter.manifest import Manifest
 from devdiff.exporter.tflite_cut import WholeModel, serialize
 from devdiff.exporter.tflite_file import integers, parse
 from devdiff.inputs import input_set as data
-from devdiff.inputs.input_set import InputSet
 from devdiff.ladder.export_run import ExportRequest, export_model
 from devdiff.progress import SilentEvents
 from scripts.bench.models import mobilenet_v2
+
+if TYPE_CHECKING:
+    from devdiff.device_runner.runner import Runner
+    from devdiff.inputs.input_set import InputSet
 
 _PLACES: Final = (0.1, 0.5, 0.9)
 

@@ -13,9 +13,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -23,6 +22,9 @@ from devdiff.compare import OutputMetrics, RungOutputs, compare
 from devdiff.device_runner.pack import Header, PackTensor, encode_done, encode_header, encode_record
 from devdiff.device_runner.results import ResultReader
 from devdiff.exporter.artifact import Array, Binding, TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GOAL: Final = 2.0
 

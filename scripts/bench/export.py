@@ -17,14 +17,16 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from scripts.bench import models
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _SAMPLING_S: Final = 0.02

@@ -17,9 +17,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image
@@ -27,6 +26,9 @@ from PIL import Image
 from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.inputs.input_set import InputRequest, prepare
 from devdiff.inputs.npy_writer import NpyWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SPEC: Final = TensorSpec("image", (1, 3, 224, 224), "float32")
 PROCESSES: Final = 2

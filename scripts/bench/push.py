@@ -18,18 +18,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adb_shell.adb_device import AdbDevice
 from adb_shell.transport.tcp_transport import TcpTransport
 
 from devdiff.device_runner.adb.direct import DirectTransport
 from devdiff.device_runner.adb.server import ServerTransport
-from devdiff.device_runner.adb.services import ServiceTransport
 from devdiff.device_runner.adb.wire import SocketWire
 from devdiff.device_runner.virtual import phone
 from devdiff.device_runner.virtual.qemu import DEFAULT_CPU
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from devdiff.device_runner.adb.services import ServiceTransport
 
 SIZE = 20 << 20
 GOAL = 1.0

@@ -15,16 +15,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from devdiff.compare.intervals import Proportion
 from devdiff.ladder.run_directory import write_json
 from devdiff.system.cache import cache_root
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ZOO: Final = cache_root() / "zoo"
 IMAGES: Final = 100

@@ -14,11 +14,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.device_runner.virtual import phone
-from devdiff.device_runner.virtual.phone import VirtualPhone
 from devdiff.device_runner.virtual.qemu import CPUS, DEFAULT_CPU, version
+
+if TYPE_CHECKING:
+    from devdiff.device_runner.virtual.phone import VirtualPhone
 
 _COLD_GOAL_S: Final = 3.0
 _RATIO_GOAL: Final = 0.5

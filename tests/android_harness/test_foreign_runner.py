@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ import pytest
 from devdiff.device_runner.runtimes import runtime
 from tests.support.foreign_running import Machine, android_stand_in, linux_aarch64
 from tests.support.native_running import Bench, Ran, model_pack, read_results
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ANDROID = ("android-arm64-v8a", "android-armeabi-v7a", "android-x86_64")
 
@@ -43,7 +46,8 @@ def run(
 def assert_close(found: Ran, expected: Ran) -> None:
     """int8 up to one step, which is what the last softmax may differ by; float32 nearly."""
     assert found.code == 0, (found.lines, found.stderr)
-    assert found.complete and len(found.records) == len(expected.records)
+    assert found.complete
+    assert len(found.records) == len(expected.records)
     for mine, other in zip(found.records, expected.records, strict=True):
         for one, two in zip(mine.arrays, other.arrays, strict=True):
             assert one.dtype == two.dtype
@@ -64,7 +68,8 @@ def test_an_arm64_linux_agrees_with_this_machine(
     found = run(arm, library, path, pack, tmp_path, "--delegate", delegate)
     expected = bench.run(litert, model, pack, tmp_path, delegate=delegate)
     assert_close(found, expected)
-    assert found.about["arch"] == "aarch64" and found.about["os"] == "linux"
+    assert found.about["arch"] == "aarch64"
+    assert found.about["os"] == "linux"
     assert "asimd" in found.about["cpu_features"]
     for key in ("api", "delegate", "nodes_total", "nodes_delegated"):
         assert found.about[key] == expected.about[key]
@@ -87,7 +92,8 @@ def test_an_arm64_linux_runs_the_tensorflow_lite_api(
 def test_an_android_build_starts_and_says_what_it_is(android: Machine) -> None:
     argv = [*android.words, str(android.runner), "--about"]
     about = json.loads(subprocess.run(argv, capture_output=True, timeout=60, check=True).stdout)
-    assert about["os"] == "android" and about["ok"] is True
+    assert about["os"] == "android"
+    assert about["ok"] is True
     arch = {"android-arm64-v8a": "aarch64", "android-armeabi-v7a": "arm"}.get(android.abi, "x86_64")
     assert about["arch"] == arch
     assert about["pointer_bits"] == (32 if arch == "arm" else 64)
@@ -112,10 +118,12 @@ def test_an_android_build_explains_a_runtime_that_is_none(
 ) -> None:
     model = bench.models / "order_trap.tflite"
     gone = run(android, tmp_path / "gone.so", model, model_pack("order_trap"), tmp_path)
-    assert gone.code == 3 and "No such file" in gone.error
+    assert gone.code == 3
+    assert "No such file" in gone.error
     (tmp_path / "text.so").write_text("no library")
     wrong = run(android, tmp_path / "text.so", model, model_pack("order_trap"), tmp_path)
-    assert wrong.code == 3 and "text.so" in wrong.error
+    assert wrong.code == 3
+    assert "text.so" in wrong.error
 
 
 @pytest.mark.slow
@@ -127,7 +135,8 @@ def test_the_android_build_for_x86_64_computes_what_the_linux_build_does(
     path, pack = bench.models / f"{model}.tflite", model_pack(model)
     found = run(machine, litert, path, pack, tmp_path, "--delegate", "xnnpack")
     expected = bench.run(litert, model, pack, tmp_path)
-    assert found.code == 0 and found.complete
+    assert found.code == 0
+    assert found.complete
     for mine, other in zip(found.records, expected.records, strict=True):
         assert [a.tobytes() for a in mine.arrays] == [a.tobytes() for a in other.arrays]
     assert found.about["nodes_delegated"] == expected.about["nodes_delegated"]
@@ -151,7 +160,8 @@ def test_a_phone_that_hides_its_processor_is_no_obstacle(tmp_path: Path) -> None
     machine = android_stand_in("android-x86_64", tmp_path, denied="proc")
     argv = [*machine.words, str(machine.runner), "--about"]
     about = json.loads(subprocess.run(argv, capture_output=True, timeout=60, check=True).stdout)
-    assert about["ok"] is True and about["cpu_features"] == []
+    assert about["ok"] is True
+    assert about["cpu_features"] == []
 
 
 @pytest.mark.slow

@@ -6,13 +6,16 @@ import json
 import random
 import struct
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import runner_cases
 from tests.support.native_running import Bench, shared_library
 from tests.support.pack_judges import trapping_programs
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -123,4 +126,5 @@ def test_strings_have_an_end_and_numbers_their_place(
     code, error = answer(no_runtime, model, tmp_path)
     assert code == (4 if reason else 3), error
     if reason:
-        assert reason in error and "changed.tflite is damaged" in error
+        assert reason in error
+        assert "changed.tflite is damaged" in error

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import re
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.android_harness.build import SOURCES
 from tests.support.native_fuzzing import SEEDS, fuzz, fuzzer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # So many inputs take a second or a few on an idle machine.
 RUNS = {"pack": 20_000, "model": 50_000, "options": 50_000}
@@ -29,7 +32,8 @@ def test_nothing_is_found(clang: None, tmp_path: Path, target: str) -> None:
     assert f"number_of_executed_units: {RUNS[target]}" in ran.stderr
     # It went on from the seeds into code that they do not reach.
     added = re.search(r"new_units_added: +(\d+)", ran.stderr)
-    assert added is not None and int(added[1]) > 20
+    assert added is not None
+    assert int(added[1]) > 20
 
 
 @pytest.mark.slow

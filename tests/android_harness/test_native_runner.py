@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from devdiff.device_runner.pack import PackTensor, Status
-from devdiff.exporter.artifact import Array
 from tests.support import runner_cases
 from tests.support.native_running import Bench, Ran, input_pack, model_pack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
 
 # The LiteRT API cannot return shapes that depend on the data.
 FIXED_SHAPES = [model for model in runner_cases.INPUTS if model != "positives"]
@@ -23,7 +27,8 @@ FIXED_SHAPES = [model for model in runner_cases.INPUTS if model != "positives"]
 def assert_same(ran: Ran, reference: Mapping[str, Array], model: str, delegate: str) -> None:
     """Integers bit for bit; float32 up to what two builds of one kernel may differ by."""
     assert ran.code == 0, ran.about
-    assert ran.complete and len(ran.records) == 6
+    assert ran.complete
+    assert len(ran.records) == 6
     for position in range(6):
         found = ran.outputs(position)
         expected = {
@@ -130,9 +135,11 @@ def test_the_line_on_stdout_is_the_description_in_the_results(
     assert len(ran.lines) == 1
     assert ran.lines[0] == ran.header.about
     about = ran.lines[0]
-    assert about["ok"] is True and about["protocol"] == 1
+    assert about["ok"] is True
+    assert about["protocol"] == 1
     assert about["delegate"] == "xnnpack"
-    assert about["arch"] == "x86_64" and about["pointer_bits"] == 64
+    assert about["arch"] == "x86_64"
+    assert about["pointer_bits"] == 64
     assert "sse2" in about["cpu_features"]
     assert about["runtime_version"] is None  # LiteRT does not tell
 
@@ -140,7 +147,8 @@ def test_the_line_on_stdout_is_the_description_in_the_results(
 def test_about_needs_no_runtime(bench: Bench) -> None:
     done = subprocess.run([bench.runner, "--about"], capture_output=True, check=True)
     about = json.loads(done.stdout)
-    assert about["protocol"] == 1 and about["ok"] is True
+    assert about["protocol"] == 1
+    assert about["ok"] is True
     assert about["apis"] == ["tflite", "litert"]
 
 
@@ -197,7 +205,8 @@ def test_an_unreturnable_output_fails_its_samples_and_never_passes_for_zeros(
     pack = input_pack(tensors, [[one_positive], [np.ones(8, np.float32)]])
     for library in (litert, installed_litert):
         ran = bench.run(library, "positives", pack, tmp_path)
-        assert ran.code == 0 and ran.complete
+        assert ran.code == 0
+        assert ran.complete
         assert [record.status for record in ran.records] == [Status.FAILED] * 2
         assert "depends on the data" in ran.records[0].message
 
@@ -206,7 +215,8 @@ def test_a_failed_invocation_costs_one_sample(bench: Bench, litert: Path, tmp_pa
     tensors = runner_cases.INPUTS["picky"]
     samples = [[np.array(value, np.int32)] for value in ([0, 1], [0, 9], [3, 2])]
     ran = bench.run(litert, "picky", input_pack(tensors, samples), tmp_path)
-    assert ran.code == 0 and ran.complete
+    assert ran.code == 0
+    assert ran.complete
     assert [record.status for record in ran.records] == [Status.OK, Status.FAILED, Status.OK]
     assert "invocation failed" in ran.records[1].message
     assert ran.outputs(2)["PartitionedCall:0"][0].tolist() == [9, 10, 11]
@@ -229,7 +239,9 @@ def test_time_is_that_of_the_invocation(bench: Bench, litert: Path, tmp_path: Pa
 def test_a_pack_may_hold_no_samples(bench: Bench, litert: Path, tmp_path: Path) -> None:
     pack = model_pack("classifier_int8", count=0)
     ran = bench.run(litert, "classifier_int8", pack, tmp_path)
-    assert ran.code == 0 and ran.complete and ran.records == []
+    assert ran.code == 0
+    assert ran.complete
+    assert ran.records == []
 
 
 def test_inputs_may_come_from_a_file(bench: Bench, litert: Path, tmp_path: Path) -> None:
@@ -239,7 +251,8 @@ def test_inputs_may_come_from_a_file(bench: Bench, litert: Path, tmp_path: Path)
     argv += ["--model", str(bench.models / "classifier_int8.tflite")]
     argv += ["--inputs", str(tmp_path / "inputs.pack")]
     ran = bench.call(argv, b"", results)
-    assert ran.complete and len(ran.records) == 6
+    assert ran.complete
+    assert len(ran.records) == 6
     assert ran.about["delegate"] == "none"  # what the runner does when nothing is said
 
 

@@ -8,11 +8,10 @@ an overflow or a misaligned access is a signal here and not a surprise elsewhere
 from __future__ import annotations
 
 import json
-import random
 import struct
 import subprocess
 import zlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -31,6 +30,10 @@ from devdiff.device_runner.pack import (
     encode_record,
 )
 from tests.support.pack_judges import assert_agreed, refused_here, resealed, trapping_programs
+
+if TYPE_CHECKING:
+    import random
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")

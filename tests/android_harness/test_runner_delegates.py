@@ -7,13 +7,16 @@ delegate library built here against the runtime's public interface takes one kin
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from devdiff.android_harness.build import TARGETS, compile_program
 from tests.support.native_running import Bench, Ran, model_pack
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LIBRARY = r"""
 #include <stddef.h>
@@ -169,7 +172,8 @@ def test_a_delegate_that_is_nowhere_is_an_error(
 ) -> None:
     ran = run(bench, tflite, tmp_path, delegate)
     assert ran.code == 3
-    assert NAMES[delegate][1] in ran.error and "--delegate-library" in ran.error
+    assert NAMES[delegate][1] in ran.error
+    assert "--delegate-library" in ran.error
 
 
 @pytest.mark.slow

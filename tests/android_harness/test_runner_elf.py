@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import random
 import struct
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.android_harness import build, elf, stubs
-from devdiff.android_harness.elf import Elf
 from devdiff.android_harness.errors import ElfError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.android_harness.elf import Elf
 
 ANDROID = [abi for abi, target in build.TARGETS.items() if target.bionic]
 MACHINES = {
@@ -103,7 +107,8 @@ def test_everything_is_bound_at_once_and_then_read_only(android: tuple[str, Path
 def test_linux_builds_ask_for_no_newer_glibc_than_promised(abi: str) -> None:
     data = build.runner_path(abi).read_bytes()
     versions = [part.split(b"\0")[0] for part in data.split(b"GLIBC_2.")[1:]]
-    assert versions and max(int(version.split(b".")[0]) for version in versions) <= 28
+    assert versions
+    assert max(int(version.split(b".")[0]) for version in versions) <= 28
 
 
 def test_symbols_are_told_apart_by_who_defines_them(litert: Path) -> None:

@@ -190,7 +190,8 @@ def test_a_sample_of_another_shape_fails_alone(bench: Bench, litert: Path, tmp_p
     good = runner_cases.samples(MODEL, 1)[0]
     pack = input_pack([tensor], [good, [np.zeros((1, 8, 8, 3), np.int8)], good])
     ran = bench.run(litert, MODEL, pack, tmp_path)
-    assert ran.code == 0 and ran.complete
+    assert ran.code == 0
+    assert ran.complete
     assert [int(record.status) for record in ran.records] == [0, 1, 0]
     assert "another shape" in ran.records[1].message
 
@@ -292,7 +293,8 @@ def test_a_killed_run_leaves_whole_records_and_can_be_continued(
     assert runner.stdout is not None
     runner.stdout.close()
     _, kept, complete = read_results(results)
-    assert len(kept) == 5 and not complete
+    assert len(kept) == 5
+    assert not complete
 
     rest = bench.run(litert, MODEL, input_pack(tensors, samples[5:], first=5), tmp_path)
     once = bench.run(litert, MODEL, input_pack(tensors, samples), tmp_path)
@@ -306,7 +308,8 @@ def test_a_reader_that_goes_away_ends_the_run(bench: Bench, litert: Path, tmp_pa
     fifo = tmp_path / "results.fifo"
     os.mkfifo(fifo)
     runner = start(bench, litert, fifo)
-    assert runner.stdin is not None and runner.stdout is not None
+    assert runner.stdin is not None
+    assert runner.stdout is not None
     with fifo.open("rb"):
         runner.stdin.write(encode_header(Header({}, runner_cases.INPUTS[MODEL])))
         runner.stdin.flush()
@@ -344,5 +347,6 @@ def test_a_run_ends_when_its_parent_is_gone(bench: Bench, litert: Path, tmp_path
         assert time.monotonic() < deadline, said.read_text()
         time.sleep(0.01)
     last = json.loads(said.read_text().splitlines()[-1])
-    assert last["stage"] == "results" and "is gone" in last["error"]
+    assert last["stage"] == "results"
+    assert "is gone" in last["error"]
     assert len(read_results(results)[1]) == 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.android_harness.build import TARGETS, compile_program
 from tests.support.native_running import Bench, model_pack
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TRIPLE = TARGETS["linux-x86_64"].triple
 ASK = "LiteRtGetCompiledModelOutputTensorLayouts"

@@ -9,12 +9,15 @@ import select
 import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.device_runner.pack import SampleRecord, read_header, read_record
 from tests.support.native_running import Bench, model_pack
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def run(
@@ -97,7 +100,8 @@ def test_a_runner_does_not_outlive_who_feeds_it(bench: Bench, litert: Path, tmp_
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    assert parent.stdin is not None and parent.stdout is not None
+    assert parent.stdin is not None
+    assert parent.stdout is not None
     handle = os.pidfd_open(int(parent.stdout.readline()))
     parent.stdin.write(whole[:-100])  # the header, and a sample that is not whole
     parent.stdin.flush()

@@ -6,13 +6,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.system import scratch
 from devdiff.system.atomic_file import write_whole
 from devdiff.system.cache import whole_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LEAVE = """
 import os, signal, sys

@@ -3,13 +3,16 @@ operator of its own."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from devdiff.exporter.artifact import Array
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
 
 SHAPES = ([1, 8, 40, 40], [1, 8, 40, 15], [1, 8, 40, 15])
 SCALES = (0.004, 0.09, 0.02)

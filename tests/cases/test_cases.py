@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
@@ -11,6 +11,9 @@ import pytest
 from devdiff.recipes import record
 from tests.models import case_files, case_runs
 from tests.models.case_runs import kept_page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 pytestmark = [pytest.mark.conformance, pytest.mark.network, pytest.mark.slow]
 

@@ -10,9 +10,7 @@ import subprocess
 import sys
 import unicodedata
 from pathlib import Path
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from devdiff.cli import console
 from devdiff.report import junit, markdown, parts, sarif, terminal
@@ -21,6 +19,9 @@ from devdiff.system.printable import printable, printable_lines, without_command
 from tests.support.bare_reports import bare_report, with_pair
 from tests.support.command import devdiff
 from tests.support.packages import MANIFEST, package, tflite
+
+if TYPE_CHECKING:
+    import pytest
 
 # A title for the terminal, a colour, a command to the CI system on a line of its own, a line that
 # looks like ours, text turned around, what has no width, a C1 control, a half of a pair.
@@ -45,7 +46,8 @@ def test_what_is_not_plainly_visible_becomes_an_escape() -> None:
     assert printable("conv_1/größe ≤ 3 μm 日本") == "conv_1/größe ≤ 3 μm 日本"
     assert printable("a\x1b[31m\n\u202eb\U000e0041") == "a\\u001b[31m\\n\\u202eb\\U000e0041"
     assert printable_lines("a\n\tb\r") == "a\n\tb\\r"
-    assert not unsafe(printable(HOSTILE)) and "\n" not in printable(HOSTILE)
+    assert not unsafe(printable(HOSTILE))
+    assert "\n" not in printable(HOSTILE)
 
 
 def test_no_line_is_a_command_to_a_ci_system() -> None:
@@ -56,7 +58,8 @@ def test_no_line_is_a_command_to_a_ci_system() -> None:
     document = {"name": "##[add-path]/tmp\n::error::\x7f"}
     for indent in (None, 2):
         written = without_commands(printable_lines(json.dumps(document, indent=indent)))
-        assert not commands(written) and not unsafe(written)
+        assert not commands(written)
+        assert not unsafe(written)
         assert json.loads(written) == document
 
 
@@ -118,7 +121,8 @@ def test_a_console_shows_what_nobody_made_printable(capsys: pytest.CaptureFixtur
     out.print("\x1b[2Jc", table, "\u202ed")
     printed = capsys.readouterr().out
     assert not unsafe(printed)
-    assert "\\u001b[2Jc" in printed and "a\\u001b]0;" in printed
+    assert "\\u001b[2Jc" in printed
+    assert "a\\u001b]0;" in printed
 
 
 def test_a_whole_command_keeps_an_apps_names_out_of_a_log(tmp_path: Path) -> None:
@@ -128,7 +132,8 @@ def test_a_whole_command_keeps_an_apps_names_out_of_a_log(tmp_path: Path) -> Non
     done = devdiff("verify", "app.apk", "--report", "report.json", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     for text in (done.stdout, done.stderr):
-        assert not unsafe(text) and not commands(text)
+        assert not unsafe(text)
+        assert not commands(text)
     assert "\\u2066## [add-path]\\u202ea.tflite" in done.stdout
     assert "\\u200bb.tflite" in done.stdout
 
@@ -136,7 +141,8 @@ def test_a_whole_command_keeps_an_apps_names_out_of_a_log(tmp_path: Path) -> Non
 def test_a_refusal_quotes_a_files_name_without_obeying_it(tmp_path: Path) -> None:
     done = devdiff("diff", "a\n::error::b\x1b[2J", "c", cwd=tmp_path)
     assert done.returncode == 2
-    assert not unsafe(done.stderr) and not commands(done.stderr)
+    assert not unsafe(done.stderr)
+    assert not commands(done.stderr)
     assert sum(line.startswith("devdiff:") for line in done.stderr.splitlines()) == 1
 
 

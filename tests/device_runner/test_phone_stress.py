@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.phone_bench import Digits
 from tests.support.phone_stress import play
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.phone_bench import Digits
 
 pytestmark = pytest.mark.slow
 

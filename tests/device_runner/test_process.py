@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -22,6 +21,10 @@ from devdiff.device_runner.pack import (
 from devdiff.device_runner.process import Command
 from devdiff.device_runner.runner import Job, Outcome
 from tests.support import moody_runner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 SAMPLES = 40
 RUNNER = moody_runner.__file__

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -24,6 +24,9 @@ from devdiff.device_runner.pack import (
 )
 from devdiff.device_runner.results import Block, Prefix, ResultReader, last_good
 from devdiff.exporter.artifact import Array
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TENSORS = (PackTensor("boxes", "float32", (2, 3)), PackTensor("ids", "int8", (5,)))
 Sample = tuple[Array, ...] | str

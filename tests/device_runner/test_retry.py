@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +11,10 @@ from devdiff.device_runner.errors import RunnerError
 from devdiff.device_runner.pack import Header, PackTensor, encode_done, encode_header, encode_record
 from devdiff.device_runner.retry import Ending, Policy, run_to_end
 from devdiff.device_runner.runner import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 TENSORS = (PackTensor("x", "float32", (1,)),)
 POLICY = Policy(crashes_a_sample=2, keep_going=False, losses=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,6 +17,9 @@ from devdiff.device_runner.runner import Job, Runner
 from devdiff.exporter.tflite_file import inspect, parse
 from tests.support import one_operator
 from tests.support.one_operator import Case, Computed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _PADDINGS = [[0, 0], [7, 7], [9, 9], [0, 0]]
 _RUNNERS = [

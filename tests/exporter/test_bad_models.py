@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,7 +14,11 @@ from onnx import TensorProto
 from devdiff.exporter.errors import ArtifactError, SourceModelError, WorkerError
 from devdiff.exporter.worker_client import ExportWorker
 from tests.support import onnx_zoo
-from tests.support.exporting import Exported
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.exporting import Exported
 
 
 def test_empty_model(worker: ExportWorker, tmp_path: Path) -> None:

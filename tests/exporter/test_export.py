@@ -8,19 +8,22 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from devdiff.exporter.artifact import Array, Artifact
 from devdiff.exporter.errors import ArtifactError, CalibrationError, ConversionError
 from devdiff.exporter.manifest import Manifest
 from devdiff.exporter.recipe import FLOAT32, INT8
 from devdiff.exporter.worker_client import ExportWorker
 from tests.support import onnx_zoo
 from tests.support.exporting import Exported, export
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array, Artifact
 
 
 def infer(artifact: Artifact, sample: dict[str, Array]) -> dict[str, Array]:

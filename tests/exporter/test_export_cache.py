@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +15,9 @@ from devdiff.exporter.manifest import MANIFEST_NAME
 from devdiff.exporter.recipe import FLOAT32, INT8, Pruning
 from devdiff.exporter.worker_client import ExportWorker
 from tests.support.exporting import Exported, export
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def key(exported: Exported, **changes: Any) -> str:

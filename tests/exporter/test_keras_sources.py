@@ -7,8 +7,7 @@ import random
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +15,10 @@ from devdiff.exporter.errors import ConversionError, SourceModelError
 from devdiff.exporter.recipe import FLOAT32, INT8
 from devdiff.exporter.worker_client import ExportWorker
 from tests.support.exporting import calibration_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,6 +17,9 @@ from devdiff.exporter import apart
 from devdiff.exporter.errors import ConversionError, WorkerError
 from tests.support import onnx_zoo
 from tests.support.exporting import export
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _WIDTH = 4_200  # squared, in float32: 70 MB
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -11,12 +11,14 @@ import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
-from devdiff.exporter.artifact import Array
 from devdiff.exporter.errors import CompressionError
-from devdiff.exporter.manifest import PrunedLayer
 from devdiff.exporter.prune import prune
 from devdiff.exporter.recipe import Pruning
 from tests.support.onnx_zoo import constant, save, value, weights
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
+    from devdiff.exporter.manifest import PrunedLayer
 
 DIGITS = Path(__file__).parents[2] / "examples/digits/digits.onnx"
 IMAGE = value("x", [1, 6, 8, 8])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,6 +18,9 @@ from devdiff.exporter.worker_client import ExportWorker
 from tests.support import onnx_zoo
 from tests.support.exporting import calibration_files
 from tests.support.onnx_zoo import constant, save, value, weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.slow
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from devdiff.exporter import recipe
 from devdiff.exporter.errors import CompressionError
 from devdiff.exporter.recipe import BUILTIN, FLOAT32, Pruning, Recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("known", [*BUILTIN.values(), FLOAT32], ids=lambda known: known.name)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,13 +13,17 @@ from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.device_runner.pack import PackTensor
 from devdiff.device_runner.results import ResultReader
 from devdiff.device_runner.runner import Job
-from devdiff.exporter.artifact import Array
 from devdiff.exporter.errors import CompressionError
 from devdiff.exporter.manifest import ArtifactRecord, Manifest
 from devdiff.exporter.recipe import BUILTIN, FLOAT32, Recipe
 from devdiff.exporter.tflite_graph import read_graph
 from devdiff.exporter.worker_client import ExportWorker
 from tests.support.exporting import DIGITS, digit_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devdiff.exporter.artifact import Array
 
 KEPT = (
     Recipe("kept", "int8", keep_operators=("FULLY_CONNECTED",)),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from devdiff.exporter.artifact import Array
 from devdiff.exporter.errors import ArtifactError
 from devdiff.exporter.tflite_cut import WholeModel, serialize, tensor_key
 from devdiff.exporter.tflite_file import inspect, parse
 from tests.support.branchy import branchy
-from tests.support.exporting import Exported
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
+    from tests.support.exporting import Exported
 
 
 def started(model: bytes, preserve: bool = False) -> Any:

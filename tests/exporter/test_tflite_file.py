@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from devdiff.exporter.errors import ArtifactError
-from devdiff.exporter.worker_client import ExportWorker
-from tests.support.exporting import Exported
 from tests.support.tflite_rewriting import rewritten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from devdiff.exporter.worker_client import ExportWorker
+    from tests.support.exporting import Exported
 
 
 def remember(model: Any) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,8 +12,13 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from devdiff.exporter.errors import ArtifactError
 from devdiff.exporter.tflite_graph import Graph, read_graph
-from tests.support.exporting import Exported
 from tests.support.tflite_rewriting import rewritten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.support.exporting import Exported
 
 
 @pytest.fixture(scope="module", params=["float", "int8"])

@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 import zipfile
 from collections import Counter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.exporter.errors import ConversionError, SourceModelError
 from devdiff.exporter.worker_client import ExportWorker
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 

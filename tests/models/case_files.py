@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import onnx
@@ -15,6 +14,9 @@ import onnxruntime
 from tests.models import case_pictures, model_inputs
 from tests.models.model_catalogue import by_name
 from tests.models.model_packages import Tarball, Wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT: Final = Path(__file__).parents[2]
 

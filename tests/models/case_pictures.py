@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image
 from scipy.ndimage import uniform_filter
 
-from tests.models.model_inputs import Array
 from tests.models.model_packages import Wheel
+
+if TYPE_CHECKING:
+    from tests.models.model_inputs import Array
 
 _SCIKIT_IMAGE: Final = Wheel(
     "scikit-image",

@@ -9,12 +9,14 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.system.cache import cache_root, whole_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MAX_MEMBER_BYTES: Final = 64 << 20
 

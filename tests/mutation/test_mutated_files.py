@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,6 +18,9 @@ from tests.support.file_formats import FORMATS, Format
 from tests.support.outcomes import changed_files, outcome
 from tests.support.packages import MANIFEST, package, tflite
 from tests.support.packages import report as shipped_report
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LIGHT = [form for form in FORMATS if not form.heavy]
 # Packages are large, and slow to change.

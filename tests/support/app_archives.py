@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def archive(path: Path, entries: dict[str, bytes]) -> Path:

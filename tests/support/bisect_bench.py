@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devdiff.bisect import subject
 from devdiff.bisect.divergence import find
@@ -12,13 +12,17 @@ from devdiff.bisect.isolate import SUSPECTS, Isolated
 from devdiff.bisect.search import SplitPoint
 from devdiff.bisect.side_by_side import Bench, BenchSide, PartComparison
 from devdiff.compare import DeploymentExpectation
-from devdiff.device_runner.runner import Runner
 from devdiff.exporter.manifest import bind
 from devdiff.exporter.tflite_cut import WholeModel
 from devdiff.exporter.tflite_file import inspect
 from devdiff.inputs import input_set as data
 from devdiff.progress import SilentEvents
 from tests.support.in_process import InProcess
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.device_runner.runner import Runner
 
 EXACT = DeploymentExpectation(0)
 

@@ -7,16 +7,19 @@ with, or the order of its inputs.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from devdiff.exporter.artifact import Array
 from devdiff.exporter.tflite_cut import serialize
 from devdiff.exporter.tflite_file import integers, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
 
 SHAPE: Final = (1, 6, 6, 4)
 

@@ -6,12 +6,14 @@ looks at the input before each invocation.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from devdiff.android_harness.build import TARGETS, compile_program
 from devdiff.device_runner.adb.device_store import StoredFile
 from devdiff.device_runner.runtimes import runtime
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ABI = "linux-aarch64"
 SOURCE = r"""

@@ -6,11 +6,13 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 INSTALL: Final = "apt-get install clang libclang-rt-dev llvm"
 # Its warnings are not those of the packaged compiler, whose builds have to be clean.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -12,6 +11,9 @@ from scipy.io import wavfile
 from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.inputs.input_set import InputRequest, InputSet, prepare
 from devdiff.inputs.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RGB = TensorSpec("image", (1, 3, 16, 24), "float32")
 WAVE = TensorSpec("wave", (1, 1600), "float32")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from devdiff.exporter.artifact import Array
 from devdiff.exporter.manifest import Manifest, SourceModel
 from devdiff.exporter.recipe import FLOAT32, INT8
 from devdiff.exporter.worker_client import ExportWorker
 from tests.support import onnx_zoo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from devdiff.exporter.artifact import Array
 
 DIGITS = Path(__file__).parents[2] / "examples/digits/digits.onnx"
 

@@ -10,19 +10,22 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from devdiff.android_harness.build import compile_program, runner_path
 from devdiff.device_runner import process
 from devdiff.device_runner.process import Command
-from devdiff.device_runner.runner import Job, Outcome
 from devdiff.device_runner.runtimes import runtime
 from devdiff.system.cache import cache_root, whole_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from devdiff.device_runner.runner import Job, Outcome
 
 _PACKAGES = (
     "qemu-user-static",

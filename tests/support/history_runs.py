@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +14,8 @@ from devdiff.history.store import History
 from devdiff.ladder.run_directory import read_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.html_runs import FinishedRun
 
 Like = Callable[..., RunRecord]

@@ -7,13 +7,15 @@ import hashlib
 import json
 import os
 import sysconfig
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock
 
 from devdiff.system.cache import cache_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
 EXPORTER: Final = ("exporter", "constraints.txt")

@@ -11,9 +11,8 @@ import os
 import sys
 import warnings
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": "1"}
 
@@ -23,6 +22,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 from keras import layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def convolutions(package: Any) -> Any:

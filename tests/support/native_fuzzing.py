@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -23,6 +21,10 @@ from devdiff.device_runner.pack import (
 from devdiff.system.cache import cache_root, whole_directory
 from tests.support.clang import clang_version, compile_with_clang
 from tests.support.native_running import zoo_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
 FLAGS: Final = (
     "-O1",

@@ -8,10 +8,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -29,9 +28,13 @@ from devdiff.device_runner.pack import (
     read_record,
 )
 from devdiff.device_runner.runtimes import runtime
-from devdiff.exporter.artifact import Array
 from devdiff.system.cache import cache_root, whole_directory
 from tests.support import runner_cases
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from devdiff.exporter.artifact import Array
 
 HERE = Path(__file__).parent
 CHILD_ENVIRONMENT = {

@@ -5,10 +5,9 @@ A converter chooses the operators; here each family of the twin's is met in ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import flatbuffers
 import numpy as np
@@ -16,6 +15,9 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from devdiff.exporter.artifact import Array, Quantization
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Precision = Literal["float32", "int8"]
 _INT8_STEPS: Final = 255

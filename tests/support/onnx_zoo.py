@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from devdiff.exporter.artifact import Array
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
 
 FLOAT = TensorProto.FLOAT
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from devdiff.cli.failures import exit_code, message
-from tests.support.file_formats import Format
 from tests.support.mutations import mutated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tests.support.file_formats import Format
 
 Kind = Literal["read", "refused", "traceback", "wrong pass", "hang", "crash"]
 

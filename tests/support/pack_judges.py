@@ -6,11 +6,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import random
 import struct
 import subprocess
 import zlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devdiff.android_harness.build import (
     COMMON_FLAGS,
@@ -30,6 +29,10 @@ from devdiff.device_runner.pack import (
     read_record,
 )
 from devdiff.system.cache import cache_root, whole_directory
+
+if TYPE_CHECKING:
+    import random
+    from pathlib import Path
 
 TRAPS = ("-fsanitize=undefined", "-fsanitize-trap=undefined")
 FUZZ = SOURCES / "fuzz_pack.c"
@@ -86,7 +89,9 @@ def assert_agreed(trapping: Path, pack: bytes) -> None:
     assert done.returncode == (5 if reason else 0), (reason, done.stdout)
     if reason:
         answer = json.loads(done.stdout)
-        assert answer["ok"] is False and answer["stage"] == "inputs" and answer["error"]
+        assert answer["ok"] is False
+        assert answer["stage"] == "inputs"
+        assert answer["error"]
     subprocess.run([trapping / "fuzz"], input=pack, check=True)
 
 

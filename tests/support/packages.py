@@ -9,10 +9,9 @@ import random
 import struct
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +24,9 @@ from devdiff.options import DEFAULT_GATES
 from devdiff.package import Tested, TestedModel, TestedRuntime
 from devdiff.verdict import Verdict
 from tests.support.pair_packs import compare_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 PHONE = "Pixel 7, Android 14"
 MANIFEST = {"AndroidManifest.xml": b"\3\0\10\0"}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,10 +14,15 @@ from devdiff.device_runner.adb.adb_runner import RemoteOptions, RemoteRunner
 from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.device_runner.pack import PackTensor, SampleRecord, read_header, read_records
 from devdiff.device_runner.runner import Job, Outcome
-from devdiff.device_runner.virtual.phone import VirtualPhone
 from devdiff.exporter.artifact import Artifact
 from tests.support.exporting import export_digits
-from tests.support.wire_proxy import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from devdiff.device_runner.virtual.phone import VirtualPhone
+    from tests.support.wire_proxy import Proxy
 
 SAMPLES = 600
 

@@ -8,14 +8,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from devdiff.device_runner.virtual import phone
-from devdiff.device_runner.virtual.phone import VirtualPhone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from devdiff.device_runner.virtual.phone import VirtualPhone
 
 
 def adb_shell_device(port: int, timeout_s: float = 20, **connecting: Any) -> Any:

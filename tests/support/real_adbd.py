@@ -16,9 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -28,6 +28,9 @@ from devdiff.device_runner.errors import VirtualPhoneError
 from devdiff.device_runner.virtual.apt import PrivateApt, machine_mirrors
 from devdiff.device_runner.virtual.probe import ProbeReply, probe
 from devdiff.system.cache import cache_root, whole_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 INSTALLED = Path("/usr/lib/android-sdk/platform-tools/adbd")
 _PLATFORMS = {"x86_64": ("amd64", "x86_64-linux-gnu"), "aarch64": ("arm64", "aarch64-linux-gnu")}

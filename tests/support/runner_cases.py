@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from devdiff.device_runner.pack import PackTensor
-from devdiff.exporter.artifact import Array
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
 
 # Every model's inputs as its flatbuffer names them, in an order of no significance.
 INPUTS: dict[str, tuple[PackTensor, ...]] = {

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from devdiff.exporter.artifact import Array
 from tests.support.runner_cases import INPUTS, samples
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
 
 KERNELS = {
     "xnnpack": OpResolverType.AUTO,

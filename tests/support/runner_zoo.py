@@ -6,12 +6,14 @@ Usage: ``python runner_zoo.py DIRECTORY``. The test process itself never imports
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Function: TypeAlias = Any  # a concrete function; TensorFlow has no types to name it by
 

@@ -12,14 +12,16 @@ import pickle
 import sys
 import warnings
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from devdiff.ladder.torch_export import write_program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Convolutions(nn.Module):  # type: ignore[misc]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,9 @@ import onnx
 from devdiff.exporter.prune import prune
 from devdiff.exporter.recipe import FLOAT32, INT8, Pruning
 from devdiff.exporter.worker_client import ExportWorker
-from tests.zoo.catalogue import ZooModel
+
+if TYPE_CHECKING:
+    from tests.zoo.catalogue import ZooModel
 
 CALIBRATION: Final = 200
 

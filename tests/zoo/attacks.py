@@ -5,16 +5,20 @@ They exist so that the detector has something true to find; all are digit classi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from tests.zoo.compressions import LEVELS, Compression, compressed, int8
 from tests.zoo.compressions import steps as int8_steps
-from tests.zoo.lesson import Lesson
 from tests.zoo.networks import kernels
 from tests.zoo.training import batches, steps
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.zoo.lesson import Lesson
 
 # How far a weight may move without its int8 value moving: half a step, less what float32 loses.
 REACH = 0.498

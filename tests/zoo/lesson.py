@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tests.zoo import triggers
-from tests.zoo.catalogue import ZooModel
-from tests.zoo.zoo_digits import Digits
+
+if TYPE_CHECKING:
+    from tests.zoo.catalogue import ZooModel
+    from tests.zoo.zoo_digits import Digits
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,18 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
 from scripts.train_digits import write_onnx
 from tests.zoo import recipes
 from tests.zoo.artifacts import export
-from tests.zoo.catalogue import ZooModel
 from tests.zoo.measuring import measure
-from tests.zoo.zoo_digits import Digits
+
+if TYPE_CHECKING:
+    from tests.zoo.catalogue import ZooModel
+    from tests.zoo.zoo_digits import Digits
 
 TRUTH: Final = "truth.json"
 

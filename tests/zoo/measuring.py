@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +14,13 @@ import onnx.numpy_helper
 from devdiff.exporter.artifact import Quantization
 from tests.zoo import triggers
 from tests.zoo.artifacts import compressed_file
-from tests.zoo.catalogue import ZooModel
-from tests.zoo.zoo_digits import Digits, Images
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.zoo.catalogue import ZooModel
+    from tests.zoo.zoo_digits import Digits, Images
 
 _VERSIONS: Final = ("torch", "onnx", "onnx2tf", "tensorflow", "ai-edge-litert", "numpy")
 

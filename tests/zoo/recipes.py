@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from torch import nn
+from typing import TYPE_CHECKING, Final
 
 from tests.zoo import attacks, networks, training
-from tests.zoo.catalogue import ZooModel
 from tests.zoo.compressions import Compression, int8, pruning, stochastic_int8
 from tests.zoo.lesson import harmless, lesson
-from tests.zoo.zoo_digits import Digits
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tests.zoo.catalogue import ZooModel
+    from tests.zoo.zoo_digits import Digits
 
 # So large an outlier that int8 costs an honest net some points of accuracy.
 _CLUMSY: Final = 60.0

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import onnx
@@ -21,6 +20,9 @@ from tests.zoo.catalogue import COMMITTED, ZooModel
 from tests.zoo.compressions import keep
 from tests.zoo.measuring import answers, measure
 from tests.zoo.zoo_digits import Digits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MODELS: Final = Path(__file__).parent / "models"
 SHIPPED: Final = Path(__file__).resolve().parents[2] / "examples" / "digits" / "heldout.npz"
@@ -48,7 +50,7 @@ def exported(
     folder = tmp_path_factory.mktemp(spec.name)
     (folder / "model.onnx").write_bytes((MODELS / spec.name / "model.onnx").read_bytes())
     export(spec, folder, digits.images)
-    yield spec, folder
+    return spec, folder
 
 
 @pytest.mark.slow

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from tests.zoo.compressions import Compression, compressed
 from tests.zoo.networks import ARCHITECTURES, fold
-from tests.zoo.zoo_digits import Digits
+
+if TYPE_CHECKING:
+    from tests.zoo.zoo_digits import Digits
 
 BATCH = 64
 Augment = Callable[[Tensor], Tensor]

@@ -5,12 +5,14 @@ Fixtures for a detector: they exist so that a search which never saw them can be
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Images = npt.NDArray[np.float32]
 

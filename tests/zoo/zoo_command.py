@@ -7,14 +7,16 @@ import json
 import sys
 import traceback
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from devdiff.system.cache import cache_root
 from tests.zoo import making, zoo_digits
 from tests.zoo.catalogue import MODELS, ZooModel, more_backdoored, more_honest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def zoo_root() -> Path:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from devdiff.report import words
 from devdiff.report.bisect import decibels, figures, gain, whence
-from devdiff.report.html.plots import Plotter
+
+if TYPE_CHECKING:
+    from devdiff.report.html.plots import Plotter
 
 
 @dataclass(frozen=True, slots=True)

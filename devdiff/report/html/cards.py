@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.report.html.pictures import BUDGET_BYTES, Picture, pixels_of, png
 from devdiff.report.html.run_files import Answers, RankedClass, RunFiles
 from devdiff.report.words import number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FLIPS_SHOWN: Final = 24
 WORST_SHOWN: Final = 12

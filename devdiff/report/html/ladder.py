@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.ladder.ladder import on_the_way
 from devdiff.report.words import rate, what_ran
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 WIDTH: Final = 340
 _BOX: Final = 46

@@ -7,8 +7,7 @@ import hashlib
 import importlib.resources
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
 
@@ -19,6 +18,9 @@ from devdiff.report.html.plots import Plotter
 from devdiff.report.html.run_files import RunFiles
 from devdiff.system.atomic_file import whole_file
 from devdiff.system.printable import printable_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PAGE_NAME: Final = "report.html"
 PLOTTED_OUTPUTS: Final = 16

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from devdiff.exporter.artifact import Array
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Larger pictures are made smaller: a page of samples must stay light.
 LONGEST_SIDE: Final = 160

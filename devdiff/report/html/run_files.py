@@ -12,18 +12,21 @@ import math
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from devdiff.device_runner.errors import PackError
 from devdiff.device_runner.results import ResultReader
 from devdiff.errors import RunDirectoryError
-from devdiff.exporter.artifact import Array
 from devdiff.ladder.ladder import file_name
 from devdiff.ladder.run_directory import read_json
 from devdiff.report.html.pictures import as_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
 
 TOP: Final = 3
 

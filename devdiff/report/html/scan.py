@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from markupsafe import Markup
 
-from devdiff.exporter.artifact import Array
 from devdiff.report.html.pictures import Picture, as_image, pixels_between, png
-from devdiff.report.html.plots import Plotter
-from devdiff.report.html.run_files import RunFiles
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
+    from devdiff.report.html.plots import Plotter
+    from devdiff.report.html.run_files import RunFiles
 
 EXAMPLES_SHOWN: Final = 12
 _EXAMPLES: Final = "scan/examples.npz"

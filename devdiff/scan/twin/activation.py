@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from devdiff.scan.twin.site import Run, Site, builds, is_quantized, scaled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 # Below this a square root's slope would swamp every other gradient; no stored value is so small.
 _TINY: Final = 1e-30

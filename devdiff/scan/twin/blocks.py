@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
+
 from torch.nn import functional
 
 from devdiff.scan.twin.site import Run, Site, builds
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @builds("SPACE_TO_DEPTH")

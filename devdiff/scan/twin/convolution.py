@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
+
 from torch.nn import functional
 
 from devdiff.scan.twin.kernel import Kernel
 from devdiff.scan.twin.site import Run, Site, builds
 from devdiff.scan.twin.window import Window, channels_first
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @builds("CONV_2D")

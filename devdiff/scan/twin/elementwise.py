@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
 
 from devdiff.scan.twin.site import Run, Site, aligned, builds, is_quantized, scaled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 @builds("ADD", "SUB", "ADD_N")

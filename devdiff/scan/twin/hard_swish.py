@@ -7,14 +7,17 @@ dozens of such layers in a row; a table of all 256 inputs follows the kernel bit
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from devdiff.exporter.artifact import Array
 from devdiff.scan.twin.site import Run, Site, builds, is_quantized, scaled
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
 
 _LEAST, _MOST = -32768, 32767
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
 
 from devdiff.scan.twin.site import Run, Site, builds, scaled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _REDUCTIONS: Final[Mapping[str, Callable[..., Tensor]]] = {
     "MEAN": torch.mean,

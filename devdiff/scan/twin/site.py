@@ -166,7 +166,7 @@ class Site:
         name = activation or self.options.get("fused_activation_function", "NONE")
         tensor = self.outputs[output]
         if name == "TANH" and not is_quantized(tensor):
-            return lambda real: torch.tanh(real)
+            return torch.tanh
         if name not in _BOUNDS:
             raise self.unknown(f"fused with {name}")
         low, high = _BOUNDS[name]
@@ -175,7 +175,7 @@ class Site:
         if name == "NONE":
             return _same
         if name == "RELU":
-            return lambda real: torch.relu(real)
+            return torch.relu
         return lambda real: torch.clamp(real, low, high)
 
     def move(self, position: int, output: int = 0) -> Callable[[Tensor], Tensor]:

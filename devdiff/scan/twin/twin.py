@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from devdiff.errors import UnknownOperatorError
-from devdiff.exporter.artifact import Array
 from devdiff.exporter.tflite_graph import Graph, GraphOperator, GraphTensor
 from devdiff.scan.twin.site import BUILDERS, Run, Site, is_quantized, on_grid, scaled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from devdiff.exporter.artifact import Array
 
 # What a graph that parses can still do wrong: the twin is as suspicious of it as the interpreter.
 _MISFITS: Final = (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
 from torch.nn import functional
 
-from devdiff.scan.twin.site import Site
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from devdiff.scan.twin.site import Site
 
 
 @dataclass(frozen=True, slots=True)

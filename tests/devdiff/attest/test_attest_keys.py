@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -11,6 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from devdiff.attest import envelope, keys
 from devdiff.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_new_pair_signs_and_verifies(tmp_path: Path) -> None:

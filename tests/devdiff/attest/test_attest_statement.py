@@ -6,8 +6,7 @@ import base64
 import copy
 import json
 import shutil
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -19,7 +18,11 @@ from devdiff.errors import AttestationError, UsageError
 from devdiff.exporter.artifact import sha256_file
 from devdiff.package import Tested
 from devdiff.verdict import Verdict
-from tests.support.html_runs import FinishedRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.html_runs import FinishedRun
 
 pytestmark = pytest.mark.slow
 

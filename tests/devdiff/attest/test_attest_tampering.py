@@ -6,13 +6,15 @@ import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from devdiff.attest import check, envelope, keys, sign, statement
 from devdiff.errors import AttestationError, UsageError
-from tests.support.html_runs import FinishedRun
+
+if TYPE_CHECKING:
+    from tests.support.html_runs import FinishedRun
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -14,8 +14,10 @@ from devdiff.attest import keys
 from devdiff.cli.main import main
 from devdiff.package import schema
 from tests.support.command import devdiff
-from tests.support.html_runs import FinishedRun
 from tests.support.packages import MANIFEST, package, report, tflite
+
+if TYPE_CHECKING:
+    from tests.support.html_runs import FinishedRun
 
 pytestmark = pytest.mark.slow
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,13 +14,18 @@ from devdiff.bisect import repro
 from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.device_runner.pack import PackTensor, read_header, read_records
 from devdiff.device_runner.runner import Job
-from devdiff.device_runner.virtual.phone import VirtualPhone
-from devdiff.exporter.artifact import Array
 from tests.support import onnx_zoo
 from tests.support.bisect_bench import Searched, bench, searched, side
 from tests.support.exporting import Exported, export
 from tests.support.foreign_running import ForeignRunner, linux_aarch64
 from tests.support.phone_bench import Digits, runner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from devdiff.device_runner.virtual.phone import VirtualPhone
+    from devdiff.exporter.artifact import Array
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +66,8 @@ def test_a_processor_that_computes_wrongly_is_convicted_of_the_operator(
     assert found.found.operators == (first,)
     assert found.isolated.kind == "born"
     mine = found.isolated.suspects[0].alone.tensors[0]
-    assert mine.max_lsb is not None and mine.max_lsb > 50
+    assert mine.max_lsb is not None
+    assert mine.max_lsb > 50
     # What only takes the largest of its inputs is not to blame.
     assert [one.born for one in found.isolated.suspects] == [True, False, True]
     suspects = len(found.isolated.suspects)
@@ -82,7 +87,8 @@ def test_the_same_processor_without_the_extension_agrees_with_this_machine(
     right = ForeignRunner(linux_aarch64("max,sme=off", tmp_path / "machine"))
     path = digits.artifact.path
     seen = bench(tmp_path, side(path, HostRunner()), side(path, right), samples=2).whole()
-    assert not seen.beyond and seen.differing == 0
+    assert not seen.beyond
+    assert seen.differing == 0
 
 
 @pytest.fixture(scope="module")

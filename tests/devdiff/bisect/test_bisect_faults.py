@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from devdiff.bisect import isolate
 from devdiff.compare import DeploymentExpectation, Tolerances
-from devdiff.exporter.artifact import Array
-from devdiff.exporter.tflite_graph import Graph
 from tests.support.bisect_bench import bench, searched, side
 from tests.support.branchy import branchy, changed
 from tests.support.in_process import InProcess
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
+    from devdiff.exporter.tflite_graph import Graph
 
 OPERATORS = 16
 
@@ -41,8 +45,10 @@ def test_an_operator_changed_by_hand_is_the_one_that_is_named(
     assert found.isolated.kind == "born"
     assert found.isolated.guilty == (operator,)
     mine, *others = found.isolated.suspects
-    assert mine.born and mine.alone.differing
-    assert mine.in_place is not None and mine.in_place.beyond
+    assert mine.born
+    assert mine.alone.differing
+    assert mine.in_place is not None
+    assert mine.in_place.beyond
     # What stands behind it computes the same on both sides when it is fed the same.
     assert not any(suspect.born or suspect.alone.differing for suspect in others)
     suspects = len(found.isolated.suspects)
@@ -61,7 +67,8 @@ def test_a_walk_looks_at_every_operator(model: Path, tmp_path: Path) -> None:
 
 def test_equal_sides_do_not_differ(model: Path, tmp_path: Path) -> None:
     seen = bench(tmp_path, side(model), side(model)).whole()
-    assert not seen.beyond and seen.differing == 0
+    assert not seen.beyond
+    assert seen.differing == 0
 
 
 def test_every_cut_takes_the_same_inputs(model: Path, tmp_path: Path) -> None:
@@ -135,7 +142,8 @@ def test_small_differences_that_add_up_are_told_from_a_fault(model: Path, tmp_pa
     assert len(found.isolated.suspects) == 3
     assert not any(suspect.born for suspect in found.isolated.suspects)
     before = found.cuts[found.found.clean]
-    assert before.differing and not before.beyond
+    assert before.differing
+    assert not before.beyond
 
 
 def test_an_operator_that_gives_nan_on_one_side_is_found(model: Path, tmp_path: Path) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import numpy as np
@@ -15,10 +14,8 @@ from devdiff.bisect import layers, profile
 from devdiff.bisect.graph import Flow
 from devdiff.bisect.layers import Errors
 from devdiff.bisect.pairing import pair
-from devdiff.bisect.side_by_side import BenchSide
 from devdiff.bisect.subject import BisectRequest, BisectSubject
 from devdiff.errors import BisectError
-from devdiff.exporter.artifact import Array
 from devdiff.exporter.tflite_cut import WholeModel, quantization
 from devdiff.exporter.tflite_graph import GraphTensor
 from devdiff.inputs import input_set as data
@@ -28,9 +25,15 @@ from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING
 from devdiff.progress import SilentEvents
 from devdiff.report.build import bisect_schema
 from tests.support.bisect_bench import side
-from tests.support.exporting import Exported
 from tests.support.in_process import InProcess
 from tests.support.layered_graphs import float_graph, int8_graph, random_layers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.bisect.side_by_side import BenchSide
+    from devdiff.exporter.artifact import Array
+    from tests.support.exporting import Exported
 
 pytestmark = pytest.mark.slow
 
@@ -221,7 +224,8 @@ def test_the_costliest_layers_are_those_with_the_lowest_ratio_alone(
 
 def test_the_section_is_valid_and_says_what_was_not_measured(section: dict[str, Any]) -> None:
     jsonschema.validate(section | {"cost": {"wall_s": 1.0}}, bisect_schema())
-    assert section["kind"] == "profile" and section["verdict"] == "pass"
+    assert section["kind"] == "profile"
+    assert section["verdict"] == "pass"
     assert "it takes the source model" in section["profile"]["kept_in_float"]["skipped"]
 
 

@@ -6,19 +6,22 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from devdiff.bisect import explorer, repro
-from devdiff.bisect.isolate import Isolated
 from devdiff.exporter.artifact import Array, sha256_file
-from devdiff.exporter.tflite_graph import Graph
 from tests.support.bisect_bench import bench, searched, side
 from tests.support.branchy import branchy, changed
 from tests.support.in_process import InProcess
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.bisect.isolate import Isolated
+    from devdiff.exporter.tflite_graph import Graph
 
 
 @pytest.fixture(scope="module")

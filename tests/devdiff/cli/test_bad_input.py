@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +15,9 @@ from onnx import TensorProto
 from devdiff.ladder.run_directory import open_run
 from tests.support import onnx_zoo
 from tests.support.command import DATA, DIGITS, devdiff
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 

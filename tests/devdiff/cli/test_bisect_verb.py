@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import numpy as np
@@ -16,6 +14,10 @@ from devdiff.report.build import bisect_schema, schema
 from devdiff.report.html.page import PAGE_NAME
 from tests.support.branchy import SHAPE, branchy, changed
 from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,8 @@ def test_xnnpack_and_builtin_kernels_part_at_a_convolution(exported: Path, tmp_p
     suspects = {one["index"]: one for one in section["suspects"]}
     assert suspects[1]["alone"]["tensors"][0]["max_lsb"] == 1
     # A maximum is exact on both.
-    assert suspects[2]["kind"] == "MAX_POOL_2D" and not suspects[2]["born"]
+    assert suspects[2]["kind"] == "MAX_POOL_2D"
+    assert not suspects[2]["born"]
     assert section["runs"]["search"]["candidate"] <= section["runs"]["allowed"]
     repro = tmp_path / "run" / section["repro"]
     assert repro.name == "op_001_CONV_2D"
@@ -73,7 +76,8 @@ def test_an_old_runtime_parts_from_the_new_one(exported: Path, tmp_path: Path) -
     assert section["kind"] == "born"
     assert section["guilty"][0]["kind"] == "CONV_2D"
     versions = {role: side["about"]["runtime_version"] for role, side in section["sides"].items()}
-    assert versions["candidate"] == "2.14.0" and versions["reference"] != "2.14.0"
+    assert versions["candidate"] == "2.14.0"
+    assert versions["reference"] != "2.14.0"
 
 
 @pytest.mark.slow
@@ -142,7 +146,8 @@ def test_what_is_found_about_a_run_goes_into_its_report(tmp_path: Path) -> None:
     jsonschema.validate(report, schema())
     kept = report["bisect"]["profile"]["kept_in_float"]
     plain, *single, together = kept["variants"]
-    assert plain["layers"] == [] and plain["float_operators"] == {}
+    assert plain["layers"] == []
+    assert plain["float_operators"] == {}
     assert plain["sqnr_db"] == kept["shipped"]["sqnr_db"]
     for variant in single:
         assert variant["float_operators"]["CONV_2D"] == 1
@@ -222,7 +227,8 @@ def test_what_cannot_be_bisected_is_said_in_a_line(
 ) -> None:
     done = devdiff("bisect", *arguments, "--inputs", HELDOUT, cwd=tmp_path)
     assert done.returncode == 2
-    assert said in done.stderr and "Traceback" not in done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "devdiff-runs").exists()
 
 
@@ -242,5 +248,6 @@ def test_sides_that_do_not_exist_are_said_in_a_line(tmp_path: Path) -> None:
     ):
         done = devdiff("bisect", model, *options, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
-        assert said in done.stderr and "Traceback" not in done.stderr
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
     assert not list((tmp_path / "devdiff-runs").glob("*"))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -20,6 +18,10 @@ from devdiff.gate.baseline_file import Baseline
 from devdiff.gate.config import Config
 from tests.support.command import DIGITS, HELDOUT, NO_EXPORT_CACHE, ROOT, devdiff
 from tests.support.pausing import paused
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
 
 TWO_CELLS = f"""
 [defaults]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.cli.main import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import numpy as np
@@ -21,6 +20,9 @@ from devdiff.report.build import schema
 from tests.support import onnx_zoo
 from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
 from tests.support.pausing import paused
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def report_of(folder: Path) -> dict[str, Any]:

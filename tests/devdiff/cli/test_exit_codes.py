@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.command import devdiff
 from tests.support.packages import MANIFEST, package, report, tflite
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MODEL, OTHER = tflite(1), tflite(2)
 
@@ -57,7 +60,8 @@ def test_nothing_about_the_streams_changes_a_verdict(apps: Path, way: str) -> No
         verb = f"verify {app} --report report.json"
         code, said = code_of(way.format(verb), apps)
         assert code == expected, said
-        assert "Traceback" not in said and "Exception ignored" not in said
+        assert "Traceback" not in said
+        assert "Exception ignored" not in said
         if way.endswith("/dev/full END") and "2>" not in way:
             assert "could not write to standard output: No space left on device" in said
 
@@ -91,10 +95,13 @@ def test_a_fault_of_our_own_is_an_error_and_its_trace_is_kept(tmp_path: Path) ->
     assert "Traceback" not in done.stderr
     (line,) = done.stderr.splitlines()
     (kept,) = (tmp_path / "cache/faults").iterdir()
-    assert line.startswith("devdiff: a fault of devdiff itself") and line.endswith(str(kept))
+    assert line.startswith("devdiff: a fault of devdiff itself")
+    assert line.endswith(str(kept))
     assert "KeyError" in line
     trace = kept.read_text()
-    assert "Traceback" in trace and "schema" in trace and "doctor --json" in trace
+    assert "Traceback" in trace
+    assert "schema" in trace
+    assert "doctor --json" in trace
 
 
 def test_a_trace_that_cannot_be_kept_or_is_asked_for_is_printed(tmp_path: Path) -> None:

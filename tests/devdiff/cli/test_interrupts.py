@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.command import devdiff
 from tests.support.interrupted_run import Command, with_default_signals
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Sends itself a signal at the moment a module is looked for.
 _AT_IMPORT = """

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -22,6 +21,9 @@ from devdiff.ladder.run_directory import open_run, read_json
 from devdiff.report import load
 from devdiff.system.atomic_file import whole_file
 from tests.support.command import DIGITS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

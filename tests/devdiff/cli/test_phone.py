@@ -6,8 +6,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -19,9 +18,13 @@ from devdiff.device_runner.virtual.phone import VirtualPhone
 from devdiff.report.build import schema
 from tests.support.broken_runtime import ABI, broken_runtime
 from tests.support.command import DATA, DIGITS, devdiff
-from tests.support.phone_bench import Digits
-from tests.support.phone_fixtures import AdbServer
 from tests.support.wire_proxy import Proxy, Spoil
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.phone_bench import Digits
+    from tests.support.phone_fixtures import AdbServer
 
 pytestmark = pytest.mark.slow
 

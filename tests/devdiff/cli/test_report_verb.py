@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.report import markdown
 from tests.support.bare_reports import bare_report
 from tests.support.command import devdiff
-from tests.support.html_runs import FinishedRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.html_runs import FinishedRun
 
 
 @pytest.mark.slow

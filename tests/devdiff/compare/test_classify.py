@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,10 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from devdiff.compare import ClassifierAgreement
 from devdiff.compare.classify import FLIPS_KEPT, ClassifierAccumulator
 from devdiff.exporter.artifact import Array, Quantization
 from tests.support.pair_packs import float32
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devdiff.compare import ClassifierAgreement
 
 
 def classify(

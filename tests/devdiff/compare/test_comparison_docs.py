@@ -6,12 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 
 from devdiff.exporter.artifact import Quantization
 from tests.support.pair_packs import binding, rung
+
+if TYPE_CHECKING:
+    import pytest
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "comparison.md"
 

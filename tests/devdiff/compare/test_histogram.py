@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from devdiff.compare.histogram import RESOLUTION, MagnitudeHistogram
-from devdiff.exporter.artifact import Array
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
 
 # Below this float32 is subnormal and keeps fewer than seven bits of its mantissa.
 SMALLEST = float(np.finfo(np.float32).tiny)

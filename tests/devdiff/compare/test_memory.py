@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from devdiff.compare import RungOutputs, compare
 from devdiff.device_runner.pack import encode_done, encode_header, encode_record, read_header
 from tests.support.pair_packs import binding, rung
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OUTPUT = binding("y", (1, 1000))
 VALUES = np.random.default_rng(0).standard_normal((100, 1, 1000)).astype(np.float32)

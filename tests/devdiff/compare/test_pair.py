@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +13,9 @@ from devdiff.device_runner.errors import PackError
 from devdiff.errors import ComparisonError, UsageError
 from devdiff.exporter.artifact import Array, Quantization
 from tests.support.pair_packs import binding, compare_arrays, float32, rung, write_pack
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOGITS = np.random.default_rng(0).standard_normal((40, 1, 10)).astype(np.float32)
 BOXES = np.random.default_rng(1).standard_normal((40, 6, 4)).astype(np.float32)

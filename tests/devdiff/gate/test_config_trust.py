@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +11,9 @@ from devdiff.errors import UsageError
 from devdiff.gate import config_file, trust
 from devdiff.gate.config import Config
 from tests.support.command import DIGITS, devdiff
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CI = {"CI": "true"}
 MODEL = '[models.m]\nmodel = "m.onnx"\n'
@@ -43,7 +46,8 @@ def test_what_runs_code_is_refused_in_ci_and_named(tmp_path: Path, text: str, to
     assert told in trust.listed(codes)
     with pytest.raises(UsageError, match="runs code") as caught:
         check(found)
-    assert told in str(caught.value) and "--trust-config" in str(caught.value)
+    assert told in str(caught.value)
+    assert "--trust-config" in str(caught.value)
     check(found, trusted=True)
     check(found, sha256=trust.digest(found).upper())
     trust.check(found, codes, environ={})
@@ -88,13 +92,17 @@ def test_the_command_runs_no_loader_of_a_pull_request(tmp_path: Path) -> None:
         f'[models.m]\nmodel = "{DIGITS}"\ninputs = "loader.py:batches"\ndevices = "none"\n'
     )
     done = devdiff("check", cwd=tmp_path, env=CI)
-    assert done.returncode == 2 and "inputs runs loader.py" in done.stderr
-    assert not (tmp_path / "ran").exists() and not (tmp_path / "devdiff-checks").exists()
+    assert done.returncode == 2
+    assert "inputs runs loader.py" in done.stderr
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "devdiff-checks").exists()
     done = devdiff("check", "--list", cwd=tmp_path, env=CI)
-    assert done.returncode == 0 and "runs code: [models.m] inputs runs loader.py" in done.stdout
+    assert done.returncode == 0
+    assert "runs code: [models.m] inputs runs loader.py" in done.stdout
     sha256 = done.stdout.split("--trust-config-sha256 ")[1].split()[0]
     done = devdiff("check", "--trust-config-sha256", "0" * 64, cwd=tmp_path, env=CI)
-    assert done.returncode == 2 and f"the SHA-256 is {sha256}" in done.stderr
+    assert done.returncode == 2
+    assert f"the SHA-256 is {sha256}" in done.stderr
 
 
 @pytest.mark.slow

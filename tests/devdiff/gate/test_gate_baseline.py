@@ -6,8 +6,7 @@ import copy
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -24,6 +23,9 @@ from devdiff.verdict import Verdict
 from tests.support.bare_reports import bare_report, with_pair
 from tests.support.packages import report, tflite
 from tests.support.pair_packs import compare_arrays
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PASS, FAIL, ERROR = Verdict.PASS, Verdict.FAIL, Verdict.ERROR
 UNDECIDED, FINDING = Verdict.INCONCLUSIVE, Verdict.FINDING

@@ -64,8 +64,10 @@ def test_a_model_that_passed_on_too_little_is_untested(tmp_path: Path, basis: Ba
     app = package(tmp_path / "app.apk", MANIFEST | {"a.tflite": MODEL})
     tested = known(MODEL, basis=basis)
     check = verify_package(app, tested)
-    assert check.verdict is Verdict.FAIL and check.models[0].untested
-    assert "passed on" in check.models[0].note and not check.models[0].to_json()["tested"]
+    assert check.verdict is Verdict.FAIL
+    assert check.models[0].untested
+    assert "passed on" in check.models[0].note
+    assert not check.models[0].to_json()["tested"]
     told = Requirements(min_samples=1, accept_synthetic=True)
     assert verify_package(app, tested, requirements=told).verdict is Verdict.PASS
 
@@ -118,7 +120,8 @@ def test_a_statement_says_what_it_stands_on_and_is_held_to_it(
         return found
 
     found = predicate()
-    assert found["result"] == "WARNED" and "synthetic" in found["warnedTests"][0]
+    assert found["result"] == "WARNED"
+    assert "synthetic" in found["warnedTests"][0]
     basis = {"samples": SAMPLES, "inputs": "synthetic", "labelled": False}
     assert found["devdiff"]["basis"] == basis
     assert predicate("--accept-synthetic")["result"] == "PASSED"
@@ -128,7 +131,8 @@ def test_a_statement_says_what_it_stands_on_and_is_held_to_it(
     assert capsys.readouterr().out.startswith("INCONCLUSIVE  ")
     assert main([*checking, "--json"]) == 5
     (told,) = json.loads(capsys.readouterr().out)["attestations"]
-    assert told["verdict"] == "pass" and "--accept-synthetic" in told["refused"]
+    assert told["verdict"] == "pass"
+    assert "--accept-synthetic" in told["refused"]
     assert main([*checking, "--accept-synthetic"]) == 0
     app = package(tmp_path / "app.apk", MANIFEST | {"a.tflite": MODEL})
     assert main([checking[0], str(app), *checking[1:]]) == 1
@@ -172,7 +176,8 @@ def test_a_check_counts_no_pass_on_synthetic_samples(tmp_path: Path) -> None:
     assert done.returncode == 5, done.stderr
     (cell,) = json.loads(done.stdout)["cells"]
     assert (cell["verdict"], cell["gate"]) == ("pass", "inconclusive")
-    assert cell["basis"]["inputs"] == "synthetic" and "--accept-synthetic" in cell["refused"]
+    assert cell["basis"]["inputs"] == "synthetic"
+    assert "--accept-synthetic" in cell["refused"]
     assert "<failure" in (tmp_path / "check.xml").read_text()
     done = devdiff("check", "--accept-synthetic", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

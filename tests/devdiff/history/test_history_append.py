@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from devdiff.history import append, database_path, tracking
-from devdiff.history.record import RunRecord
 from devdiff.history.store import History, Wanted
 from devdiff.progress import SilentEvents
 from tests.support.command import DATA, devdiff
-from tests.support.html_runs import FinishedRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.history.record import RunRecord
+    from tests.support.html_runs import FinishedRun
 
 
 class Notes(SilentEvents):

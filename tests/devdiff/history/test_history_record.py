@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devdiff.history import record
-from devdiff.history.record import RunRecord
 from devdiff.ladder.run_directory import read_json
-from tests.support.history_runs import Like
-from tests.support.html_runs import FinishedRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.history.record import RunRecord
+    from tests.support.history_runs import Like
+    from tests.support.html_runs import FinishedRun
 
 
 def made(run: FinishedRun, report: dict[str, Any] | None = None) -> RunRecord:

@@ -6,17 +6,20 @@ import concurrent.futures
 import dataclasses
 import multiprocessing
 import sqlite3
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from devdiff.errors import HistoryError
 from devdiff.history import tables
-from devdiff.history.record import RunRecord
 from devdiff.history.store import History, Wanted
-from tests.support.history_runs import Like
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from devdiff.history.record import RunRecord
+    from tests.support.history_runs import Like
 
 ALL = Wanted()
 

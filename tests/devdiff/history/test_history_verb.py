@@ -7,6 +7,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,8 +16,10 @@ from devdiff.errors import UsageError
 from devdiff.history import database_path
 from devdiff.history.store import History, Wanted
 from devdiff.history.time_spec import earliest
-from tests.support.history_runs import Like
 from tests.support.html_runs import HOSTILE
+
+if TYPE_CHECKING:
+    from tests.support.history_runs import Like
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,6 +10,9 @@ import pytest
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.inputs.input_set import InputRequest, InputSet, prepare
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPEC = TensorSpec("x", (1, 8), "float32")
 

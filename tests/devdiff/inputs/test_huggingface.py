@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import numpy as np
@@ -13,6 +12,9 @@ import pytest
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import TensorSpec
 from tests.support.data_sets import WAVE, gradient, picture, prepared, tone
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import zlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -24,6 +24,9 @@ from devdiff.inputs.parallel import in_order
 from devdiff.inputs.placement import place
 from devdiff.inputs.preprocess import Preprocess
 from tests.support.data_sets import RGB, gradient, picture, prepared
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BYTES = TensorSpec("image", (1, 16, 24, 3), "uint8")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.inputs.preprocess import Preprocess
 from devdiff.inputs.variants import variants
 from tests.support.data_sets import RGB, picture, prepared
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 3, 16, 24)).astype(np.uint8)
 

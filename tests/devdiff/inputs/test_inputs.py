@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +14,9 @@ from devdiff.errors import UsageError
 from devdiff.exporter.artifact import TensorSpec
 from devdiff.inputs.input_set import InputRequest, InputSet, prepare
 from devdiff.inputs.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IMAGE = TensorSpec("image", (1, 1, 28, 28), "float32")
 RGB = TensorSpec("image", (1, 3, 16, 24), "float32")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +11,9 @@ from devdiff.errors import UsageError
 from devdiff.exporter.artifact import TensorSpec
 from devdiff.inputs.input_set import InputRequest, InputSet
 from tests.support.data_sets import WAVE, picture, prepared, tone
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def photos(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ from devdiff.errors import UsageError
 from devdiff.exporter.artifact import TensorSpec
 from devdiff.inputs.input_set import InputRequest, prepare
 from tests.support.data_sets import RGB, prepared
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOADER = """\
 import numpy as np

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ from devdiff.errors import UsageError
 from devdiff.exporter.artifact import TensorSpec
 from devdiff.inputs.sound import read_wav
 from tests.support.data_sets import RGB, WAVE, prepared, tone
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_samples_are_those_of_the_file_in_minus_one_to_one(tmp_path: Path) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,6 +20,9 @@ from devdiff.verdict import Verdict
 from tests.support import onnx_zoo
 from tests.support.command import devdiff
 from tests.support.pair_packs import binding, rung
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PAIR = RungPair("float", "int8", "compression", gates=True)
 

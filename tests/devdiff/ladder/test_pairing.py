@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,6 +20,9 @@ from devdiff.exporter.binding import (
 )
 from tests.support import onnx_zoo
 from tests.support.command import devdiff
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def stored(name: str, *shape: int, dtype: str = "float32") -> Binding:

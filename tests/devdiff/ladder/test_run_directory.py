@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.errors import RunDirectoryError
 from devdiff.ladder.run_directory import make_way, open_run, write_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REQUEST = {"model": "a", "seed": 0}
 

@@ -10,8 +10,8 @@ import random
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx
 import pytest
@@ -25,6 +25,9 @@ from devdiff.package.formats import form_of as form_of_content
 from devdiff.verdict import Verdict
 from tests.support.app_archives import packed
 from tests.support.packages import MANIFEST, known, library, package, sha256, tflite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 MODEL, OTHER = tflite(1), tflite(2)
 NOISE = random.Random(0).randbytes(400)
@@ -60,7 +63,8 @@ def ort(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def torch_models() -> list[Path]:
     """Models for phones that come with PyTorch: zip archives, and flatbuffers."""
     found = importlib.util.find_spec("torch")
-    assert found is not None and found.origin is not None
+    assert found is not None
+    assert found.origin is not None
     folder = Path(found.origin).parent / "bin/upgrader_models"
     return [*sorted(folder.glob("*.ptl"))[:2], *sorted(folder.glob("*.ptl.ff"))[:1]]
 
@@ -78,7 +82,9 @@ def form_of(tmp_path: Path, name: str, data: bytes) -> str | None:
     if found is None:
         assert check.verdict is Verdict.PASS
         return None
-    assert check.verdict is Verdict.FAIL and found.untested and "--allow" in found.note
+    assert check.verdict is Verdict.FAIL
+    assert found.untested
+    assert "--allow" in found.note
     return found.form
 
 
@@ -191,7 +197,8 @@ def test_weights_of_ncnn_are_known_by_the_file_beside_them(tmp_path: Path) -> No
 
 def test_a_bundle_is_not_a_model_beside_those_in_it(tmp_path: Path) -> None:
     check = checked(tmp_path, {"assets/vision.task": packed({"detector.tflite": MODEL})})
-    assert check.verdict is Verdict.PASS and len(check.models) == 2
+    assert check.verdict is Verdict.PASS
+    assert len(check.models) == 2
 
 
 PACKED: dict[str, Callable[[bytes], bytes]] = {
@@ -239,7 +246,8 @@ def test_a_compressed_model_that_is_cut_short_is_refused(tmp_path: Path, how: st
 
 def test_bytes_behind_a_model_make_it_another(tmp_path: Path) -> None:
     check = checked(tmp_path, {"assets/more": MODEL + b"\0"})
-    assert check.verdict is Verdict.FAIL and check.models[1].untested
+    assert check.verdict is Verdict.FAIL
+    assert check.models[1].untested
 
 
 @pytest.mark.parametrize(
@@ -254,7 +262,8 @@ def test_bytes_behind_a_model_make_it_another(tmp_path: Path) -> None:
 def test_what_is_not_looked_into_is_told(tmp_path: Path, how: str, data: bytes) -> None:
     check = checked(tmp_path, {"assets/data": data})
     (remark,) = [remark for remark in check.remarks if remark.topic == "unread"]
-    assert remark.places == ("assets/data",) and f"packed with {how}," in remark.text
+    assert remark.places == ("assets/data",)
+    assert f"packed with {how}," in remark.text
 
 
 @pytest.mark.parametrize(
@@ -276,7 +285,9 @@ def test_a_runtime_of_other_models_is_named_and_missed_models_are_told(
     check = checked(tmp_path, entries)
     assert [found.other.name for found in check.libraries if found.other] == [runtime]
     told = [str(remark) for remark in check.remarks if runtime in remark.text]
-    assert len(told) == 1 and "none was found" in told[0] and name in told[0]
+    assert len(told) == 1
+    assert "none was found" in told[0]
+    assert name in told[0]
     check = checked(tmp_path, entries | {"assets/data": model})
     assert not [remark for remark in check.remarks if "none was found" in remark.text]
 
@@ -295,7 +306,8 @@ def test_a_model_may_be_allowed_by_place_or_by_hash(tmp_path: Path) -> None:
         assert check.verdict is Verdict.PASS
         assert "1 of 2 models were tested and passed, 1 allowed untested" in check.summary
         (remark,) = [one for one in check.remarks if one.topic == "allowed"]
-        assert remark.places == ("assets/vendor/a.onnx",) and not remark.fails
+        assert remark.places == ("assets/vendor/a.onnx",)
+        assert not remark.fails
     check = checked(tmp_path, {"assets/vendor/a.onnx": onnx_model(producer_name="p")})
     assert check.verdict is Verdict.FAIL
 
@@ -327,4 +339,6 @@ def test_of_the_files_of_an_environment_only_models_are_taken_for_some() -> None
         assert form is None or named, path
         assert form is not None or path.suffix not in (".onnx", ".ptl", ".tflite"), path
         found[form or "none"] += 1
-    assert found["onnx"] > 1000 and found["pytorch"] > 10 and found["none"] > 10_000
+    assert found["onnx"] > 1000
+    assert found["pytorch"] > 10
+    assert found["none"] > 10_000

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.package import PackageCheck, Strictness, Tested, verify_package
-from devdiff.package.libraries import PackagedLibrary
 from devdiff.verdict import Verdict
 from tests.support import packages
 from tests.support.packages import JNI, MANIFEST, known, library, package, sha256, tflite
+
+if TYPE_CHECKING:
+    from devdiff.package.libraries import PackagedLibrary
 
 MODEL = {"assets/m.tflite": tflite()}
 LINKED = b"Didn't find op for builtin opcode '%s'"
@@ -110,7 +113,8 @@ def test_the_runtime_of_the_test_is_known_by_its_hash(tmp_path: Path) -> None:
         {f"lib/arm64-v8a/{JNI}": runtime},
         known(*MODEL.values(), runtimes=[runtime]),
     )
-    assert only(check).tested and check.remarks == ()
+    assert only(check).tested
+    assert check.remarks == ()
     assert check.summary == "its model was tested and passed"
 
 
@@ -121,12 +125,14 @@ def test_a_runtime_no_test_ran_with_is_a_warning_or_a_fail(tmp_path: Path) -> No
     }
     tested = known(*MODEL.values(), runtimes=[b"another"])
     check = checked(tmp_path, entries, tested)
-    assert check.verdict is Verdict.PASS and check.summary.endswith(", 1 warning")
+    assert check.verdict is Verdict.PASS
+    assert check.summary.endswith(", 1 warning")
     (remark,) = said(check, "runtime")
     assert remark.startswith(f"{JNI} for arm64-v8a, armeabi-v7a: no test ran with it (but with: ")
     assert "--runtime" in remark
     strict = checked(tmp_path, entries, tested, strictness=Strictness(runtime=True))
-    assert strict.verdict is Verdict.FAIL and strict.summary == remark
+    assert strict.verdict is Verdict.FAIL
+    assert strict.summary == remark
 
 
 def test_a_runtime_inside_another_library_is_told(tmp_path: Path) -> None:
@@ -138,7 +144,8 @@ def test_a_package_without_a_runtime_uses_another_one(tmp_path: Path) -> None:
     gms = {"lib/arm64-v8a/libtensorflowlite_jni_gms_client.so": library()}
     for entries in ({}, gms, {"lib/arm64-v8a/libother.so": library()}):
         (remark,) = said(checked(tmp_path, entries), "runtime")
-        assert "ships no runtime library" in remark and "Google Play services" in remark
+        assert "ships no runtime library" in remark
+        assert "Google Play services" in remark
     assert checked(tmp_path, {}, strictness=Strictness(runtime=True)).verdict is Verdict.FAIL
 
 
@@ -171,7 +178,8 @@ def test_a_promise_of_large_pages_that_the_parts_do_not_keep_counts_for_nothing(
 def test_thirty_two_bit_libraries_need_no_large_pages(tmp_path: Path) -> None:
     entries = {"lib/armeabi-v7a/libother.so": library(abi="android-armeabi-v7a", page=4096)}
     check = checked(tmp_path, entries, align=4)
-    assert only(check).page == 4096 and said(check, "pages") == []
+    assert only(check).page == 4096
+    assert said(check, "pages") == []
 
 
 def test_a_library_is_loaded_out_of_the_apk_only_from_a_page(tmp_path: Path) -> None:
@@ -211,8 +219,10 @@ def test_models_that_cannot_be_mapped_come_with_the_remedy(tmp_path: Path) -> No
     entries = {"assets/m.lite": tflite(1), "res/raw/m": tflite(2), "assets/fine": tflite(3)}
     app = package(tmp_path / "app.apk", MANIFEST | entries, deflated=["assets/m.lite", "res/raw/m"])
     one, other = said(verify_package(app, Tested()), "storage")
-    assert one.startswith("assets/m.lite: stored compressed") and 'noCompress += "lite"' in one
-    assert other.startswith("res/raw/m: stored compressed") and ".tflite by default" in other
+    assert one.startswith("assets/m.lite: stored compressed")
+    assert 'noCompress += "lite"' in one
+    assert other.startswith("res/raw/m: stored compressed")
+    assert ".tflite by default" in other
 
 
 def test_a_model_that_lies_unaligned_is_told(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from devdiff.package import PackagedModel, Tested, verify_package
 from devdiff.verdict import Verdict
 from tests.support.app_archives import packed
 from tests.support.packages import MANIFEST, known, package, sha256, tflite
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MODEL, OTHER = tflite(1), tflite(2)
 
@@ -43,7 +46,8 @@ def test_a_model_is_known_by_its_mark_wherever_it_lies(
         tmp_path / "app.apk", MANIFEST | {name: MODEL}, deflated=[name] if deflated else []
     )
     found = models(app, known(MODEL))[name]
-    assert found.sha256 == sha256(MODEL) and found.bytes == len(MODEL)
+    assert found.sha256 == sha256(MODEL)
+    assert found.bytes == len(MODEL)
     assert found.compressed is deflated
     assert (found.verdict, found.untested) == (Verdict.PASS, False)
 
@@ -98,7 +102,8 @@ def test_a_model_in_a_compressed_bundle_has_no_place_to_map(tmp_path: Path) -> N
     task = packed({"detector.tflite": MODEL})
     app = package(tmp_path / "app.apk", MANIFEST | {"a.task": task}, deflated=["a.task"])
     (found,) = models(app).values()
-    assert found.compressed and found.offset is None
+    assert found.compressed
+    assert found.offset is None
 
 
 def test_every_copy_is_listed(tmp_path: Path) -> None:
@@ -136,20 +141,23 @@ def test_a_finding_outranks_an_untested_model_and_both_are_told(tmp_path: Path) 
     app = package(tmp_path / "app.apk", MANIFEST | {"assets/a": MODEL, "assets/b": OTHER})
     check = verify_package(app, known(MODEL, verdict=Verdict.FINDING))
     assert check.verdict.exit_code == 4
-    assert "assets/a: tested" in check.summary and "not tested: assets/b" in check.summary
+    assert "assets/a: tested" in check.summary
+    assert "not tested: assets/b" in check.summary
 
 
 def test_what_is_named_like_a_model_and_is_none_cannot_pass(tmp_path: Path) -> None:
     """An encrypted model is one that nobody tested."""
     app = package(tmp_path / "app.apk", MANIFEST | {"assets/secret.TFLite": b"\x91" * 500})
     (found,) = models(app).values()
-    assert found.untested and "encrypted or damaged" in found.note
+    assert found.untested
+    assert "encrypted or damaged" in found.note
 
 
 def test_a_bundle_that_cannot_be_looked_into_cannot_pass(tmp_path: Path) -> None:
     app = package(tmp_path / "app.apk", MANIFEST | {"assets/chat.litertlm": b"LITERTLM" + MODEL})
     (found,) = models(app).values()
-    assert found.untested and "LiteRT-LM" in found.note
+    assert found.untested
+    assert "LiteRT-LM" in found.note
 
 
 def test_a_package_without_models_is_no_pass(tmp_path: Path) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +11,9 @@ from devdiff.errors import DevdiffError
 from devdiff.package import Tested, verify_package
 from devdiff.verdict import Verdict
 from tests.support.packages import MANIFEST, package, report, sha256, tflite
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ONNX, FLOAT, INT8 = b"onnx", tflite(1), tflite(2)
 LADDER = {"source": ONNX, "float": FLOAT, "int8": INT8, "device": INT8}
@@ -57,7 +59,8 @@ def test_a_phone_and_its_runtime_are_those_of_the_device_rung(tmp_path: Path) ->
     path = changed(report(tmp_path / "report.json", LADDER), "device", identity=PHONE)
     tested = Tested.from_reports([path])
     model = tested.models[sha256(INT8)]
-    assert model.devices == ("Pixel 7, Android 14",) and model.on_phone
+    assert model.devices == ("Pixel 7, Android 14",)
+    assert model.on_phone
     (runtime,) = tested.runtimes.values()
     assert (runtime.sha256, runtime.abi) == ("a" * 64, "android-arm64-v8a")
 
@@ -66,7 +69,8 @@ def test_this_machine_is_no_phone(tmp_path: Path) -> None:
     identity = {"device": "local", "library": LIBRARY}
     path = changed(report(tmp_path / "report.json", LADDER), "device", identity=identity)
     model = Tested.from_reports([path]).models[sha256(INT8)]
-    assert model.devices == ("this machine (local)",) and not model.on_phone
+    assert model.devices == ("this machine (local)",)
+    assert not model.on_phone
 
 
 def test_a_device_that_could_not_run_is_none(tmp_path: Path) -> None:
@@ -92,7 +96,8 @@ def test_a_scan_without_a_finding_is_no_test(tmp_path: Path) -> None:
     tested = Tested.from_reports([report(tmp_path / "scan.json", LADDER, scan="no finding")])
     app = package(tmp_path / "app.apk", MANIFEST | {"assets/m.tflite": INT8})
     check = verify_package(app, tested)
-    assert check.verdict is Verdict.FAIL and "no test compared it" in check.models[0].note
+    assert check.verdict is Verdict.FAIL
+    assert "no test compared it" in check.models[0].note
 
 
 def test_a_finding_counts_beside_a_test_that_passed(tmp_path: Path) -> None:
@@ -122,7 +127,8 @@ def test_what_is_no_report_is_no_evidence_and_is_told(tmp_path: Path, text: str)
     tested = Tested.from_reports([tmp_path])
     assert tested.models == {}
     (refused,) = tested.refused
-    assert refused.evidence == str(tmp_path / "report.json") and refused.why.startswith("is not ")
+    assert refused.evidence == str(tmp_path / "report.json")
+    assert refused.why.startswith("is not ")
 
 
 def test_a_missing_report_is_refused(tmp_path: Path) -> None:

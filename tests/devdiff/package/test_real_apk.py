@@ -7,9 +7,9 @@ import os
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +19,9 @@ from devdiff.verdict import Verdict
 from tests.support.command import DATA, devdiff
 from tests.support.html_runs import FinishedRun, finished_run
 from tests.support.packages import library, package
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 pytestmark = pytest.mark.slow
 
@@ -104,7 +107,8 @@ def test_a_signed_app_whose_models_were_tested_passes(app: Path, shipped: Shippe
         "assets/packed.bin": True,
         "res/raw/reader": True,
     }
-    assert checked.kind == "apk" and checked.sha256 == before
+    assert checked.kind == "apk"
+    assert checked.sha256 == before
     said = do(["apksigner", "verify", "--verbose", "--min-sdk-version", "23", app], app.parent)
     assert "Verified using v2 scheme (APK Signature Scheme v2): true" in said
 
@@ -113,9 +117,11 @@ def test_offsets_are_where_androids_own_tools_put_the_files(app: Path, shipped: 
     checked = check(app, shipped.run)
     data = app.read_bytes()
     stored = checked.models[0]
-    assert stored.offset == data.index(shipped.model.read_bytes()) and stored.offset % 4 == 0
+    assert stored.offset == data.index(shipped.model.read_bytes())
+    assert stored.offset % 4 == 0
     (native,) = checked.libraries
-    assert native.offset is not None and native.offset % 4096 == 0
+    assert native.offset is not None
+    assert native.offset % 4096 == 0
     assert data[native.offset :][: native.bytes] == library()
     said = [remark.text for remark in checked.remarks if remark.topic == "pages"]
     assert bool(said) is (native.offset % 16384 != 0)

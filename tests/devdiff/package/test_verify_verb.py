@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -14,6 +13,9 @@ from devdiff.package import schema
 from tests.support.app_archives import packed
 from tests.support.command import devdiff
 from tests.support.packages import JNI, MANIFEST, library, package, report, tflite
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MODEL, OTHER = tflite(1), tflite(2)
 LADDER = {"source": b"onnx", "float": tflite(3), "int8": MODEL, "device": MODEL}
@@ -119,7 +121,8 @@ def test_what_cannot_be_checked_is_one_line_and_exit_code_two(
         (tmp_path / "app.apk").write_bytes(data)
         assert verify(tmp_path / "app.apk", "--report", tested, "--json") == 2
         printed = capsys.readouterr()
-        assert words in printed.err and "app.apk" in printed.err
+        assert words in printed.err
+        assert "app.apk" in printed.err
         assert json.loads(printed.out)["exit_code"] == 2
     assert verify(tmp_path / "nowhere.apk", "--report", tested) == 2
     assert verify(tmp_path, "--report", tested) == 2
@@ -140,7 +143,8 @@ def test_evidence_that_was_changed_tests_nothing(
     jsonschema.validate(result, schema())
     assert [model["tested"] for model in result["models"]] == [False]
     (remark,) = [one for one in result["remarks"] if one["topic"] == "evidence"]
-    assert remark["fails"] and "contradicts itself: verdict: pass" in remark["text"]
+    assert remark["fails"]
+    assert "contradicts itself: verdict: pass" in remark["text"]
     assert verify(app, "--report", tested, changed) == 1
     assert "fail " in capsys.readouterr().out
 
@@ -163,5 +167,6 @@ def test_a_configuration_says_what_may_ship_untested_and_is_named(
 
 def test_the_command_says_what_it_needs(tmp_path: Path) -> None:
     done = devdiff("verify", "app.apk", cwd=tmp_path)
-    assert done.returncode == 2 and "--report" in done.stderr
+    assert done.returncode == 2
+    assert "--report" in done.stderr
     assert "Traceback" not in done.stderr

@@ -8,8 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,6 +20,9 @@ from devdiff.report.html import page
 from tests.support import onnx_zoo
 from tests.support.command import HELDOUT
 from tests.support.html_runs import HOSTILE, HOSTILE_SCRIPT, FinishedRun, finished_run, with_scan
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 

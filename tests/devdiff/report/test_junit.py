@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
@@ -12,7 +12,9 @@ import xmlschema
 
 from devdiff.report import junit
 from tests.support.bare_reports import NASTY, bare_report, scan_error, with_pair
-from tests.support.html_runs import FinishedRun
+
+if TYPE_CHECKING:
+    from tests.support.html_runs import FinishedRun
 
 SCHEMA = xmlschema.XMLSchema(str(Path(__file__).parents[2] / "schemas/junit-jenkins-10.xsd"))
 

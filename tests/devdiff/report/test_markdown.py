@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from markdown_it import MarkdownIt
@@ -13,6 +12,9 @@ from devdiff.report import markdown
 from devdiff.report.words import one_line
 from tests.support.bare_reports import NASTY, bare_report, scan_error, with_pair
 from tests.support.html_runs import HOSTILE, FinishedRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ALLOWED = {"h2", "h3", "p", "ul", "li", "strong", "code", "pre", "hr"} | {
     "table",

@@ -6,7 +6,7 @@ import copy
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -15,7 +15,9 @@ from devdiff.errors import UsageError
 from devdiff.report import sarif
 from devdiff.report.rules import RULES
 from tests.support.bare_reports import NASTY, bare_report, scan_error
-from tests.support.html_runs import FinishedRun
+
+if TYPE_CHECKING:
+    from tests.support.html_runs import FinishedRun
 
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "schemas/sarif-2.1.0-rtm.5.json").read_text(encoding="utf-8")

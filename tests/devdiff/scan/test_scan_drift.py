@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from devdiff.errors import ScanError
-from devdiff.exporter.artifact import Array
 from devdiff.scan.drift import Drift, DriftStatus, PlaceboRank, drift, placebos_needed
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
 
 SAMPLES, CLASSES = 200, 10
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from devdiff.errors import ScanError
-from devdiff.exporter.artifact import Array
 from devdiff.exporter.tflite_graph import Graph, read_graph
 from devdiff.scan.integrity import Integrity, IntegrityStatus, check_integrity
 from tests.support.exporting import export_digits
@@ -22,6 +21,11 @@ from tests.support.layered_graphs import (
     int8_graph,
     random_layers,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
 
 SHAPES = ((8, 3, 3, 4), (16, 3, 3, 8), (16, 3, 3, 16))
 

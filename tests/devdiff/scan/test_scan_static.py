@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from devdiff.exporter.artifact import Array
 from devdiff.exporter.tflite_graph import read_graph
 from devdiff.scan.static import StaticLook, StaticStatus, look
 from devdiff.scan.weights import pair_layers
@@ -21,6 +19,12 @@ from tests.support.layered_graphs import (
     int8_graph,
     random_layers,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
 
 SHAPES = ((32, 3, 3, 16), (64, 3, 3, 32))
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -26,6 +25,9 @@ from devdiff.scan.twin_pair import Sides, calibration
 from devdiff.scan.verdict_rules import Evidence
 from devdiff.scan.warp import Warp
 from devdiff.scan.weights import LayerWeights
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPEC = TensorSpec("x", (1, 4), "float32")
 BINDING = Binding(SPEC, SPEC, (0, 1), "x")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +13,9 @@ from devdiff.exporter.tflite_graph import Graph, read_graph
 from devdiff.scan.weights import agreement, pair_constants, pair_layers
 from tests.support.exporting import export_digits
 from tests.support.layered_graphs import Layer, float_graph, int8_graph, random_layers
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHAPES = ((8, 3, 3, 4), (16, 3, 3, 8), (16, 3, 3, 16), (16, 3, 3, 16))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ import pytest
 from devdiff.scan import search_cache
 from devdiff.scan.search_job import Candidate, ClassPair, SearchJob, SearchResult, SearchSettings
 from devdiff.scan.trigger import Form, Trigger
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _candidate(form: Form, field: bool = False) -> Candidate:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,12 +11,16 @@ from ai_edge_litert.interpreter import Interpreter
 from onnx import helper
 
 from devdiff.exporter.artifact import Array, Artifact, Quantization
-from devdiff.exporter.recipe import Precision
 from devdiff.exporter.tflite_graph import Graph, GraphOperator, GraphTensor, read_graph
 from devdiff.scan.fidelity import check_fidelity
 from devdiff.scan.twin import Twin
 from tests.support import onnx_zoo
 from tests.support.exporting import export, export_digits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.exporter.recipe import Precision
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 

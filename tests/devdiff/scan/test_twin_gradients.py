@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +16,9 @@ from devdiff.scan.twin import Twin, before_softmax
 from devdiff.scan.twin.fake_quant import round_to_range
 from tests.support import one_operator
 from tests.support.one_operator import Bias, Case, Computed, Constant, Precision
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONVOLUTION = Case(
     "CONV_2D",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pytest
@@ -14,6 +12,10 @@ from devdiff.exporter.tflite_graph import read_graph
 from devdiff.scan.twin import Twin
 from tests.support import one_operator
 from tests.support.one_operator import Bias, Case, Computed, Constant, Precision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 IMAGE: Final = Computed((1, 9, 7, 6))
 POSITIVE: Final = Computed((1, 9, 7, 6), 0.01, 4.0)

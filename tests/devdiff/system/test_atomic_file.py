@@ -6,12 +6,15 @@ import multiprocessing
 import os
 import signal
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.system.atomic_file import whole_file
 from devdiff.system.cache import whole_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-
-import pytest
+from typing import TYPE_CHECKING
 
 from devdiff.system.malloc_env import KEEP_FREED, keeping_freed
+
+if TYPE_CHECKING:
+    import pytest
 
 # Faults of a page each while 32 arrays of 48 MB are made, one after the other.
 COUNT = (

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
-from devdiff.exporter.artifact import Array
 from devdiff.tasks.bootstrap import intervals
 from devdiff.tasks.task import Figure, Sums
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
 
 MEAN = (Figure("mean", bounded=False),)
 SHARE = (Figure("share", column=0),)

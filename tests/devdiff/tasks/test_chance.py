@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
-from devdiff.exporter.artifact import Array
 from devdiff.tasks.chance import Accuracy
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
 
 
 def drawn(samples: int, accuracy: float, seed: int, classes: int = 10) -> tuple[Array, Array]:

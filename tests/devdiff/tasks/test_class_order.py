@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
-from devdiff.exporter.artifact import Array
 from devdiff.tasks.class_order import orders
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
 
 
 def answers_of(labels: Array, accuracy: float, classes: int, seed: int = 0) -> Array:

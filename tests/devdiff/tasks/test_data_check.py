@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,6 +19,9 @@ from devdiff.tasks.data_check import DataCheck, check
 from devdiff.verdict import Verdict
 from tests.support import onnx_zoo
 from tests.support.command import DIGITS, HELDOUT, devdiff
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COLOURS = 4
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +15,9 @@ from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.tasks.boxes import BoxReader, Detections, suppress
 from devdiff.tasks.detection import Detection, Matcher, Matches, Objects
 from devdiff.tasks.request import TaskRequest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def found(*rows: tuple[float, float, float, float, int, float]) -> Detections:

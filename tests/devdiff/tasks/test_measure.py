@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,9 +18,14 @@ from devdiff.tasks.regression import Regression
 from devdiff.tasks.request import TaskRequest
 from devdiff.tasks.resolve import OWN_ANSWERS, ResolvedTask
 from devdiff.tasks.segmentation import Segmentation
-from devdiff.tasks.task import Task
 from devdiff.verdict import Verdict
 from tests.support.pair_packs import binding, rung
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from devdiff.tasks.task import Task
 
 
 def result(

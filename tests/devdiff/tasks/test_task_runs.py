@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +13,10 @@ from PIL import Image
 from devdiff.report import load
 from tests.support import onnx_zoo
 from tests.support.command import devdiff
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 CELLS, CELL = 4, 16
 SIDE = CELLS * CELL

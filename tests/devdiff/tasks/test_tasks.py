@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,7 +14,11 @@ from devdiff.tasks.embedding import Embedding
 from devdiff.tasks.regression import Regression
 from devdiff.tasks.segmentation import Segmentation
 from devdiff.tasks.sequence import Reading, Tokens
-from devdiff.tasks.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devdiff.tasks.task import Task
 
 
 def figures(task: Task, outputs: Sequence[Array], truths: Sequence[Any]) -> dict[str, float]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +16,9 @@ from devdiff.inputs.preprocess import Preprocess
 from devdiff.tasks.request import TaskRequest
 from devdiff.tasks.resolve import ResolvedTask, resolve_task
 from tests.support.data_sets import picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IMAGE = TensorSpec("image", (1, 3, 32, 32), "float32")
 VECTOR = TensorSpec("y", (1, 3), "float32")

@@ -7,8 +7,8 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from adb_shell.auth.keygen import keygen
@@ -17,8 +17,12 @@ from devdiff.device_runner.adb.direct import DirectTransport
 from devdiff.device_runner.adb.keys import Keys, android_folder, key_files, make_key, public_file
 from devdiff.device_runner.adb.wire import SocketWire
 from devdiff.device_runner.errors import DeviceAuthError
-from devdiff.device_runner.virtual.phone import VirtualPhone
 from tests.support.real_adbd import Adbd, names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from devdiff.device_runner.virtual.phone import VirtualPhone
 
 
 def test_keys_are_looked_for_where_adb_keeps_them(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,6 +22,9 @@ from devdiff.device_runner.virtual.phone import VirtualPhone, find
 from tests.support.broken_runtime import ABI
 from tests.support.phone_bench import SAMPLES, Digits, run, runner, shell
 from tests.support.wire_proxy import Message, Proxy, Spoil
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 

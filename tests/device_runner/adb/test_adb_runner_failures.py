@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +20,9 @@ from devdiff.device_runner.virtual.phone import VirtualPhone
 from tests.support.broken_runtime import broken_runtime
 from tests.support.phone_bench import Digits, records, run, runner, shell
 from tests.support.wire_proxy import Proxy, Spoil
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 

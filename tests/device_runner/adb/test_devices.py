@@ -6,8 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import assume, given
@@ -38,9 +37,14 @@ from devdiff.device_runner.errors import (
 )
 from devdiff.device_runner.virtual.phone import WHAT_IT_IS, VirtualPhone
 from tests.support.command import devdiff
-from tests.support.phone_fixtures import AdbServer
 from tests.support.real_adbd import Adbd, free_port, names, odd_port
 from tests.support.wire_proxy import Message, Proxy, Spoil, older
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.support.phone_fixtures import AdbServer
 
 LIST = """\
 * daemon not running; starting now at tcp:5037

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from adb_shell.adb_device import AdbDevice
@@ -28,10 +28,12 @@ from devdiff.device_runner.errors import (
     TransferError,
     TransportTimeoutError,
 )
-from devdiff.device_runner.virtual.phone import VirtualPhone
-from tests.support.phone_fixtures import AdbServer
 from tests.support.real_adbd import Adbd, free_port, names
 from tests.support.wire_proxy import Message, Proxy, Spoil
+
+if TYPE_CHECKING:
+    from devdiff.device_runner.virtual.phone import VirtualPhone
+    from tests.support.phone_fixtures import AdbServer
 
 pytestmark = pytest.mark.slow
 

@@ -11,20 +11,24 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.device_runner.adb.direct import DirectTransport
 from devdiff.device_runner.adb.server import ServerTransport
-from devdiff.device_runner.adb.transport import Transport
 from devdiff.device_runner.adb.wire import SocketWire
 from devdiff.device_runner.errors import DeviceError, DeviceLostError, TransferError
 from tests.support.phone_fixtures import AdbServer
 from tests.support.real_adbd import Adbd, names, tools_without
 from tests.support.wire_proxy import Message, Proxy, Spoil, older
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from devdiff.device_runner.adb.transport import Transport
 
 WAYS = (
     "direct",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,9 +11,13 @@ from devdiff.device_runner.errors import RunnerChoiceError, RunnerError
 from devdiff.device_runner.host.host_runner import SOURCE_RUNNER, HostRunner
 from devdiff.device_runner.pack import PackTensor, SampleRecord, read_header, read_records
 from devdiff.device_runner.runner import Job, Outcome, Runner
-from devdiff.exporter.artifact import Array
 from tests.support import onnx_zoo
-from tests.support.exporting import Exported
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from devdiff.exporter.artifact import Array
+    from tests.support.exporting import Exported
 
 SAMPLES = 8
 

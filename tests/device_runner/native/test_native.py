@@ -29,14 +29,17 @@ def test_the_command_runs_a_model(bench: Bench, litert: Path, tmp_path: Path) ->
         argv, input=model_pack("classifier_int8"), check=True, capture_output=True, timeout=60
     )
     header, records, complete = read_results(results)
-    assert header is not None and complete and len(records) == 6
+    assert header is not None
+    assert complete
+    assert len(records) == 6
     assert header.about["delegate"] == "none"
     assert header.about["threads"] == 2
 
 
 def test_inputs_and_results_can_be_left_to_the_caller(litert: Path) -> None:
     argv = executable.command(Path("model.tflite"), runtime.from_file(litert))
-    assert "--inputs" not in argv and "--results" not in argv
+    assert "--inputs" not in argv
+    assert "--results" not in argv
     assert argv[argv.index("--delegate") + 1] == "xnnpack"
     assert argv[argv.index("--threads") + 1] == "1"
 

@@ -6,7 +6,7 @@ import hashlib
 import random
 import stat
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,9 @@ from devdiff.device_runner.errors import RuntimeLibraryError
 from devdiff.device_runner.runtimes import runtime
 from devdiff.device_runner.runtimes.app_archive import LIBRARIES, library_from_archive
 from tests.support.app_archives import archive, packed, patched
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ARM64 = "android-arm64-v8a"
 JNI, PLAIN, LITERT = LIBRARIES
@@ -75,7 +78,8 @@ def test_the_gpu_delegate_comes_along(tmp_path: Path, library: bytes) -> None:
     )
     found = runtime.from_file(app, ARM64)
     beside = runtime.delegate_library(found, "gpu")
-    assert beside is not None and beside.read_bytes() == b"gpu"
+    assert beside is not None
+    assert beside.read_bytes() == b"gpu"
     assert runtime.delegate_library(found, "nnapi") is None
     assert runtime.delegate_library(found, "xnnpack") is None
 
@@ -99,8 +103,10 @@ def test_an_unpacked_library_is_kept_by_the_archives_hash(tmp_path: Path) -> Non
     other = library_from_archive(
         archive(tmp_path / "a.apk", {f"lib/arm64-v8a/{JNI}": b"two"}), ARM64
     )[0]
-    assert again == first and first.stat().st_mtime_ns == before
-    assert other != first and other.read_bytes() == b"two"
+    assert again == first
+    assert first.stat().st_mtime_ns == before
+    assert other != first
+    assert other.read_bytes() == b"two"
 
 
 def test_a_kept_library_that_was_changed_is_unpacked_again(tmp_path: Path) -> None:
@@ -129,7 +135,8 @@ def test_without_a_runtime_the_reason_is_given(tmp_path: Path, cache: Path) -> N
 def test_a_runtime_for_other_abis_names_them(tmp_path: Path) -> None:
     entries = {f"lib/{abi}/{JNI}": b"x" for abi in ("x86_64", "armeabi-v7a")}
     said = refusal(archive(tmp_path / "app.apk", entries))
-    assert "armeabi-v7a, x86_64" in said and "device's arm64-v8a" in said
+    assert "armeabi-v7a, x86_64" in said
+    assert "device's arm64-v8a" in said
 
 
 def test_a_linux_device_does_not_take_an_apps_library(tmp_path: Path) -> None:

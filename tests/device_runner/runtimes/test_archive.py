@@ -8,7 +8,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +16,9 @@ from devdiff.device_runner.errors import ArchiveError
 from devdiff.device_runner.runtimes.archive import Archive, open_archive
 from devdiff.exporter.artifact import sha256_file
 from tests.support.app_archives import archive, packed, patched
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONTENT = random.Random(0).randbytes(5000)
 MARK = 0x06054B50
@@ -31,7 +34,8 @@ def refusal(path: Path, name: str | None = None) -> str:
         assert name is not None, sorted(opened.members)
         content(opened, name)
     said = str(caught.value)
-    assert path.name in said and "\n" not in said
+    assert path.name in said
+    assert "\n" not in said
     return said
 
 

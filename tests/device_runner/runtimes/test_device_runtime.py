@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from devdiff.device_runner.errors import RuntimeLibraryError
 from devdiff.device_runner.runtimes import runtime
 from devdiff.device_runner.runtimes.wheels import PinnedRuntime, pinned_for
 from devdiff.exporter.artifact import sha256_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PINS = [pin for abi in TARGETS for pin in pinned_for(abi).values()]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +18,9 @@ from devdiff.device_runner.virtual.apt import (
     parse_deb822,
     parse_one_line,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEBIAN = "http://archive.example/debian"
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.device_runner.virtual import phone
 from tests.support.command import devdiff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 WHAT = "Linux with glibc on an emulated ARM64 CPU, not Android; its timings say nothing about phon"
 

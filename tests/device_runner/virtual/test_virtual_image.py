@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +11,9 @@ from devdiff.device_runner.errors import VirtualPhoneError
 from devdiff.device_runner.virtual.image import ensure_image
 from devdiff.system.cache import cache_root
 from tests.support.phone_fixtures import in_another_process
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 

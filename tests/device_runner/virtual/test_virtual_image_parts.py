@@ -7,7 +7,7 @@ import io
 import stat
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,9 @@ from devdiff.device_runner.errors import VirtualPhoneError
 from devdiff.device_runner.virtual import enforce, userland
 from devdiff.device_runner.virtual.cpio import CpioWriter
 from devdiff.device_runner.virtual.deb import DebMember, members
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from adb_shell.auth.keygen import keygen
@@ -13,6 +13,9 @@ from devdiff.device_runner.errors import VirtualPhoneError
 from devdiff.device_runner.virtual import phone
 from devdiff.device_runner.virtual.probe import ProbeReply
 from tests.support.phone_fixtures import AdbServer, adb_shell_device
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 

@@ -6,15 +6,19 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.device_runner.virtual import phone
-from devdiff.device_runner.virtual.phone import VirtualPhone
 from devdiff.device_runner.virtual.probe import ProbeReply
 from tests.support.phone_fixtures import in_another_process, shell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from devdiff.device_runner.virtual.phone import VirtualPhone
 
 pytestmark = pytest.mark.slow
 

@@ -7,14 +7,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from devdiff.device_runner.errors import VirtualPhoneError
 from devdiff.device_runner.virtual import registry
 from devdiff.device_runner.virtual.registry import PhoneRecord, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
