@@ -155,7 +155,7 @@ class _Feeder(threading.Thread):
             self._pipe.flush()
         except BrokenPipeError:
             pass  # the runner is gone; how it ended tells why
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  raised again by who joins the thread
             self.error = error
         finally:
             with contextlib.suppress(BrokenPipeError):

@@ -75,7 +75,7 @@ def _child(step: Callable[[], T], answer: int) -> None:
             said: tuple[bool, object] = (True, step())
         except (ExporterError, OSError, MemoryError) as error:
             said = (False, error)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  handed to the parent
             traceback.print_exc()
             said = (False, WorkerError(f"{type(error).__name__}: {error}"))
         with os.fdopen(answer, "wb") as stream:

@@ -97,7 +97,7 @@ def prune(model: Any, pruning: Pruning) -> tuple[Any, tuple[PrunedLayer, ...], t
             "would be pruned"
         )
     weights.store()
-    return weights.model, tuple(_told(weights, layers, pruning)), notes
+    return weights.model, tuple(_records(layers, pruning)), notes
 
 
 def _tensors(layers: list[_Layer]) -> dict[str, Array]:
@@ -312,7 +312,7 @@ def _holds_zero(weights: Weights, node: Any) -> bool:
     return bool(bounds[0] <= 0 <= bounds[1])
 
 
-def _told(weights: Weights, layers: list[_Layer], pruning: Pruning) -> Iterator[PrunedLayer]:
+def _records(layers: list[_Layer], pruning: Pruning) -> Iterator[PrunedLayer]:
     """The record of each weight tensor, once."""
     first = {layer.weight: layer for layer in reversed(layers)}
     for name in dict.fromkeys(layer.weight for layer in layers):

@@ -75,26 +75,29 @@ def _first_problem(model: Any, file_bytes: int) -> str | None:
         return f"schema version {model.version} instead of 3"
     if not model.subgraphs:
         return "it has no graph"
-    buffers = model.buffers or []
-    codes = model.operatorCodes or []
-    for buffer in buffers:
+    for buffer in model.buffers or []:
         if buffer.offset > 1 and buffer.offset + buffer.size > file_bytes:
             return "a buffer lies behind the end of the file"
-    for graph in model.subgraphs:
-        tensors = graph.tensors or []
-        for name, indices in (("input", graph.inputs), ("output", graph.outputs)):
-            if any(not 0 <= i < len(tensors) for i in integers(indices)):
-                return f"a graph {name} names a tensor that does not exist"
-        for operator in graph.operators or []:
-            if not 0 <= operator.opcodeIndex < len(codes):
-                return "an operator has no operator code"
-            used = (*integers(operator.inputs), *integers(operator.outputs))
-            if any(not -1 <= i < len(tensors) for i in used):
-                return "an operator names a tensor that does not exist"
-        for tensor in tensors:
-            problem = _tensor_problem(tensor, buffers)
-            if problem:
-                return f"tensor {text(tensor.name)!r}: {problem}"
+    return next(filter(None, (_graph_problem(graph, model) for graph in model.subgraphs)), None)
+
+
+def _graph_problem(graph: Any, model: Any) -> str | None:
+    buffers = model.buffers or []
+    codes = model.operatorCodes or []
+    tensors = graph.tensors or []
+    for name, indices in (("input", graph.inputs), ("output", graph.outputs)):
+        if any(not 0 <= i < len(tensors) for i in integers(indices)):
+            return f"a graph {name} names a tensor that does not exist"
+    for operator in graph.operators or []:
+        if not 0 <= operator.opcodeIndex < len(codes):
+            return "an operator has no operator code"
+        used = (*integers(operator.inputs), *integers(operator.outputs))
+        if any(not -1 <= i < len(tensors) for i in used):
+            return "an operator names a tensor that does not exist"
+    for tensor in tensors:
+        problem = _tensor_problem(tensor, buffers)
+        if problem:
+            return f"tensor {text(tensor.name)!r}: {problem}"
     return None
 
 

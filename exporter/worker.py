@@ -229,7 +229,7 @@ def _versions(kind: SourceFormat) -> dict[str, str]:
 def _no_network() -> None:
     """No framework may fetch anything: a conversion depends on its inputs alone."""
 
-    def refuse(self: socket.socket, address: Any) -> None:
+    def refuse(_socket: socket.socket, address: Any) -> None:
         raise OSError(f"the export runs without network; something wanted {address!r}")
 
     socket.socket.connect = refuse  # type: ignore[assignment, method-assign]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from devdiff.exporter.compression import Compression
     from devdiff.gate.baseline_file import Baseline
     from devdiff.gate.summary import Facts
-    from devdiff.ladder.pipeline import TestOutcome, TestRequest
+    from devdiff.ladder.request import LadderOutcome, LadderRequest
 
 NAME: Final = "export-and-test"
 HELP: Final = "export a model, run it on every rung up to the device, compare, and give a verdict"
@@ -59,12 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.gate.baseline_file import Baseline
-    from devdiff.ladder.pipeline import TestRequest
+    from devdiff.ladder.request import LadderRequest
 
     _check_meaning(args)
     held_to = Baseline.load(args.baseline) if args.baseline else None
     compressions = arguments.compressions(args)
-    request = TestRequest(
+    request = LadderRequest(
         model=args.model,
         source=args.source,
         floating=args.floating,
@@ -98,7 +98,7 @@ def _check_meaning(args: argparse.Namespace) -> None:
 
 
 def _compare(
-    args: argparse.Namespace, request: TestRequest, compressions: tuple[Compression, ...]
+    args: argparse.Namespace, request: LadderRequest, compressions: tuple[Compression, ...]
 ) -> int:
     """Test each recipe with a narrator and show them side by side."""
     from devdiff.cli import console
@@ -118,7 +118,7 @@ def _compare(
 
 
 def run_test(
-    args: argparse.Namespace, request: TestRequest, held_to: Baseline | None = None
+    args: argparse.Namespace, request: LadderRequest, held_to: Baseline | None = None
 ) -> int:
     """Run a test with a narrator and show its report, and what came of it since a baseline."""
     from devdiff.cli import console
@@ -141,7 +141,9 @@ def run_test(
     return _hold(args, outcome, held_to, before)
 
 
-def _hold(args: argparse.Namespace, outcome: TestOutcome, held_to: Baseline, before: Facts) -> int:
+def _hold(
+    args: argparse.Namespace, outcome: LadderOutcome, held_to: Baseline, before: Facts
+) -> int:
     """Judge a finished run by what got worse; returns the exit code."""
     from devdiff.cli import console
     from devdiff.gate import baseline, terminal

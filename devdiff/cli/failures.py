@@ -93,7 +93,7 @@ def guard(verb: Callable[[argparse.Namespace], int], args: argparse.Namespace) -
     except MemoryError as error:
         say(f"out of memory{f': {error}' if str(error) else ''}", args, INFRASTRUCTURE)
         return INFRASTRUCTURE
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the one place where nothing may pass
         code = exit_code(error)
         text = message(error)
         if code is None:

@@ -39,11 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from devdiff.ladder.pipeline import TestRequest
+    from devdiff.ladder.request import LadderRequest
     from devdiff.options import Gates
 
     arguments.check_calibration(args)
-    request = TestRequest(
+    request = LadderRequest(
         model=args.model,
         source=args.source,
         floating=args.floating,

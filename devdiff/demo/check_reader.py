@@ -17,7 +17,7 @@ from devdiff.errors import RunDirectoryError, UsageError
 from devdiff.inputs.input_set import InputRequest
 from devdiff.inputs.preprocess import Preprocess
 from devdiff.ladder import pipeline
-from devdiff.ladder.pipeline import TestRequest
+from devdiff.ladder.request import LadderRequest
 from devdiff.ladder.run_directory import REPORT_NAME, RUN_NAME, fingerprint, read_json
 from devdiff.options import Running
 from devdiff.progress import Events
@@ -102,13 +102,13 @@ def tell(folder: Path, say: Say, narrate: Narrate) -> ReaderReports:
     return reports
 
 
-def _test(folder: Path, reader: str) -> TestRequest:
+def _test(folder: Path, reader: str) -> LadderRequest:
     digits = InputRequest(inputs=folder / _DIGITS, preprocess=Preprocess.parse(_PREPROCESS))
     running = Running(device="none")
-    return TestRequest(model=folder / f"{reader}.onnx", data=digits, running=running)
+    return LadderRequest(model=folder / f"{reader}.onnx", data=digits, running=running)
 
 
-def _scan(folder: Path, reader: str) -> TestRequest:
+def _scan(folder: Path, reader: str) -> LadderRequest:
     artifacts = folder / f"test-{reader}" / "artifacts"
     return replace(
         _test(folder, reader),
@@ -119,7 +119,7 @@ def _scan(folder: Path, reader: str) -> TestRequest:
     )
 
 
-def _run(request: TestRequest, directory: Path, say: Say, narrate: Narrate) -> Report:
+def _run(request: LadderRequest, directory: Path, say: Say, narrate: Narrate) -> Report:
     """The report of the run in ``directory``, made now unless it was made before."""
     command = _command(request, directory)
     say(f"   $ {shlex.join(['devdiff', *command])}")
@@ -136,7 +136,7 @@ def _run(request: TestRequest, directory: Path, say: Say, narrate: Narrate) -> R
         ) from error
 
 
-def _is_done(request: TestRequest, directory: Path) -> bool:
+def _is_done(request: LadderRequest, directory: Path) -> bool:
     report, record = directory / REPORT_NAME, directory / RUN_NAME
     return (
         report.exists()
@@ -146,7 +146,7 @@ def _is_done(request: TestRequest, directory: Path) -> bool:
     )
 
 
-def _command(request: TestRequest, directory: Path) -> tuple[str, ...]:
+def _command(request: LadderRequest, directory: Path) -> tuple[str, ...]:
     """What one would type to get the same run."""
     verb = ["export-and-test", str(request.model)]
     if request.floating is not None:

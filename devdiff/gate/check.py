@@ -120,7 +120,7 @@ def _run(
         return load.load(folder / REPORT_NAME), None
     except (DevdiffError, ExporterError, DeviceRunnerError, OSError) as error:
         reason = str(error)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         # A fault of devdiff's own with one model is no reason to leave the others untested.
         trace = folder.with_name(f"{folder.name}.traceback.txt")
         trace.write_text(traceback.format_exc())

@@ -17,7 +17,7 @@ from devdiff.gate import config_file
 from devdiff.gate.requirements import Requirements
 from devdiff.inputs.input_set import SYNTHETIC, InputRequest
 from devdiff.inputs.preprocess import Preprocess
-from devdiff.ladder.pipeline import TestRequest
+from devdiff.ladder.request import LadderRequest
 from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
 from devdiff.scan.options import ScanSettings
 from devdiff.tasks.request import TaskRequest
@@ -40,7 +40,7 @@ class Cell:
     model: str
     compression: str
     device: str
-    request: TestRequest
+    request: LadderRequest
     requirements: Requirements = DEFAULT_REQUIREMENTS
 
     @property
@@ -84,7 +84,7 @@ class Entry:
             if compression is None and self.model.suffix == ".tflite":
                 compression_name = FINISHED
             for device in self.devices or (None,):
-                request = TestRequest(
+                request = LadderRequest(
                     model=self.model,
                     source=self.source,
                     floating=self.floating,

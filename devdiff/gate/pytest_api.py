@@ -16,7 +16,8 @@ from devdiff.gate.config import Config
 from devdiff.gate.summary import AgreementSummary, Facts
 from devdiff.inputs.input_set import InputRequest
 from devdiff.inputs.preprocess import Preprocess
-from devdiff.ladder.pipeline import TestRequest, export_and_test
+from devdiff.ladder.pipeline import export_and_test
+from devdiff.ladder.request import LadderRequest
 from devdiff.options import Gates, Running
 from devdiff.scan.options import ScanSettings
 from devdiff.tasks.request import TaskRequest
@@ -158,7 +159,7 @@ class Tests:
             () if compress is None else (Compression.parse(compress),),
             () if recipe is None else (recipes.parse(recipe),),
         )
-        request = TestRequest(
+        request = LadderRequest(
             model=Path(model),
             source=_path(source),
             floating=_path(floating),
@@ -195,7 +196,7 @@ class Tests:
         )
         return self.test(request)
 
-    def test(self, request: TestRequest) -> Result:
+    def test(self, request: LadderRequest) -> Result:
         """Run a request that was built by hand."""
         outcome = export_and_test(request, root=self.runs)
         return Result(outcome.report, outcome.directory, Facts.of(outcome.report))

@@ -45,13 +45,13 @@ class Arithmetic:
         return self.scale != 0 and counts <= {1, channels}
 
     def apply(self, value: Array, axis: int | None) -> Array:
-        made = value * self.scale - _along(self.mean or (0.0,), value, axis)
-        done: Array = made / _along(self.std or (1.0,), value, axis)
+        made = value * self.scale - _along(self.mean or (0.0,), axis)
+        done: Array = made / _along(self.std or (1.0,), axis)
         return done
 
     def undo(self, value: Array, axis: int | None) -> Array:
-        made = value * _along(self.std or (1.0,), value, axis)
-        done: Array = (made + _along(self.mean or (0.0,), value, axis)) / self.scale
+        made = value * _along(self.std or (1.0,), axis)
+        done: Array = (made + _along(self.mean or (0.0,), axis)) / self.scale
         return done
 
     def describe(self) -> str:
@@ -156,7 +156,7 @@ def _usual(raw: Array, colours: bool, declared: Arithmetic) -> Iterator[Arithmet
         yield replace(declared, scale=unit)
 
 
-def _along(values: tuple[float, ...], array: Array, axis: int | None) -> Array:
+def _along(values: tuple[float, ...], axis: int | None) -> Array:
     """``values`` such that they meet the channels of a sample, or of several, from behind."""
     held = np.asarray(values, np.float64)
     if len(values) == 1 or axis is None:

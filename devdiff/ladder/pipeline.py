@@ -6,26 +6,25 @@ import contextlib
 import importlib.metadata
 import importlib.util
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.errors import UsageError
-from devdiff.exporter.artifact import TensorSpec, sha256_path
-from devdiff.exporter.compression import INT8_ONLY, Compression
+from devdiff.exporter.artifact import Artifact
 from devdiff.exporter.errors import ArtifactError, CompressionError, SourceModelError
+from devdiff.exporter.manifest import Manifest
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.history.append import append_run
 from devdiff.inputs import input_set as data
-from devdiff.inputs.input_set import InputRequest, InputSet
+from devdiff.inputs.input_set import InputSet
 from devdiff.ladder import assembly as ladder_rungs
 from devdiff.ladder import dependence, ladder, pairing, subject
 from devdiff.ladder.device_selection import check_device, open_device
 from devdiff.ladder.judge import check_names, classifier_outputs, judge_pairs
+from devdiff.ladder.request import LadderOutcome, LadderRequest
 from devdiff.ladder.run_directory import DEFAULT_ROOT, RunDirectory, open_run, write_json
-from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
+from devdiff.ladder.subject import Subject
 from devdiff.progress import Events, SilentEvents
 from devdiff.report import build
 from devdiff.report.html import page
@@ -40,83 +39,16 @@ from devdiff.tasks.request import CLASSIFICATION, TaskRequest
 from devdiff.tasks.resolve import ResolvedTask, check_truth, resolve_task
 
 if TYPE_CHECKING:
-    from devdiff.exporter.manifest import Manifest
-    from devdiff.ladder.subject import Subject
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-
-@dataclass(frozen=True, slots=True)
-class TestRequest:
-    """Everything that decides what a test does and allows.
-
-    ``source`` and ``floating`` are the source model and the float32 artifact of a finished int8
-    ``model``; ``shapes`` fix dynamic axes, ``signature`` chooses one of a SavedModel's, ``trust``
-    allows code in the source's file to run. ``compression`` (None: int8) is for a source model;
-    ``full`` adds the rung of its float32 artifact as it is without pruning, ``hold_out`` keeps
-    calibration samples out of the test also where the compression needs none. With ``scan`` the run
-    is scanned for what only the compressed model does. Unless ``gated``, what compression and
-    deployment change does not count: the scan decides, and that the full model is the source.
-    ``task`` is what the model is for; left out, labels make it classification, which is then
-    reported and not judged.
-    """
-
-    __test__ = False  # not a test class, whatever pytest thinks of the name
-
-    model: Path
-    source: Path | None = None
-    floating: Path | None = None
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    signature: str | None = None
-    trust: bool = False
-    compression: Compression | None = None
-    full: bool = False
-    hold_out: bool = False
-    data: InputRequest = data.SYNTHETIC
-    running: Running = DEFAULT_RUNNING
-    gates: Gates = DEFAULT_GATES
-    scan: ScanSettings | None = None
-    gated: bool = True
-    task: TaskRequest | None = None
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Names the test; equal ones may continue each other."""
-        return {
-            "devdiff": importlib.metadata.version("devdiff"),
-            "files": [
-                [str(path.resolve()), sha256_path(path)] if path else None
-                for path in (self.model, self.source, self.floating)
-            ],
-            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-            "signature": self.signature,
-            "trust": self.trust,
-            "compression": asdict(self.compression or INT8_ONLY),
-            "full": self.full,
-            "hold_out": self.hold_out,
-            "data": self.data.fingerprint(),
-            "running": self.running.fingerprint(),
-            "gates": self.gates.fingerprint(),
-            "scan": asdict(self.scan) if self.scan else None,
-            "gated": self.gated,
-            "task": self.task.fingerprint() if self.task else None,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class TestOutcome:
-    """The finished report (also in ``directory/report.json``) and the exit code it stands for.
-
-    ``page`` is the report for people; None when it could not be written.
-    """
-
-    __test__ = False
-
-    report: Mapping[str, Any]
-    directory: Path
-    exit_code: int
-    page: Path | None = None
+    from devdiff.exporter.artifact import TensorSpec
+    from devdiff.exporter.compression import Compression
+    from devdiff.ladder.ladder import Rung, RungPair
 
 
 def export_and_test(
-    request: TestRequest,
+    request: LadderRequest,
     run_dir: Path | None = None,
     events: Events | None = None,
     command: tuple[str, ...] = (),
@@ -124,7 +56,7 @@ def export_and_test(
     root: Path = DEFAULT_ROOT,
     alike: Path | None = None,
     worker: ExportWorker | None = None,
-) -> TestOutcome:
+) -> LadderOutcome:
     """Export the model, run it on every rung, compare, judge, and write the report.
 
     ``run_dir`` None continues an unfinished run of the same request under ``root``, or makes a new
@@ -157,52 +89,11 @@ def export_and_test(
             events.note(f"continuing the unfinished run in {run.path}")
         if alike is not None:
             run.take_over(alike)
-        events.phase("reading the model")
-        with (
-            contextlib.nullcontext(worker)
-            if worker
-            else ExportWorker(run.logs / "export.log") as worker
-        ):
-            read = subject.read(
-                worker,
-                request.model,
-                request.source,
-                request.floating,
-                request.shapes,
-                request.signature,
-                request.trust,
-            )
-            for remark in read.notes:
-                events.note(remark)
-            check_names(read.output_names, request.gates)
-            events.phase("preparing inputs")
-            samples = data.prepare(
-                request.data,
-                read.inputs,
-                read.index_limits,
-                run.inputs,
-                calibrate=not read.finished and (compression.calibrated or request.hold_out),
-                progress=events.progress,
-            )
-            samples = replace(samples, notes=(*samples.notes, *read.notes))
-            others = request.task is not None and request.task.kind != CLASSIFICATION
-            settled = None
-            if request.task is not None:
-                check_truth(request.task, samples)
-            if others and read.source is not None and _fixed(read.source.outputs):
-                # What does not go together is said before minutes are spent on the export.
-                settled = _settled(request, read, read.source.outputs, samples, ())
-            full = request.full or request.scan is not None
-            manifest = unquantized = None
-            if not read.finished:
-                manifest = subject.export(
-                    worker, samples, run.artifacts, compression, events.phase, full
-                )
-            elif full and request.floating is None and read.source is not None:
-                unquantized = subject.export_full(worker, samples, run.artifacts, events.phase)
+        exported = _export(request, compression, run, events, worker)
+        samples, settled = exported.samples, exported.task
         paired = pairing.pair(
-            read,
-            manifest,
+            exported.subject,
+            exported.manifest,
             samples,
             run.artifacts,
             run.path / "pairing",
@@ -212,6 +103,7 @@ def export_and_test(
         )
         read, manifest = paired.subject, paired.manifest
         outputs = _output_specs(read, manifest)
+        others = _measures_others(request)
         if not others:
             samples, note = samples.with_labels_of(outputs)
             if note:
@@ -221,7 +113,9 @@ def export_and_test(
         if settled is None:
             settled = _settled(request, read, outputs, samples, classifiers)
         with open_device(request.running, events) as device:
-            rungs = ladder_rungs.build(read, manifest, unquantized, run, host, device, full)
+            rungs = ladder_rungs.build(
+                read, manifest, exported.unquantized, run, host, device, _full(request)
+            )
             results = ladder_rungs.run(rungs, samples, run, request.running.timeout_s, events)
             scanned = None
             if request.scan is not None:
@@ -241,13 +135,7 @@ def export_and_test(
                 events,
             )
         events.phase("comparing")
-        pairs = ladder.pairs(rungs)
-        if not request.gated:
-            full_name = ladder_rungs.full(rungs).name
-            pairs = tuple(
-                replace(pair, gates=pair.step == "conversion" and pair.candidate == full_name)
-                for pair in pairs
-            )
+        pairs = _pairs(request, rungs)
         judged = judge_pairs(
             pairs,
             results,
@@ -292,7 +180,96 @@ def export_and_test(
         write_json(run.report, report)
         written = _write_page(report, run, events)
         append_run(report, run.path, events)
-        return TestOutcome(report, run.path, report["exit_code"], written)
+        return LadderOutcome(report, run.path, report["exit_code"], written)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exported:
+    """What is known before the first rung runs.
+
+    ``unquantized`` is the float artifact of a finished model's source, ``task`` the measurement
+    that was asked for where the source alone settles it.
+    """
+
+    subject: Subject
+    samples: InputSet
+    manifest: Manifest | None
+    unquantized: Artifact | None
+    task: ResolvedTask | None
+
+
+def _export(
+    request: LadderRequest,
+    compression: Compression,
+    run: RunDirectory,
+    events: Events,
+    worker: ExportWorker | None,
+) -> _Exported:
+    """Read the model, prepare its inputs and convert it."""
+    events.phase("reading the model")
+    with (
+        contextlib.nullcontext(worker)
+        if worker
+        else ExportWorker(run.logs / "export.log") as worker
+    ):
+        read = subject.read(
+            worker,
+            request.model,
+            request.source,
+            request.floating,
+            request.shapes,
+            request.signature,
+            request.trust,
+        )
+        for remark in read.notes:
+            events.note(remark)
+        check_names(read.output_names, request.gates)
+        events.phase("preparing inputs")
+        samples = data.prepare(
+            request.data,
+            read.inputs,
+            read.index_limits,
+            run.inputs,
+            calibrate=not read.finished and (compression.calibrated or request.hold_out),
+            progress=events.progress,
+        )
+        samples = replace(samples, notes=(*samples.notes, *read.notes))
+        settled = None
+        if request.task is not None:
+            check_truth(request.task, samples)
+        if _measures_others(request) and read.source is not None and _fixed(read.source.outputs):
+            # What does not go together is said before minutes are spent on the export.
+            settled = _settled(request, read, read.source.outputs, samples, ())
+        full = _full(request)
+        manifest = unquantized = None
+        if not read.finished:
+            manifest = subject.export(
+                worker, samples, run.artifacts, compression, events.phase, full
+            )
+        elif full and request.floating is None and read.source is not None:
+            unquantized = subject.export_full(worker, samples, run.artifacts, events.phase)
+    return _Exported(read, samples, manifest, unquantized, settled)
+
+
+def _full(request: LadderRequest) -> bool:
+    return request.full or request.scan is not None
+
+
+def _measures_others(request: LadderRequest) -> bool:
+    """Whether the task is another than telling classes."""
+    return request.task is not None and request.task.kind != CLASSIFICATION
+
+
+def _pairs(request: LadderRequest, rungs: Sequence[Rung]) -> tuple[RungPair, ...]:
+    """The steps between the rungs; only the conversion counts where the rest is the scan's."""
+    pairs = ladder.pairs(rungs)
+    if request.gated:
+        return pairs
+    full_name = ladder_rungs.full(rungs).name
+    return tuple(
+        replace(pair, gates=pair.step == "conversion" and pair.candidate == full_name)
+        for pair in pairs
+    )
 
 
 def _write_page(report: Mapping[str, Any], run: RunDirectory, events: Events) -> Path | None:
@@ -316,7 +293,7 @@ def _fixed(outputs: Sequence[TensorSpec]) -> bool:
 
 
 def _settled(
-    request: TestRequest,
+    request: LadderRequest,
     read: Subject,
     outputs: Sequence[TensorSpec],
     samples: InputSet,
@@ -335,7 +312,7 @@ def _classifiers(
     read: Subject,
     manifest: Manifest | None,
     labelled: bool,
-    request: TestRequest,
+    request: LadderRequest,
     events: Events,
 ) -> tuple[str, ...]:
     """The outputs that are class scores; says so of those that only look like it.
@@ -369,7 +346,7 @@ def _tidy_after_bad_input(run: RunDirectory) -> Iterator[None]:
         raise
 
 
-def _check_scannable(request: TestRequest, compression: Compression) -> None:
+def _check_scannable(request: LadderRequest, compression: Compression) -> None:
     """Raises `UsageError` when there are no two models to hold together, or no PyTorch."""
     if importlib.util.find_spec("torch") is None:
         raise UsageError("a scan searches with PyTorch: pip install 'devdiff[torch]'")

@@ -69,11 +69,6 @@ def remarks(
     grouped: dict[tuple[Topic, str], list[str]] = defaultdict(list)
     for refusal in tested.refused:
         grouped["evidence", f"tests nothing, since it {refusal.why}"].append(refusal.evidence)
-    for model in models:
-        if model.untested and model.allowed is not None:
-            grouped["allowed", f"ships untested, as was allowed ({model.allowed})"].append(
-                model.place
-            )
     for place in skipped:
         grouped["skipped", "not looked at, as was asked for with --skip"].append(place)
     for place, how in unread.items():
@@ -86,13 +81,8 @@ def remarks(
         for text in _pages(library):
             grouped["pages", text].append(library.place)
     for model in models:
-        for text in _storage(model):
-            grouped["storage", text].append(model.place)
-        if model.tested is not None and not model.tested.on_phone:
-            where = ", ".join(model.tested.devices)
-            grouped["device", f"ran on {where} and on no phone; test on one, --device"].append(
-                model.place
-            )
+        for topic, text in _of_model(model):
+            grouped[topic, text].append(model.place)
     # Evidence that was changed may have spoken against a model.
     strict = {"evidence": True, "runtime": strictness.runtime, "pages": strictness.pages}
     return tuple(
@@ -101,6 +91,16 @@ def remarks(
             grouped.items(), key=lambda item: _TOPICS.index(item[0][0])
         )
     )
+
+
+def _of_model(model: PackagedModel) -> Iterator[tuple[Topic, str]]:
+    if model.untested and model.allowed is not None:
+        yield "allowed", f"ships untested, as was allowed ({model.allowed})"
+    for text in _storage(model):
+        yield "storage", text
+    if model.tested is not None and not model.tested.on_phone:
+        where = ", ".join(model.tested.devices)
+        yield "device", f"ran on {where} and on no phone; test on one, --device"
 
 
 def listed(places: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from devdiff.errors import DevdiffError, UsageError
 from devdiff.exporter.errors import ExporterError
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.ladder import run_directory
-from devdiff.ladder.pipeline import TestRequest, export_and_test
+from devdiff.ladder.pipeline import export_and_test
 from devdiff.ladder.run_directory import DEFAULT_ROOT, REPORT_NAME, write_json
 from devdiff.progress import Events, NamedEvents, SilentEvents
 from devdiff.recipes import record
@@ -24,6 +24,7 @@ from devdiff.verdict import Verdict
 if TYPE_CHECKING:
     from devdiff.exporter.compression import Compression
     from devdiff.exporter.recipe import Pruning
+    from devdiff.ladder.request import LadderRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class TrialOutcome:
 
 
 def run_trial(
-    request: TestRequest,
+    request: LadderRequest,
     compressions: Sequence[Compression],
     directory: Path | None = None,
     events: Events | None = None,
@@ -110,7 +111,7 @@ class _Workers:
 
 
 def _test(
-    request: TestRequest,
+    request: LadderRequest,
     folder: Path,
     worker: Callable[[], ExportWorker],
     events: Events,

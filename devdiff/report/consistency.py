@@ -205,6 +205,12 @@ def _pair(field: str, pair: Mapping[str, Any], report: Mapping[str, Any]) -> Ite
                 f"{rung['failed']} failed on rung {pair[side]}"
             )
     yield from impossible_figures(f"{field}.comparison", comparison, report)
+    yield from _judgement(field, pair, report)
+
+
+def _judgement(field: str, pair: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
+    """The verdicts of a step that are milder than its figures."""
+    verdict = Verdict(pair["judgement"]["verdict"])
     try:
         own = rejudge(pair, report)
     except (ComparisonError, UsageError) as error:

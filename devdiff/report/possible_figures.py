@@ -42,21 +42,28 @@ def impossible_figures(
     for answers in comparison["classifications"]:
         if answers["output"] not in names:
             yield f"{field}.classifications: there is no output {answers['output']}"
-        top = answers["top_1"]
-        if not _is_interval(top):
+        yield from _impossible_answers(field, answers, comparison)
+
+
+def _impossible_answers(
+    field: str, answers: Mapping[str, Any], comparison: Mapping[str, Any]
+) -> Iterator[str]:
+    """The same of the answers that a classifying output gave."""
+    top = answers["top_1"]
+    if not _is_interval(top):
+        yield (
+            f"{field}.classifications: {top['low']} to {top['high']} is not the interval of "
+            f"{top['successes']} of {top['trials']}"
+        )
+    elif top["trials"] + answers["undecided"] != comparison["compared"]:
+        # Samples whose shapes differ have no answers, and fail by that.
+        if not any(output["shape_mismatch"] for output in comparison["outputs"]):
             yield (
-                f"{field}.classifications: {top['low']} to {top['high']} is not the interval of "
-                f"{top['successes']} of {top['trials']}"
+                f"{field}.classifications: {top['trials']} answers of "
+                f"{comparison['compared']} samples"
             )
-        elif top["trials"] + answers["undecided"] != comparison["compared"]:
-            # Samples whose shapes differ have no answers, and fail by that.
-            if not any(output["shape_mismatch"] for output in comparison["outputs"]):
-                yield (
-                    f"{field}.classifications: {top['trials']} answers of "
-                    f"{comparison['compared']} samples"
-                )
-        elif top["trials"] - top["successes"] != answers["flips"] + answers["lost_answers"]:
-            yield f"{field}.classifications: {answers['flips']} flips do not fit the agreement"
+    elif top["trials"] - top["successes"] != answers["flips"] + answers["lost_answers"]:
+        yield f"{field}.classifications: {answers['flips']} flips do not fit the agreement"
 
 
 def _impossible(output: Mapping[str, Any]) -> str | None:

@@ -92,7 +92,7 @@ def time_shares(parts: Sequence[int], workers: int) -> list[float]:
 
 
 def _enter(shares: Any) -> None:
-    global _shares
+    global _shares  # noqa: PLW0603  a process of the pool has one
     _shares = shares
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -74,7 +74,7 @@ def intervals(
 def _percentiles(all_figures: Any, samples: int, seed: int, resamples: int) -> tuple[Array, Array]:
     from scipy.stats import DegenerateDataWarning, bootstrap
 
-    def statistic(chosen: Array, axis: int) -> Array:
+    def statistic(chosen: Array, axis: int) -> Array:  # noqa: ARG001  by name, from scipy
         rows = np.atleast_2d(chosen).astype(np.int64)
         offsets = samples * np.arange(len(rows))[:, None]
         counts = np.bincount((rows + offsets).ravel(), minlength=rows.shape[0] * samples)

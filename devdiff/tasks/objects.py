@@ -99,7 +99,7 @@ def _annotations(
     return boxes, classes, crowd
 
 
-def _npz(path: Path, size: tuple[int, int]) -> tuple[Array, Array, Array]:
+def _npz(path: Path, _size: tuple[int, int]) -> tuple[Array, Array, Array]:
     """Arrays ``boxes`` [n, 4], corners in pixels of the image, and ``classes`` [n]."""
     arrays = readers.open_arrays(path)
     if set(arrays) != {"boxes", "classes"}:

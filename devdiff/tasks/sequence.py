@@ -127,7 +127,7 @@ class _SequenceScorer(SumScorer):
         return sums
 
 
-def _score(answer: Sequence[object], truth: Sequence[object], source: object) -> tuple[float, ...]:
+def _score(answer: Sequence[object], truth: Sequence[object], _source: object) -> tuple[float, ...]:
     from rapidfuzz.distance import Levenshtein
 
     edits = Levenshtein.distance(answer, truth)

@@ -100,7 +100,7 @@ class Link:
         """
         asked = False
 
-        def ask(manager: object) -> None:
+        def ask(_manager: object) -> None:
             nonlocal asked
             asked = True
             asks()

@@ -166,7 +166,7 @@ def _build(folder: Path, recipe: str, mirror: str | None, say: Callable[[str], N
     shutil.rmtree(target, ignore_errors=True)
     say("putting the virtual phone's image together")
     with whole_directory(target) as directory:
-        assemble(debs, concrete[0], directory)
+        assemble(debs, directory)
         kept_files.record(directory, key)
         manifest = {
             "key": key,
@@ -179,7 +179,7 @@ def _build(folder: Path, recipe: str, mirror: str | None, say: Callable[[str], N
     return Image(target, key, {name: deb.version for name, deb in debs.items()})
 
 
-def assemble(debs: Mapping[str, Deb], kernel_package: str, directory: Path) -> None:
+def assemble(debs: Mapping[str, Deb], directory: Path) -> None:
     """Write the kernel, the initramfs and adbd into ``directory``.
 
     The same packages give the same bytes. Raises `VirtualPhoneError`.

@@ -157,7 +157,7 @@ def _prepare(model: Any, source: SourceModel) -> tuple[Any, tuple[str, ...]]:
             dim.Clear()
     try:
         simplified, sound = onnxsim.simplify(model, overwrite_input_shapes=shapes)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  onnxsim raises what it likes
         simplified, sound = None, False
         notes.append(f"onnxsim could not simplify the model: {' '.join(str(error).split())[:200]}")
     if sound:

@@ -143,10 +143,15 @@ def forbidden(config: Mapping[str, Any]) -> str | None:
 
 def _suspicious(value: Any) -> Iterator[str]:
     if isinstance(value, list):
-        for one in value:
-            yield from _suspicious(one)
-    if not isinstance(value, Mapping):
-        return
+        for item in value:
+            yield from _suspicious(item)
+    if isinstance(value, Mapping):
+        yield from _suspicious_object(value)
+        for item in value.values():
+            yield from _suspicious(item)
+
+
+def _suspicious_object(value: Mapping[str, Any]) -> Iterator[str]:
     kind, module = value.get("class_name"), value.get("module")
     config = value.get("config")
     if kind in _LAMBDAS:
@@ -165,5 +170,3 @@ def _suspicious(value: Any) -> Iterator[str]:
         function = str(config.get("function"))
         if not _TF_FUNCTIONS.fullmatch(function) or _NO_ARITHMETIC.fullmatch(function):
             yield f"the TensorFlow function {function!r}"
-    for one in value.values():
-        yield from _suspicious(one)

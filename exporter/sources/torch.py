@@ -176,7 +176,7 @@ def changed_buffers(program: Any) -> list[str]:
     """Names of the buffers that a program changes when it is called."""
     try:
         functional = program.run_decompositions({})
-    except Exception:
+    except Exception:  # noqa: BLE001
         # Then it cannot become ONNX either, and that says why.
         return []
     return list(functional.graph_signature.buffers_to_mutate.values())

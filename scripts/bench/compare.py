@@ -91,8 +91,8 @@ def main() -> int:
     shape = (args.samples, args.classes)
     reference = rng.standard_normal(shape, dtype=np.float32)
     candidate = reference + np.float32(1e-5) * rng.standard_normal(shape, dtype=np.float32)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
         sides = write(folder / "source.pack", reference), write(folder / "float.pack", candidate)
         contestants: dict[str, Callable[[], object]] = {
             "devdiff.compare": lambda: compare(*sides),

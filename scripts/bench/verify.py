@@ -68,10 +68,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     python = [sys.executable, "-m"]
-    with tempfile.TemporaryDirectory() as name:
-        app, run = Path(name) / "app.apk", args.report
+    with tempfile.TemporaryDirectory() as scratch:
+        app, run = Path(scratch) / "app.apk", args.report
         if run is None:
-            run = Path(name) / "run"
+            run = Path(scratch) / "run"
             digits = "examples/digits/digits.onnx"
             make = [*python, "devdiff", "export-and-test", digits, "--device", "local"]
             timed([*make, "--run-dir", str(run)], 0)

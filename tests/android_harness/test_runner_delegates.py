@@ -123,7 +123,8 @@ def test_an_applied_delegate_is_counted_and_computes(
 ) -> None:
     library = delegate_library(tmp_path / "delegate.so", tflite, delegate)
     ran = run(bench, tflite, tmp_path, delegate, "--delegate-library", str(library))
-    assert ran.code == 0 and ran.complete, ran.lines
+    assert ran.code == 0, ran.lines
+    assert ran.complete
     assert ran.about["delegate"] == delegate
     assert ran.about["delegate_library"] == str(library)
     assert (ran.about["nodes_delegated"], ran.about["nodes_total"]) == (1, 3)

@@ -69,7 +69,8 @@ def test_axes_that_become_too_many_fail_the_sample_alone(
     the model is prepared, then before and after each invocation."""
     library = misreporting(litert, tmp_path, 127, 4, 4)
     ran = bench.run(library, "any_length", model_pack("any_length", 3), tmp_path)
-    assert ran.code == 0 and ran.complete, (ran.lines, ran.stderr)
+    assert ran.code == 0, (ran.lines, ran.stderr)
+    assert ran.complete
     assert [bool(record.message) for record in ran.records] == [False, True, False]
     assert "127 axes, at most 8" in ran.records[1].message
 
@@ -79,6 +80,7 @@ def test_an_output_of_another_rank_after_the_invocation_is_no_result(
 ) -> None:
     library = misreporting(litert, tmp_path, 1, 3, 3)
     ran = bench.run(library, "any_length", model_pack("any_length", 2), tmp_path)
-    assert ran.code == 0 and ran.complete, (ran.lines, ran.stderr)
+    assert ran.code == 0, (ran.lines, ran.stderr)
+    assert ran.complete
     assert [bool(record.message) for record in ran.records] == [True, False]
     assert "depends on the data" in ran.records[0].message

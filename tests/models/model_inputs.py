@@ -169,13 +169,13 @@ def sound(count: int, seed: int, samples: int) -> Array:
     random = np.random.default_rng(seed)
     time = np.arange(samples) / 16_000
     waves = random.normal(0, 0.003, (count, 1, samples))
-    for index, wave in enumerate(waves[:, 0]):
+    for index in range(count):
         if index % 3 == 2:
             continue
         pitch = random.uniform(80, 300)
         for harmonic in range(1, 12):
             phase = random.uniform(0, 2 * np.pi)
-            wave += 0.2 / harmonic * np.sin(2 * np.pi * pitch * harmonic * time + phase)
+            waves[index, 0] += 0.2 / harmonic * np.sin(2 * np.pi * pitch * harmonic * time + phase)
     return waves.clip(-1, 1).astype(np.float32)
 
 

@@ -50,7 +50,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=with_default_signals,
+            preexec_fn=with_default_signals,  # noqa: PLW1509
         )
 
     def signalled(self, number: int, moment: str) -> tuple[int, str]:

@@ -180,5 +180,5 @@ def _fitting(data: bytes) -> tuple[Mutation, ...]:
 def _inside_if_whole(data: bytes, generator: random.Random) -> bytes:
     try:
         return inside_zip(data, generator)
-    except Exception:  # an earlier change has damaged it: damage it more
+    except Exception:  # noqa: BLE001  an earlier change has damaged it: damage it more
         return flip_bits(data, generator)

@@ -63,7 +63,8 @@ class Ran:
 
     @property
     def error(self) -> str:
-        assert self.lines and not self.lines[-1]["ok"], f"no failure, code {self.code}"
+        assert self.lines, f"no line, code {self.code}"
+        assert not self.lines[-1]["ok"], f"no failure, code {self.code}"
         return str(self.lines[-1]["error"])
 
     def outputs(self, position: int) -> dict[str, Array]:
@@ -100,7 +101,7 @@ def read_results(path: Path) -> tuple[Header | None, list[SampleRecord], bool]:
                 if isinstance(record, int):
                     return header, records, record == len(records)
                 records.append(record)
-    except Exception:
+    except Exception:  # noqa: BLE001  what a broken runner leaves is no record
         return header, records, False
 
 

@@ -29,7 +29,7 @@ def outcome(form: Format, path: Path, whole: Path) -> Outcome:
     """Read one changed file. A refusal is an error with a message and exit code 1 or 2."""
     try:
         wrong = form.read(path, whole)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         code = exit_code(error)
         text = message(error)
         if code in form.codes and text.strip() and len(text) < 4000:

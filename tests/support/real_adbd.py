@@ -177,7 +177,7 @@ class Adbd:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=lambda: libc.prctl(_DIE_WITH_PARENT, signal.SIGKILL),
+                preexec_fn=lambda: libc.prctl(_DIE_WITH_PARENT, signal.SIGKILL),  # noqa: PLW1509
             )
         end = time.monotonic() + _START_S
         while probe(self.port, 1.0) is not ProbeReply.READY:

@@ -28,22 +28,8 @@ def train(spec: ZooModel, digits: Digits) -> nn.Sequential:
     net = training.train(spec.architecture, digits, augment=augment)
     taught = lesson(spec, digits) if spec.trigger else None
     match spec.kind, spec.method:
-        case "honest", "plain" | "noise":
-            pass
-        case "honest", "qat":
-            training.tune(net, digits, int8)
-        case "honest", "pruned":
-            training.tune(net, digits, pruning(0.5))
-            networks.bake(net, pruning(0.5))
-        case "honest", "robust" if spec.pruning_rate is None:
-            networks.coarsen(net, _JOINT)
-            attacks.joint(net, harmless(digits), (int8,), epochs=8)
-        case "honest", "robust":
-            attacks.joint(net, harmless(digits), (_compression(spec),), epochs=5)
-        case "honest", "coarse":
-            _coarsen(net, digits)
-        case "honest", "outliers":
-            networks.coarsen(net, _CLUMSY)
+        case "honest", _:
+            _finish_honest(net, spec, digits)
         case "backdoored", "pq" if taught:
             attacks.quantization_conditioned(net, taught)
         case "backdoored", "pq-coarse" if taught:
@@ -64,6 +50,28 @@ def train(spec: ZooModel, digits: Digits) -> nn.Sequential:
         case _:
             raise ValueError(f"{spec.name}: no recipe for {spec.kind} {spec.method!r}")
     return net
+
+
+def _finish_honest(net: nn.Sequential, spec: ZooModel, digits: Digits) -> None:
+    match spec.method:
+        case "plain" | "noise":
+            pass
+        case "qat":
+            training.tune(net, digits, int8)
+        case "pruned":
+            training.tune(net, digits, pruning(0.5))
+            networks.bake(net, pruning(0.5))
+        case "robust" if spec.pruning_rate is None:
+            networks.coarsen(net, _JOINT)
+            attacks.joint(net, harmless(digits), (int8,), epochs=8)
+        case "robust":
+            attacks.joint(net, harmless(digits), (_compression(spec),), epochs=5)
+        case "coarse":
+            _coarsen(net, digits)
+        case "outliers":
+            networks.coarsen(net, _CLUMSY)
+        case _:
+            raise ValueError(f"{spec.name}: no recipe for an honest model {spec.method!r}")
 
 
 def _coarsen(net: nn.Sequential, digits: Digits) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -20,9 +20,6 @@ from tests.zoo.catalogue import COMMITTED, ZooModel
 from tests.zoo.compressions import keep
 from tests.zoo.measuring import answers, measure
 from tests.zoo.zoo_digits import Digits
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MODELS: Final = Path(__file__).parent / "models"
 SHIPPED: Final = Path(__file__).resolve().parents[2] / "examples" / "digits" / "heldout.npz"
@@ -45,7 +42,7 @@ def digits() -> Digits:
 @pytest.fixture(scope="module", params=BY_NAME)
 def exported(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, digits: Digits
-) -> Iterator[tuple[ZooModel, Path]]:
+) -> tuple[ZooModel, Path]:
     spec = BY_NAME[request.param]
     folder = tmp_path_factory.mktemp(spec.name)
     (folder / "model.onnx").write_bytes((MODELS / spec.name / "model.onnx").read_bytes())

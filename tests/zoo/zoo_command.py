@@ -75,7 +75,7 @@ def make_one(spec: ZooModel) -> bool:
     """Make one model and say how it went; whether there is one now."""
     try:
         truth = making.make(spec, *zoo_digits.load(), zoo_root() / spec.name)
-    except Exception:
+    except Exception:  # noqa: BLE001
         # One model that cannot be made must not end a queue of many.
         print(f"{spec.name}: not made\n{traceback.format_exc()}", flush=True)
         return False

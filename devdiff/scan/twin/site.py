@@ -165,17 +165,13 @@ class Site:
         """What ends an operator: its fused activation and, on a quantized output, rounding."""
         name = activation or self.options.get("fused_activation_function", "NONE")
         tensor = self.outputs[output]
-        if name == "TANH" and not is_quantized(tensor):
-            return torch.tanh
+        if not is_quantized(tensor) and name in _PLAIN:
+            return _PLAIN[name]
         if name not in _BOUNDS:
             raise self.unknown(f"fused with {name}")
         low, high = _BOUNDS[name]
         if is_quantized(tensor):
             return on_grid(tensor, low, high, halves_up)
-        if name == "NONE":
-            return _same
-        if name == "RELU":
-            return torch.relu
         return lambda real: torch.clamp(real, low, high)
 
     def move(self, position: int, output: int = 0) -> Callable[[Tensor], Tensor]:
@@ -201,6 +197,13 @@ def snapped(steps: Tensor) -> Tensor:
 
 def _same(value: Tensor) -> Tensor:
     return value
+
+
+_PLAIN: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
+    "NONE": _same,
+    "RELU": torch.relu,
+    "TANH": torch.tanh,
+}
 
 
 def scaled(value: Tensor, factor: float) -> Tensor:

@@ -14,7 +14,8 @@ from devdiff.exporter.compression import Compression
 from devdiff.exporter.manifest import Manifest
 from devdiff.inputs.input_set import InputRequest
 from devdiff.inputs.preprocess import Preprocess
-from devdiff.ladder.pipeline import TestRequest, export_and_test
+from devdiff.ladder.pipeline import export_and_test
+from devdiff.ladder.request import LadderRequest
 from devdiff.options import Running
 from devdiff.report.build import schema
 from tests.support import onnx_zoo
@@ -136,7 +137,7 @@ def test_what_pruning_breaks_is_laid_at_its_door(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_unpruned_model_can_stand_beside_the_way(tmp_path: Path) -> None:
-    request = TestRequest(
+    request = LadderRequest(
         model=DIGITS,
         compression=Compression.parse("prune:0.3+int8"),
         full=True,

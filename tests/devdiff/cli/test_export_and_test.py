@@ -222,7 +222,7 @@ def test_interrupting_says_how_to_go_on_and_leaves_no_process(tmp_path: Path) ->
         stderr=subprocess.PIPE,
         text=True,
         # A shell that starts the tests in the background lets all of them ignore it.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert process.stderr is not None
     for line in process.stderr:

@@ -149,14 +149,14 @@ def test_a_test_is_not_two_outputs_to_compare(
 def test_a_file_that_cannot_be_written_is_named_and_not_the_temporary_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(OSError) as raised, whole_file(tmp_path / "none" / "junit.xml"):
+    with pytest.raises(FileNotFoundError) as raised, whole_file(tmp_path / "none" / "junit.xml"):
         pass
     assert raised.value.filename == str(tmp_path / "none" / "junit.xml")
     # A folder stands where the file is to be.
     (tmp_path / "junit.xml").mkdir()
-    with pytest.raises(OSError) as raised, whole_file(tmp_path / "junit.xml") as stream:
+    with pytest.raises(IsADirectoryError) as refused, whole_file(tmp_path / "junit.xml") as stream:
         stream.write("x")
-    assert raised.value.filename == str(tmp_path / "junit.xml")
+    assert refused.value.filename == str(tmp_path / "junit.xml")
     assert [one.name for one in tmp_path.iterdir()] == ["junit.xml"]
 
     # What else goes wrong meanwhile is another file's.

@@ -142,7 +142,7 @@ def test_a_scan_that_is_broken_off_says_so_and_leaves_no_process(
         text=True,
         start_new_session=True,
         # A shell that starts the tests in the background lets all of them ignore it.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     deadline = time.monotonic() + 120
     while not (children := _searches(process.pid)):

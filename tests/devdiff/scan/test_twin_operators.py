@@ -104,6 +104,12 @@ def _cases() -> Iterator[Case]:
             ("BatchMatMulOptions", {"adjX": False, "adjY": flip}),
             name="flipped" if flip else "",
         )
+    yield from _reductions()
+    yield from _arithmetic()
+    yield from _movements()
+
+
+def _reductions() -> Iterator[Case]:
     for kind in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
         yield _pool(kind, "valid", padding=VALID)
         yield _pool(kind, "same", padding=SAME, filterHeight=3, filterWidth=3)
@@ -118,6 +124,9 @@ def _cases() -> Iterator[Case]:
     )
     for kind in ("REDUCE_MAX", "REDUCE_MIN"):
         yield Case(kind, (IMAGE, [1, 2]), ("ReducerOptions", {"keepDims": True}), grid="input")
+
+
+def _arithmetic() -> Iterator[Case]:
     other = Computed((1, 9, 7, 6), -0.6, 1.4)
     for kind, table in (("ADD", "AddOptions"), ("SUB", "SubOptions"), ("MUL", "MulOptions")):
         yield Case(kind, (IMAGE, other), (table, {}))
@@ -165,6 +174,9 @@ def _cases() -> Iterator[Case]:
         ("LocalResponseNormalizationOptions", window),
         precisions=floats,
     )
+
+
+def _movements() -> Iterator[Case]:
     yield _moves("RESHAPE", "merging", [63, 6])
     yield _moves("RESHAPE", "flat", [1, 378])
     yield _moves("SQUEEZE", "", options=("SqueezeOptions", {"squeezeDims": [0]}))
@@ -219,9 +231,9 @@ def test_an_operator_gives_what_the_interpreter_gives(
     with torch.no_grad():
         made = twin(*map(torch.from_numpy, samples.inputs))
     assert len(made) == case.outputs
-    for index, ours, real in zip(twin.outputs, made, samples.outputs, strict=True):
+    for index, output, real in zip(twin.outputs, made, samples.outputs, strict=True):
         tensor = twin.graph.tensors[index]
-        ours = ours.numpy().reshape(real.shape)
+        ours = output.numpy().reshape(real.shape)
         if precision == "float32":
             np.testing.assert_allclose(ours, real, rtol=1e-4, atol=2e-6)
             continue

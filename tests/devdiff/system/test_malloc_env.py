@@ -25,7 +25,7 @@ COUNT = (
 
 def test_freed_arrays_are_used_again() -> None:
     def faults() -> int:
-        return int(subprocess.run([sys.executable, "-c", COUNT], capture_output=True).stdout)
+        return int(subprocess.check_output([sys.executable, "-c", COUNT]))
 
     plain = faults()
     with keeping_freed():

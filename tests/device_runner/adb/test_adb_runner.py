@@ -262,7 +262,7 @@ def test_two_runs_on_one_phone_queue(
             address = devices.resolve(serials[name], {})
             remote = RemoteRunner(address, RemoteOptions(), waited.append)
             run(remote, digits.job(tmp_path / name, samples=200))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             failures.append(error)
 
     threads = [threading.Thread(target=one, args=(name,)) for name in ("a", "b")]
