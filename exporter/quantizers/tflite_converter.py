@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from devdiff.exporter.artifact import Array
     from devdiff.exporter.converters.tf_function_io import Converted
     from devdiff.exporter.recipe import Recipe
-
-SIGNATURE: Final = "serving_default"
 
 
 def signature_names(names: list[str]) -> list[str]:

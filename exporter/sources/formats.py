@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal
 
 from devdiff.exporter.errors import SourceModelError
 
@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SourceFormat = Literal["onnx", "exported-program", "torch", "keras", "saved-model"]
-SOURCE_FORMATS: Final[tuple[SourceFormat, ...]] = get_args(SourceFormat)
 FINISHED_SUFFIX: Final = ".tflite"
 
 _SUFFIXES: Final[dict[str, SourceFormat]] = {
