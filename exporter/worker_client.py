@@ -29,7 +29,7 @@ from devdiff.exporter.manifest import (
     spec_from_json,
 )
 from devdiff.exporter.recipe import FLOAT32, Pruning, Recipe
-from devdiff.exporter.sources.formats import format_of
+from devdiff.exporter.sources.formats import FORMATS, format_of
 from devdiff.system import extras
 
 if TYPE_CHECKING:
@@ -292,7 +292,6 @@ def _require_framework(path: Path) -> None:
     kind = format_of(path)
     if kind is None:
         return
-    needed = ("torch", "export") if kind in ("torch", "exported-program") else ("export",)
-    shortage = extras.shortage(f"{path.name}: reading and converting it", *needed)
+    shortage = extras.shortage(f"{path.name}: reading and converting it", *FORMATS[kind].extras)
     if shortage:
         raise NotInstalledError(shortage)

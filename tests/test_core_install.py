@@ -114,7 +114,7 @@ def test_a_finished_run_is_reported_signed_and_verified(core: Core) -> None:
     with zipfile.ZipFile(core.folder / "app.apk", "w") as app:
         app.write(core.folder / "run/artifacts/int8.tflite", "assets/model.tflite")
     assert "PASS" in core.passes("verify", "app.apk", "--report", "run")
-    evidence = ("--attestation", "statement.json", "--key", "key.pub.pem")
+    evidence = ("--attestation", "statement.json", "--public-key", "key.pub.pem")
     assert "PASS" in core.passes("verify", "app.apk", *evidence)
 
 

@@ -90,8 +90,8 @@ def sign_in(
 
 def _answer(link: Link, deadline: Deadline) -> Packet:
     """The daemon's greeting, or its wish for a signature."""
+    packet = link.read(deadline)
     for _ in range(_MOST_STALE):
-        packet = link.read(deadline)
         if packet.command in (constants.CNXN, constants.AUTH):
             return packet
         if packet.command == STLS:
@@ -103,6 +103,7 @@ def _answer(link: Link, deadline: Deadline) -> Packet:
             )
         if packet.command not in _STALE:
             break
+        packet = link.read(deadline)
     raise link.end(f"what answers does not speak ADB: {packet.command.decode()} for a greeting")
 
 

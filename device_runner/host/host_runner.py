@@ -57,7 +57,7 @@ class HostRunner:
     def parse(cls, text: str, threads: int = 1) -> Self:
         """``RUNTIME`` or ``RUNTIME:KERNELS``, as ``--host-runtime`` takes it.
 
-        Raises `RunnerChoiceError` when there is no such runtime or kernels.
+        Raises `RunnerChoiceError` when there is no such runtime or kernels, or it is not installed.
         """
         runtime, _, kernels = text.partition(":")
         if runtime not in DISTRIBUTIONS or kernels not in ("", *KERNELS):
@@ -66,7 +66,9 @@ class HostRunner:
                 "default), :builtin or :reference behind it"
             )
         chosen: Kernels = next((choice for choice in KERNELS if choice == kernels), "xnnpack")
-        return cls(runtime, chosen, threads)
+        found = cls(runtime, chosen, threads)
+        found.identity()
+        return found
 
     @property
     def name(self) -> str:

@@ -190,9 +190,11 @@ def test_the_question_on_the_phone_is_waited_for(home: Path) -> None:
 
     def script(peer: Peer) -> None:
         peer.hear()
-        for _ in range(3):
+        for _ in range(2):
             peer.say(token())
-            said = peer.hear()
+            peer.hear()
+        peer.say(token())
+        said = peer.hear()
         assert (said.command, said.first) == (b"AUTH", 3)
         shown.append(said.data)
         # Longer than a connection may take, shorter than the owner of the phone may.
