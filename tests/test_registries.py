@@ -15,7 +15,7 @@ from devdiff.exporter import recipe
 from devdiff.exporter.converters.converter import CONVERTERS, Converter
 from devdiff.exporter.quantizers.quantizer import QUANTIZERS, Quantizer
 from devdiff.exporter.sources.formats import CHOICES, FORMATS, SourceFormat
-from devdiff.exporter.sources.source import ReadSource, SourceReader
+from devdiff.exporter.sources.source import ReadSource, SourceForm, SourceReader
 from devdiff.inputs.preprocess import STEPS, Preprocess
 from devdiff.options import Running
 from devdiff.report import formats as report_formats
@@ -75,7 +75,7 @@ def test_every_converter_is_registered() -> None:
     found = defining("exporter/converters", "convert")
     assert set(found) == set(CONVERTERS.values())
     assert {parameters(node) for node in found.values()} == {wanted(Converter, "convert")}
-    assert set(CONVERTERS) == set(get_args(get_type_hints(ReadSource.form.fget)["return"]))
+    assert set(CONVERTERS) == set(get_args(SourceForm))
 
 
 def test_every_quantizer_is_registered() -> None:

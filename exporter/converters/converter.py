@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from devdiff.exporter.converters.tf_function_io import Converted
     from devdiff.exporter.manifest import SourceModel
+    from devdiff.exporter.sources.source import SourceForm
 
-CONVERTERS: Final[Mapping[str, str]] = {
+CONVERTERS: Final[Mapping[SourceForm, str]] = {
     "onnx": "devdiff.exporter.converters.onnx_to_tf",
     "function": "devdiff.exporter.converters.tf_function",
 }
@@ -37,7 +38,7 @@ class Converter(Protocol):
         """
 
 
-def converter(form: str) -> Converter:
+def converter(form: SourceForm) -> Converter:
     """The converter for a form of source."""
     found: Converter = importlib.import_module(CONVERTERS[form])
     return found

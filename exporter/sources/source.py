@@ -16,6 +16,7 @@ from devdiff.exporter.manifest import SourceModel
 from devdiff.exporter.sources.formats import SourceFormat
 
 Shapes = Mapping[str, tuple[int, ...]]
+SourceForm = Literal["onnx", "function"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class ReadSource:
     notes: tuple[str, ...] = ()
 
     @property
-    def form(self) -> Literal["onnx", "function"]:
+    def form(self) -> SourceForm:
         """Which converter it is for."""
         return "function" if self.function is not None else "onnx"
 

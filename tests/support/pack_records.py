@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
-from devdiff.device_runner.pack import PackError, read_record
+from devdiff.device_runner.errors import PackError
+from devdiff.device_runner.pack import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

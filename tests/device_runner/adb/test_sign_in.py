@@ -88,7 +88,7 @@ STEPS = {"greeting": first, "signature": signed, "public half": offered}
 RUBBISH = {
     "what is no ADB": (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak ADB"),
     "zeros": (bytes(24), "does not speak ADB"),
-    "a message of another kind": (message(b"HELO"), "does not speak ADB"),
+    "a message of another kind": (message(b"PING"), "does not speak ADB"),
     "a head that contradicts itself": (
         message(b"CNXN", 0x01000001, 4096, BANNER, magic=1),
         "does not speak ADB",
