@@ -285,7 +285,7 @@ class ExportWorker:
 
 
 def _require_framework(path: Path) -> None:
-    """Refuse a source model before a process starts that could not read it.
+    """Refuse a source model for which nothing is installed that reads it.
 
     Raises `NotInstalledError`, which names what to install, and as `format_of` does.
     """
