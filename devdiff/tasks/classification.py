@@ -67,13 +67,13 @@ def _make(asked: TaskSetup) -> MadeTask:
         )
     labels = samples.labels
     if labels is None:
-        return Classification(spec.name, k), None
+        return MadeTask(Classification(spec.name, k))
     if len(labels) and int(labels.max()) >= spec.elements:
         raise UsageError(
             f"labels run from {int(labels.min())} to {int(labels.max())}, but output "
             f"{spec.describe()} has the classes 0 to {spec.elements - 1}"
         )
-    return Classification(spec.name, k), lambda index: int(labels[index])
+    return MadeTask(Classification(spec.name, k), lambda index: int(labels[index]))
 
 
 KIND: Final = TaskKind(

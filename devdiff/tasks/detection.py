@@ -269,12 +269,13 @@ def _make(asked: TaskSetup) -> MadeTask:
     reader = BoxReader.of(request, asked.outputs, frame.size)
     task = Detection(reader, score)
     by_id = request.choice("categories", "order", "ids") == "ids"
+    assumed = {"columns": ":".join(reader.columns)} if reader.columns else {}
     if request.truth is None:
-        return task, None
+        return MadeTask(task, assumed=assumed)
     from devdiff.tasks.objects import TrueObjects
 
     objects = TrueObjects(request.truth, frame, asked.rows, by_id)
-    return task, lambda index: objects.of(int(samples.tested[index]))
+    return MadeTask(task, lambda index: objects.of(int(samples.tested[index])), assumed)
 
 
 KIND: Final = TaskKind(

@@ -178,8 +178,8 @@ def _figures(totals: Array) -> Array:
 def _make(asked: TaskSetup) -> MadeTask:
     spec, labels = asked.output(is_vector), asked.samples.labels
     if labels is None:
-        return Embedding(spec.name, labelled=False), None
-    return Embedding(spec.name, labelled=True), lambda index: int(labels[index])
+        return MadeTask(Embedding(spec.name, labelled=False))
+    return MadeTask(Embedding(spec.name, labelled=True), lambda index: int(labels[index]))
 
 
 KIND: Final = TaskKind(

@@ -5,8 +5,8 @@ A new kind is a module with a `TaskKind` called ``KIND``, and a line in `devdiff
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from devdiff.exporter.artifact import TensorSpec
@@ -18,8 +18,17 @@ from devdiff.tasks.task import Task, one_output
 # own answers every change is a loss.
 OWN_ANSWERS_MAX_DROP: Final = 0.1
 
-MadeTask = tuple[Task, Callable[[int], Any] | None]
-"""A task, and the true answer of a tested sample by its index; None where nothing tells it."""
+
+@dataclass(frozen=True, slots=True)
+class MadeTask:
+    """A task, and the true answer of a tested sample by its index; None where nothing tells it.
+
+    ``assumed`` are options that were taken for granted, so that the report says them.
+    """
+
+    task: Task
+    truth: Callable[[int], Any] | None = None
+    assumed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,9 +100,9 @@ def _make(asked: TaskSetup) -> MadeTask:
     request, samples = asked.request, asked.samples
     spec = asked.output(lambda one: True)
     if request.truth is None:
-        return Regression(spec.name), None
+        return MadeTask(Regression(spec.name))
     values = truths.values(request.truth, samples, asked.rows, spec.elements)[samples.tested]
-    return Regression(spec.name), lambda index: values[index]
+    return MadeTask(Regression(spec.name), lambda index: values[index])
 
 
 KIND: Final = TaskKind(

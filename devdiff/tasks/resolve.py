@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import UsageError
-from devdiff.tasks.detection import Detection
 from devdiff.tasks.kind import TaskSetup
 from devdiff.tasks.kinds import KINDS
 from devdiff.tasks.request import TaskRequest
@@ -53,15 +52,12 @@ def resolve_task(
             raise UsageError(f"--truth: the truth of {request.kind} are classes: give --labels")
         if not request.truth.exists():
             raise UsageError(f"{request.truth} does not exist")
-    task, truth = kind.make(TaskSetup(request, outputs, inputs, samples, classifiers))
-    if isinstance(task, Detection) and task.reader.columns:
-        # What is taken for granted is said.
-        columns = ":".join(task.reader.columns)
-        request = replace(request, options={**request.options, "columns": columns})
-    if truth is None:
-        return ResolvedTask(request, task, None, OWN_ANSWERS)
+    made = kind.make(TaskSetup(request, outputs, inputs, samples, classifiers))
+    request = replace(request, options={**request.options, **made.assumed})
+    if made.truth is None:
+        return ResolvedTask(request, made.task, None, OWN_ANSWERS)
     origin = str(request.truth) if request.truth is not None else "labels"
-    return ResolvedTask(request, task, truth, origin)
+    return ResolvedTask(request, made.task, made.truth, origin)
 
 
 def check_truth(request: TaskRequest, samples: InputSet) -> None:

@@ -187,7 +187,7 @@ def _make(asked: TaskSetup) -> MadeTask:
         )
     task = Segmentation.of(spec, frame.size, axis, threshold, ignore, numbers)
     if request.truth is None:
-        return task, None
+        return MadeTask(task)
     masks = truths.Masks(request.truth, samples, asked.rows)
     # What lies outside the image is not the model's to answer.
     outside = -1 if ignore is None else ignore
@@ -197,7 +197,7 @@ def _make(asked: TaskSetup) -> MadeTask:
         row = int(samples.tested[index])
         return frame.mask(row, masks.of(row), outside, task.size)
 
-    return made, truth
+    return MadeTask(made, truth)
 
 
 KIND: Final = TaskKind(

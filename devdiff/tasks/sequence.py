@@ -175,12 +175,12 @@ def _tokens(asked: TaskSetup, spec: TensorSpec) -> MadeTask:
     turned = request.choice("layout", "TC", "CT") == "CT"
     task = Tokens(spec, turned, ends[0], ends[1], alphabet)
     if request.truth is None:
-        return task, None
+        return MadeTask(task)
     texts = truths.texts(request.truth, asked.samples, asked.rows)
     if alphabet is not None:
-        return task, lambda index: texts[int(asked.samples.tested[index])]
+        return MadeTask(task, lambda index: texts[int(asked.samples.tested[index])])
     numbers = [task.cut(_numbers(request.truth, line)) for line in texts]
-    return task, lambda index: numbers[int(asked.samples.tested[index])]
+    return MadeTask(task, lambda index: numbers[int(asked.samples.tested[index])])
 
 
 def _numbers(path: Path, line: str) -> list[int]:
@@ -208,13 +208,13 @@ def _reading(asked: TaskSetup, spec: TensorSpec) -> MadeTask:
         alphabet = _alphabet(Path(request.options["alphabet"]), classes)
     task = Reading(spec, classes - 1 if blank == "last" else int(blank), classes_first, alphabet)
     if request.truth is None:
-        return task, None
+        return MadeTask(task)
     if alphabet is None:
         raise UsageError(
             "--task sequence: true texts need the classes' symbols, alphabet=FILE with one a line"
         )
     texts = truths.texts(request.truth, samples, asked.rows)
-    return task, lambda index: texts[int(samples.tested[index])]
+    return MadeTask(task, lambda index: texts[int(samples.tested[index])])
 
 
 def _alphabet(path: Path, classes: int) -> tuple[str, ...]:
