@@ -85,6 +85,7 @@ class UsbWire:
                     continue
                 phone.connect(transport_timeout_s)
             except usb1.USBErrorBusy as error:
+                phone.close()
                 raise DeviceError(
                     f"{self._serial}: another program holds it, most likely an adb server that "
                     "this command does not reach; see ANDROID_ADB_SERVER_PORT"

@@ -105,6 +105,9 @@ class Handle:
     def close(self) -> None:
         self._daemon.close()
 
+    # As `usb1` does with a handle that nobody holds any more.
+    __del__ = close
+
     def bulkRead(self, endpoint: int, length: int, timeout: int) -> bytearray:
         assert endpoint == _IN
         self._bus.check()

@@ -21,7 +21,7 @@ PUBLIC = {
     "adb_shell.auth.keygen": None,
     "adb_shell.auth.sign_pythonrsa": None,
     "adb_shell.exceptions": None,
-    "adb_shell.transport": {"usb_transport"},
+    "adb_shell.transport": {"", "usb_transport"},
     "adb_shell.transport.tcp_transport": None,
 }
 ROOM = ROOT / "device_runner/adb"
