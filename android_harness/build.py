@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from filelock import FileLock
 
 from devdiff.android_harness.errors import BuildError
 from devdiff.android_harness.stubs import LIBRARIES, assembly
-from devdiff.system import kept_files
+from devdiff.system import extras, kept_files
 from devdiff.system.cache import cache_root, whole_directory
 from devdiff.system.scratch import scratch_directory
 
@@ -29,6 +28,7 @@ PREBUILT: Final = Path(__file__).parent / "prebuilt"
 EXECUTABLE: Final = "devdiff-runner"
 
 _BUILD_SECONDS: Final = 600
+_COMPILER: Final = "ziglang"
 
 # Without debug information nothing of the place of the build is in the file: the same sources give
 # the same runner everywhere, and its hash in a report means something elsewhere too.
@@ -108,14 +108,11 @@ def source_files() -> tuple[Path, ...]:
 
 
 def zig_version() -> str:
-    """The version of the installed ziglang package. Raises `BuildError` when there is none."""
-    try:
-        return importlib.metadata.version("ziglang")
-    except importlib.metadata.PackageNotFoundError as error:
-        raise BuildError(
-            "the package ziglang, which compiles the native runner, is not installed; "
-            "install it into this environment with: python -m pip install ziglang"
-        ) from error
+    """The version of the packaged compiler: the installed one, else the one devdiff asks for.
+
+    By it a runner that is shipped is found also where there is nothing to compile another with.
+    """
+    return extras.installed(_COMPILER) or extras.pinned(_COMPILER) or ""
 
 
 def build_key(abi: str) -> str:
@@ -170,6 +167,11 @@ def compile_program(
 
     The compiler runs in the first file's folder. Raises `BuildError`.
     """
+    if extras.installed(_COMPILER) is None:
+        raise BuildError(
+            f"{output.name} has to be compiled here, which needs {_COMPILER}: "
+            f"{extras.install('native')}"
+        )
     environment = dict(os.environ)
     for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"):
         environment[name] = str(cache_root() / "zig")

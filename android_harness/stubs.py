@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The oldest Android the runner starts on: 6.0, the first for which wheels of runtimes are made.
-OLDEST_API: Final = 23
-
 # Each function with the API level that brought it to all of arm, arm64 and x86-64, by the
 # "introduced" notes in bionic's own version scripts (libc/libc.map.txt, libdl/libdl.map.txt; what
 # has no note there is as old as bionic, and arm64 and x86-64 begin with 21).

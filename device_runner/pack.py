@@ -314,21 +314,6 @@ def read_record(stream: IO[bytes], tensors: Sequence[PackTensor]) -> SampleRecor
     return SampleRecord(index, Status(min(status, Status.CRASHED)), nanoseconds, (), message)
 
 
-def read_records(stream: IO[bytes], tensors: Sequence[PackTensor]) -> Iterator[SampleRecord]:
-    """All samples of a complete stream, in order; a missing end or a gap is a `PackError`."""
-    expected = 0
-    while True:
-        record = read_record(stream, tensors)
-        if isinstance(record, int):
-            if record != expected:
-                raise PackError(f"pack says {record} samples but holds {expected}")
-            return
-        if record.index != expected:
-            raise PackError(f"pack holds sample {record.index} where {expected} should be")
-        expected += 1
-        yield record
-
-
 @dataclass(frozen=True, slots=True)
 class Extent:
     """Where one whole record lies in its file; ``end`` is the offset behind it."""

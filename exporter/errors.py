@@ -11,6 +11,10 @@ class SourceModelError(ExporterError):
     """The model that was given cannot be read, or lacks a choice only the user can make."""
 
 
+class NotInstalledError(SourceModelError):
+    """What this kind of model is read and converted with is not installed."""
+
+
 class ConversionError(ExporterError):
     """The model is readable but cannot be turned into the requested artifact."""
 

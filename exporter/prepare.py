@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from devdiff.exporter import apart
 from devdiff.exporter.artifact import Array, sha256_file
+from devdiff.exporter.converters.converter import converter
 from devdiff.exporter.converters.tf_function_io import Converted
 from devdiff.exporter.errors import CompressionError
 from devdiff.exporter.manifest import PRUNED_NAME, PrunedSource, SourceModel
@@ -18,7 +19,7 @@ from devdiff.exporter.recipe import Pruning
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from devdiff.exporter.sources.reader import ReadSource
+    from devdiff.exporter.sources.source import ReadSource
 
 T = TypeVar("T")
 
@@ -122,7 +123,7 @@ def _convert_file(
 ) -> Converted:
     from devdiff.exporter.converters import onnx_to_tf
 
-    phase("converting ONNX to TensorFlow")
+    phase(onnx_to_tf.PHASE)
     converted = onnx_to_tf.convert_file(source, path, notes, scratch)
     apart.give_back()
     return converted
@@ -150,13 +151,11 @@ def _to_float32(saved_model: Path, path: Path) -> Path:
 
 
 def _convert(read: ReadSource, scratch: Path, phase: Callable[[str], None]) -> Converted:
-    if read.function is not None:
-        converted: Converted = read.function.converted()
-        return converted
-    from devdiff.exporter.converters import onnx_to_tf
-
-    phase("converting ONNX to TensorFlow")
-    return onnx_to_tf.convert(read.source, read.onnx, scratch)
+    chosen = converter(read.form)
+    if chosen.PHASE:
+        phase(chosen.PHASE)
+    model = read.function if read.form == "function" else read.onnx
+    return chosen.convert(read.source, model, scratch)
 
 
 def _prune(

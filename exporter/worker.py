@@ -21,7 +21,7 @@ import threading
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,22 +30,15 @@ from devdiff.exporter.artifact import Array, Binding, sha256_path
 from devdiff.exporter.errors import ConversionError, ExporterError
 from devdiff.exporter.manifest import PRUNED_NAME, ArtifactRecord, Manifest
 from devdiff.exporter.prepare import PreparedModel, write
-from devdiff.exporter.quantizers import calibration
+from devdiff.exporter.quantizers import calibration, quantizer
+from devdiff.exporter.quantizers.quantizer import FloatModel
 from devdiff.exporter.recipe import INT8, Pruning, Recipe
-from devdiff.exporter.sources.formats import THROUGH_ONNX, SourceFormat
+from devdiff.exporter.sources.formats import FORMATS, SourceFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from devdiff.exporter.sources.reader import ReadSource
-
-_VERSIONED: Final = {
-    "onnx": ("onnx", "onnxsim", "onnx2tf", "tensorflow", "tf_keras", "numpy"),
-    "exported-program": ("torch", "onnxscript"),
-    "torch": ("torch", "onnxscript"),
-    "keras": ("keras", "tf_keras", "tensorflow", "numpy"),
-    "saved-model": ("tensorflow", "numpy"),
-}
+    from devdiff.exporter.sources.source import ReadSource
 
 
 class Worker:
@@ -185,11 +178,9 @@ def _compress(
     made: PreparedModel, recipe: Recipe, arrays: Mapping[str, Array], path: Path
 ) -> tuple[str, ...]:
     """Write the artifact that ``recipe`` makes to ``path``; returns the notes on it."""
-    from devdiff.exporter.quantizers import tflite_converter
-
-    data, notes = tflite_converter.compress(made.saved_model, recipe, arrays, made.floating)
-    write(path, data)
-    return notes
+    compressed = quantizer.compress(FloatModel(made.saved_model, made.floating), recipe, arrays)
+    write(path, compressed.data)
+    return compressed.notes
 
 
 def _record(path: Path, recipe: Recipe, made: PreparedModel) -> ArtifactRecord:
@@ -221,9 +212,8 @@ def _record(path: Path, recipe: Recipe, made: PreparedModel) -> ArtifactRecord:
 
 def _versions(kind: SourceFormat) -> dict[str, str]:
     """Versions of everything that had a part in the export of such a source."""
-    names = [*_VERSIONED[kind], *(_VERSIONED["onnx"] if kind in THROUGH_ONNX else ())]
     versions = {"python": sys.version.split()[0], "devdiff": importlib.metadata.version("devdiff")}
-    return versions | {name: importlib.metadata.version(name) for name in names}
+    return versions | {name: importlib.metadata.version(name) for name in FORMATS[kind].packages}
 
 
 def _no_network() -> None:

@@ -14,7 +14,12 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from devdiff.exporter import errors
-from devdiff.exporter.errors import ConversionError, ExporterError, WorkerError
+from devdiff.exporter.errors import (
+    ConversionError,
+    ExporterError,
+    NotInstalledError,
+    WorkerError,
+)
 from devdiff.exporter.export_cache import ExportCache, export_key
 from devdiff.exporter.manifest import (
     ArtifactRecord,
@@ -24,6 +29,8 @@ from devdiff.exporter.manifest import (
     spec_from_json,
 )
 from devdiff.exporter.recipe import FLOAT32, Pruning, Recipe
+from devdiff.exporter.sources.formats import FORMATS, format_of
+from devdiff.system import extras
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,8 +127,9 @@ class ExportWorker:
 
         ``signature`` chooses one of a SavedModel's, ``trust`` allows code in the file to run.
         Raises `SourceModelError` when it is not usable as it is, `ConversionError` when its
-        framework cannot hand it on.
+        framework cannot hand it on, `NotInstalledError` when that is not installed.
         """
+        _require_framework(path)
         self._described = path, dict(shapes), signature, trust
         job = {"shapes": dict(shapes), "signature": signature, "trust": trust}
         data = self._call({"job": "describe", "path": str(path.resolve()), **job})
@@ -274,3 +282,16 @@ class ExportWorker:
             )
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         return WorkerError(f"the export process ended {how}{hint}; {log_hint}")
+
+
+def _require_framework(path: Path) -> None:
+    """Refuse a source model for which nothing is installed that reads it.
+
+    Raises `NotInstalledError`, which names what to install, and as `format_of` does.
+    """
+    kind = format_of(path)
+    if kind is None:
+        return
+    shortage = extras.shortage(f"{path.name}: reading and converting it", *FORMATS[kind].extras)
+    if shortage:
+        raise NotInstalledError(shortage)

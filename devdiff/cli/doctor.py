@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from devdiff.cli import console, installation
+    from devdiff.report.parts import escape
 
     findings = installation.examine()
     if args.json:
@@ -38,9 +39,9 @@ def run(args: argparse.Namespace) -> int:
             mark = "[green]ok[/green]" if finding.ok else "[red]missing[/red]"
             if not finding.ok and not finding.required:
                 mark = "[yellow]absent[/yellow]"
-            table.add_row(mark, finding.name, finding.found, finding.purpose)
+            table.add_row(mark, *map(escape, (finding.name, finding.found, finding.purpose)))
         out.print(table)
         for finding in findings:
             if not finding.ok:
-                out.print(f"{finding.name}: {finding.remedy}", soft_wrap=True)
+                out.print(escape(f"{finding.name}: {finding.remedy}"), soft_wrap=True)
     return 3 if any(not f.ok and f.required for f in findings) else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -14,27 +13,29 @@ from typing import TYPE_CHECKING, Any, Final
 from packaging.requirements import Requirement
 
 from devdiff.device_runner.errors import DeviceRunnerError
+from devdiff.system import extras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PURPOSES: Final = {
+    "numpy": "everything",
+    "ai-edge-litert": "the host rungs",
+    "tflite-runtime": "--host-runtime tflite-runtime",
+    "onnx": "ONNX sources",
+    "onnxruntime": "ONNX sources, the source rung",
     "onnx2tf": "converting ONNX",
+    "onnxsim": "folding constants before conversion",
     "tensorflow": "converting and quantizing; SavedModel sources",
     "keras": "Keras sources",
-    "onnx": "reading source models",
-    "onnxsim": "folding constants before conversion",
-    "onnxruntime": "the source rung",
-    "ai-edge-litert": "the host rungs",
-    "numpy": "everything",
-    "tflite-runtime": "--host-runtime tflite-runtime",
-    "torch": "PyTorch sources, and the scan",
+    "torch": "the scan, and PyTorch sources",
     "onnxscript": "PyTorch sources",
+    "ziglang": "compiling the native runner where none is shipped; virtual phones",
 }
 """What is always told of; which versions are right devdiff's own requirements say."""
-_BESIDES: Final = ("onnxsim",)
-"""What the converter brings along."""
-_EXTRAS: Final = ("torch",)
+_EXTRAS: Final = ("export", "scan", "torch", "native")
+_BESIDES: Final = {"onnxsim": "export"}
+"""What an extra's converter brings along."""
 _ALTERNATIVES: Final = ("tflite-runtime",)
 """What devdiff does its work without."""
 
@@ -80,38 +81,28 @@ def _python() -> Finding:
 
 def _packages() -> Iterator[Finding]:
     """What devdiff's own requirements ask for; of the many that say nothing, what is wrong."""
-    asked = [Requirement(text) for text in importlib.metadata.requires("devdiff") or ()]
-    named = {one.name for one in asked}
-    asked += [Requirement(name) for name in _BESIDES if name not in named]
-    found = []
-    for one in asked:
-        extra = next((name for name in _EXTRAS if _applies(one, name)), None)
-        if not _applies(one, "") and extra is None:
-            continue
-        required = extra is None and one.name not in _ALTERNATIVES
-        finding = _package(one, _PURPOSES.get(one.name, "devdiff itself"), required=required)
-        if one.name in _PURPOSES or not finding.ok:
-            found.append(finding)
-    order = list(_PURPOSES)
-    yield from sorted(
-        found, key=lambda one: order.index(one.name) if one.name in _PURPOSES else len(order)
-    )
+    found = [_package(asked) for asked in extras.requirements()]
+    for extra in _EXTRAS:
+        asked_for = [*extras.requirements(extra)]
+        asked_for += [Requirement(name) for name, of in _BESIDES.items() if of == extra]
+        found += [_package(asked, extra) for asked in asked_for]
+    first: dict[str, Finding] = {}
+    for one in found:
+        # An extra is told of once, though another contains it.
+        if one.name in _PURPOSES or (one.required and not one.ok):
+            first.setdefault(one.name, one)
+    order = [*_PURPOSES, *first]
+    yield from sorted(first.values(), key=lambda one: order.index(one.name))
 
 
-def _applies(asked: Requirement, extra: str) -> bool:
-    """Whether a requirement is one here, with an extra of devdiff or (empty) without any."""
-    if asked.marker is None:
-        return not extra
-    applies = asked.marker.evaluate({"extra": extra})
-    return applies and not (extra and asked.marker.evaluate({"extra": ""}))
-
-
-def _package(asked: Requirement, purpose: str, *, required: bool) -> Finding:
+def _package(asked: Requirement, extra: str = "") -> Finding:
+    purpose = _PURPOSES.get(asked.name, "devdiff itself")
+    required = not extra and asked.name not in _ALTERNATIVES
     wanted = f"pip install '{asked.name}{asked.specifier}'"
-    try:
-        version = importlib.metadata.version(asked.name)
-    except importlib.metadata.PackageNotFoundError:
-        return Finding(asked.name, False, required, "not installed", purpose, wanted)
+    version = extras.installed(asked.name)
+    if version is None:
+        remedy = extras.install(extra) if extra else wanted
+        return Finding(asked.name, False, required, "not installed", purpose, remedy)
     # A build of its own (2.13.0+cpu) is the version that it is a build of.
     if asked.specifier.contains(version, prereleases=True):
         return Finding(asked.name, True, required, version, purpose)
@@ -125,10 +116,11 @@ def _native() -> Iterator[Finding]:
     try:
         identity = LocalRunner(None, "xnnpack", 1).identity()
     except (DeviceRunnerError, OSError, subprocess.SubprocessError) as error:
+        # Where it would only have to be compiled, what compiles it is told of already.
         yield Finding(
             "native runner",
             False,
-            True,
+            extras.installed("ziglang") is not None,
             "not usable",
             "--device local",
             " ".join(str(error).split()),

@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from devdiff.report.formats import FORMATS
+
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 NAME: Final = "report"
 HELP: Final = "make other formats of a finished run's report, for people and for pipelines"
@@ -22,13 +24,6 @@ In a run directory the page also shows the samples it names as pictures, with ev
 answers; report.json alone gives a page without them, and no CSV. Where GITHUB_STEP_SUMMARY is
 set, the Markdown summary is appended to that file, too.
 """
-FORMATS: Final = {
-    "html": "a page for people, one file that needs no network",
-    "junit": "JUnit XML: a test case for each output of each step",
-    "sarif": "SARIF 2.1.0: what the scan found, for code scanning",
-    "markdown": "a summary for a pull request",
-    "csv": "a row for each sample: largest errors, answers, times",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,31 +31,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "report", type=Path, metavar="RUN_DIR|report.json", help="what a finished run left"
     )
     group = parser.add_argument_group("formats", "at least one, each whole or not at all")
-    for name, description in FORMATS.items():
-        group.add_argument(f"--{name}", type=Path, metavar="FILE", help=description)
+    for name, known in FORMATS.items():
+        group.add_argument(f"--{name}", type=Path, metavar="FILE", help=known.help)
 
 
 def run(args: argparse.Namespace) -> int:
-    from devdiff.report import junit, load, markdown, samples, sarif
-    from devdiff.report.html import page
+    from devdiff.report import load
 
     wanted = _wanted(args)
     path = load.locate(args.report)
     report, folder = load.load(path), load.run_directory(path)
-    if "sarif" in wanted:
-        sarif.check(report)
-    if "csv" in wanted:
-        samples.check(folder)
-    writers: dict[str, Callable[[Path], None]] = {
-        "html": lambda file: page.write(report, file, folder),
-        "junit": lambda file: junit.write(report, file),
-        "sarif": lambda file: sarif.write(report, file),
-        "markdown": lambda file: markdown.write(report, file),
-        "csv": lambda file: samples.write(report, folder, file),
-    }
+    for name in wanted:
+        check = FORMATS[name].check
+        if check is not None:
+            check(report, folder)
     for name, file in wanted.items():
-        writers[name](file)
-        print(f"{'page' if name == 'html' else name}: {file}")
+        FORMATS[name].write(report, folder, file)
+        print(f"{FORMATS[name].title}: {file}")
     summarize(report)
     return 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -25,13 +26,6 @@ if TYPE_CHECKING:
 Layout = Literal["NCHW", "NHWC"]
 Channels = Literal["RGB", "BGR", "L"]
 ResizeMode = Literal["bilinear", "nearest", "letterbox", "cover"]
-
-_HELP: Final = (
-    "give comma-separated resize=[bilinear|nearest|letterbox|cover:]HxW, crop=[center:]HxW, "
-    "pad=NUMBER, scale=NUMBER, mean=A:B:C, std=A:B:C, layout=NCHW|NHWC, channels=RGB|BGR|L, for "
-    "sound rate=HZ, mono, length=SAMPLES, normalize, for example "
-    "resize=224x224,scale=1/255,mean=0.485:0.456:0.406,std=0.229:0.224:0.225,layout=NCHW"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +63,8 @@ class Preprocess:
             key, separator, value = part.partition("=")
             if key in _SWITCHES and not separator:
                 value = "yes"
-            elif not separator or key not in _PARSERS:
-                meant = did_you_mean(key, _PARSERS) if key not in _PARSERS else ""
+            elif not separator or key not in STEPS:
+                meant = did_you_mean(key, STEPS) if key not in STEPS else ""
                 raise UsageError(f"--preprocess: {part!r} is not a step{meant or '; ' + _HELP}")
             if key in fields:
                 raise UsageError(f"--preprocess: {key} is given twice")
@@ -81,7 +75,7 @@ class Preprocess:
                     value = size
                 elif key == "crop" and mode == "center":
                     value = size
-                fields[key] = _PARSERS[key](value)
+                fields[key] = STEPS[key].parse(value)
             except (ValueError, OverflowError, ZeroDivisionError) as error:
                 raise UsageError(f"--preprocess: {part!r} is not a {key}; {_HELP}") from error
         return cls(**fields)
@@ -89,15 +83,16 @@ class Preprocess:
     @property
     def of_sound(self) -> bool:
         """Whether a step is declared that only sound has."""
-        return any(value is not None for value in (self.rate, self.length, self.mono)) or bool(
-            self.normalize
-        )
+        return self._declares("sound")
 
     @property
     def of_images(self) -> bool:
         """Whether a step is declared that only images have."""
-        steps = (self.resize, self.crop, self.pad, self.channels)
-        return any(value is not None for value in steps)
+        return self._declares("images")
+
+    def _declares(self, kind: str) -> bool:
+        values = (getattr(self, step.name) for step in STEPS.values() if step.of == kind)
+        return any(value is not None and value is not False for value in values)
 
     def to_json(self) -> dict[str, Any]:
         return {k: v for k, v in dataclasses.asdict(self).items() if v not in (None, ())}
@@ -232,18 +227,56 @@ def _choice(*choices: str) -> Any:
     return parse
 
 
-_PARSERS: Final[Mapping[str, Any]] = {
-    "resize": _size,
-    "scale": _number,
-    "mean": _numbers,
-    "std": _deviations,
-    "layout": _choice("NCHW", "NHWC"),
-    "channels": _choice("RGB", "BGR", "L"),
-    "crop": _size,
-    "pad": _number,
-    "rate": _count,
-    "length": _count,
-    "mono": _switch,
-    "normalize": _switch,
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step that can be declared.
+
+    ``name`` is that of the field of `Preprocess` and of the option, ``parse`` reads the option's
+    value and raises `ValueError`, ``syntax`` is what the help shows. ``of``: what alone has it. A
+    step on images is applied in `devdiff.inputs.images`, one on sound in `devdiff.inputs.sound`,
+    any other in `Preprocess.apply`.
+    """
+
+    name: str
+    parse: Callable[[str], Any]
+    syntax: str
+    of: Literal["anything", "images", "sound"] = "anything"
+
+    @property
+    def switch(self) -> bool:
+        """Whether its name alone declares it."""
+        return "=" not in self.syntax
+
+
+STEPS: Final[Mapping[str, Step]] = {
+    step.name: step
+    for step in (
+        Step("resize", _size, "resize=[bilinear|nearest|letterbox|cover:]HxW", "images"),
+        Step("crop", _size, "crop=[center:]HxW", "images"),
+        Step("pad", _number, "pad=NUMBER", "images"),
+        Step("scale", _number, "scale=NUMBER"),
+        Step("mean", _numbers, "mean=A:B:C"),
+        Step("std", _deviations, "std=A:B:C"),
+        Step("layout", _choice("NCHW", "NHWC"), "layout=NCHW|NHWC"),
+        Step("channels", _choice("RGB", "BGR", "L"), "channels=RGB|BGR|L", "images"),
+        Step("rate", _count, "rate=HZ", "sound"),
+        Step("mono", _switch, "mono", "sound"),
+        Step("length", _count, "length=SAMPLES", "sound"),
+        Step("normalize", _switch, "normalize", "sound"),
+    )
 }
-_SWITCHES: Final = frozenset({"mono", "normalize"})
+_SWITCHES: Final = frozenset(step.name for step in STEPS.values() if step.switch)
+
+
+def _help() -> str:
+    syntax = {
+        kind: ", ".join(step.syntax for step in STEPS.values() if (step.of == "sound") is kind)
+        for kind in (False, True)
+    }
+    return (
+        f"give comma-separated {syntax[False]}, for sound {syntax[True]}, for example "
+        "resize=224x224,scale=1/255,mean=0.485:0.456:0.406,std=0.229:0.224:0.225,layout=NCHW"
+    )
+
+
+_HELP: Final = _help()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
-import importlib.util
 import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -33,6 +31,7 @@ from devdiff.scan.power import held_out_needed
 from devdiff.scan.sample_selection import FEWEST_SAMPLES
 from devdiff.scan.scan import scan
 from devdiff.scan.verdict_rules import STRONG
+from devdiff.system import extras
 from devdiff.tasks import data_check
 from devdiff.tasks.measure import measure, with_drops
 from devdiff.tasks.request import CLASSIFICATION, TaskRequest
@@ -348,8 +347,8 @@ def _tidy_after_bad_input(run: RunDirectory) -> Iterator[None]:
 
 def _check_scannable(request: LadderRequest, compression: Compression) -> None:
     """Raises `UsageError` when there are no two models to hold together, or no PyTorch."""
-    if importlib.util.find_spec("torch") is None:
-        raise UsageError("a scan searches with PyTorch: pip install 'devdiff[torch]'")
+    if shortage := extras.shortage("a scan", "scan"):
+        raise UsageError(shortage)
     assert request.scan is not None
     if request.scan.images < FEWEST_SAMPLES:
         raise UsageError(

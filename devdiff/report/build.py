@@ -31,13 +31,6 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
-def bisect_schema() -> dict[str, Any]:
-    """The JSON Schema of ``bisect.json``: that of the report's section of this name."""
-    whole = schema()
-    inputs = {"inputs": whole["properties"]["inputs"]}
-    return {"$ref": "#/$defs/bisect", "properties": inputs, "$defs": whole["$defs"]}
-
-
 _SCANNED: Final = {
     "finding": Verdict.FINDING,
     "no finding": Verdict.PASS,

@@ -114,11 +114,6 @@ class Drift:
         return dict(encode(self))
 
 
-def placebos_needed(figures: int) -> int:
-    """The fewest placebos among which the first of ``figures`` ranks can be significant."""
-    return int(np.ceil(figures / SIGNIFICANCE)) - 1
-
-
 def drift(
     full_outputs: Array,
     compressed_outputs: Array,

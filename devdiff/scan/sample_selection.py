@@ -136,10 +136,6 @@ class SampleSelection:
         """Places in ``rows``."""
         return tuple(range(1, len(self.rows), 2))
 
-    @property
-    def held_rows(self) -> tuple[int, ...]:
-        return self.rows[1::2]
-
 
 def choose(
     samples: InputSet, watched: ScanTarget, before: Array, settings: ScanSettings

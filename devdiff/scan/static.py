@@ -87,12 +87,6 @@ class StaticLook:
     tested: int
     layers: tuple[LayerFractions, ...]
 
-    @property
-    def alarming(self) -> tuple[LayerFractions, ...]:
-        """The layers that alarm, the most uneven first."""
-        found = [layer for layer in self.layers if layer.alarm]
-        return tuple(sorted(found, key=lambda layer: -(layer.ratio or 0.0)))
-
     def to_json(self) -> dict[str, Any]:
         return dict(encode(self))
 

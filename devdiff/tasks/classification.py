@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from devdiff.errors import UsageError
+from devdiff.tasks.kind import MadeTask, TaskKind, TaskSetup, is_vector
 from devdiff.tasks.task import Figure, SumScorer
 
 if TYPE_CHECKING:
@@ -50,3 +52,33 @@ class Classification:
         own = answer[truth]
         ahead = int(np.count_nonzero(answer > own) + np.count_nonzero(answer[:truth] == own))
         return float(ahead == 0), float(ahead < self.k), 1.0
+
+
+def _make(asked: TaskSetup) -> MadeTask:
+    request, samples = asked.request, asked.samples
+    spec = asked.output(is_vector, next(iter(asked.classifiers), None))
+    k = int(request.number("topk", 5))
+    if "topk" not in request.options and k >= spec.elements:
+        k = 1
+    if not 1 <= k < spec.elements:
+        raise UsageError(
+            f"--task classification: topk={k} must be from 1 to one less than the "
+            f"{spec.elements} classes of output {spec.name}"
+        )
+    labels = samples.labels
+    if labels is None:
+        return MadeTask(Classification(spec.name, k))
+    if len(labels) and int(labels.max()) >= spec.elements:
+        raise UsageError(
+            f"labels run from {int(labels.min())} to {int(labels.max())}, but output "
+            f"{spec.describe()} has the classes 0 to {spec.elements - 1}"
+        )
+    return MadeTask(Classification(spec.name, k), lambda index: int(labels[index]))
+
+
+KIND: Final = TaskKind(
+    "classification",
+    options=("output", "topk"),
+    make=_make,
+    truth_is_labels=True,
+)

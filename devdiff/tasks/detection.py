@@ -19,6 +19,8 @@ import numpy as np
 from devdiff.errors import UnmeasurableError
 from devdiff.exporter.artifact import Array
 from devdiff.tasks.boxes import BoxReader, Detections
+from devdiff.tasks.frame import Frame
+from devdiff.tasks.kind import MadeTask, TaskKind, TaskSetup
 from devdiff.tasks.task import Figure
 
 IOUS: Final = np.linspace(0.5, 0.95, 10)
@@ -258,3 +260,42 @@ def _by_image(matches: ClassMatches | None, images: int) -> list[tuple[bytes, ..
         )
         for a, b in itertools.pairwise(ends)
     ]
+
+
+def _make(asked: TaskSetup) -> MadeTask:
+    request, samples = asked.request, asked.samples
+    frame = Frame.of(samples, asked.inputs)
+    score = request.number("truth_score", TRUTH_SCORE)
+    reader = BoxReader.of(request, asked.outputs, frame.size)
+    task = Detection(reader, score)
+    by_id = request.choice("categories", "order", "ids") == "ids"
+    assumed = {"columns": ":".join(reader.columns)} if reader.columns else {}
+    if request.truth is None:
+        return MadeTask(task, assumed=assumed)
+    from devdiff.tasks.objects import TrueObjects
+
+    objects = TrueObjects(request.truth, frame, asked.rows, by_id)
+    return MadeTask(task, lambda index: objects.of(int(samples.tested[index])), assumed)
+
+
+KIND: Final = TaskKind(
+    "detection",
+    options=(
+        "boxes",
+        "scores",
+        "classes",
+        "head",
+        "format",
+        "columns",
+        "coords",
+        "min_score",
+        "nms",
+        "max",
+        "categories",
+        "truth_score",
+    ),
+    make=_make,
+    # COCO's strictest overlaps ask for boxes to within a few per cent, and int8 boxes move by a
+    # step.
+    own_answers_max_drop=0.2,
+)

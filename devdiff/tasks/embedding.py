@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from devdiff.errors import UnmeasurableError
+from devdiff.tasks.kind import MadeTask, TaskKind, TaskSetup, is_vector
 from devdiff.tasks.task import Figure, Scorer, Sums, finite
 
 if TYPE_CHECKING:
@@ -172,3 +173,18 @@ def _figures(totals: Array) -> Array:
         ],
         axis=1,
     )
+
+
+def _make(asked: TaskSetup) -> MadeTask:
+    spec, labels = asked.output(is_vector), asked.samples.labels
+    if labels is None:
+        return MadeTask(Embedding(spec.name, labelled=False))
+    return MadeTask(Embedding(spec.name, labelled=True), lambda index: int(labels[index]))
+
+
+KIND: Final = TaskKind(
+    "embedding",
+    options=("output",),
+    make=_make,
+    truth_is_labels=True,
+)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from devdiff.errors import UnmeasurableError
+from devdiff.tasks import truth as truths
+from devdiff.tasks.kind import MadeTask, TaskKind, TaskSetup
 from devdiff.tasks.task import Figure, Sums, SumScorer, finite
 
 if TYPE_CHECKING:
@@ -92,3 +94,19 @@ def _figures(totals: Array) -> Array:
         ],
         axis=1,
     )
+
+
+def _make(asked: TaskSetup) -> MadeTask:
+    request, samples = asked.request, asked.samples
+    spec = asked.output(lambda one: True)
+    if request.truth is None:
+        return MadeTask(Regression(spec.name))
+    values = truths.values(request.truth, samples, asked.rows, spec.elements)[samples.tested]
+    return MadeTask(Regression(spec.name), lambda index: values[index])
+
+
+KIND: Final = TaskKind(
+    "regression",
+    options=("output",),
+    make=_make,
+)

@@ -13,34 +13,7 @@ from devdiff.system.suggest import nearest
 
 # As much as the agreement that compressed classifiers need leaves.
 DEFAULT_MAX_DROP: Final = 0.05
-# Beside the truth, answers that get better make up for those that get worse; beside the source's
-# own answers every change is a loss.
-OWN_ANSWERS_MAX_DROP: Final = 0.1
-# COCO's strictest overlaps ask for boxes to within a few per cent, and int8 boxes move by a step.
-_OWN_ANSWERS: Final[Mapping[str, float]] = {"detection": 0.2}
 CLASSIFICATION: Final = "classification"
-
-OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    CLASSIFICATION: ("output", "topk"),
-    "detection": (
-        "boxes",
-        "scores",
-        "classes",
-        "head",
-        "format",
-        "columns",
-        "coords",
-        "min_score",
-        "nms",
-        "max",
-        "categories",
-        "truth_score",
-    ),
-    "segmentation": ("output", "axis", "ignore", "threshold", "classes"),
-    "embedding": ("output",),
-    "regression": ("output",),
-    "sequence": ("output", "decode", "blank", "alphabet", "layout", "end", "pad"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +36,25 @@ class TaskRequest:
     @classmethod
     def parse(cls, text: str, truth: Path | None = None, max_drop: float | None = None) -> Self:
         """The value of ``--task``. Raises `UsageError` naming what is wrong."""
+        from devdiff.tasks.kinds import KINDS
+
         kind, _, rest = text.partition(":")
-        if kind not in OPTIONS:
-            near = nearest(kind, OPTIONS)
+        if kind not in KINDS:
+            near = nearest(kind, KINDS)
             meant = f", did you mean {near}?" if near else ""
             raise UsageError(
-                f"--task {kind}: there is no such task{meant}; there are {', '.join(OPTIONS)}"
+                f"--task {kind}: there is no such task{meant}; there are {', '.join(KINDS)}"
             )
         if kind == CLASSIFICATION and rest.isdigit():
             rest = f"topk={rest}"
+        known = KINDS[kind].options
         options: dict[str, str] = {}
         for part in filter(None, rest.split(",")):
             key, separator, value = part.partition("=")
-            if key not in OPTIONS[kind] or not separator or not value:
+            if key not in known or not separator or not value:
                 raise UsageError(
                     f"--task {kind}: {part!r} is no option of it; they are "
-                    f"{', '.join(f'{name}=' for name in OPTIONS[kind])}"
+                    f"{', '.join(f'{name}=' for name in known)}"
                 )
             if key in options:
                 raise UsageError(f"--task {kind}: {key} is given twice")
@@ -102,8 +78,9 @@ class TaskRequest:
         """The drop that is allowed; ``own_answers``: the source's answers stand for the truth."""
         if self.max_drop is not None:
             return self.max_drop
-        usual = OWN_ANSWERS_MAX_DROP if own_answers else DEFAULT_MAX_DROP
-        return _OWN_ANSWERS.get(self.kind, usual) if own_answers else usual
+        from devdiff.tasks.kinds import KINDS
+
+        return KINDS[self.kind].own_answers_max_drop if own_answers else DEFAULT_MAX_DROP
 
     def fingerprint(self) -> dict[str, Any]:
         """Names the request and the state of its files."""

@@ -10,6 +10,9 @@ import numpy as np
 
 from devdiff.errors import ComparisonError, UsageError
 from devdiff.exporter.artifact import Array, TensorSpec
+from devdiff.tasks import truth as truths
+from devdiff.tasks.frame import Frame
+from devdiff.tasks.kind import MadeTask, TaskKind, TaskSetup
 from devdiff.tasks.task import Figure, Sums, SumScorer, finite
 
 if TYPE_CHECKING:
@@ -167,3 +170,38 @@ class _Scorer(SumScorer):
         others = np.stack(self._present)
         others[:, self._pixels.argmax()] = False
         return replace(super().scores(), supported=int(others.any(axis=1).sum()))
+
+
+def _make(asked: TaskSetup) -> MadeTask:
+    request, samples = asked.request, asked.samples
+    spec = asked.output(lambda one: len(one.shape) == 4 or is_class_map(one))
+    frame = Frame.of(samples, asked.inputs)
+    axis = int(request.number("axis", 0)) or None
+    ignore = int(request.number("ignore", -1)) if "ignore" in request.options else None
+    threshold = request.number("threshold", 0.5)
+    numbers = int(request.number("classes", USUAL_NUMBERS))
+    if "classes" in request.options and not (is_class_map(spec) and numbers > 1):
+        raise UsageError(
+            f"--task segmentation: classes={numbers} is for outputs that hold class numbers, and "
+            f"must be 2 or more; {spec.describe()} is read"
+        )
+    task = Segmentation.of(spec, frame.size, axis, threshold, ignore, numbers)
+    if request.truth is None:
+        return MadeTask(task)
+    masks = truths.Masks(request.truth, samples, asked.rows)
+    # What lies outside the image is not the model's to answer.
+    outside = -1 if ignore is None else ignore
+    made = Segmentation.of(spec, frame.size, axis, threshold, outside, numbers)
+
+    def truth(index: int) -> Any:
+        row = int(samples.tested[index])
+        return frame.mask(row, masks.of(row), outside, task.size)
+
+    return MadeTask(made, truth)
+
+
+KIND: Final = TaskKind(
+    "segmentation",
+    options=("output", "axis", "ignore", "threshold", "classes"),
+    make=_make,
+)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from devdiff.errors import ComparisonError, UnmeasurableError
+from devdiff.errors import ComparisonError, UnmeasurableError, UsageError
 from devdiff.exporter.artifact import Array, TensorSpec
+from devdiff.tasks import truth as truths
+from devdiff.tasks.kind import MadeTask, TaskKind, TaskSetup
 from devdiff.tasks.task import Figure, Sums, SumScorer, finite
 
 if TYPE_CHECKING:
@@ -136,3 +139,109 @@ def _score(answer: Sequence[object], truth: Sequence[object], _source: object) -
 
 def _figures(totals: Array) -> Array:
     return np.stack([totals[:, 0] / totals[:, 1], totals[:, 2] / totals[:, 3]], axis=1)
+
+
+def _make(asked: TaskSetup) -> MadeTask:
+    request = asked.request
+    spec = asked.output(lambda one: len(one.shape) == 3 or is_tokens(one))
+    decode = request.choice("decode", *(("tokens",) if is_tokens(spec) else ("ctc", "tokens")))
+    odd = {"ctc": ("end", "pad"), "tokens": ("blank",)}[decode]
+    if is_tokens(spec):
+        odd = (*odd, "layout")
+    wrong = next((key for key in odd if key in request.options), None)
+    if wrong is not None:
+        raise UsageError(
+            f"--task sequence: {wrong}= means nothing where output {spec.describe()} is read with "
+            f"decode={decode}"
+        )
+    if not is_tokens(spec) and (len(spec.shape) != 3 or 1 not in spec.shape[:2]):
+        raise UsageError(
+            f"--task sequence: output {spec.describe()} has no steps with classes, nor is it a row "
+            "of tokens, which are integers [1,T]"
+        )
+    return _tokens(asked, spec) if decode == "tokens" else _reading(asked, spec)
+
+
+def _tokens(asked: TaskSetup, spec: TensorSpec) -> MadeTask:
+    request = asked.request
+    if not is_tokens(spec) and spec.shape[0] != 1:
+        raise UsageError(f"--task sequence: output {spec.describe()} must be [1,T,V] or [1,V,T]")
+    alphabet = None
+    if "alphabet" in request.options:
+        alphabet = _symbols(Path(request.options["alphabet"]))
+    ends = [
+        int(request.number(key, 0)) if key in request.options else None for key in ("end", "pad")
+    ]
+    turned = request.choice("layout", "TC", "CT") == "CT"
+    task = Tokens(spec, turned, ends[0], ends[1], alphabet)
+    if request.truth is None:
+        return MadeTask(task)
+    texts = truths.texts(request.truth, asked.samples, asked.rows)
+    if alphabet is not None:
+        return MadeTask(task, lambda index: texts[int(asked.samples.tested[index])])
+    numbers = [task.cut(_numbers(request.truth, line)) for line in texts]
+    return MadeTask(task, lambda index: numbers[int(asked.samples.tested[index])])
+
+
+def _numbers(path: Path, line: str) -> list[int]:
+    try:
+        return [int(word) for word in line.split()]
+    except ValueError as error:
+        raise UsageError(
+            f"{path}: true tokens are whole numbers with spaces between, a sample a line (or "
+            f"texts, with alphabet=FILE): {error}"
+        ) from error
+
+
+def _reading(asked: TaskSetup, spec: TensorSpec) -> MadeTask:
+    request, samples = asked.request, asked.samples
+    classes_first = request.choice("layout", "TC", "CT") == "CT"
+    classes = spec.shape[-2] if classes_first else spec.shape[-1]
+    blank = request.options.get("blank", "0")
+    if not (blank == "last" or (blank.isdigit() and int(blank) < classes)):
+        raise UsageError(
+            f"--task sequence: blank={blank} is neither 'last' nor one of the classes 0 to "
+            f"{classes - 1}"
+        )
+    alphabet = None
+    if "alphabet" in request.options:
+        alphabet = _alphabet(Path(request.options["alphabet"]), classes)
+    task = Reading(spec, classes - 1 if blank == "last" else int(blank), classes_first, alphabet)
+    if request.truth is None:
+        return MadeTask(task)
+    if alphabet is None:
+        raise UsageError(
+            "--task sequence: true texts need the classes' symbols, alphabet=FILE with one a line"
+        )
+    texts = truths.texts(request.truth, samples, asked.rows)
+    return MadeTask(task, lambda index: texts[int(samples.tested[index])])
+
+
+def _alphabet(path: Path, classes: int) -> tuple[str, ...]:
+    """Symbols of all classes but the blank, in order."""
+    symbols = _symbols(path)
+    if len(symbols) == classes - 2:
+        symbols = (*symbols, " ")  # PaddleOCR's alphabets leave out their last symbol, the space
+    if len(symbols) != classes - 1:
+        raise UsageError(
+            f"{path} has {len(symbols)} symbols, the output has {classes} classes: it needs one "
+            "for each but the blank"
+        )
+    return symbols
+
+
+def _symbols(path: Path) -> tuple[str, ...]:
+    try:
+        # Not splitlines: an alphabet may hold characters that would end a line for it.
+        return tuple(path.read_text("utf-8").removesuffix("\n").split("\n"))
+    except OSError as error:
+        raise UsageError(f"--task sequence: alphabet={path} cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not text in UTF-8: {error}") from error
+
+
+KIND: Final = TaskKind(
+    "sequence",
+    options=("output", "decode", "blank", "alphabet", "layout", "end", "pad"),
+    make=_make,
+)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from devdiff.device_runner.adb.keys import Keys
 from devdiff.device_runner.adb.link import Link
 from devdiff.device_runner.adb.services import DEFAULT_TIMEOUT_S, ServiceTransport
-from devdiff.device_runner.adb.usb import UsbWire
-from devdiff.device_runner.adb.wire import SocketWire, Wire
 from devdiff.device_runner.errors import DeviceLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from devdiff.device_runner.adb.channel import Channel, Deadline
+    from devdiff.device_runner.adb.wire import Wire
 
 _CONNECT_S: Final = 10.0
 _ALLOW_S: Final = 60.0
@@ -52,16 +51,6 @@ class DirectTransport(ServiceTransport):
         self._note = note
         self._environment = environment
         self._link: Link | None = None
-
-    @classmethod
-    def tcp(cls, serial: str, host: str, port: int, **options: object) -> Self:
-        """Over TCP: emulators, and phones with network debugging; ``options`` as for the class."""
-        return cls(serial, SocketWire(host, port), **options)  # type: ignore[arg-type]
-
-    @classmethod
-    def usb(cls, serial: str, **options: object) -> Self:
-        """Over USB; an adb server must not hold the phone."""
-        return cls(serial, UsbWire(serial), **options)  # type: ignore[arg-type]
 
     def _connect(self) -> None:
         keys = Keys(self._environment)

@@ -22,14 +22,14 @@ from devdiff.device_runner.errors import (
     DeviceLostError,
     TransportTimeoutError,
 )
+from devdiff.system.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from adbutils._adb import AdbConnection
-
 _PIECE: Final = 1 << 20
 _ASK_S: Final = 5.0
+_LENGTH: Final = re.compile(rb"[0-9A-Fa-f]{4}")
 
 
 def server_address(environment: Mapping[str, str]) -> tuple[str, int]:
@@ -49,79 +49,66 @@ def server_address(environment: Mapping[str, str]) -> tuple[str, int]:
     return "127.0.0.1" if host == "localhost" else host, int(port)
 
 
-def _connection(address: tuple[str, int], timeout_s: float) -> AdbConnection:
-    """A connection to the server that is there. Raises `OSError` when there is none."""
-    from adbutils._adb import AdbConnection
-
-    class Connection(AdbConnection):  # type: ignore[misc]
-        # The original starts a server of its own when it finds none.
-        def _safe_connect(self) -> socket.socket:
-            connection = socket.create_connection(address, timeout_s)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return connection
-
-    try:
-        return Connection(*address)
-    except OSError as error:
-        reason = error.strerror or error
-        raise type(error)(f"no adb server at {address[0]}:{address[1]}: {reason}") from error
+class _RefusedError(Exception):
+    """The server answered FAIL; the text is its reason."""
 
 
 @contextlib.contextmanager
-def _asking(address: tuple[str, int], timeout_s: float) -> Iterator[Callable[[str], AdbConnection]]:
+def _asking(address: tuple[str, int], timeout_s: float) -> Iterator[Callable[[str], socket.socket]]:
     """A function that puts requests to the server, one connection for all of them.
 
-    Raises `OSError` when the server is not there, leaves or does not answer, and adbutils'
-    ``AdbError`` when it refuses.
+    Raises `OSError` when the server is not there, leaves or does not answer, and `_RefusedError`
+    when it refuses. None is started, as adbutils would.
     """
-    connection = _connection(address, timeout_s)
     try:
+        connection = socket.create_connection(address, timeout_s)
+    except OSError as error:
+        reason = error.strerror or error
+        raise type(error)(f"no adb server at {address[0]}:{address[1]}: {reason}") from error
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-        def ask(request: str) -> AdbConnection:
-            encoded = request.encode()
-            connection.conn.sendall(b"%04x" % len(encoded) + encoded)
-            answer = connection.read(4)
-            if len(answer) < 4:
-                raise ConnectionError("the adb server closed the connection")
-            if answer == b"FAIL":
-                raise _refusal(_block(connection))
-            if answer != b"OKAY":
-                raise ConnectionError(f"this is no adb server, it says {answer!r}")
-            return connection
+    def ask(request: str) -> socket.socket:
+        encoded = request.encode()
+        connection.sendall(b"%04x" % len(encoded) + encoded)
+        answer = _exactly(connection, 4)
+        if answer == b"FAIL":
+            raise _RefusedError(printable(_block(connection)))
+        if answer != b"OKAY":
+            raise ConnectionError(f"this is no adb server, it says {answer!r}")
+        return connection
 
+    try:
         yield ask
     except BaseException:
-        connection.conn.close()
+        connection.close()
         raise
 
 
-def _block(connection: AdbConnection) -> str:
-    """A text with its length before it. Raises `OSError` when it is cut short."""
-    try:
-        length = int(connection.read_exact(4), 16)
-        return bytes(connection.read_exact(length)).decode(errors="replace")
-    except (EOFError, ValueError) as error:
-        raise ConnectionError("the adb server closed the connection") from error
+def _exactly(connection: socket.socket, count: int) -> bytes:
+    """``count`` bytes. Raises `OSError`, also when the server leaves before them."""
+    data = b""
+    while len(data) < count:
+        piece = connection.recv(count - len(data))
+        if not piece:
+            raise ConnectionError("the adb server closed the connection")
+        data += piece
+    return data
 
 
-def _refusal(reason: str) -> Exception:
-    from adbutils.errors import AdbError
-
-    error: Exception = AdbError(reason)
-    return error
+def _block(connection: socket.socket) -> str:
+    """A text with its length, four hexadecimal digits, before it. Raises `OSError`."""
+    length = _exactly(connection, 4)
+    if not _LENGTH.fullmatch(length):
+        raise ConnectionError(f"this is no adb server, it says {length!r}")
+    return _exactly(connection, int(length, 16)).decode(errors="replace")
 
 
 def query(address: tuple[str, int], request: str, timeout_s: float = _ASK_S) -> str:
     """The server's answer to one request. Raises `OSError` when no adb server answers there."""
-    from adbutils.errors import AdbError
-
     try:
-        with _asking(address, timeout_s) as ask:
-            connection = ask(request)
-            text = _block(connection)
-            connection.conn.close()
-            return text
-    except AdbError as error:
+        with _asking(address, timeout_s) as ask, ask(request) as connection:
+            return _block(connection)
+    except _RefusedError as error:
         raise ConnectionError(f"the adb server answers: {error}") from error
 
 
@@ -138,10 +125,9 @@ class ServerTransport(ServiceTransport):
 
     def _connect(self) -> None:
         try:
-            with _asking(self._address, self._timeout_s) as ask:
-                connection = ask(f"host-serial:{self._serial}:features")
+            request = f"host-serial:{self._serial}:features"
+            with _asking(self._address, self._timeout_s) as ask, ask(request) as connection:
                 self._features = frozenset(_block(connection).split(","))
-                connection.conn.close()
         except Exception as error:
             raise self._trouble(error) from error
 
@@ -163,7 +149,7 @@ class ServerTransport(ServiceTransport):
             with _asking(self._address, deadline.left()) as ask:
                 ask(f"host:transport:{self._serial}")
                 attached = True
-                connection = ask(service).conn
+                connection = ask(service)
         except Exception as error:
             if attached and str(error) == "closed":
                 raise ServiceUnknownError from error
@@ -173,14 +159,12 @@ class ServerTransport(ServiceTransport):
 
     def _trouble(self, error: Exception) -> Exception:
         """What an exception on the way to the server means for the device."""
-        from adbutils.errors import AdbError, AdbTimeout
-
         where = f"the adb server at {self._address[0]}:{self._address[1]}"
         if isinstance(error, DeviceError):
             return error
-        if isinstance(error, (TimeoutError, AdbTimeout)):
+        if isinstance(error, TimeoutError):
             return TransportTimeoutError(f"{self._serial}: {where} does not answer")
-        if isinstance(error, AdbError):
+        if isinstance(error, _RefusedError):
             text = str(error)
             if "unauthorized" in text:
                 return DeviceAuthError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.device_runner.adb.wire import WireClosedError
@@ -9,12 +10,15 @@ from devdiff.device_runner.errors import DeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
 
     from devdiff.device_runner.adb.channel import Deadline
 
 _STALE_BYTES: Final = 16 << 10
 _STALE_S: Final = 0.05
+_NO_RIGHTS: Final = (
+    "this user may not open it: on Debian or Ubuntu an administrator can run "
+    "apt-get install android-sdk-platform-tools-common and add the user to the group plugdev"
+)
 
 
 def _library() -> tuple[ModuleType, Any]:
@@ -30,25 +34,38 @@ def _library() -> tuple[ModuleType, Any]:
     return usb1, usb_transport
 
 
+def _phones() -> Iterator[tuple[Any, int]]:
+    """adb-shell's transport to each phone on USB, and the size of the packets it takes."""
+    usb1, usb_transport = _library()
+    interface_of = usb_transport.interface_matcher(
+        usb_transport.CLASS, usb_transport.SUBCLASS, usb_transport.PROTOCOL
+    )
+    for device in usb_transport.UsbTransport.USB1_CTX.getDeviceIterator(skip_on_error=True):
+        setting = interface_of(device)
+        if setting is None:
+            continue
+        sizes = [
+            int(endpoint.getMaxPacketSize())
+            for endpoint in setting.iterEndpoints()
+            if not endpoint.getAddress() & usb1.ENDPOINT_DIR_MASK
+        ]
+        if sizes and sizes[0] > 0:
+            yield usb_transport.UsbTransport(device, setting), sizes[0]
+
+
 def attached() -> Iterator[tuple[str, str]]:
     """Serials of the phones on USB, each with its trouble: empty when it can be opened.
 
     Raises `DeviceError` when USB cannot be used at all.
     """
-    usb1, usb_transport = _library()
-    for found in usb_transport.UsbTransport.find_all_adb_devices():
+    usb1, _ = _library()
+    for phone, _ in _phones():
         try:
-            yield str(found.serial_number), ""
+            yield str(phone.serial_number), ""
         except usb1.USBErrorAccess:
             yield "(unreadable)", _NO_RIGHTS
         except usb1.USBError as error:
             yield "(unreadable)", str(error)
-
-
-_NO_RIGHTS: Final = (
-    "this user may not open it: on Debian or Ubuntu an administrator can run "
-    "apt-get install android-sdk-platform-tools-common and add the user to the group plugdev"
-)
 
 
 class UsbWire:
@@ -56,17 +73,19 @@ class UsbWire:
 
     def __init__(self, serial: str) -> None:
         self._serial = serial
-        self._device: Any = None
+        self._phone: Any = None
+        self._packet_bytes = 0
 
     def connect(self, transport_timeout_s: float) -> None:
         """Open the phone's ADB interface. Raises `DeviceError` when it cannot be had."""
-        usb1, usb_transport = _library()
-        for found in usb_transport.UsbTransport.find_all_adb_devices():
+        usb1, _ = _library()
+        for phone, packet_bytes in _phones():
             try:
-                if found.serial_number != self._serial:
+                if phone.serial_number != self._serial:
                     continue
-                found.connect(transport_timeout_s)
+                phone.connect(transport_timeout_s)
             except usb1.USBErrorBusy as error:
+                phone.close()
                 raise DeviceError(
                     f"{self._serial}: another program holds it, most likely an adb server that "
                     "this command does not reach; see ANDROID_ADB_SERVER_PORT"
@@ -75,51 +94,28 @@ class UsbWire:
                 raise DeviceError(f"{self._serial}: {_NO_RIGHTS}") from error
             except usb1.USBError as error:
                 raise WireClosedError(str(error)) from error
-            self._device = found
-            self._drain(usb1)
+            self._phone, self._packet_bytes = phone, packet_bytes
+            self._drain()
             return
         raise WireClosedError("no such phone on USB")
 
-    def _drain(self, usb1: ModuleType) -> None:
+    def _drain(self) -> None:
         """Forget what the phone still had to say to the program before."""
-        while True:
-            try:
-                self._handle().bulkRead(
-                    self._device._read_endpoint, _STALE_BYTES, timeout=int(_STALE_S * 1000)
-                )
-            except usb1.USBErrorTimeout:
-                return
-            except usb1.USBError as error:
-                raise WireClosedError(str(error)) from error
+        while self._receive(_STALE_BYTES, _STALE_S):
+            pass
 
     def close(self) -> None:
-        if self._device is not None:
-            self._device.close()
-            self._device = None
-
-    def _handle(self) -> Any:
-        # adb-shell's own reading and writing hide a short transfer behind their exceptions.
-        handle = None if self._device is None else self._device._transport
-        if handle is None:
-            raise WireClosedError("closed by this end")
-        return handle
+        if self._phone is not None:
+            self._phone.close()
+            self._phone = None
 
     def read(self, count: int, deadline: Deadline) -> bytes:
-        usb1, _ = _library()
         data = bytearray()
         while len(data) < count:
-            limit = max(1, int(deadline.left() * 1000))
-            try:
-                data += self._handle().bulkRead(
-                    self._device._read_endpoint, count - len(data), timeout=limit
-                )
-            except usb1.USBErrorTimeout as late:
-                data += late.received
-                deadline.left()
-                continue
-            except usb1.USBError as error:
-                raise WireClosedError(str(error)) from error
-            deadline.moved()
+            piece = self._receive(count - len(data), deadline.left())
+            data += piece
+            if piece:
+                deadline.moved()
         return bytes(data)
 
     def write(self, head: bytes, body: bytes, deadline: Deadline) -> None:
@@ -127,31 +123,46 @@ class UsbWire:
         self._send(head, deadline)
         if body:
             self._send(body, deadline)
-            if len(body) % self._packet_bytes() == 0:
+            if len(body) % self._packet_bytes == 0:
                 # A transfer that ends at a full packet has no end without an empty one.
                 self._send(b"", deadline)
 
+    def _receive(self, most: int, seconds: float) -> bytes:
+        """What one transfer brings within the time; less than ``most``, or nothing, when late."""
+        usb1, exceptions = _library()[0], _exceptions()
+        try:
+            return bytes(self._open().bulk_read(most, max(seconds, 0.001)))
+        except exceptions.UsbReadFailedError as error:
+            # adb-shell hides a short transfer behind its exception.
+            if isinstance(error.usb_error, usb1.USBErrorTimeout):
+                return bytes(error.usb_error.received)
+            raise WireClosedError(str(error.usb_error or error)) from error
+
     def _send(self, data: bytes, deadline: Deadline) -> None:
-        usb1, _ = _library()
+        usb1, exceptions = _library()[0], _exceptions()
         view = memoryview(data)
         while True:
-            limit = max(1, int(deadline.left() * 1000))
             try:
-                sent = self._handle().bulkWrite(
-                    self._device._write_endpoint, bytes(view), timeout=limit
-                )
-            except usb1.USBErrorTimeout as late:
-                sent = late.transferred
-            except usb1.USBError as error:
-                raise WireClosedError(str(error)) from error
+                sent = self._open().bulk_write(bytes(view), max(deadline.left(), 0.001))
+            except exceptions.UsbWriteFailedError as error:
+                trouble = error.__context__
+                if not isinstance(trouble, usb1.USBErrorTimeout):
+                    raise WireClosedError(str(trouble or error)) from error
+                sent = trouble.transferred
             view = view[sent:]
             if not view:
                 return
             if sent:
                 deadline.moved()
 
-    def _packet_bytes(self) -> int:
-        for endpoint in self._device._setting.iterEndpoints():
-            if endpoint.getAddress() == self._device._write_endpoint:
-                return int(endpoint.getMaxPacketSize())
-        raise WireClosedError("its write endpoint is gone")
+    def _open(self) -> Any:
+        if self._phone is None:
+            raise WireClosedError("closed by this end")
+        return self._phone
+
+
+def _exceptions() -> ModuleType:
+    from adb_shell import exceptions
+
+    assert isinstance(exceptions, ModuleType)
+    return exceptions

@@ -1,16 +1,15 @@
 """The byte pipes below the ADB protocol: a TCP socket that keeps its promises.
 
-adb-shell's own socket sends what fits and forgets the rest, takes a closed peer for one that is
-slow, and fails in a process with more than a thousand open files.
+adb-shell's socket sends what fits and forgets the rest, takes a closed peer for one that is slow,
+and fails in a process with more than a thousand open files; so this one is our own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 from typing import TYPE_CHECKING, Protocol
-
-from adb_shell.transport.tcp_transport import TcpTransport
 
 if TYPE_CHECKING:
     from devdiff.device_runner.adb.channel import Deadline
@@ -40,8 +39,20 @@ class Wire(Protocol):
         """Send all of a packet. Raises `WireClosedError`."""
 
 
-class SocketWire(TcpTransport):  # type: ignore[misc]
-    """adb-shell's TCP transport, mended."""
+class SocketWire:
+    """A TCP connection."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._connection: socket.socket | None = None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
+            self._connection.close()
+            self._connection = None
 
     def connect(self, transport_timeout_s: float) -> None:
         self._connection = socket.create_connection((self._host, self._port), transport_timeout_s)
@@ -92,8 +103,6 @@ class SocketWire(TcpTransport):  # type: ignore[misc]
 
     @property
     def _socket(self) -> socket.socket:
-        connection = self._connection
-        if connection is None:
+        if self._connection is None:
             raise WireClosedError("closed by this end")
-        assert isinstance(connection, socket.socket)
-        return connection
+        return self._connection

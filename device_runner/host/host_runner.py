@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from devdiff.device_runner import process
-from devdiff.device_runner.errors import RunnerChoiceError, RunnerError
+from devdiff.device_runner.errors import RunnerChoiceError
 from devdiff.device_runner.process import Command
+from devdiff.system import extras
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +24,13 @@ DISTRIBUTIONS: Final[Mapping[str, str]] = {
     "litert": "ai-edge-litert",
     "tflite-runtime": "tflite-runtime",
     "tensorflow": "tensorflow",
+}
+_EXTRAS: Final[Mapping[str, str]] = {
+    "keras": "export",
+    "onnxruntime": "export",
+    "tensorflow": "export",
+    "tf-keras": "export",
+    "torch": "torch",
 }
 _ENVIRONMENT: Final = {
     "CUDA_VISIBLE_DEVICES": "-1",
@@ -50,7 +57,7 @@ class HostRunner:
     def parse(cls, text: str, threads: int = 1) -> Self:
         """``RUNTIME`` or ``RUNTIME:KERNELS``, as ``--host-runtime`` takes it.
 
-        Raises `RunnerChoiceError` when there is no such runtime or kernels.
+        Raises `RunnerChoiceError` when there is no such runtime or kernels, or it is not installed.
         """
         runtime, _, kernels = text.partition(":")
         if runtime not in DISTRIBUTIONS or kernels not in ("", *KERNELS):
@@ -59,14 +66,16 @@ class HostRunner:
                 "default), :builtin or :reference behind it"
             )
         chosen: Kernels = next((choice for choice in KERNELS if choice == kernels), "xnnpack")
-        return cls(runtime, chosen, threads)
+        found = cls(runtime, chosen, threads)
+        found.identity()
+        return found
 
     @property
     def name(self) -> str:
         return self.runtime if self.kernels == "xnnpack" else f"{self.runtime}:{self.kernels}"
 
     def identity(self) -> Mapping[str, Any]:
-        """Runtime, version and kernels. Raises `RunnerError` when it is not installed."""
+        """Runtime, version and kernels. Raises `RunnerChoiceError` when it is not installed."""
         version = _version(DISTRIBUTIONS[self.runtime], ", or choose another --host-runtime")
         return {"runtime": self.runtime, "version": version, "kernels": self.kernels}
 
@@ -99,7 +108,7 @@ class SourceRunner:
         return self.runtime
 
     def identity(self) -> Mapping[str, Any]:
-        """Runtime and version. Raises `RunnerError` when it is not installed."""
+        """Runtime and version. Raises `RunnerChoiceError` when it is not installed."""
         return {"runtime": self.runtime, "version": _version(self.runtime)}
 
     def run(self, job: Job, progress: Callable[[int], None]) -> Outcome:
@@ -115,12 +124,13 @@ class SourceRunner:
 
 
 def _version(distribution: str, otherwise: str = "") -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError as error:
-        raise RunnerError(
-            f"{distribution} is not installed: pip install {distribution}{otherwise}"
-        ) from error
+    version = extras.installed(distribution)
+    if version is None:
+        pinned = extras.pinned(distribution)
+        package = f"pip install {distribution}{f'=={pinned}' if pinned else ''}"
+        how = extras.install(_EXTRAS[distribution]) if distribution in _EXTRAS else package
+        raise RunnerChoiceError(f"{distribution} is not installed: {how}{otherwise}")
+    return version
 
 
 SOURCE_RUNNER: Final = SourceRunner()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.android_harness import elf
 from devdiff.android_harness.errors import ElfError
+from devdiff.device_runner.delegates import DELEGATES
 from devdiff.device_runner.errors import RuntimeLibraryError
 from devdiff.device_runner.runtimes.app_archive import library_from_archive
 from devdiff.device_runner.runtimes.archive import is_archive
@@ -42,11 +43,6 @@ _MACHINES: Final[Mapping[str, str]] = {
     "android-x86_64": "x86_64",
     "linux-aarch64": "aarch64",
     "linux-x86_64": "x86_64",
-}
-# Where the GPU delegate is when the runtime library does not bring it; the runner knows them too.
-_DELEGATE_FILES: Final[Mapping[str, tuple[str, ...]]] = {
-    "gpu": ("libtensorflowlite_gpu_jni.so", "libtensorflowlite_gpu_delegate.so"),
-    "nnapi": ("libnnapi_delegate.so",),
 }
 _LARGE_PAGE: Final = 16384
 
@@ -154,7 +150,7 @@ def delegate_library(library: RuntimeLibrary, delegate: str) -> Path | None:
     A device that is given it, too, is told of it with the runner's ``--delegate-library``. None
     when there is no such file: the runtime library has the delegate itself, or nobody has.
     """
-    beside = (library.path.with_name(name) for name in _DELEGATE_FILES.get(delegate, ()))
+    beside = (library.path.with_name(name) for name in DELEGATES[delegate].files)
     return next((path for path in beside if path.is_file()), None)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from devdiff.exporter.manifest import SourceModel
 
+PHASE: Final = "converting ONNX to TensorFlow"
 # Below this opset onnx2tf converts some models without a word and wrongly (Softmax changed its
 # meaning in 13).
 _OLDEST_OPSET: Final = 13

@@ -11,6 +11,7 @@ from ai_edge_quantizer.utils import calibration_utils
 
 from devdiff.exporter.errors import CompressionError, ConversionError
 from devdiff.exporter.quantizers import calibration
+from devdiff.exporter.quantizers.quantizer import Quantized
 from devdiff.exporter.tflite_file import parse, text
 from devdiff.exporter.tflite_graph import read_graph
 
@@ -19,25 +20,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from devdiff.exporter.artifact import Array
+    from devdiff.exporter.quantizers.quantizer import FloatModel
     from devdiff.exporter.recipe import Recipe
 
 # What its own names differ in from the schema's.
 _NAMES: Final = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}
 
 
-def quantize(floating: Path, recipe: Recipe, arrays: Mapping[str, Array]) -> bytes:
-    """The bytes of the artifact that ``recipe`` makes of the float32 artifact ``floating``.
-
-    ``arrays`` maps signature names to arrays [N, *shape]. Raises `ConversionError` when the
-    quantizer refuses the model, `CompressionError` when it does not know an operator to keep.
-    """
+def quantize(model: FloatModel, recipe: Recipe, arrays: Mapping[str, Array]) -> Quantized:
+    """See `devdiff.exporter.quantizers.quantizer.Quantizer`; only the float32 artifact is used."""
+    floating = model.floating
     if not recipe.float_io:
         _check_outputs(floating, recipe)
     managed = _managed(recipe)
     try:
         made = quantizer.Quantizer(str(floating), managed.get_quantization_recipe())
         found = _ranges(floating, managed, arrays) if managed.need_calibration() else None
-        return bytes(made.quantize(found).quantized_model)
+        return Quantized(bytes(made.quantize(found).quantized_model))
     except Exception as error:
         flat = re.sub(r"\s+", " ", str(error))
         raise ConversionError(f"ai-edge-quantizer refused the model: {flat[:300]}") from error

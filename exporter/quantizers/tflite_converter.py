@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from devdiff.exporter.errors import ConversionError
-from devdiff.exporter.quantizers import calibration, float_check
+from devdiff.exporter.quantizers import calibration
+from devdiff.exporter.quantizers.quantizer import Quantized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 
     from devdiff.exporter.artifact import Array
     from devdiff.exporter.converters.tf_function_io import Converted
+    from devdiff.exporter.quantizers.quantizer import FloatModel
     from devdiff.exporter.recipe import Recipe
-
-SIGNATURE: Final = "serving_default"
 
 
 def signature_names(names: list[str]) -> list[str]:
@@ -69,43 +69,27 @@ def to_float32(saved_model: Path) -> bytes:
     return _convert(tf.lite.TFLiteConverter.from_saved_model(str(saved_model)))
 
 
-def compress(
-    saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array], floating: Path
-) -> tuple[bytes, tuple[str, ...]]:
-    """The bytes of the artifact that ``recipe`` makes, and notes on what it could not do.
+def quantize(model: FloatModel, recipe: Recipe, arrays: Mapping[str, Array]) -> Quantized:
+    """See `devdiff.exporter.quantizers.quantizer.Quantizer`."""
+    if not (recipe.keep_layers or recipe.keep_operators):
+        return _quantized(model.saved_model, recipe, arrays)
+    from devdiff.exporter.quantizers import mixed_precision
 
-    ``arrays`` maps signature names to arrays [N, *shape]: the representative dataset, empty
-    where the recipe needs none. ``floating`` is the float32 artifact. Raises `ConversionError` when
-    the quantizer refuses the model, `CompressionError` when it cannot do what the recipe says.
-    """
-    float_check.check(recipe, floating)
-    notes: tuple[str, ...] = ()
-    if recipe.quantizer == "ai-edge":
-        from devdiff.exporter.quantizers import ai_edge
-
-        made = ai_edge.quantize(floating, recipe, arrays)
-    elif recipe.keep_layers or recipe.keep_operators:
-        from devdiff.exporter.quantizers import mixed_precision
-
-        made = mixed_precision.keeping(
-            mixed_precision.calibrated(saved_model, arrays),
+    return Quantized(
+        mixed_precision.keeping(
+            mixed_precision.calibrated(model.saved_model, arrays),
             recipe.keep_layers,
             recipe.keep_operators,
             float_io=recipe.float_io,
             per_channel=recipe.per_channel,
         )
-    else:
-        made, notes = _quantized(saved_model, recipe, arrays)
-    float_check.check_made(recipe, floating, made)
-    return made, notes
+    )
 
 
-def _quantized(
-    saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array]
-) -> tuple[bytes, tuple[str, ...]]:
+def _quantized(saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array]) -> Quantized:
     made = _converter(saved_model, recipe, arrays)
     if not recipe.calibrated:
-        return _convert(made), ()
+        return Quantized(_convert(made))
     integers = (
         tf.lite.OpsSet.TFLITE_BUILTINS_INT8
         if recipe.precision == "int8"
@@ -113,15 +97,16 @@ def _quantized(
     )
     made.target_spec.supported_ops = [integers]
     try:
-        return _convert(made), ()
+        return Quantized(_convert(made))
     except ConversionError as error:
         strict = str(error)
     relaxed = _converter(saved_model, recipe, arrays)
     relaxed.target_spec.supported_ops = [integers, tf.lite.OpsSet.TFLITE_BUILTINS]
-    return _convert(relaxed), (
+    note = (
         f"not full-integer: some operators have no {recipe.precision} kernel and stay in float32 "
-        f"({strict})",
+        f"({strict})"
     )
+    return Quantized(_convert(relaxed), (note,))
 
 
 def _converter(saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array]) -> Any:

@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
 
 from devdiff.exporter.errors import SourceModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 SourceFormat = Literal["onnx", "exported-program", "torch", "keras", "saved-model"]
-SOURCE_FORMATS: Final[tuple[SourceFormat, ...]] = get_args(SourceFormat)
 FINISHED_SUFFIX: Final = ".tflite"
 
-_SUFFIXES: Final[dict[str, SourceFormat]] = {
-    ".onnx": "onnx",
-    ".pt2": "exported-program",
-    ".pt": "torch",
-    ".pth": "torch",
-    ".keras": "keras",
-    ".h5": "keras",
-    ".hdf5": "keras",
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """How models of one format are told, read and recorded.
+
+    ``suffixes`` are those of its files; a folder has none. ``reader`` is the module with its
+    `devdiff.exporter.sources.source.SourceReader`, ``extras`` are devdiff's that have to be
+    installed, one that contains others first. ``packages`` have a part in the export, so that the
+    manifest names their versions. ``through_onnx``: it is turned into ONNX on its way.
+    """
+
+    suffixes: tuple[str, ...]
+    reader: str
+    packages: tuple[str, ...]
+    extras: tuple[str, ...] = ("export",)
+    through_onnx: bool = False
+
+
+_SOURCES: Final = "devdiff.exporter.sources"
+_ONNX: Final = ("onnx", "onnxsim", "onnx2tf", "tensorflow", "tf_keras", "numpy")
+_TORCH: Final = ("torch", "onnxscript", *_ONNX)
+FORMATS: Final[Mapping[SourceFormat, SourceKind]] = {
+    "onnx": SourceKind((".onnx",), f"{_SOURCES}.onnx", _ONNX, through_onnx=True),
+    "exported-program": SourceKind(
+        (".pt2",), f"{_SOURCES}.torch_onnx", _TORCH, ("torch",), through_onnx=True
+    ),
+    "torch": SourceKind(
+        (".pt", ".pth"), f"{_SOURCES}.torch_onnx", _TORCH, ("torch",), through_onnx=True
+    ),
+    "keras": SourceKind(
+        (".keras", ".h5", ".hdf5"),
+        f"{_SOURCES}.keras",
+        ("keras", "tf_keras", "tensorflow", "numpy"),
+    ),
+    "saved-model": SourceKind((), f"{_SOURCES}.saved_model", ("tensorflow", "numpy")),
 }
+_SUFFIXES: Final = {suffix: kind for kind, facts in FORMATS.items() for suffix in facts.suffixes}
 SAVED_MODEL_FILE: Final = "saved_model.pb"
 CHOICES: Final = (
     ".onnx, .pt2, .pt or .pth (PyTorch), .keras or .h5 (Keras), a SavedModel folder, or a finished "
     ".tflite"
 )
 # What is turned into ONNX on its way, and can therefore be pruned there.
-THROUGH_ONNX: Final[frozenset[SourceFormat]] = frozenset({"onnx", "exported-program", "torch"})
+THROUGH_ONNX: Final = frozenset(kind for kind, facts in FORMATS.items() if facts.through_onnx)
 
 _MARKS: Final = (
     (b"PK\x03\x04", 0, "a zip archive (.keras, .pt2 and .pt are such)"),

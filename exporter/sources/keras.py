@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.exporter.errors import SourceModelError
 from devdiff.exporter.sources import keras_code
-from devdiff.exporter.sources.tf_function import Declared, TfModel, reason
+from devdiff.exporter.sources.tf_function import Declared, TfModel, read_function, reason
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from devdiff.exporter.sources.source import ReadRequest, ReadSource
+
 # Keras reads at import: the backend, and a home whose configuration would change its defaults. No
 # folder can be made there, so none is read or left behind.
 _ENVIRONMENT: Final = {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": f"{os.devnull}/keras"}
+
+
+def read(request: ReadRequest) -> ReadSource:
+    """A Keras model; see `devdiff.exporter.sources.source.SourceReader`."""
+    return read_function(request, load(request.path, request.trust))
 
 
 def load(path: Path, trust: bool = False) -> TfModel:

@@ -12,10 +12,17 @@ from devdiff.exporter.artifact import TensorSpec, sha256_file
 from devdiff.exporter.errors import SourceModelError
 from devdiff.exporter.manifest import SourceModel
 from devdiff.exporter.sources import shapes as fixed
+from devdiff.exporter.sources.source import ReadRequest, ReadSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+
+def read(request: ReadRequest) -> ReadSource:
+    """An ONNX model; see `devdiff.exporter.sources.source.SourceReader`."""
+    model = load(request.path)
+    return ReadSource(describe(request.path, model, request.shapes), onnx=model)
 
 
 def load(path: Path) -> Any:

@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.exporter.errors import SourceModelError
 from devdiff.exporter.sources.formats import SAVED_MODEL_FILE
-from devdiff.exporter.sources.tf_function import Declared, TfModel, is_outside, reason
+from devdiff.exporter.sources.tf_function import (
+    Declared,
+    TfModel,
+    is_outside,
+    read_function,
+    reason,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from devdiff.exporter.sources.source import ReadRequest, ReadSource
+
 _VARIABLES: Final = "variables/variables.index"
+
+
+def read(request: ReadRequest) -> ReadSource:
+    """A SavedModel; see `devdiff.exporter.sources.source.SourceReader`."""
+    return read_function(request, load(request.path, request.signature, request.trust))
 
 
 def load(path: Path, signature: str | None = None, trust: bool = False) -> TfModel:

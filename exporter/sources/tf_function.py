@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,9 @@ import numpy as np
 from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.exporter.converters.tf_function_io import Converted, ConvertedOutput, worth_unrolling
 from devdiff.exporter.errors import ConversionError, SourceModelError
+from devdiff.exporter.manifest import SourceModel
 from devdiff.exporter.sources import shapes as fixed
+from devdiff.exporter.sources.source import ReadRequest, ReadSource
 
 _STATE: Final = re.compile(
     r"Assign(Add|Sub)?(VariableOp)?|ResourceScatter\w+|ResourceApply\w+|Stack(Push|Pop)V2"
@@ -126,6 +128,27 @@ def fix(model: TfModel, chosen: Mapping[str, tuple[int, ...]]) -> FixedFunction:
         if spec.dtype == "string":
             raise SourceModelError(f"output {spec.name!r} of {model.path} is text, not numbers")
     return FixedFunction(specs, outputs, frozen, _index_limits(frozen, specs), notes)
+
+
+def read_function(request: ReadRequest, loaded: TfModel) -> ReadSource:
+    """What a reader makes of a loaded model: its function with fixed shapes, and its description.
+
+    Raises as `fix`.
+    """
+    function = fix(loaded, request.shapes)
+    described = SourceModel(
+        request.path,
+        request.kind,
+        "",
+        {},
+        function.inputs,
+        function.outputs,
+        function.index_limits,
+    )
+    named = request.named(described)
+    return ReadSource(
+        replace(named, runtime=loaded.runtime, signature=request.signature), function=function
+    )
 
 
 def _shapes(frozen: Any, specs: Sequence[TensorSpec]) -> list[tuple[int, ...]]:

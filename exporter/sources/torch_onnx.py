@@ -7,11 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.exporter.errors import ConversionError, SourceModelError
+from devdiff.exporter.sources import onnx as onnx_source
 from devdiff.exporter.sources import shapes as fixed
+from devdiff.exporter.sources.source import ReadRequest, ReadSource
 from devdiff.exporter.sources.torch import (
     TorchModel,
     changed_buffers,
     line,
+    load,
     named_outputs,
     quiet,
     refuse_state,
@@ -24,6 +27,19 @@ if TYPE_CHECKING:
 # Tried in turn for models that do not say which type their inputs have.
 _GUESSED_DTYPES: Final = ("float32", "int64")
 _MOST_GUESSED_INPUTS: Final = 4
+
+_EXPORTED_NAME: Final = "source.onnx"
+
+
+def read(request: ReadRequest) -> ReadSource:
+    """A PyTorch model as ONNX; see `devdiff.exporter.sources.source.SourceReader`."""
+    loaded = load(request.path, request.trust)
+    exported = request.scratch / _EXPORTED_NAME
+    to_onnx(loaded, request.shapes, exported)
+    model = onnx_source.load(exported)
+    described = onnx_source.describe(exported, model, request.shapes)
+    exported.unlink()
+    return ReadSource(replace(request.named(described), runtime="torch"), onnx=model)
 
 
 def example_inputs(model: TorchModel, chosen: Mapping[str, tuple[int, ...]]) -> tuple[Any, ...]:

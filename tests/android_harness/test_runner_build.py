@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import re
@@ -105,6 +106,39 @@ def test_holes_and_zeros_are_one_and_every_byte_counts(tmp_path: Path) -> None:
     with (tmp_path / "holes").open("r+b") as stream:
         stream.truncate(size + 1)
     assert kept_files.digest(tmp_path / "holes") not in same
+
+
+def without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "ziglang":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return there(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+
+
+def test_without_a_compiler_what_is_shipped_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = build.build_key("linux-x86_64")
+    shipped = tmp_path / "linux-x86_64" / key / build.EXECUTABLE
+    shipped.parent.mkdir(parents=True)
+    shipped.write_bytes(b"shipped")
+    kept_files.record(shipped.parent, key)
+    monkeypatch.setattr(build, "PREBUILT", tmp_path)
+    without_compiler(monkeypatch)
+    assert build.runner_path() == shipped
+
+
+def test_without_a_compiler_and_a_shipped_runner_the_extra_is_named(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_compiler(monkeypatch)
+    with pytest.raises(BuildError, match=r"needs ziglang: pip install 'devdiff\[native\]'"):
+        build.runner_path()
+    assert list((empty_cache / "runners").glob("*/*")) == []
 
 
 def test_a_cache_that_cannot_be_written_is_named(

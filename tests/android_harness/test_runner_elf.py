@@ -64,8 +64,8 @@ def test_nothing_is_declared_that_no_build_imports() -> None:
 def test_the_oldest_android_has_every_declared_symbol() -> None:
     """By the levels that bionic's version scripts give, see `stubs`."""
     levels = [level for library in stubs.LIBRARIES.values() for level in library.values()]
-    assert stubs.OLDEST_API == 23
-    assert max(levels) <= stubs.OLDEST_API
+    # Android 6.0, the first for which wheels of runtimes are made.
+    assert max(levels) <= 23
 
 
 def test_the_program_is_position_independent(android: tuple[str, Path, Elf]) -> None:

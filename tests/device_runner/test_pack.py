@@ -30,9 +30,9 @@ from devdiff.device_runner.pack import (
     encode_record,
     read_header,
     read_record,
-    read_records,
     scan,
 )
+from tests.support.pack_records import read_records
 
 IMAGE = PackTensor("image", "float32", (1, 2, 3), "x")
 SCORES = PackTensor("scores:0", "int8", (5,), "")

@@ -16,11 +16,11 @@ from devdiff.device_runner.pack import (
     Status,
     encode_record,
     read_header,
-    read_records,
 )
 from devdiff.device_runner.process import Command
 from devdiff.device_runner.runner import Job, Outcome
 from tests.support import moody_runner
+from tests.support.pack_records import read_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

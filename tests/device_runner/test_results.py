@@ -20,10 +20,10 @@ from devdiff.device_runner.pack import (
     encode_header,
     encode_record,
     read_header,
-    read_records,
 )
 from devdiff.device_runner.results import Block, Prefix, ResultReader, last_good
 from devdiff.exporter.artifact import Array
+from tests.support.pack_records import read_records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

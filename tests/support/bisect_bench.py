@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from devdiff.bisect import subject
 from devdiff.bisect.divergence import find
@@ -17,6 +17,7 @@ from devdiff.exporter.tflite_cut import WholeModel
 from devdiff.exporter.tflite_file import inspect
 from devdiff.inputs import input_set as data
 from devdiff.progress import SilentEvents
+from devdiff.report.build import schema
 from tests.support.in_process import InProcess
 
 if TYPE_CHECKING:
@@ -65,3 +66,10 @@ def searched(on: Bench, suspects: int = SUSPECTS) -> Searched:
     assert finding.found is not None
     assert finding.isolated is not None
     return Searched(finding.whole, finding.cuts, finding.found, finding.isolated)
+
+
+def bisect_schema() -> dict[str, Any]:
+    """The JSON Schema of ``bisect.json``: that of the report's section of this name."""
+    whole = schema()
+    inputs = {"inputs": whole["properties"]["inputs"]}
+    return {"$ref": "#/$defs/bisect", "properties": inputs, "$defs": whole["$defs"]}

@@ -47,6 +47,7 @@ from devdiff.report.html import page
 from devdiff.tasks import objects
 from devdiff.verdict import Verdict
 from tests.support.bare_reports import bare_report, with_pair
+from tests.support.pack_records import read_records
 from tests.support.packages import MANIFEST, package, tflite
 from tests.support.packages import report as tested_report
 
@@ -356,9 +357,9 @@ def _read_pack(path: Path, whole: Path) -> str | None:
     found.nanoseconds()
     with path.open("rb") as stream:
         header = pack.read_header(stream)
-        records = list(pack.read_records(stream, header.tensors))
+        records = list(read_records(stream, header.tensors))
     with whole.open("rb") as stream:
-        original = list(pack.read_records(stream, pack.read_header(stream).tensors))
+        original = list(read_records(stream, pack.read_header(stream).tensors))
     same = len(records) == len(original) and all(
         len(one.arrays) == len(other.arrays) and all(map(np.array_equal, one.arrays, other.arrays))
         for one, other in zip(records, original, strict=True)

@@ -12,10 +12,11 @@ import pytest
 from devdiff.device_runner.adb import devices
 from devdiff.device_runner.adb.adb_runner import RemoteOptions, RemoteRunner
 from devdiff.device_runner.host.host_runner import HostRunner
-from devdiff.device_runner.pack import PackTensor, SampleRecord, read_header, read_records
+from devdiff.device_runner.pack import PackTensor, SampleRecord, read_header
 from devdiff.device_runner.runner import Job, Outcome
 from devdiff.exporter.artifact import Artifact
 from tests.support.exporting import export_digits
+from tests.support.pack_records import read_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable

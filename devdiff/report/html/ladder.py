@@ -11,7 +11,6 @@ from devdiff.report.words import rate, what_ran
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-WIDTH: Final = 340
 _BOX: Final = 46
 _GAP: Final = 62
 _NAME_CHARS: Final = 28

@@ -43,11 +43,13 @@ def builds(*kinds: str) -> Callable[[Builder], Builder]:
     """Registers a builder: it gets a `Site` and returns what computes the operator.
 
     That function takes every input of the operator as carried (None where one is absent) and
-    returns the output, or a tuple of outputs, as carried.
+    returns the output, or a tuple of outputs, as carried. A module with builders is named in
+    `devdiff.scan.twin`, which imports it.
     """
 
     def register(builder: Builder) -> Builder:
         for kind in kinds:
+            assert kind not in BUILDERS, f"{kind} has two builders"
             BUILDERS[kind] = builder
         return builder
 

@@ -12,12 +12,13 @@ from onnx import helper
 
 from devdiff.bisect import repro
 from devdiff.device_runner.host.host_runner import HostRunner
-from devdiff.device_runner.pack import PackTensor, read_header, read_records
+from devdiff.device_runner.pack import PackTensor, read_header
 from devdiff.device_runner.runner import Job
 from tests.support import onnx_zoo
 from tests.support.bisect_bench import Searched, bench, searched, side
 from tests.support.exporting import Exported, export
 from tests.support.foreign_running import ForeignRunner, linux_aarch64
+from tests.support.pack_records import read_records
 from tests.support.phone_bench import Digits, runner
 
 if TYPE_CHECKING:

@@ -23,8 +23,7 @@ from devdiff.ladder.run_directory import RunDirectory
 from devdiff.ladder.subject import Subject
 from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING
 from devdiff.progress import SilentEvents
-from devdiff.report.build import bisect_schema
-from tests.support.bisect_bench import side
+from tests.support.bisect_bench import bisect_schema, side
 from tests.support.in_process import InProcess
 from tests.support.layered_graphs import float_graph, int8_graph, random_layers
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from devdiff.exporter.tflite_cut import WholeModel
-from devdiff.report.build import bisect_schema, schema
+from devdiff.report.build import schema
 from devdiff.report.html.page import PAGE_NAME
+from tests.support.bisect_bench import bisect_schema
 from tests.support.branchy import SHAPE, branchy, changed
 from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
 

@@ -24,14 +24,34 @@ def test_doctor_takes_a_build_for_the_version_it_is_of(
     installed: str, asked: str, right: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.metadata, "version", lambda name: installed)
-    finding = installation._package(Requirement(asked), "testing", required=True)
+    finding = installation._package(Requirement(asked))
     assert finding.ok is right
     assert ("pip install" in finding.remedy) is not right
 
 
 def test_doctor_asks_for_what_devdiff_itself_requires() -> None:
     found = {finding.name: finding for finding in installation._packages()}
-    assert found["tensorflow"].required
+    assert found["numpy"].required
+    assert not found["tensorflow"].required, "an extra"
     assert not found["torch"].required, "an extra"
     assert not found["tflite-runtime"].required
     assert [finding.name for finding in found.values() if not finding.ok] == []
+
+
+def test_doctor_names_the_extra_that_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name in ("tensorflow", "torch", "onnxscript", "onnxsim"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return there(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    absent = {finding.name: finding for finding in installation._packages() if not finding.ok}
+    assert {name: finding.remedy for name, finding in absent.items()} == {
+        "onnxsim": "pip install 'devdiff[export]'",
+        "tensorflow": "pip install 'devdiff[export]'",
+        "torch": "pip install 'devdiff[scan]'",
+        "onnxscript": "pip install 'devdiff[torch]'",
+    }
+    assert not any(finding.required for finding in absent.values())

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from devdiff.errors import ScanError
-from devdiff.scan.drift import Drift, DriftStatus, PlaceboRank, drift, placebos_needed
+from devdiff.scan.drift import SIGNIFICANCE, Drift, DriftStatus, PlaceboRank, drift
 
 if TYPE_CHECKING:
     from devdiff.exporter.artifact import Array
 
 SAMPLES, CLASSES = 200, 10
+# The fewest among which the first of four ranks can be significant.
+PLACEBOS_NEEDED = math.ceil(4 / SIGNIFICANCE) - 1
 
 
 def scores(seed: int = 0) -> Array:
@@ -75,7 +77,7 @@ def test_score_of_a_favoured_class_shifts() -> None:
 def test_drift_like_the_placebos_is_usual() -> None:
     unusual = 0
     for seed in range(20):
-        found = among(noisy(scores(), seed), placebos_needed(4))
+        found = among(noisy(scores(), seed), PLACEBOS_NEEDED)
         unusual += found.status is DriftStatus.UNUSUAL
 
     # At most one in twenty on average; six has a chance below 0.1 %.
@@ -83,11 +85,11 @@ def test_drift_like_the_placebos_is_usual() -> None:
 
 
 def test_drift_beyond_all_of_enough_placebos_is_unusual() -> None:
-    found = among(noisy(scores(), 1, sigma=0.3), placebos_needed(4))
+    found = among(noisy(scores(), 1, sigma=0.3), PLACEBOS_NEEDED)
 
     assert found.status is DriftStatus.UNUSUAL
     assert found.ranks["margin"].first
-    assert found.ranks["margin"].p == 1 / (placebos_needed(4) + 1)
+    assert found.ranks["margin"].p == 1 / (PLACEBOS_NEEDED + 1)
 
 
 def test_class_that_gains_stands_out_where_the_size_of_the_drift_does_not() -> None:
@@ -95,7 +97,7 @@ def test_class_that_gains_stands_out_where_the_size_of_the_drift_does_not() -> N
     shifted = full.copy()
     shifted[:, 3] += 0.4
 
-    found = among(shifted, placebos_needed(4), sigma=0.2)
+    found = among(shifted, PLACEBOS_NEEDED, sigma=0.2)
 
     assert found.status is DriftStatus.UNUSUAL
     assert found.ranks["largest_gain"].first
@@ -111,7 +113,7 @@ def test_few_placebos_cannot_decide(placebos: int) -> None:
 
 
 def test_slightly_more_drift_than_all_placebos_is_usual() -> None:
-    found = among(noisy(scores(), 1, sigma=0.06), placebos_needed(4))
+    found = among(noisy(scores(), 1, sigma=0.06), PLACEBOS_NEEDED)
 
     assert found.ranks["margin"].first
     assert 1 < found.ranks["margin"].factor < 1.5

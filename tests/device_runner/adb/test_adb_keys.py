@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from adb_shell.auth.keygen import keygen
+from adb_shell.auth.keygen import encode_pubkey, keygen
+from adb_shell.auth.sign_pythonrsa import PythonRSASigner
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from devdiff.device_runner.adb.direct import DirectTransport
 from devdiff.device_runner.adb.keys import Keys, android_folder, key_files, make_key, public_file
@@ -59,7 +67,7 @@ def test_a_made_key_is_private_and_whole(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         keys = Keys({"HOME": str(tmp_path)})
-        assert len(keys) == 1
+        (key,) = keys.load()
     finally:
         os.umask(before)
     own = tmp_path / ".android/adbkey"
@@ -70,7 +78,7 @@ def test_a_made_key_is_private_and_whole(tmp_path: Path) -> None:
     encoded, who = public_file(own).read_text().split()
     assert len(base64.b64decode(encoded)) == 524
     assert "@" in who
-    assert keys[0].GetPublicKey() == public_file(own).read_bytes().strip()
+    assert key.public_line() == public_file(own).read_bytes()
 
 
 def test_a_key_that_is_there_is_kept(tmp_path: Path) -> None:
@@ -79,15 +87,70 @@ def test_a_key_that_is_there_is_kept(tmp_path: Path) -> None:
     keygen(str(own))
     before = own.read_bytes(), public_file(own).read_bytes()
     make_key(own)
-    assert len(Keys({"HOME": str(tmp_path)})) == 1
+    assert len(Keys({"HOME": str(tmp_path)}).load()) == 1
     assert (own.read_bytes(), public_file(own).read_bytes()) == before
+
+
+def test_a_key_is_what_the_tools_of_others_take_it_for(tmp_path: Path) -> None:
+    own = tmp_path / "adbkey"
+    make_key(own)
+    (key,) = Keys({"ANDROID_USER_HOME": str(tmp_path)}).load()
+    assert key.public_struct() == encode_pubkey(str(own))
+    token = bytes(range(20))
+    theirs = PythonRSASigner(public_file(own).read_text(), own.read_text()).Sign(token)
+    assert key.sign(token) == bytes(theirs)
+
+
+def test_the_older_form_of_a_key_is_read(tmp_path: Path) -> None:
+    own = tmp_path / "adbkey"
+    make_key(own)
+    (key,) = Keys({"ANDROID_USER_HOME": str(tmp_path)}).load()
+    older = key.private.private_bytes(
+        Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
+    )
+    assert older.startswith(b"-----BEGIN RSA PRIVATE KEY-----")
+    own.write_bytes(older)
+    (again,) = Keys({"ANDROID_USER_HOME": str(tmp_path)}).load()
+    assert again.public_line() == key.public_line()
+
+
+def unfit_keys() -> dict[str, bytes]:
+    small = rsa.generate_private_key(65537, 1024)
+    curve = ec.generate_private_key(ec.SECP256R1())
+    full = rsa.generate_private_key(65537, 2048)
+    plain = NoEncryption()
+    return {
+        "2048 bits": small.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, plain),
+        "no RSA key": curve.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, plain),
+        "password": full.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+        ),
+    }
+
+
+def test_a_key_that_no_phone_takes_is_named_with_the_reason(tmp_path: Path) -> None:
+    for reason, pem in unfit_keys().items():
+        (tmp_path / "adbkey").write_bytes(pem)
+        with pytest.raises(DeviceAuthError, match=reason) as caught:
+            Keys({"ANDROID_USER_HOME": str(tmp_path)}).load()
+        assert str(tmp_path / "adbkey") in str(caught.value)
+
+
+def test_a_public_half_of_another_key_is_not_offered(tmp_path: Path) -> None:
+    make_key(tmp_path / "adbkey")
+    make_key(tmp_path / "other")
+    line = public_file(tmp_path / "other").read_text().split()[0] + " \x1b[2Jmallory@host\n"
+    public_file(tmp_path / "adbkey").write_text(line)
+    (key,) = Keys({"ANDROID_USER_HOME": str(tmp_path)}).load()
+    assert key.public_struct() == encode_pubkey(str(tmp_path / "adbkey"))
+    assert key.owner == "2Jmallory@host"
 
 
 def test_several_at_once_agree_on_one_key(tmp_path: Path) -> None:
     loaded: list[bytes] = []
 
     def load() -> None:
-        loaded.append(Keys({"HOME": str(tmp_path)})[0].Sign(b"\0" * 20))
+        loaded.append(Keys({"HOME": str(tmp_path)}).load()[0].sign(b"\0" * 20))
 
     threads = [threading.Thread(target=load) for _ in range(4)]
     for thread in threads:
@@ -103,17 +166,18 @@ def test_the_public_half_is_worked_out_when_it_is_missing(tmp_path: Path) -> Non
     make_key(own)
     expected = public_file(own).read_text().split()[0]
     public_file(own).unlink()
-    assert Keys({"HOME": str(tmp_path)})[0].GetPublicKey().decode().split()[0] == expected
+    (key,) = Keys({"HOME": str(tmp_path)}).load()
+    assert key.public_line().decode().split()[0] == expected
     assert names(own.parent) == ["adbkey"]
 
 
 def test_a_broken_key_of_a_vendor_does_no_harm_and_ones_own_is_named(tmp_path: Path) -> None:
     (tmp_path / "vendor").write_text("no key")
     environment = {"HOME": str(tmp_path), "ADB_VENDOR_KEYS": str(tmp_path / "vendor")}
-    assert len(Keys(environment)) == 1
+    assert len(Keys(environment).load()) == 1
     (tmp_path / ".android/adbkey").write_text("no key")
     with pytest.raises(DeviceAuthError, match=r"\.android/adbkey: .* move it away"):
-        len(Keys(environment))
+        Keys(environment).load()
 
 
 @pytest.mark.slow

@@ -9,9 +9,10 @@ import pytest
 
 from devdiff.device_runner.errors import RunnerChoiceError, RunnerError
 from devdiff.device_runner.host.host_runner import SOURCE_RUNNER, HostRunner
-from devdiff.device_runner.pack import PackTensor, SampleRecord, read_header, read_records
+from devdiff.device_runner.pack import PackTensor, SampleRecord, read_header
 from devdiff.device_runner.runner import Job, Outcome, Runner
 from tests.support import onnx_zoo
+from tests.support.pack_records import read_records
 
 if TYPE_CHECKING:
     from pathlib import Path
