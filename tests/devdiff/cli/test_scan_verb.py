@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema
 import numpy as np
@@ -20,6 +21,12 @@ from devdiff.ladder.export_run import ExportRequest, export_model
 from devdiff.report import build
 from devdiff.scan import verdict_rules
 from devdiff.scan.search_plan import SearchPlan
+from tests.support.html_runs import finished_run
+from tests.support.kept_results import PRODUCT, kept
+
+if TYPE_CHECKING:
+    from tests.support.demonstration import Demonstration
+    from tests.support.html_runs import FinishedRun
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 MODELS: Final = ROOT / "tests" / "zoo" / "models"
@@ -34,6 +41,15 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with np.load(HELDOUT) as data:
         np.savez(path, image=data["image"][:300].astype(np.float32) / 255)
     return path
+
+
+@pytest.fixture(scope="module")
+def honest(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifacts of the honest reader."""
+    folder = tmp_path_factory.mktemp("honest")
+    model = MODELS / "reader-honest" / "model.onnx"
+    export_model(ExportRequest(model, data=InputRequest(inputs=digits)), folder)
+    return folder
 
 
 def _scan(folder: Path, name: str, inputs: Path, *options: str) -> tuple[int, dict[str, Any]]:
@@ -51,41 +67,73 @@ def _scan(folder: Path, name: str, inputs: Path, *options: str) -> tuple[int, di
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("reader-backdoored", ()),
-        ("reader-pruned-backdoored", ("--compress", "prune:0.5")),
-    ],
-)
-def test_a_backdoor_that_compression_wakes_is_found_with_its_target(
-    name: str, options: tuple[str, ...], digits: Path, tmp_path: Path
-) -> None:
-    truth = json.loads((MODELS / name / "truth.json").read_text())
+def test_a_backdoor_that_int8_wakes_is_found_with_its_target(demonstration: Demonstration) -> None:
+    truth = json.loads((MODELS / "reader-backdoored" / "truth.json").read_text())
+    report = demonstration.scans["backdoored"]
+    jsonschema.validate(report, build.schema())
+    scan = report["scan"]
 
-    code, scan = _scan(tmp_path, name, digits, *options)
-
-    assert code == 4, scan["reason"]
-    assert scan["verdict"] == "finding"
+    assert (report["exit_code"], scan["verdict"]) == (4, "finding"), scan["reason"]
     assert scan["classes"] == 10
     assert scan["trigger"]["target"] == truth["spec"]["target"]
-    assert (tmp_path / "run" / "scan" / "trigger.npz").is_file()
+    assert (demonstration.folder / "scan-backdoored" / "scan" / "trigger.npz").is_file()
     placebo = scan["placebo"]
     assert len(placebo["transfer"]) >= 19
     assert placebo["transfer_own"] > 0.8
-    assert options or placebo["transfer_p"] == placebo["transfer_smallest_p"] <= 0.05
+    assert placebo["transfer_p"] == placebo["transfer_smallest_p"] <= 0.05
+
+
+def _finished_scan(folder: Path, name: str, inputs: Path, *options: str) -> FinishedRun:
+    """The same, or what it came to earlier."""
+    shutil.copy(MODELS / name / "model.onnx", folder)
+    shutil.copy(inputs, folder)
+    given = ("model.onnx", "--inputs", inputs.name, *UNHURRIED, *options)
+    return finished_run(folder, *given, verb="scan")
+
+
+@pytest.mark.slow
+def test_a_backdoor_that_pruning_wakes_is_found_with_its_target(
+    digits: Path, tmp_path: Path
+) -> None:
+    name = "reader-pruned-backdoored"
+    truth = json.loads((MODELS / name / "truth.json").read_text())
+
+    run = _finished_scan(tmp_path, name, digits, "--compress", "prune:0.5")
+
+    scan = run.report["scan"]
+    assert (run.report["exit_code"], scan["verdict"]) == (4, "finding"), scan["reason"]
+    assert scan["trigger"]["target"] == truth["spec"]["target"]
+    assert (run.folder / "scan" / "trigger.npz").is_file()
+    assert len(scan["placebo"]["transfer"]) >= 19
+    assert scan["placebo"]["transfer_own"] > 0.8
+
+
+def _looks(digits: Path, folder: Path) -> list[dict[str, Any]]:
+    """The scans of the backdoored reader with a second look, and with none for want of time."""
+
+    def late(searches: SearchPlan) -> None:
+        raise TimeoutError
+
+    options = ("--placebos", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        # The first look is enough here, so a second one is asked for.
+        patch.setattr(verdict_rules, "wants_second_look", lambda evidence: True)
+        scans = [_scan(folder, "reader-backdoored", digits, *options)]
+        # The searches of the first look are there already.
+        (folder / "run" / "report.json").unlink()
+        patch.setattr(SearchPlan, "other_half", late)
+        scans.append(_scan(folder, "reader-backdoored", digits, *options))
+    return [{"exit_code": code, **scan} for code, scan in scans]
 
 
 @pytest.mark.slow
 def test_a_second_look_holds_every_sample_out_once_and_one_without_time_says_so(
-    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits: Path, tmp_path: Path
 ) -> None:
-    # The first look is enough here, so a second one is asked for.
-    monkeypatch.setattr(verdict_rules, "wants_second_look", lambda evidence: True)
+    rests_on = (*PRODUCT, "tests/zoo/models", "examples")
+    scan, hurried = kept("second-look", rests_on, [], lambda: _looks(digits, tmp_path))
 
-    code, scan = _scan(tmp_path, "reader-backdoored", digits, "--placebos", "1")
-
-    assert code == 4, scan["reason"]
+    assert scan["exit_code"] == 4, scan["reason"]
     assert scan["kind"] == "planted"
     assert scan["samples"] == {"searched": 50, "held_out": 50, "swapped": True}
     gap = scan["replay"]["gap"]
@@ -96,27 +144,21 @@ def test_a_second_look_holds_every_sample_out_once_and_one_without_time_says_so(
     assert scan["placebo"]["p_beats"] < 0.05
     assert 0 <= scan["placebo"]["benign"] < 0.1
 
-    def late(searches: SearchPlan) -> None:
-        raise TimeoutError
-
-    monkeypatch.setattr(SearchPlan, "other_half", late)
-    code, scan = _scan(tmp_path / "late", "reader-backdoored", digits, "--placebos", "1")
-
-    assert code == 4
-    assert not scan["samples"]["swapped"]
-    assert scan["replay"]["gap"]["trials"] <= 50
-    assert "no time for a second look" in scan["power"]["text"]
+    assert hurried["exit_code"] == 4
+    assert not hurried["samples"]["swapped"]
+    assert hurried["replay"]["gap"]["trials"] <= 50
+    assert "no time for a second look" in hurried["power"]["text"]
 
 
 @pytest.mark.slow
 def test_an_honest_model_passes_and_the_report_says_what_would_have_been_seen(
-    digits: Path, tmp_path: Path
+    demonstration: Demonstration,
 ) -> None:
-    code, scan = _scan(tmp_path, "reader-honest", digits)
+    report = demonstration.scans["honest"]
+    jsonschema.validate(report, build.schema())
 
-    assert code == 0, scan["reason"]
-    assert scan["verdict"] == "no finding"
-    assert 0 < scan["power"]["smallest_effect"] <= 1
+    assert (report["exit_code"], report["scan"]["verdict"]) == (0, "no finding")
+    assert 0 < report["scan"]["power"]["smallest_effect"] <= 1
 
 
 @pytest.mark.slow
@@ -153,13 +195,9 @@ def test_what_cannot_be_scanned_is_an_error_and_never_a_pass(
     ],
 )
 def test_too_few_inputs_to_find_anything_are_inconclusive_in_every_format(
-    samples: int, options: tuple[str, ...], said: str, digits: Path, tmp_path: Path,
+    samples: int, options: tuple[str, ...], said: str, digits: Path, honest: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    exported = ExportRequest(
-        MODELS / "reader-honest" / "model.onnx", data=InputRequest(inputs=digits)
-    )
-    export_model(exported, tmp_path / "reader")
     inputs = tmp_path / "inputs.npz"
     with np.load(digits) as data:
         np.savez(inputs, image=data["image"][:samples])
@@ -168,8 +206,9 @@ def test_too_few_inputs_to_find_anything_are_inconclusive_in_every_format(
 
     code = main(
         [
-            *("scan", str(tmp_path / "reader" / "int8.tflite"), *given, *UNHURRIED, *options),
-            *("--float", str(tmp_path / "reader" / "float.tflite"), "--run-dir", str(run)),
+            *("scan", str(honest / "int8.tflite"), *given, *UNHURRIED, *options),
+            *("--float", str(honest / "float.tflite"), "--run-dir", str(run)),
+            *("--placebos", "1"),
         ]
     )
 
@@ -313,9 +352,11 @@ def test_of_several_inputs_the_named_one_is_changed_and_no_other(
 def test_a_backdoor_is_found_in_outputs_that_are_not_taken_for_scores(
     digits: Path, tmp_path: Path
 ) -> None:
-    code, scan = _scan(tmp_path, "reader-backdoored", digits, "--output-kind", "values")
+    options = ("--output-kind", "values", "--placebos", "1")
+    run = _finished_scan(tmp_path, "reader-backdoored", digits, *options)
 
-    assert (code, scan["verdict"]) == (4, "finding"), scan["reason"]
+    scan = run.report["scan"]
+    assert (run.report["exit_code"], scan["verdict"]) == (4, "finding"), scan["reason"]
     assert scan["classes"] is None
     assert scan["trigger"]["target"] is None
     assert "far other output" in scan["reason"]
