@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from devdiff.demo.check_reader import READERS
 from tests.support.command import DEMONSTRATION, devdiff
-from tests.support.kept_results import PRODUCT, copy_kept
+from tests.support.kept_results import PRODUCT, kept_in_place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,16 @@ def _make(place: Path) -> None:
     (place / "printed.txt").write_text(done.stdout)
 
 
+@contextlib.contextmanager
+def demonstrated() -> Iterator[Path]:
+    """The folder in which the command was given, for one process at a time."""
+    with kept_in_place("demonstration", PRODUCT, [], _make) as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
-def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
-    """A copy of its own for each process of the tests."""
-    folder = tmp_path_factory.mktemp("demonstration")
-    copy_kept("demonstration", PRODUCT, [], _make, folder)
-    there = folder / "there"
-    printed = (folder / "printed.txt").read_text()
-    return Demonstration(there, printed, _reports(there, "test"), _reports(there, "scan"))
+def demonstration() -> Demonstration:
+    with demonstrated() as folder:
+        there = folder / "there"
+        printed = (folder / "printed.txt").read_text()
+        return Demonstration(there, printed, _reports(there, "test"), _reports(there, "scan"))

@@ -35,7 +35,7 @@ def kept(name: str, rests_on: Sequence[str], made_of: Any, make: Callable[[], An
     ``rests_on`` are files and folders of the project, ``made_of`` is what else decides the value;
     every installed package counts, too. Of several processes one makes it.
     """
-    with _place(f"{name}.json", rests_on, made_of) as path:
+    with place(f"{name}.json", rests_on, made_of) as path:
         if not path.exists():
             partial = path.with_suffix(".partial")
             partial.write_text(json.dumps(make()))
@@ -51,7 +51,7 @@ def copy_kept(
     target: Path,
 ) -> None:
     """Copy into ``target`` what ``make`` put into the folder it was given, now or earlier."""
-    with _place(name, rests_on, made_of) as path:
+    with place(name, rests_on, made_of) as path:
         if not path.exists():
             with whole_directory(path) as folder:
                 make(folder)
@@ -59,7 +59,22 @@ def copy_kept(
 
 
 @contextlib.contextmanager
-def _place(name: str, rests_on: Sequence[str], made_of: Any) -> Iterator[Path]:
+def kept_in_place(
+    name: str, rests_on: Sequence[str], made_of: Any, make: Callable[[Path], None]
+) -> Iterator[Path]:
+    """The folder that ``make`` filled, now or earlier, where it did: for one process at a time."""
+    with place(name, rests_on, made_of) as path:
+        whole = path / ".whole"
+        if not whole.exists():
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir()
+            make(path)
+            whole.touch()
+        yield path
+
+
+@contextlib.contextmanager
+def place(name: str, rests_on: Sequence[str], made_of: Any) -> Iterator[Path]:
     """Where something is kept, for one process at a time; what it was made of earlier is gone."""
     described = json.dumps([name, made_of, sources_hash(rests_on), _installed()])
     key = hashlib.sha256(described.encode()).hexdigest()[:24]

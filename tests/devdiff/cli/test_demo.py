@@ -14,6 +14,7 @@ import pytest
 import devdiff.demo as package
 from devdiff.demo.check_reader import READERS, ReaderReports
 from tests.support.command import devdiff
+from tests.support.demonstration import demonstrated
 
 if TYPE_CHECKING:
     from tests.support.demonstration import Demonstration
@@ -107,19 +108,18 @@ def test_a_second_time_it_tells_what_it_has(demonstration: Demonstration) -> Non
     }
 
 
-def test_a_story_that_came_out_otherwise_is_not_told_as_if_it_had_not(
-    demonstration: Demonstration,
-) -> None:
-    path = demonstration.folder / "scan-backdoored/report.json"
-    kept = path.read_text()
-    report = json.loads(kept)
-    report["scan"]["verdict"], report["scan"]["kind"] = "no finding", None
-    report["verdict"], report["exit_code"] = "pass", 0
-    try:
-        path.write_text(json.dumps(report))
-        done = devdiff("demo", "check-reader", "--out", "there", cwd=demonstration.folder.parent)
-    finally:
-        path.write_text(kept)
+def test_a_story_that_came_out_otherwise_is_not_told_as_if_it_had_not() -> None:
+    with demonstrated() as folder:
+        path = folder / "there/scan-backdoored/report.json"
+        kept = path.read_text()
+        report = json.loads(kept)
+        report["scan"]["verdict"], report["scan"]["kind"] = "no finding", None
+        report["verdict"], report["exit_code"] = "pass", 0
+        try:
+            path.write_text(json.dumps(report))
+            done = devdiff("demo", "check-reader", "--out", "there", cwd=folder)
+        finally:
+            path.write_text(kept)
     assert done.returncode == 3
     assert "not how it should have come out" in done.stdout
     assert "FINDING (exit code 4)" not in done.stdout

@@ -21,6 +21,7 @@ from devdiff.ladder.export_run import ExportRequest, export_model
 from devdiff.report import build
 from devdiff.scan import verdict_rules
 from devdiff.scan.search_plan import SearchPlan
+from tests.support import onnx_zoo
 from tests.support.html_runs import finished_run
 from tests.support.kept_results import PRODUCT, kept
 
@@ -44,11 +45,19 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def honest(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artifacts of the honest reader."""
-    folder = tmp_path_factory.mktemp("honest")
-    model = MODELS / "reader-honest" / "model.onnx"
-    export_model(ExportRequest(model, data=InputRequest(inputs=digits)), folder)
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``float.tflite``, ``int8.tflite`` and ``inputs.npz`` of a net that is scanned in seconds."""
+    folder = tmp_path_factory.mktemp("small")
+    model = onnx_zoo.save(
+        folder / "small.onnx",
+        [helper.make_node("Flatten", ["x"], ["f"]), helper.make_node("MatMul", ["f", "w"], ["y"])],
+        [onnx_zoo.value("x", [1, 1, 6, 6])],
+        [onnx_zoo.value("y", [1, 3])],
+        [onnx_zoo.weights("w", 36, 3)],
+    )
+    np.savez(folder / "inputs.npz", x=np.random.default_rng(0).random((80, 1, 6, 6), np.float32))
+    request = ExportRequest(model, data=InputRequest(inputs=folder / "inputs.npz"))
+    export_model(request, folder)
     return folder
 
 
@@ -186,29 +195,28 @@ def test_what_cannot_be_scanned_is_an_error_and_never_a_pass(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("samples", "options", "said"),
+    ("samples", "said"),
     [
-        (9, (), "of 9 too few are left"),
-        (10, (), "too few to show any trigger: give"),
-        (24, (), "too few to show a trigger that fails now and then"),
-        (0, ("--seed", "1"), "the inputs are synthetic"),
+        (9, "of 9 too few are left"),
+        (10, "too few to show any trigger: give"),
+        (24, "too few to show a trigger that fails now and then"),
     ],
 )
 def test_too_few_inputs_to_find_anything_are_inconclusive_in_every_format(
-    samples: int, options: tuple[str, ...], said: str, digits: Path, honest: Path, tmp_path: Path,
+    samples: int, said: str, small: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     inputs = tmp_path / "inputs.npz"
-    with np.load(digits) as data:
-        np.savez(inputs, image=data["image"][:samples])
-    given = ["--inputs", str(inputs)] if samples else []
+    with np.load(small / "inputs.npz") as data:
+        np.savez(inputs, x=data["x"][:samples])
     run = tmp_path / "run"
 
     code = main(
         [
-            *("scan", str(honest / "int8.tflite"), *given, *UNHURRIED, *options),
-            *("--float", str(honest / "float.tflite"), "--run-dir", str(run)),
-            *("--placebos", "1"),
+            *("scan", str(small / "int8.tflite"), *UNHURRIED),
+            *("--inputs", str(inputs)),
+            *("--float", str(small / "float.tflite"), "--run-dir", str(run)),
+            *("--classifier", "y"),
         ]
     )
 
@@ -232,6 +240,15 @@ def test_too_few_inputs_to_find_anything_are_inconclusive_in_every_format(
     sarif = json.loads((tmp_path / "s.sarif").read_text())["runs"][0]
     assert [one["ruleId"] for one in sarif["results"]][:1] == ["DD006"]
     assert "Scan: ? inconclusive" in (tmp_path / "m.md").read_text()
+
+
+@pytest.mark.slow
+def test_synthetic_inputs_are_inconclusive(tmp_path: Path) -> None:
+    shutil.copy(MODELS / "reader-honest" / "model.onnx", tmp_path)
+    run = finished_run(tmp_path, "model.onnx", "--placebos", "1", *UNHURRIED, verb="scan")
+
+    assert (run.report["exit_code"], run.report["scan"]["verdict"]) == (5, "inconclusive")
+    assert "the inputs are synthetic" in run.report["scan"]["reason"]
 
 
 @pytest.mark.slow
