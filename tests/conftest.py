@@ -22,6 +22,7 @@ pytest.register_assert_rewrite("tests.support", "tests.zoo", "tests.models")
 pytest_plugins = [
     "tests.support.clang",
     "tests.support.exporting",
+    "tests.support.demonstration",
     "tests.support.history_runs",
     "tests.support.html_runs",
     "tests.support.lanes",

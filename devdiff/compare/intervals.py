@@ -56,6 +56,17 @@ def clopper_pearson(
     return low, high
 
 
+def binomial_tail(successes: int, trials: int, rate: float) -> float:
+    """The probability of at least ``successes`` of ``trials`` that each succeed at ``rate``."""
+    if successes <= 0:
+        return 1.0
+    if successes > trials:
+        return 0.0
+    from scipy.special import betainc
+
+    return float(betainc(successes, trials - successes + 1, rate))
+
+
 def smallest_seen(trials: int, confidence: float = CONFIDENCE) -> float:
     """The smallest share of inputs a fault can hit and still be met at least once in ``trials``
     with this confidence: ``1 - (1 - confidence)^(1/trials)``; 1 without trials."""

@@ -23,6 +23,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from devdiff.compare.intervals import binomial_tail
 from devdiff.compare.wording import number, percent
 from devdiff.gate.summary import (
     BY_AGREEMENT,
@@ -298,18 +299,18 @@ def _agreement(
 
 def _p_value(lower: AgreementSummary, higher: AgreementSummary, paired: bool) -> float:
     """How likely chance alone puts ``lower`` so far below ``higher``: one-sided and exact."""
-    import numpy as np
-    from scipy import stats
-
     same = paired and lower.samples == higher.samples
     if same and lower.flipped is not None and higher.flipped is not None:
         lost = len(set(lower.flipped) - set(higher.flipped))
         won = len(set(higher.flipped) - set(lower.flipped))
         if lost + won == 0:
             return 1.0
-        return float(stats.binomtest(lost, lost + won, 0.5, alternative="greater").pvalue)
+        return binomial_tail(lost, lost + won, 0.5)
+    import numpy as np
+    from scipy.stats import fisher_exact
+
     table = np.array([[one.agreed, one.samples - one.agreed] for one in (lower, higher)])
-    return float(stats.fisher_exact(table, alternative="less").pvalue)
+    return float(fisher_exact(table, alternative="less").pvalue)
 
 
 def _rate(agreement: AgreementSummary) -> str:

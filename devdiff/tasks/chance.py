@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from devdiff.compare.intervals import Proportion, clopper_pearson
+from devdiff.compare.intervals import Proportion, binomial_tail, clopper_pearson
 from devdiff.compare.wording import count, percent
 
 if TYPE_CHECKING:
@@ -22,13 +22,6 @@ FEWEST: Final = 20
 _SIGNIFICANT: Final = 0.01
 # Who is better than chance by this share of what is left to 1 would have been told from it.
 _WORTH_SEEING: Final = 0.175
-
-
-def by_guessing(right: int, samples: int, chance: float) -> float:
-    """The probability of at least so many right answers where each is right by ``chance``."""
-    from scipy.stats import binomtest
-
-    return float(binomtest(right, samples, chance, alternative="greater").pvalue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +55,7 @@ class Accuracy:
         independent = float(shares[0] @ shares[1]) if several else 1 / classes
         # A detector of rare events is right less often than who never sees one, and yet no guesser.
         level = min(chance, independent)
-        p_value = by_guessing(right, samples, level)
+        p_value = binomial_tail(right, samples, level)
         standing: Standing = "too few samples"
         if p_value <= _SIGNIFICANT:
             standing = "above chance"

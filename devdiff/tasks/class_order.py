@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from devdiff.compare.intervals import binomial_tail
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -74,14 +76,11 @@ def _order(change: str, plain: Array, renumbered: Array) -> ClassOrder:
 def explains(plain: Array, changed: Array, tried: int = 1) -> bool:
     """Whether a change takes away at least half of the errors, and not by luck, though it is the
     best of ``tried``; which samples are right without and with it are bool [N]."""
-    from scipy.stats import binomtest
-
     gained = int(np.count_nonzero(changed & ~plain))
     lost = int(np.count_nonzero(plain & ~changed))
     if 2 * np.count_nonzero(~changed) > np.count_nonzero(~plain) or gained <= lost:
         return False
-    p_value = float(binomtest(gained, gained + lost, 0.5, alternative="greater").pvalue)
-    return p_value * tried <= SURE
+    return binomial_tail(gained, gained + lost, 0.5) * tried <= SURE
 
 
 def _fitted(answers: Array, labels: Array, seed: int) -> Array:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from devdiff.compare.intervals import Proportion
+from devdiff.compare.intervals import Proportion, binomial_tail
 from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.inputs.input_range import unsuited
 from devdiff.inputs.input_set import InputSet
@@ -15,7 +15,7 @@ from devdiff.inputs.preprocess import Preprocess
 from devdiff.inputs.variants import Variant, bytes_like, variants
 from devdiff.ladder import ladder
 from devdiff.ladder.ladder import Rung, RungResult
-from devdiff.tasks.chance import FEWEST, Accuracy, by_guessing
+from devdiff.tasks.chance import FEWEST, Accuracy
 from devdiff.tasks.class_order import SURE, explains
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Preparations:
         if self.accuracy.standing != "at chance":
             return explains(plain, changed, tried)
         right, samples = int(changed.sum()), len(changed)
-        luck = by_guessing(right, samples, self.accuracy.chance) * tried
+        luck = binomial_tail(right, samples, self.accuracy.chance) * tried
         return luck <= SURE and right / samples > self.accuracy.right.high
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,10 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from devdiff.system.atomic_file import whole_file
 from tests.models.model_catalogue import CatalogueModel, by_name
-from tests.support.kept_results import EXPORTER, PRODUCT, kept
+from tests.support.kept_results import EXPORTER, FORGET, PRODUCT, ROOT, kept, sources_hash
 
 _TIMEOUT_S: Final = 580
+LARGE_RUNS: Final = ROOT / "tests/conformance/large_runs.json"
+"""What `scripts/test --large` found last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,28 @@ class ModelRun:
 def kept_run(name: str) -> ModelRun:
     """What `run` returned, now or earlier, for the same exporter, inputs and packages.
 
-    What a large model came to is not asked again when only what follows the export has changed.
+    What the large models came to is part of the project, beside the hash of the exporter that they
+    came to it with: where that is this one they are not run again.
     """
-    model = by_name(name)
-    rests_on = (*(EXPORTER if model.large else PRODUCT), "tests/models")
-    found = kept(f"conformance-{name}", rests_on, [], lambda: asdict(run(name)))
-    return ModelRun(**found)
+    if by_name(name).large:
+        return _large_run(name)
+    rests_on = (*PRODUCT, "tests/models")
+    return ModelRun(**kept(f"conformance-{name}", rests_on, [], lambda: asdict(run(name))))
+
+
+def _large_run(name: str) -> ModelRun:
+    rests_on = (*EXPORTER, "tests/models")
+    recorded = json.loads(LARGE_RUNS.read_text())
+    sources = sources_hash(rests_on)
+    forget = bool(os.environ.get(FORGET))
+    if name in recorded and recorded[name]["sources"] == sources and not forget:
+        return ModelRun(**recorded[name]["run"])
+    ran = ModelRun(**kept(f"conformance-{name}", rests_on, [], lambda: asdict(run(name))))
+    if forget:
+        recorded[name] = {"sources": sources, "run": asdict(ran)}
+        with whole_file(LARGE_RUNS) as stream:
+            stream.write(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
+    return ran
 
 
 def run(name: str) -> ModelRun:

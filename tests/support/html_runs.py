@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import importlib.resources
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ import onnx
 import pytest
 from PIL import Image
 
-from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
+from devdiff.exporter.artifact import sha256_file
+from tests.support.command import DATA, DIGITS, HELDOUT, ROOT, devdiff
+from tests.support.kept_results import PRODUCT, copy_kept
 
 HOSTILE = "<img src=x onerror=\"document.title='pwned'\">"
 HOSTILE_SCRIPT = "</script></style><script>document.title='pwned'</script>"
@@ -29,18 +33,45 @@ class FinishedRun:
     printed: str
 
 
-def finished_run(
-    folder: Path, *arguments: str | Path, verb: str = "export-and-test"
-) -> FinishedRun:
+def fresh_run(folder: Path, *arguments: str | Path, verb: str = "export-and-test") -> FinishedRun:
     """What ``devdiff`` does with these arguments, in ``folder/run``.
 
     As a step of a GitHub workflow, whose summary is ``folder/summary.md``.
     """
     environ = {"GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
-    done = devdiff(verb, *arguments, "--run-dir", folder / "run", cwd=folder, env=environ)
-    report = folder / "run/report.json"
-    assert report.exists(), done.stderr
-    return FinishedRun(folder / "run", json.loads(report.read_text()), done.stdout)
+    done = devdiff(verb, *arguments, "--run-dir", "run", cwd=folder, env=environ)
+    assert (folder / "run/report.json").exists(), done.stderr
+    (folder / "printed.txt").write_text(done.stdout)
+    return _finished(folder)
+
+
+def finished_run(
+    folder: Path, *arguments: str | Path, verb: str = "export-and-test"
+) -> FinishedRun:
+    """A copy of what `fresh_run` did with the same arguments beside the same files, now or earlier.
+
+    All processes of the tests share the one run.
+    """
+    words = [str(word).replace(str(folder), ".") for word in arguments]
+    files = {str(path.relative_to(folder)): sha256_file(path) for path in _files(folder)}
+    made_of = [verb, *(word.replace(str(ROOT), "@") for word in words), files]
+
+    def make(place: Path) -> None:
+        shutil.copytree(folder, place, dirs_exist_ok=True)
+        fresh_run(place, *words, verb=verb)
+
+    kept_as = f"run-{hashlib.sha256(json.dumps(made_of[:-1]).encode()).hexdigest()[:8]}"
+    copy_kept(kept_as, (*PRODUCT, "examples"), made_of, make, folder)
+    return _finished(folder)
+
+
+def _finished(folder: Path) -> FinishedRun:
+    report = json.loads((folder / "run/report.json").read_text())
+    return FinishedRun(folder / "run", report, (folder / "printed.txt").read_text())
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
 @pytest.fixture(scope="session")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
+import shutil
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock
 
-from devdiff.system.cache import cache_root
+from devdiff.system.cache import cache_root, whole_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
 EXPORTER: Final = ("exporter", "constraints.txt")
@@ -33,18 +35,62 @@ def kept(name: str, rests_on: Sequence[str], made_of: Any, make: Callable[[], An
     ``rests_on`` are files and folders of the project, ``made_of`` is what else decides the value;
     every installed package counts, too. Of several processes one makes it.
     """
-    described = json.dumps([name, made_of, [_hash(part) for part in rests_on], _installed()])
-    key = hashlib.sha256(described.encode()).hexdigest()[:24]
-    path = cache_root() / "tests" / "results" / f"{name}-{key}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists() or os.environ.get(FORGET):
+    with place(f"{name}.json", rests_on, made_of) as path:
+        if not path.exists():
             partial = path.with_suffix(".partial")
             partial.write_text(json.dumps(make()))
-            for older in path.parent.glob(f"{name}-*.json"):
-                older.unlink()
             partial.replace(path)
         return json.loads(path.read_text())
+
+
+def copy_kept(
+    name: str,
+    rests_on: Sequence[str],
+    made_of: Any,
+    make: Callable[[Path], None],
+    target: Path,
+) -> None:
+    """Copy into ``target`` what ``make`` put into the folder it was given, now or earlier."""
+    with place(name, rests_on, made_of) as path:
+        if not path.exists():
+            with whole_directory(path) as folder:
+                make(folder)
+        shutil.copytree(path, target, dirs_exist_ok=True)
+
+
+@contextlib.contextmanager
+def kept_in_place(
+    name: str, rests_on: Sequence[str], made_of: Any, make: Callable[[Path], None]
+) -> Iterator[Path]:
+    """The folder that ``make`` filled, now or earlier, where it did: for one process at a time."""
+    with place(name, rests_on, made_of) as path:
+        whole = path / ".whole"
+        if not whole.exists():
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir()
+            make(path)
+            whole.touch()
+        yield path
+
+
+@contextlib.contextmanager
+def place(name: str, rests_on: Sequence[str], made_of: Any) -> Iterator[Path]:
+    """Where something is kept, for one process at a time; what it was made of earlier is gone."""
+    described = json.dumps([name, made_of, sources_hash(rests_on), _installed()])
+    key = hashlib.sha256(described.encode()).hexdigest()[:24]
+    folder = cache_root() / "tests" / "results" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        path = folder / key
+        for older in folder.iterdir():
+            if older.name != "lock" and (older != path or os.environ.get(FORGET)):
+                shutil.rmtree(older) if older.is_dir() else older.unlink()
+        yield path
+
+
+def sources_hash(rests_on: Sequence[str]) -> str:
+    """SHA-256 over the sources in these files and folders of the project."""
+    return hashlib.sha256("".join(map(_hash, rests_on)).encode()).hexdigest()
 
 
 @functools.cache

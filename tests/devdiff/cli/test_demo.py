@@ -5,70 +5,49 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import devdiff.demo as package
 from devdiff.demo.check_reader import READERS, ReaderReports
-from tests.support.command import DEMONSTRATION, devdiff
+from tests.support.command import devdiff
+from tests.support.demonstration import demonstrated
+
+if TYPE_CHECKING:
+    from tests.support.demonstration import Demonstration
 
 pytestmark = pytest.mark.slow
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What the demonstration printed, and the reports it left."""
-
-    folder: Path
-    done: subprocess.CompletedProcess[str]
-    tests: dict[str, dict[str, Any]]
-    scans: dict[str, dict[str, Any]]
+def test_the_comparison_passes_both_readers_and_the_scan_one(demonstration: Demonstration) -> None:
+    assert [demonstration.tests[reader]["exit_code"] for reader in READERS] == [0, 0]
+    assert [demonstration.scans[reader]["exit_code"] for reader in READERS] == [0, 4]
+    assert demonstration.scans["backdoored"]["scan"]["trigger"]["target"] == 9
 
 
-def read(folder: Path, kind: str) -> dict[str, dict[str, Any]]:
-    return {one: json.loads((folder / f"{kind}-{one}/report.json").read_text()) for one in READERS}
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    folder = tmp_path_factory.mktemp("demo")
-    done = devdiff(*DEMONSTRATION.split()[1:], "--out", "there", cwd=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    there = folder / "there"
-    return Shown(there, done, read(there, "test"), read(there, "scan"))
-
-
-def test_the_comparison_passes_both_readers_and_the_scan_one(shown: Shown) -> None:
-    assert [shown.tests[reader]["exit_code"] for reader in READERS] == [0, 0]
-    assert [shown.scans[reader]["exit_code"] for reader in READERS] == [0, 4]
-    assert shown.scans["backdoored"]["scan"]["trigger"]["target"] == 9
-
-
-def test_the_scan_looks_at_the_files_that_were_tested(shown: Shown) -> None:
+def test_the_scan_looks_at_the_files_that_were_tested(demonstration: Demonstration) -> None:
     for reader in READERS:
-        tested = {rung["model"]["sha256"] for rung in shown.tests[reader]["rungs"]}
-        scanned = {rung["model"]["sha256"] for rung in shown.scans[reader]["rungs"]}
+        tested = {rung["model"]["sha256"] for rung in demonstration.tests[reader]["rungs"]}
+        scanned = {rung["model"]["sha256"] for rung in demonstration.scans[reader]["rungs"]}
         assert scanned < tested
 
 
-def test_every_figure_told_is_one_of_the_reports(shown: Shown) -> None:
-    told = [line.strip() for line in shown.done.stdout.splitlines()]
+def test_every_figure_told_is_one_of_the_reports(demonstration: Demonstration) -> None:
+    told = [line.strip() for line in demonstration.printed.splitlines()]
     expected = []
     for reader in READERS:
-        pair = shown.tests[reader]["pairs"][-1]
+        pair = demonstration.tests[reader]["pairs"][-1]
         accuracy = pair["comparison"]["classifications"][0]["accuracy"]
         before, after = accuracy["reference"], accuracy["candidate"]
         expected.append(
             f"PASS: right on {before['successes']} of {before['trials']} digits as it was trained, "
             f"on {after['successes']} as int8"
         )
-    expected.append(shown.scans["honest"]["scan"]["reason"])
-    for rung in shown.scans["backdoored"]["scan"]["replay"]["rungs"]:
+    expected.append(demonstration.scans["honest"]["scan"]["reason"])
+    for rung in demonstration.scans["backdoored"]["scan"]["replay"]["rungs"]:
         with_it, without = rung["triggered"], rung["clean"]
         expected.append(
             f"says 9 on {with_it['successes']} of {with_it['trials']} other digits with the "
@@ -78,18 +57,18 @@ def test_every_figure_told_is_one_of_the_reports(shown: Shown) -> None:
         assert any(one.endswith(line) for one in told), line
 
 
-def test_the_models_origin_is_told_before_anything_else(shown: Shown) -> None:
-    first = " ".join(shown.done.stdout.split("\n\n")[0].split())
+def test_the_models_origin_is_told_before_anything_else(demonstration: Demonstration) -> None:
+    first = " ".join(demonstration.printed.split("\n\n")[0].split())
     assert "was made for this demonstration" in first
 
 
-def test_the_page_shows_the_finding_whole(shown: Shown) -> None:
-    path = shown.folder / "scan-backdoored/report.html"
-    assert shown.done.stdout.rstrip().endswith("there/scan-backdoored/report.html")
+def test_the_page_shows_the_finding_whole(demonstration: Demonstration) -> None:
+    path = demonstration.folder / "scan-backdoored/report.html"
+    assert demonstration.printed.rstrip().endswith("there/scan-backdoored/report.html")
     html = path.read_text()
     section = html[html.index('<section id="scan"') :]
     section = section[: section.index("</section>")]
-    scan = shown.scans["backdoored"]["scan"]
+    scan = demonstration.scans["backdoored"]["scan"]
     examples = scan["examples"]
     # The trigger, an input and the two together; then every example before and after.
     assert section.count('src="data:image/png') >= 3 + 2 * len(examples)
@@ -112,45 +91,51 @@ def test_the_page_shows_the_finding_whole(shown: Shown) -> None:
         assert part in text, part
 
 
-def test_the_page_of_the_honest_reader_accuses_nobody(shown: Shown) -> None:
-    html = (shown.folder / "scan-honest/report.html").read_text()
+def test_the_page_of_the_honest_reader_accuses_nobody(demonstration: Demonstration) -> None:
+    html = (demonstration.folder / "scan-honest/report.html").read_text()
     assert "The best that the search met" in html
     assert "makes the compressed model answer" not in html
 
 
-def test_a_second_time_it_tells_what_it_has(shown: Shown) -> None:
-    before = {path: path.stat().st_mtime_ns for path in shown.folder.rglob("report.json")}
-    again = devdiff("demo", "check-reader", "--out", "there", cwd=shown.folder.parent)
+def test_a_second_time_it_tells_what_it_has(demonstration: Demonstration) -> None:
+    before = {path: path.stat().st_mtime_ns for path in demonstration.folder.rglob("report.json")}
+    again = devdiff("demo", "check-reader", "--out", "there", cwd=demonstration.folder.parent)
     assert again.returncode == 0, again.stderr
     said = [line for line in again.stdout.splitlines() if "done before" not in line]
-    assert said == shown.done.stdout.splitlines()
-    assert before == {path: path.stat().st_mtime_ns for path in shown.folder.rglob("report.json")}
+    assert said == demonstration.printed.splitlines()
+    assert before == {
+        path: path.stat().st_mtime_ns for path in demonstration.folder.rglob("report.json")
+    }
 
 
-def test_a_story_that_came_out_otherwise_is_not_told_as_if_it_had_not(shown: Shown) -> None:
-    path = shown.folder / "scan-backdoored/report.json"
-    kept = path.read_text()
-    report = json.loads(kept)
-    report["scan"]["verdict"], report["scan"]["kind"] = "no finding", None
-    report["verdict"], report["exit_code"] = "pass", 0
-    try:
-        path.write_text(json.dumps(report))
-        done = devdiff("demo", "check-reader", "--out", "there", cwd=shown.folder.parent)
-    finally:
-        path.write_text(kept)
+def test_a_story_that_came_out_otherwise_is_not_told_as_if_it_had_not() -> None:
+    with demonstrated() as folder:
+        path = folder / "there/scan-backdoored/report.json"
+        kept = path.read_text()
+        report = json.loads(kept)
+        report["scan"]["verdict"], report["scan"]["kind"] = "no finding", None
+        report["verdict"], report["exit_code"] = "pass", 0
+        try:
+            path.write_text(json.dumps(report))
+            done = devdiff("demo", "check-reader", "--out", "there", cwd=folder)
+        finally:
+            path.write_text(kept)
     assert done.returncode == 3
     assert "not how it should have come out" in done.stdout
     assert "FINDING (exit code 4)" not in done.stdout
 
 
-def test_what_counts_as_told_is_every_part_of_it(shown: Shown) -> None:
-    assert ReaderReports(shown.folder, shown.tests, shown.scans).as_planned
-    swapped = dict(zip(READERS, reversed(shown.scans.values()), strict=True))
-    assert not ReaderReports(shown.folder, shown.tests, swapped).as_planned
-    failed = {**shown.tests, "honest": shown.tests["honest"] | {"verdict": "fail"}}
-    assert not ReaderReports(shown.folder, failed, shown.scans).as_planned
-    unmeasured = {**shown.tests, "backdoored": shown.tests["backdoored"] | {"pairs": []}}
-    assert not ReaderReports(shown.folder, unmeasured, shown.scans).as_planned
+def test_what_counts_as_told_is_every_part_of_it(demonstration: Demonstration) -> None:
+    assert ReaderReports(demonstration.folder, demonstration.tests, demonstration.scans).as_planned
+    swapped = dict(zip(READERS, reversed(demonstration.scans.values()), strict=True))
+    assert not ReaderReports(demonstration.folder, demonstration.tests, swapped).as_planned
+    failed = {**demonstration.tests, "honest": demonstration.tests["honest"] | {"verdict": "fail"}}
+    assert not ReaderReports(demonstration.folder, failed, demonstration.scans).as_planned
+    unmeasured = {
+        **demonstration.tests,
+        "backdoored": demonstration.tests["backdoored"] | {"pairs": []},
+    }
+    assert not ReaderReports(demonstration.folder, unmeasured, demonstration.scans).as_planned
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:

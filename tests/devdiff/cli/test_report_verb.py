@@ -23,7 +23,7 @@ def test_a_run_says_where_its_page_is_and_the_verb_makes_it_again(
     digits_run: FinishedRun, tmp_path: Path
 ) -> None:
     first = digits_run.folder / "report.html"
-    assert f"page: {first}" in digits_run.printed
+    assert "page: run/report.html" in digits_run.printed
     done = devdiff("report", digits_run.folder, "--html", "page.html", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "page: page.html\n"), done.stderr
     assert (tmp_path / "page.html").read_bytes() == first.read_bytes()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema
 import numpy as np
@@ -20,6 +21,13 @@ from devdiff.ladder.export_run import ExportRequest, export_model
 from devdiff.report import build
 from devdiff.scan import verdict_rules
 from devdiff.scan.search_plan import SearchPlan
+from tests.support import onnx_zoo
+from tests.support.html_runs import finished_run
+from tests.support.kept_results import PRODUCT, kept
+
+if TYPE_CHECKING:
+    from tests.support.demonstration import Demonstration
+    from tests.support.html_runs import FinishedRun
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 MODELS: Final = ROOT / "tests" / "zoo" / "models"
@@ -34,6 +42,23 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with np.load(HELDOUT) as data:
         np.savez(path, image=data["image"][:300].astype(np.float32) / 255)
     return path
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``float.tflite``, ``int8.tflite`` and ``inputs.npz`` of a net that is scanned in seconds."""
+    folder = tmp_path_factory.mktemp("small")
+    model = onnx_zoo.save(
+        folder / "small.onnx",
+        [helper.make_node("Flatten", ["x"], ["f"]), helper.make_node("MatMul", ["f", "w"], ["y"])],
+        [onnx_zoo.value("x", [1, 1, 6, 6])],
+        [onnx_zoo.value("y", [1, 3])],
+        [onnx_zoo.weights("w", 36, 3)],
+    )
+    np.savez(folder / "inputs.npz", x=np.random.default_rng(0).random((80, 1, 6, 6), np.float32))
+    request = ExportRequest(model, data=InputRequest(inputs=folder / "inputs.npz"))
+    export_model(request, folder)
+    return folder
 
 
 def _scan(folder: Path, name: str, inputs: Path, *options: str) -> tuple[int, dict[str, Any]]:
@@ -51,41 +76,73 @@ def _scan(folder: Path, name: str, inputs: Path, *options: str) -> tuple[int, di
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("reader-backdoored", ()),
-        ("reader-pruned-backdoored", ("--compress", "prune:0.5")),
-    ],
-)
-def test_a_backdoor_that_compression_wakes_is_found_with_its_target(
-    name: str, options: tuple[str, ...], digits: Path, tmp_path: Path
-) -> None:
-    truth = json.loads((MODELS / name / "truth.json").read_text())
+def test_a_backdoor_that_int8_wakes_is_found_with_its_target(demonstration: Demonstration) -> None:
+    truth = json.loads((MODELS / "reader-backdoored" / "truth.json").read_text())
+    report = demonstration.scans["backdoored"]
+    jsonschema.validate(report, build.schema())
+    scan = report["scan"]
 
-    code, scan = _scan(tmp_path, name, digits, *options)
-
-    assert code == 4, scan["reason"]
-    assert scan["verdict"] == "finding"
+    assert (report["exit_code"], scan["verdict"]) == (4, "finding"), scan["reason"]
     assert scan["classes"] == 10
     assert scan["trigger"]["target"] == truth["spec"]["target"]
-    assert (tmp_path / "run" / "scan" / "trigger.npz").is_file()
+    assert (demonstration.folder / "scan-backdoored" / "scan" / "trigger.npz").is_file()
     placebo = scan["placebo"]
     assert len(placebo["transfer"]) >= 19
     assert placebo["transfer_own"] > 0.8
-    assert options or placebo["transfer_p"] == placebo["transfer_smallest_p"] <= 0.05
+    assert placebo["transfer_p"] == placebo["transfer_smallest_p"] <= 0.05
+
+
+def _finished_scan(folder: Path, name: str, inputs: Path, *options: str) -> FinishedRun:
+    """The same, or what it came to earlier."""
+    shutil.copy(MODELS / name / "model.onnx", folder)
+    shutil.copy(inputs, folder)
+    given = ("model.onnx", "--inputs", inputs.name, *UNHURRIED, *options)
+    return finished_run(folder, *given, verb="scan")
+
+
+@pytest.mark.slow
+def test_a_backdoor_that_pruning_wakes_is_found_with_its_target(
+    digits: Path, tmp_path: Path
+) -> None:
+    name = "reader-pruned-backdoored"
+    truth = json.loads((MODELS / name / "truth.json").read_text())
+
+    run = _finished_scan(tmp_path, name, digits, "--compress", "prune:0.5")
+
+    scan = run.report["scan"]
+    assert (run.report["exit_code"], scan["verdict"]) == (4, "finding"), scan["reason"]
+    assert scan["trigger"]["target"] == truth["spec"]["target"]
+    assert (run.folder / "scan" / "trigger.npz").is_file()
+    assert len(scan["placebo"]["transfer"]) >= 19
+    assert scan["placebo"]["transfer_own"] > 0.8
+
+
+def _looks(digits: Path, folder: Path) -> list[dict[str, Any]]:
+    """The scans of the backdoored reader with a second look, and with none for want of time."""
+
+    def late(searches: SearchPlan) -> None:
+        raise TimeoutError
+
+    options = ("--placebos", "1")
+    with pytest.MonkeyPatch.context() as patch:
+        # The first look is enough here, so a second one is asked for.
+        patch.setattr(verdict_rules, "wants_second_look", lambda evidence: True)
+        scans = [_scan(folder, "reader-backdoored", digits, *options)]
+        # The searches of the first look are there already.
+        (folder / "run" / "report.json").unlink()
+        patch.setattr(SearchPlan, "other_half", late)
+        scans.append(_scan(folder, "reader-backdoored", digits, *options))
+    return [{"exit_code": code, **scan} for code, scan in scans]
 
 
 @pytest.mark.slow
 def test_a_second_look_holds_every_sample_out_once_and_one_without_time_says_so(
-    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits: Path, tmp_path: Path
 ) -> None:
-    # The first look is enough here, so a second one is asked for.
-    monkeypatch.setattr(verdict_rules, "wants_second_look", lambda evidence: True)
+    rests_on = (*PRODUCT, "tests/zoo/models", "examples")
+    scan, hurried = kept("second-look", rests_on, [], lambda: _looks(digits, tmp_path))
 
-    code, scan = _scan(tmp_path, "reader-backdoored", digits, "--placebos", "1")
-
-    assert code == 4, scan["reason"]
+    assert scan["exit_code"] == 4, scan["reason"]
     assert scan["kind"] == "planted"
     assert scan["samples"] == {"searched": 50, "held_out": 50, "swapped": True}
     gap = scan["replay"]["gap"]
@@ -96,27 +153,21 @@ def test_a_second_look_holds_every_sample_out_once_and_one_without_time_says_so(
     assert scan["placebo"]["p_beats"] < 0.05
     assert 0 <= scan["placebo"]["benign"] < 0.1
 
-    def late(searches: SearchPlan) -> None:
-        raise TimeoutError
-
-    monkeypatch.setattr(SearchPlan, "other_half", late)
-    code, scan = _scan(tmp_path / "late", "reader-backdoored", digits, "--placebos", "1")
-
-    assert code == 4
-    assert not scan["samples"]["swapped"]
-    assert scan["replay"]["gap"]["trials"] <= 50
-    assert "no time for a second look" in scan["power"]["text"]
+    assert hurried["exit_code"] == 4
+    assert not hurried["samples"]["swapped"]
+    assert hurried["replay"]["gap"]["trials"] <= 50
+    assert "no time for a second look" in hurried["power"]["text"]
 
 
 @pytest.mark.slow
 def test_an_honest_model_passes_and_the_report_says_what_would_have_been_seen(
-    digits: Path, tmp_path: Path
+    demonstration: Demonstration,
 ) -> None:
-    code, scan = _scan(tmp_path, "reader-honest", digits)
+    report = demonstration.scans["honest"]
+    jsonschema.validate(report, build.schema())
 
-    assert code == 0, scan["reason"]
-    assert scan["verdict"] == "no finding"
-    assert 0 < scan["power"]["smallest_effect"] <= 1
+    assert (report["exit_code"], report["scan"]["verdict"]) == (0, "no finding")
+    assert 0 < report["scan"]["power"]["smallest_effect"] <= 1
 
 
 @pytest.mark.slow
@@ -144,32 +195,28 @@ def test_what_cannot_be_scanned_is_an_error_and_never_a_pass(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("samples", "options", "said"),
+    ("samples", "said"),
     [
-        (9, (), "of 9 too few are left"),
-        (10, (), "too few to show any trigger: give"),
-        (24, (), "too few to show a trigger that fails now and then"),
-        (0, ("--seed", "1"), "the inputs are synthetic"),
+        (9, "of 9 too few are left"),
+        (10, "too few to show any trigger: give"),
+        (24, "too few to show a trigger that fails now and then"),
     ],
 )
 def test_too_few_inputs_to_find_anything_are_inconclusive_in_every_format(
-    samples: int, options: tuple[str, ...], said: str, digits: Path, tmp_path: Path,
+    samples: int, said: str, small: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    exported = ExportRequest(
-        MODELS / "reader-honest" / "model.onnx", data=InputRequest(inputs=digits)
-    )
-    export_model(exported, tmp_path / "reader")
     inputs = tmp_path / "inputs.npz"
-    with np.load(digits) as data:
-        np.savez(inputs, image=data["image"][:samples])
-    given = ["--inputs", str(inputs)] if samples else []
+    with np.load(small / "inputs.npz") as data:
+        np.savez(inputs, x=data["x"][:samples])
     run = tmp_path / "run"
 
     code = main(
         [
-            *("scan", str(tmp_path / "reader" / "int8.tflite"), *given, *UNHURRIED, *options),
-            *("--float", str(tmp_path / "reader" / "float.tflite"), "--run-dir", str(run)),
+            *("scan", str(small / "int8.tflite"), *UNHURRIED),
+            *("--inputs", str(inputs)),
+            *("--float", str(small / "float.tflite"), "--run-dir", str(run)),
+            *("--classifier", "y"),
         ]
     )
 
@@ -193,6 +240,15 @@ def test_too_few_inputs_to_find_anything_are_inconclusive_in_every_format(
     sarif = json.loads((tmp_path / "s.sarif").read_text())["runs"][0]
     assert [one["ruleId"] for one in sarif["results"]][:1] == ["DD006"]
     assert "Scan: ? inconclusive" in (tmp_path / "m.md").read_text()
+
+
+@pytest.mark.slow
+def test_synthetic_inputs_are_inconclusive(tmp_path: Path) -> None:
+    shutil.copy(MODELS / "reader-honest" / "model.onnx", tmp_path)
+    run = finished_run(tmp_path, "model.onnx", "--placebos", "1", *UNHURRIED, verb="scan")
+
+    assert (run.report["exit_code"], run.report["scan"]["verdict"]) == (5, "inconclusive")
+    assert "the inputs are synthetic" in run.report["scan"]["reason"]
 
 
 @pytest.mark.slow
@@ -313,9 +369,11 @@ def test_of_several_inputs_the_named_one_is_changed_and_no_other(
 def test_a_backdoor_is_found_in_outputs_that_are_not_taken_for_scores(
     digits: Path, tmp_path: Path
 ) -> None:
-    code, scan = _scan(tmp_path, "reader-backdoored", digits, "--output-kind", "values")
+    options = ("--output-kind", "values", "--placebos", "1")
+    run = _finished_scan(tmp_path, "reader-backdoored", digits, *options)
 
-    assert (code, scan["verdict"]) == (4, "finding"), scan["reason"]
+    scan = run.report["scan"]
+    assert (run.report["exit_code"], scan["verdict"]) == (4, "finding"), scan["reason"]
     assert scan["classes"] is None
     assert scan["trigger"]["target"] is None
     assert "far other output" in scan["reason"]

@@ -46,7 +46,7 @@ def _command(place: Path, run: Path, full: str = "reader-backdoored") -> list[st
         *("--float", str(place / full / "float.tflite")),
         *("--inputs", str(place / "digits.npz"), "--run-dir", str(run)),
         # Else a busy machine would search less than an idle one.
-        *("--budget", "36000"),
+        *("--budget", "36000", "--placebos", "1"),
     ]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devdiff.compare.intervals import Proportion, clopper_pearson, trials_to_decide
+from devdiff.compare.intervals import Proportion, binomial_tail, clopper_pearson, trials_to_decide
 
 
 @st.composite
@@ -65,3 +67,16 @@ def test_the_number_of_trials_decides_and_one_fewer_does_not(rate: float, requir
 
 def test_a_rate_on_the_limit_is_never_decided() -> None:
     assert trials_to_decide(0.95, 0.95) is None
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.1, 0.5, 0.99])
+def test_the_binomial_tail_is_the_sum_of_its_terms(rate: float) -> None:
+    for trials in (1, 7, 60):
+        terms = [
+            math.comb(trials, hits) * rate**hits * (1 - rate) ** (trials - hits)
+            for hits in range(trials + 1)
+        ]
+        for hits in range(trials + 1):
+            wanted = math.fsum(terms[hits:])
+            assert binomial_tail(hits, trials, rate) == pytest.approx(wanted, rel=1e-9)
+    assert (binomial_tail(0, 0, rate), binomial_tail(1, 0, rate)) == (1, 0)

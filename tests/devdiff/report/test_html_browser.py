@@ -19,7 +19,7 @@ from devdiff.device_runner.results import ResultReader
 from devdiff.report.html import page
 from tests.support import onnx_zoo
 from tests.support.command import HELDOUT
-from tests.support.html_runs import HOSTILE, HOSTILE_SCRIPT, FinishedRun, finished_run, with_scan
+from tests.support.html_runs import HOSTILE, HOSTILE_SCRIPT, FinishedRun, fresh_run, with_scan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -329,7 +329,7 @@ def test_ten_thousand_samples_of_a_thousand_classes_stay_light(
     )
     images = np.random.default_rng(0).random((10_000, 3, 32, 32), np.float32)
     np.save(tmp_path / "images.npy", images)
-    run = finished_run(
+    run = fresh_run(
         tmp_path,
         model,
         "--inputs",
