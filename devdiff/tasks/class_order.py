@@ -44,8 +44,11 @@ def orders(answers: Array, labels: Array, classes: int, seed: int = 0) -> list[C
         for change, renumbered in _usual(labels, classes)
     ]
     usual = max((order.right for order in found if order.mends), default=-1)
+    # Fewer errors than that cannot be told from luck, whatever takes them away.
+    wrong = int(np.count_nonzero(~plain))
+    enough = binomial_tail(wrong, wrong, 0.5) <= SURE
     few = len(np.unique(labels)) * len(np.unique(answers)) <= _MOST_CELLS
-    whole = _assignment(answers, labels) if few else {}
+    whole = _assignment(answers, labels) if enough and few else {}
     fitted = _fitted(answers, labels, seed) if whole else plain
     if any(label != answer for label, answer in whole.items()) and fitted.sum() > usual:
         found.append(_order(_describe(whole), plain, fitted))
