@@ -33,6 +33,8 @@ _PARTED_FILES: Final = (
     "tests/conformance/test_conformance.py",
     "tests/test_documents.py",
 )
+# Of a file with phones, the tests that use none are named so.
+_ON_THIS_MACHINE: Final = ("[local-", "-local-")
 _PHONE_CASE: Final = "--device emulator-5554]"
 _LARGE_MODELS: Final = ("light_bvlc_alexnet", "light_vgg19", "light_zfnet512")
 _PHONES: Final = "phones"
@@ -45,8 +47,10 @@ _KNOWN: Final = pytest.StashKey[dict[str, float]]()
 def lane(nodeid: str) -> str:
     """What shares a process, and runs in its order, with the test of that name."""
     path, _, test = nodeid.partition("::")
-    if path.startswith(PHONE_FILES) or test.endswith(_PHONE_CASE):
+    if test.endswith(_PHONE_CASE):
         return _PHONES
+    if path.startswith(PHONE_FILES):
+        return f"{path}[local" if any(mark in test for mark in _ON_THIS_MACHINE) else _PHONES
     _, _, case = test.rpartition("[")
     if path in _PARTED_FILES and case.endswith("]"):
         return _LARGE if case[:-1] in _LARGE_MODELS else f"{path}[{case}"
