@@ -77,7 +77,7 @@ def _message(error: BaseException) -> str:
             "it continues"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{reason}; give a place you may write to (--run-dir, --out), or mend the rights"
+        return f"{reason}; give a place you may write to (--out), or mend the rights"
     return reason
 
 
@@ -108,6 +108,12 @@ def say_usage(error: CommandLineError, words: Sequence[str]) -> None:
     """What is wrong with a command line, and where to look it up."""
     say(str(error), argparse.Namespace(json="--json" in words), USAGE)
     print(f"see {error.command} --help", file=sys.stderr)
+
+
+def note(text: str, words: Sequence[str]) -> None:
+    """Something about the command line itself, unless it is to be quiet."""
+    if not {"-q", "--quiet"} & set(words):
+        print(f"devdiff: note: {text}", file=sys.stderr)
 
 
 def interrupted(interrupt: KeyboardInterrupt, args: argparse.Namespace | None = None) -> int:

@@ -6,9 +6,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from devdiff.cli.groups import output
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
+
+    from devdiff.cli.parsing import Parser
 
 NAME: Final = "report"
 HELP: Final = "make other formats of a finished run's report, for people and for pipelines"
@@ -31,11 +35,11 @@ FORMATS: Final = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "report", type=Path, metavar="RUN_DIR|report.json", help="what a finished run left"
     )
-    group = parser.add_argument_group("formats", "at least one, each whole or not at all")
+    group = parser.group("formats", "at least one, each whole or not at all")
     for name, description in FORMATS.items():
         group.add_argument(f"--{name}", type=Path, metavar="FILE", help=description)
 
@@ -60,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     }
     for name, file in wanted.items():
         writers[name](file)
-        print(f"{'page' if name == 'html' else name}: {file}")
+        if args.verbosity != output.QUIET:
+            print(f"{'page' if name == 'html' else name}: {file}")
     summarize(report)
     return 0
 

@@ -25,10 +25,10 @@ from devdiff.ladder.judge import check_names, classifier_outputs, judge_pairs
 from devdiff.ladder.request import LadderOutcome, LadderRequest
 from devdiff.ladder.run_directory import DEFAULT_ROOT, RunDirectory, open_run, write_json
 from devdiff.ladder.subject import Subject
+from devdiff.options import DEFAULT_SCAN
 from devdiff.progress import Events, SilentEvents
 from devdiff.report import build
 from devdiff.report.html import page
-from devdiff.scan.options import ScanSettings
 from devdiff.scan.power import held_out_needed
 from devdiff.scan.sample_selection import FEWEST_SAMPLES
 from devdiff.scan.scan import scan
@@ -67,8 +67,8 @@ def export_and_test(
     ``error`` verdict in the report instead.
     """
     events = events or SilentEvents()
-    subject.check_paths(request.model, request.source, request.floating)
-    compression = subject.check_compression(request.model, request.compression)
+    subject.check_paths(request.model)
+    compression = subject.check_compression(request.model.path, request.compression)
     if request.scan is not None:
         _check_scannable(request, compression)
     host = [
@@ -82,7 +82,7 @@ def export_and_test(
         )
     check_device(request.running)
     with (
-        open_run(run_dir, request.model.stem, request.fingerprint(), root) as run,
+        open_run(run_dir, request.model.path.stem, request.fingerprint(), root) as run,
         _tidy_after_bad_input(run),
     ):
         if run.resumed:
@@ -212,15 +212,7 @@ def _export(
         if worker
         else ExportWorker(run.logs / "export.log") as worker
     ):
-        read = subject.read(
-            worker,
-            request.model,
-            request.source,
-            request.floating,
-            request.shapes,
-            request.signature,
-            request.trust,
-        )
+        read = subject.read(worker, request.model)
         for remark in read.notes:
             events.note(remark)
         check_names(read.output_names, request.gates)
@@ -246,7 +238,7 @@ def _export(
             manifest = subject.export(
                 worker, samples, run.artifacts, compression, events.phase, full
             )
-        elif full and request.floating is None and read.source is not None:
+        elif full and request.model.floating is None and read.source is not None:
             unquantized = subject.export_full(worker, samples, run.artifacts, events.phase)
     return _Exported(read, samples, manifest, unquantized, settled)
 
@@ -351,15 +343,15 @@ def _check_scannable(request: LadderRequest, compression: Compression) -> None:
     if importlib.util.find_spec("torch") is None:
         raise UsageError("a scan searches with PyTorch: pip install 'devdiff[torch]'")
     assert request.scan is not None
-    if request.scan.images < FEWEST_SAMPLES:
+    if request.scan.samples < FEWEST_SAMPLES:
         raise UsageError(
-            f"--images {request.scan.images} is too few for a scan, which searches on one half and "
-            f"measures on the other: give {2 * held_out_needed(STRONG)} or more, or leave it out "
-            f"({ScanSettings().images})"
+            f"--samples {request.scan.samples} is too few for a scan, which searches on one half "
+            f"and measures on the other: give {2 * held_out_needed(STRONG)} or more, or leave it "
+            f"out ({DEFAULT_SCAN.samples})"
         )
-    finished = request.model.suffix == ".tflite"
-    alone = finished and request.source is None and request.floating is None
-    if alone or not (finished or compression.recipe or compression.pruning):
+    model = request.model
+    alone = model.finished and model.source is None and model.floating is None
+    if alone or not (model.finished or compression.recipe or compression.pruning):
         raise UsageError(
             "a scan holds a compressed model beside its full one: give a source model and how it "
             "is compressed (--compress), or with a finished int8 .tflite its --float .tflite or "

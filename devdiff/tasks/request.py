@@ -9,15 +9,10 @@ from typing import Any, Final, Self
 
 from devdiff.errors import UsageError
 from devdiff.inputs.request import file_state
+from devdiff.options import MAX_DROP, OWN_ANSWERS_MAX_DROP, OWN_BOXES_MAX_DROP
 from devdiff.system.suggest import nearest
 
-# As much as the agreement that compressed classifiers need leaves.
-DEFAULT_MAX_DROP: Final = 0.05
-# Beside the truth, answers that get better make up for those that get worse; beside the source's
-# own answers every change is a loss.
-OWN_ANSWERS_MAX_DROP: Final = 0.1
-# COCO's strictest overlaps ask for boxes to within a few per cent, and int8 boxes move by a step.
-_OWN_ANSWERS: Final[Mapping[str, float]] = {"detection": 0.2}
+_OWN_ANSWERS: Final[Mapping[str, float]] = {"detection": OWN_BOXES_MAX_DROP}
 CLASSIFICATION: Final = "classification"
 
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -102,7 +97,7 @@ class TaskRequest:
         """The drop that is allowed; ``own_answers``: the source's answers stand for the truth."""
         if self.max_drop is not None:
             return self.max_drop
-        usual = OWN_ANSWERS_MAX_DROP if own_answers else DEFAULT_MAX_DROP
+        usual = OWN_ANSWERS_MAX_DROP if own_answers else MAX_DROP
         return _OWN_ANSWERS.get(self.kind, usual) if own_answers else usual
 
     def fingerprint(self) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class _Asked:
     @property
     def rows(self) -> int:
         """How many rows the inputs had before a part of them became the calibration set."""
-        return len(next(iter(self.samples.arrays.values())))
+        return self.samples.rows
 
     def output(self, fits: Callable[[TensorSpec], bool], usual: str | None = None) -> TensorSpec:
         """The output that is read: the one named, else ``usual``, else the only one that fits."""

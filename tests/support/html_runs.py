@@ -37,7 +37,7 @@ def finished_run(
     As a step of a GitHub workflow, whose summary is ``folder/summary.md``.
     """
     environ = {"GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
-    done = devdiff(verb, *arguments, "--run-dir", folder / "run", cwd=folder, env=environ)
+    done = devdiff(verb, *arguments, "--out", folder / "run", cwd=folder, env=environ)
     report = folder / "run/report.json"
     assert report.exists(), done.stderr
     return FinishedRun(folder / "run", json.loads(report.read_text()), done.stdout)

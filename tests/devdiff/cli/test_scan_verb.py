@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 from devdiff.cli.main import main
 from devdiff.inputs.input_set import InputRequest
 from devdiff.ladder.export_run import ExportRequest, export_model
+from devdiff.options import ModelSpec
 from devdiff.report import build
 from devdiff.scan import verdict_rules
 from devdiff.scan.search_plan import SearchPlan
@@ -41,7 +42,7 @@ def _scan(folder: Path, name: str, inputs: Path, *options: str) -> tuple[int, di
     run = folder / "run"
     code = main(
         [
-            *("scan", str(model), "--inputs", str(inputs), "--run-dir", str(run)),
+            *("scan", str(model), "--inputs", str(inputs), "--out", str(run)),
             *(*UNHURRIED, *options),
         ]
     )
@@ -157,7 +158,7 @@ def test_too_few_inputs_to_find_anything_are_inconclusive_in_every_format(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     exported = ExportRequest(
-        MODELS / "reader-honest" / "model.onnx", data=InputRequest(inputs=digits)
+        ModelSpec(MODELS / "reader-honest" / "model.onnx"), data=InputRequest(inputs=digits)
     )
     export_model(exported, tmp_path / "reader")
     inputs = tmp_path / "inputs.npz"
@@ -169,7 +170,7 @@ def test_too_few_inputs_to_find_anything_are_inconclusive_in_every_format(
     code = main(
         [
             *("scan", str(tmp_path / "reader" / "int8.tflite"), *given, *UNHURRIED, *options),
-            *("--float", str(tmp_path / "reader" / "float.tflite"), "--run-dir", str(run)),
+            *("--float", str(tmp_path / "reader" / "float.tflite"), "--out", str(run)),
         ]
     )
 
@@ -205,7 +206,7 @@ def test_the_float_file_of_other_tensor_names_is_paired_by_order_and_said_to_be(
     code = main(
         [
             *("scan", str(tmp_path / "int8.tflite"), "--float", str(tmp_path / "float.tflite")),
-            *("--inputs", str(tmp_path / "inputs.npz"), *UNHURRIED, "--run-dir", str(run)),
+            *("--inputs", str(tmp_path / "inputs.npz"), *UNHURRIED, "--out", str(run)),
         ]
     )
 
@@ -290,7 +291,7 @@ def test_of_several_inputs_the_named_one_is_changed_and_no_other(
         main(
             [
                 *("scan", str(tmp_path / "two.onnx"), "--inputs", str(tmp_path / "both.npz")),
-                *("--run-dir", str(run), "--device", "none", *options),
+                *("--out", str(run), "--device", "none", *options),
             ]
         )
         found: dict[str, Any] = json.loads((run / "report.json").read_text())["scan"]
