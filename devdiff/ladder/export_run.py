@@ -17,7 +17,7 @@ from devdiff.exporter.sources.formats import format_of
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.inputs import input_set as data
 from devdiff.inputs.input_set import InputRequest, InputSet
-from devdiff.ladder import ladder, pairing, subject
+from devdiff.ladder import details, ladder, pairing, subject
 from devdiff.ladder.judge import JudgedPair, check_names, judge_pairs
 from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, Gates, ModelSpec
 from devdiff.progress import Events, SilentEvents
@@ -95,6 +95,7 @@ def export_model(
         events.phase("reading the model")
         with contextlib.nullcontext(worker) if worker else ExportWorker(log) as worker:
             read = subject.read(worker, request.model)
+            details.of_model(read, events)
             check_names(read.output_names, request.gates)
             events.phase("preparing inputs")
             samples = data.prepare(
@@ -107,15 +108,18 @@ def export_model(
             )
             for note in samples.notes:
                 events.note(note)
+            details.of_inputs(samples, events)
             manifest = subject.export(
                 worker, samples, out, request.compression, events.phase, request.full
             )
+            details.of_artifacts(manifest.artifacts, events)
         paired = pairing.pair(
             read, manifest, samples, out, work / "pairing", HostRunner(), _TIMEOUT_S, events
         )
         assert paired.manifest is not None
         manifest = paired.manifest
         conversions = _check(read, manifest, samples, out, work, request, events)
+        details.of_pairs(conversions, events)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return ExportOutcome(manifest, out, *conversions)

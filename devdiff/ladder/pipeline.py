@@ -19,7 +19,7 @@ from devdiff.history.append import append_run
 from devdiff.inputs import input_set as data
 from devdiff.inputs.input_set import InputSet
 from devdiff.ladder import assembly as ladder_rungs
-from devdiff.ladder import dependence, ladder, pairing, subject
+from devdiff.ladder import dependence, details, ladder, pairing, subject
 from devdiff.ladder.device_selection import check_device, open_device
 from devdiff.ladder.judge import check_names, classifier_outputs, judge_pairs
 from devdiff.ladder.request import LadderOutcome, LadderRequest
@@ -87,6 +87,7 @@ def export_and_test(
     ):
         if run.resumed:
             events.note(f"continuing the unfinished run in {run.path}")
+        events.detail(f"run directory: {run.path}")
         if alike is not None:
             run.take_over(alike)
         exported = _export(request, compression, run, events, worker)
@@ -160,6 +161,7 @@ def export_and_test(
             events.phase(f"measuring {settled.request.kind}")
             measured = measure(settled, results, pairs, len(samples), request.data.seed)
             judged = with_drops(judged, measured)
+        details.of_pairs(judged, events)
         report = build.build(
             subject=read,
             manifest=manifest,
@@ -213,6 +215,7 @@ def _export(
         else ExportWorker(run.logs / "export.log") as worker
     ):
         read = subject.read(worker, request.model)
+        details.of_model(read, events)
         for remark in read.notes:
             events.note(remark)
         check_names(read.output_names, request.gates)
@@ -225,6 +228,7 @@ def _export(
             calibrate=not read.finished and (compression.calibrated or request.hold_out),
             progress=events.progress,
         )
+        details.of_inputs(samples, events)
         samples = replace(samples, notes=(*samples.notes, *read.notes))
         settled = None
         if request.task is not None:
@@ -238,6 +242,7 @@ def _export(
             manifest = subject.export(
                 worker, samples, run.artifacts, compression, events.phase, full
             )
+            details.of_artifacts(manifest.artifacts, events)
         elif full and request.model.floating is None and read.source is not None:
             unquantized = subject.export_full(worker, samples, run.artifacts, events.phase)
     return _Exported(read, samples, manifest, unquantized, settled)

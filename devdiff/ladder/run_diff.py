@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from devdiff.errors import UsageError
 from devdiff.inputs import listing, readers
-from devdiff.ladder import kept_run
+from devdiff.ladder import details, kept_run
 from devdiff.ladder.judge import JudgedPair, check_names, classifier_outputs, judge_pairs
 from devdiff.ladder.ladder import RungPair, RungResult, Step
 from devdiff.options import DEFAULT_GATES, Gates
@@ -98,6 +98,7 @@ def diff_runs(request: DiffRequest, events: Events | None = None) -> DiffOutcome
         classifiers=classifiers,
         gates=request.gates,
     )
+    details.of_pairs(judged, events)
     if task is None:
         return DiffOutcome(judged[0])
     events.phase(f"measuring {task.kind}")

@@ -14,7 +14,7 @@ from devdiff.exporter.sources.formats import format_of
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.inputs import input_set as data
 from devdiff.inputs.input_set import InputRequest
-from devdiff.ladder import ladder, subject
+from devdiff.ladder import details, ladder, subject
 from devdiff.ladder.device_selection import check_device, open_device
 from devdiff.ladder.kept_run import INPUTS, OUTPUTS, SCHEMA_VERSION
 from devdiff.ladder.run_directory import RUN_NAME, write_json
@@ -77,6 +77,7 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
         events.phase("reading the model")
         with ExportWorker(log) as worker:
             read = subject.read(worker, request.model)
+        details.of_model(read, events)
         events.phase("preparing inputs")
         samples = data.prepare(
             request.data,
@@ -86,6 +87,7 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
             calibrate=False,
             progress=events.progress,
         )
+        details.of_inputs(samples, events)
         specs = _outputs(read)
         samples, _ = samples.with_labels_of(specs)
         for note in samples.notes:
@@ -103,6 +105,7 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
             )
         if result.error:
             raise RunnerError(result.error)
+        details.of_rung(result, events)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
