@@ -161,6 +161,8 @@ class BisectSettings:
 
 DEFAULT_RUNNING: Final = Running()
 DEFAULT_GATES: Final = Gates()
+BISECT_GATES: Final = Gates(max_lsb=0)
+"""Of two places that are bisected without a run: any step of a quantized tensor is a difference."""
 DEFAULT_RULES: Final = Rules()
 DEFAULT_SCAN: Final = ScanSettings()
 DEFAULT_BISECT: Final = BisectSettings()

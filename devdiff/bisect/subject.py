@@ -22,6 +22,7 @@ from devdiff.ladder import subject
 from devdiff.ladder.run_directory import RUN_NAME, read_json
 from devdiff.ladder.subject import Subject
 from devdiff.options import (
+    BISECT_GATES,
     DEFAULT_BISECT,
     DEFAULT_RUNNING,
     BisectSettings,
@@ -167,7 +168,7 @@ def from_files(request: BisectRequest, folder: Path, log: Path, events: Events) 
         )
     found = subject.artifacts(read, None, request.model.path.parent)
     files = _by_rung(found)
-    gates = request.gates or Gates(max_lsb=0)
+    gates = request.gates or BISECT_GATES
     shapes = request.model.shapes
     return BisectSubject(read, files, samples, request.running, gates, shapes=shapes)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from devdiff.cli.groups import gates, inputs, model, output, running
 from devdiff.cli.groups.values import given, positive, whole
-from devdiff.options import DEFAULT_BISECT
+from devdiff.options import BISECT_GATES, DEFAULT_BISECT
 
 if TYPE_CHECKING:
     import argparse
@@ -64,7 +65,8 @@ def add_arguments(parser: Parser) -> None:
         "--max-lsb",
         type=whole,
         metavar="N",
-        help="steps an element of a quantized tensor may differ (default 0; of a run, its own)",
+        help="steps an element of a quantized tensor may differ "
+        f"(default {BISECT_GATES.max_lsb}; of a run, its own)",
     )
     group = parser.group("how closely to look")
     group.add_argument(
@@ -101,11 +103,10 @@ def run(args: argparse.Namespace) -> int:
     from devdiff.bisect.bisect import bisect
     from devdiff.bisect.subject import BisectRequest
     from devdiff.cli import console
-    from devdiff.options import BisectSettings, Gates
+    from devdiff.options import BisectSettings
     from devdiff.report import bisect as report
 
-    limited = args.max_lsb is not None or args.atol or args.rtol
-    allowed = Gates(atol=tuple(args.atol), rtol=tuple(args.rtol), max_lsb=args.max_lsb or 0)
+    limits = given(args, gates.FIELDS_OF_TENSORS)
     request = BisectRequest(
         model=model.of(args),
         between=tuple(args.between) if args.between else None,
@@ -113,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
         data=inputs.of(args),
         running=running.of(args),
         chosen=tuple(given(args, running.FIELDS)),
-        gates=allowed if limited else None,
+        gates=replace(BISECT_GATES, **limits) if limits else None,
         settings=BisectSettings(**given(args, _SETTINGS)),
     )
     with console.Narrator(args.verbosity) as narrator:

@@ -35,6 +35,12 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
             columns = min(WIDTH, shutil.get_terminal_size().columns)
         super().__init__(prog, max_help_position=_INDENT, width=columns)
 
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """A description of one line is wrapped; what has lines of its own keeps them."""
+        if "\n" in text.strip():
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
 
 class Parser(argparse.ArgumentParser):
     """A parser that takes options in full only, and raises instead of leaving the process.
@@ -89,7 +95,7 @@ class Parser(argparse.ArgumentParser):
         if isinstance(action, argparse._SubParsersAction):
             where = "there is no command"
         meant = did_you_mean(str(value), choices) or f"; there are {', '.join(choices)}"
-        if isinstance(action, argparse._SubParsersAction) and _is_file(str(value)):
+        if action.dest == "verb" and _is_file(str(value)):
             meant = f": it is a file; to test a model, devdiff export-and-test {value}"
         raise CommandLineError(f"{where} {value!r}{meant}", self.prog)
 

@@ -24,6 +24,8 @@ _FIELDS: Final = {
     "exact": "exact",
     "classifier": "classifiers",
 }
+FIELDS_OF_TENSORS: Final = {"atol": "atol", "rtol": "rtol", "max_lsb": "max_lsb"}
+"""Those that hold for any tensor on the way."""
 
 
 def add(parser: Parser) -> None:
