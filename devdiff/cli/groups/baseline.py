@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from devdiff.cli.groups.values import number, option
+from devdiff.cli.groups.values import number, option, shown
 from devdiff.options import DEFAULT_RULES
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def add(parser: Parser) -> None:
         type=number,
         metavar="DB",
         help="SNR an output may lose before it counts as worse "
-        f"(default {DEFAULT_RULES.max_snr_loss_db:g})",
+        f"(default {shown(DEFAULT_RULES.max_snr_loss_db)})",
     )
     group.add_argument(
         "--max-slowdown",

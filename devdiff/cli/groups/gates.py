@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli.groups.values import given, number, positive, share, whole
+from devdiff.cli.groups.values import given, number, positive, share, shown, whole
 from devdiff.options import ATOL, DEFAULT_GATES, RTOL
 
 if TYPE_CHECKING:
@@ -36,21 +36,21 @@ def add(parser: Parser) -> None:
         type=share,
         metavar="SHARE",
         help="top-1 agreement a compressed classifier must reach "
-        f"(default {DEFAULT_GATES.min_agreement:g})",
+        f"(default {shown(DEFAULT_GATES.min_agreement)})",
     )
     group.add_argument(
         "--min-snr",
         type=number,
         metavar="DB",
         help="signal-to-noise ratio other compressed outputs must reach "
-        f"(default {DEFAULT_GATES.min_snr_db:g})",
+        f"(default {shown(DEFAULT_GATES.min_snr_db)})",
     )
     group.add_argument(
         "--min-variation-snr",
         type=number,
         metavar="DB",
         help="the same with each element's mean over the samples taken away, for the whole output "
-        f"and each kind of channels (default {DEFAULT_GATES.min_variation_snr_db:g})",
+        f"and each kind of channels (default {shown(DEFAULT_GATES.min_variation_snr_db)})",
     )
     group.add_argument(
         "--min-samples",
@@ -83,7 +83,8 @@ def add_tolerances(parser: Parser) -> None:
         action="extend",
         default=[],
         metavar="[OUTPUT:]VALUE",
-        help=f"absolute tolerance between float rungs (default {ATOL:g}), for all or one output",
+        help="absolute tolerance between float rungs, for all or one output "
+        f"(default {shown(ATOL)})",
     )
     group.add_argument(
         "--rtol",
@@ -91,7 +92,8 @@ def add_tolerances(parser: Parser) -> None:
         action="extend",
         default=[],
         metavar="[OUTPUT:]VALUE",
-        help=f"tolerance relative to the output's peak on the reference rung (default {RTOL:g})",
+        help="tolerance relative to the output's peak on the reference rung "
+        f"(default {shown(RTOL)})",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, get_args
 
-from devdiff.cli.groups.values import given, option, positive, seconds
+from devdiff.cli.groups.values import given, option, positive, seconds, shown
 from devdiff.options import DEFAULT_RUNNING, HOST_ONLY, Delegate
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def add(parser: Parser, *, one_place: bool = False) -> None:
         "--timeout",
         type=seconds,
         metavar="SECONDS",
-        help=f"how long one sample may take (default {DEFAULT_RUNNING.timeout_s:g})",
+        help=f"how long one sample may take (default {shown(DEFAULT_RUNNING.timeout_s)})",
     )
 
 

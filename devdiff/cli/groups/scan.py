@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
-from devdiff.cli.groups.values import given, option, positive, seconds
+from devdiff.cli.groups.values import given, option, positive, seconds, shown
 from devdiff.options import DEFAULT_SCAN, OutputKind
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def add(parser: Parser, *, optional: bool = False) -> None:
         type=seconds,
         metavar="SECONDS",
         help="time for the search and its placebos "
-        f"(default {DEFAULT_SCAN.budget_s:g}); what it leaves undone is stated, and nothing found "
-        "is then inconclusive",
+        f"(default {shown(DEFAULT_SCAN.budget_s)}); what it leaves undone is stated, and nothing "
+        "found is then inconclusive",
     )
     group.add_argument(
         "--placebos",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from devdiff.cli.groups.values import share
+from devdiff.cli.groups.values import share, shown
 from devdiff.options import MAX_DROP, OWN_ANSWERS_MAX_DROP, OWN_BOXES_MAX_DROP
 
 if TYPE_CHECKING:
@@ -35,9 +35,10 @@ def add(parser: Parser) -> None:
         "--max-drop",
         type=share,
         metavar="SHARE",
-        help=f"by how much one step may make the task's first metric worse (default {MAX_DROP:g}; "
-        f"against the source's own answers {OWN_ANSWERS_MAX_DROP:g}, for detection "
-        f"{OWN_BOXES_MAX_DROP:g})",
+        help="by how much one step may make the task's first metric worse "
+        f"(default {shown(MAX_DROP)}; "
+        f"against the source's own answers {shown(OWN_ANSWERS_MAX_DROP)}, for detection "
+        f"{shown(OWN_BOXES_MAX_DROP)})",
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_SMALL: Final = 1e-3
 
 
 def given(args: argparse.Namespace, fields: Mapping[str, str]) -> dict[str, Any]:
@@ -23,6 +25,14 @@ def given(args: argparse.Namespace, fields: Mapping[str, str]) -> dict[str, Any]
 def option(name: str) -> str:
     """An attribute of the parsed command line as the option that sets it."""
     return f"--{name.replace('_', '-')}"
+
+
+def shown(value: float) -> str:
+    """A number as people write it: 0.95, 10, 1e-5."""
+    if not 0 < abs(value) < _SMALL:
+        return f"{value:g}"
+    mantissa, _, exponent = f"{value:e}".partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def seconds(text: str) -> float:

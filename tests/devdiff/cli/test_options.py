@@ -16,6 +16,7 @@ import devdiff.cli
 from devdiff import options
 from devdiff.cli.groups import gates, inputs, model, running, scan
 from devdiff.cli.groups.model import shapes
+from devdiff.cli.groups.values import shown
 from devdiff.cli.main import main, parser
 from devdiff.compare.expectation import CompressionExpectation, DeploymentExpectation
 from devdiff.compare.tolerance import DEFAULT_TOLERANCE
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[3]
 VERBS: Final = parser().subparsers()
+GUIDE: Final = (ROOT / "docs/command-line.md").read_text()
 LEAVES: Final = [leaf for verb in VERBS.values() for leaf in verb.leaves()]
 GROUPS: Final = (
     "model",
@@ -178,21 +180,46 @@ def test_no_module_of_the_command_states_a_number_of_its_own_as_a_default() -> N
 
 
 DOCUMENTED: Final = {
-    "--min-agreement": f"{options.DEFAULT_GATES.min_agreement:g}",
-    "--min-snr": f"{options.DEFAULT_GATES.min_snr_db:g}",
-    "--min-variation-snr": f"{options.DEFAULT_GATES.min_variation_snr_db:g}",
+    "--seed": str(options.SEED),
+    "--min-agreement": shown(options.DEFAULT_GATES.min_agreement),
+    "--min-snr": shown(options.DEFAULT_GATES.min_snr_db),
+    "--min-variation-snr": shown(options.DEFAULT_GATES.min_variation_snr_db),
+    "--min-samples": str(options.DEFAULT_GATES.min_samples),
     "--max-lsb": str(options.DEFAULT_GATES.max_lsb),
-    "--atol": f"{options.ATOL:g}",
-    "--rtol": f"{options.RTOL:g}",
-    "--timeout": f"{options.DEFAULT_RUNNING.timeout_s:g}",
+    "--atol": shown(options.ATOL),
+    "--rtol": shown(options.RTOL),
+    "--timeout": shown(options.DEFAULT_RUNNING.timeout_s),
     "--threads": str(options.DEFAULT_RUNNING.threads),
     "--delegate": options.DEFAULT_RUNNING.delegate,
     "--samples": str(options.DEFAULT_SCAN.samples),
-    "--budget": f"{options.DEFAULT_SCAN.budget_s:g}",
+    "--budget": shown(options.DEFAULT_SCAN.budget_s),
     "--placebos": str(options.DEFAULT_SCAN.placebos),
-    "--max-drop": f"{options.MAX_DROP:g}",
-    "--max-snr-loss": f"{options.DEFAULT_RULES.max_snr_loss_db:g}",
+    "--max-drop": shown(options.MAX_DROP),
+    "--max-snr-loss": shown(options.DEFAULT_RULES.max_snr_loss_db),
 }
+
+
+def test_the_documents_state_the_same_defaults() -> None:
+    """The table of them, every figure in brackets behind an option, and sentences about them."""
+    (section,) = re.findall(r"^## Defaults\n(.*?)\n## ", GUIDE, re.DOTALL | re.MULTILINE)
+    table = dict(re.findall(r"^\| `(--[a-z-]+)` \| `([^`]+)` \|", section, re.MULTILINE))
+    assert table == DOCUMENTED
+    told = 0
+    for path in sorted(ROOT.glob("docs/**/*.md")):
+        for name, value in re.findall(r"`(--[a-z-]+)` \(([\d.e-]+)[ )]", path.read_text()):
+            assert DOCUMENTED[name] == value, (path, name)
+            told += 1
+    assert told > 3
+    drops = (options.MAX_DROP, options.OWN_ANSWERS_MAX_DROP, options.OWN_BOXES_MAX_DROP)
+    texts = {
+        name: (ROOT / f"docs/{name}.md").read_text() for name in ("comparison", "tasks", "scan")
+    }
+    tasks = " ".join(texts["tasks"].split())
+    assert f"The default is {shown(drops[0])} (as much as" in tasks
+    assert f"without truth it is {shown(drops[1])}, for detection {shown(drops[2])}." in tasks
+    pair = f"`--atol {shown(options.ATOL)}` and `--rtol {shown(options.RTOL)}`"
+    assert f"The defaults are {pair}" in texts["comparison"]
+    assert f"of the usual {shown(options.DEFAULT_SCAN.budget_s)}," in texts["scan"]
 
 
 @pytest.mark.parametrize(("name", "value"), DOCUMENTED.items())
