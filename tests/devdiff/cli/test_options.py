@@ -207,7 +207,9 @@ def test_the_documents_state_the_same_defaults() -> None:
     told = 0
     for path in sorted(ROOT.glob("docs/**/*.md")):
         for name, value in re.findall(r"`(--[a-z-]+)` \(([\d.e-]+)[ )]", path.read_text()):
-            assert DOCUMENTED[name] == value, (path, name)
+            of_bisect = {"--max-lsb": str(options.BISECT_GATES.max_lsb)}
+            known = DOCUMENTED | (of_bisect if path.name == "bisect.md" else {})
+            assert known[name] == value, (path, name)
             told += 1
     assert told > 3
     drops = (options.MAX_DROP, options.OWN_ANSWERS_MAX_DROP, options.OWN_BOXES_MAX_DROP)

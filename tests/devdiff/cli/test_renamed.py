@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from devdiff.cli.main import main, parser
 from devdiff.cli.renamed import RENAMED, by_new_names
 from devdiff.gate.config import Config
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # For each former name, in a verb: what is typed, and what it is now.
 FORMER = (
@@ -45,11 +43,14 @@ def test_a_former_name_is_the_present_one(former: str, present: str) -> None:
     assert modern(present.split()) == (present.split(), [])
 
 
-def test_every_former_name_is_tried() -> None:
+def test_every_former_name_is_tried_and_documented() -> None:
+    guide = (Path(__file__).parents[3] / "docs/command-line.md").read_text()
+    table = guide.partition("## Former names")[2]
     tried = {
         (words.split()[0], word.partition("=")[0]) for words, _ in FORMER for word in words.split()
     }
     for renamed in RENAMED:
+        assert f"`{renamed.old}" in table
         for verb in renamed.verbs:
             assert (verb, renamed.old) in tried
             # Nobody can mistake it for an option that is there.
