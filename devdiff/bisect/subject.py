@@ -133,6 +133,7 @@ def _check_of_run(request: BisectRequest) -> None:
         ("--float", request.model.floating),
         ("--shape", " ".join(request.model.shapes)),
         ("--signature", request.model.signature),
+        ("--seed", request.data.seed),
     ):
         if given:
             raise UsageError(

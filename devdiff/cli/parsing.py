@@ -72,11 +72,10 @@ class Parser(argparse.ArgumentParser):
             self.usage = before
 
     def _usage(self) -> str:
-        required = [
-            f"{action.option_strings[-1]} {action.metavar or action.dest.upper()}"
-            for action in self._get_optional_actions()
-            if action.required
-        ]
+        required = [_shown(action) for action in self._get_optional_actions() if action.required]
+        for group in self._mutually_exclusive_groups:
+            if group.required:
+                required.append(f"({' | '.join(map(_shown, group._group_actions))})")
         places = [_place(action) for action in self._get_positional_actions()]
         optional = ["[OPTIONS]"] if self._get_optional_actions() else []
         words = [*(place for place in places if place), *required, *optional]
@@ -132,6 +131,11 @@ def verb_of(parser: Parser, words: Sequence[str]) -> int | None:
     """The place of the command among the words, None where there is none."""
     known = parser.subparsers()
     return next((place for place, word in enumerate(words) if word in known), None)
+
+
+def _shown(action: argparse.Action) -> str:
+    """An option that takes a value, as the usage shows it."""
+    return f"{action.option_strings[-1]} {action.metavar or action.dest.upper()}"
 
 
 def _place(action: argparse.Action) -> str:

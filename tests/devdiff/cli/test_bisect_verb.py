@@ -156,6 +156,11 @@ def test_what_is_found_about_a_run_goes_into_its_report(tmp_path: Path) -> None:
     for name in ("table", "plot"):
         assert (run / "bisect" / report["bisect"]["profile"][name]).stat().st_size > 200
     assert "What int8 costs each layer" in (run / PAGE_NAME).read_text()
+    # What is asked for now counts, also where it is the usual, which the run was not made with.
+    asked = ("--delegate", "xnnpack", "--threads", "2", "--between", "litert", "device")
+    done = devdiff("bisect", run, *asked, "--json", cwd=tmp_path)
+    about = bisected(done, 0)["sides"]["candidate"]["about"]
+    assert (about["delegate"], about["threads"]) == ("xnnpack", 2)
 
 
 @pytest.mark.slow

@@ -94,6 +94,19 @@ def test_a_run_and_a_test_are_compared_where_their_samples_are_the_same(
     assert "ran on different inputs" in done.stderr
 
 
+def test_a_rung_that_could_not_run_is_an_error_and_no_pass(kept: Path) -> None:
+    """A library that is no TensorFlow Lite: the device rung fails, the others ran."""
+    library = np.core._multiarray_umath.__file__
+    data = ("--inputs", "samples.npz", "--calibration", "calibration.npz")
+    device = ("--device", "local", "--runtime", library)
+    done = devdiff("export-and-test", DIGITS, *data, *device, "--out", "broken", cwd=kept)
+    assert done.returncode == 3, done.stderr
+    done = devdiff("diff", "test", "broken", cwd=kept)
+    assert done.returncode == 3
+    assert "rung device of broken could not run" in done.stderr
+    assert judged(kept, "test", "broken:int8")["step"] == "deployment"
+
+
 def test_a_rung_whose_outputs_were_changed_is_refused(kept: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(kept / "test", tmp_path / "copy")
     data = bytearray((copy / "rungs/int8.pack").read_bytes())

@@ -52,6 +52,9 @@ def test_the_first_line_shows_what_must_be_given() -> None:
     assert usage["diff"] == "usage: devdiff diff REFERENCE CANDIDATE [OPTIONS]"
     assert usage["check"] == "usage: devdiff check [NAME …] [OPTIONS]"
     assert usage["completion"] == "usage: devdiff completion {bash,zsh,fish,tcsh} [OPTIONS]"
+    assert usage["attest"] == (
+        "usage: devdiff attest [RUN_DIR|report.json] (--key FILE | --new-key FILE) [OPTIONS]"
+    )
     assert usage["devdiff"] == "usage: devdiff [OPTIONS] COMMAND"
 
 
@@ -111,7 +114,7 @@ def test_the_examples_of_runs_and_their_comparison_run_as_written(tmp_path: Path
         (["virtual", "start", "--cpu", "cortex-a35"], "did you mean cortex-a53?"),
         (["run", "{model}", "--host-runtime", "litret", "--out", "o"], "did you mean litert?"),
         (["export-and-test", "{model}", "--task", "detektion"], "did you mean detection?"),
-        (["export-and-test", "{model}", "--device", "virtaul"], "did you mean virtual?"),
+        (["export-and-test", "{model}", "--device", "virtual2"], "did you mean virtual?"),
         (["run", "{model}", "--device", "locl", "--out", "o"], "did you mean local?"),
     ],
 )

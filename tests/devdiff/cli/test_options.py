@@ -107,7 +107,12 @@ def test_a_run_is_bisected_as_it_was_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "run.json").write_text('{"request": {}}')
-    for words in (["--shape", "x:1,3"], ["--signature", "serve"], ["--source", "m.onnx"]):
+    for words in (
+        ["--shape", "x:1,3"],
+        ["--signature", "serve"],
+        ["--source", "m.onnx"],
+        ["--seed", "1"],
+    ):
         assert main(["bisect", str(tmp_path), *words]) == 2
         assert f"{words[0]} {words[1].split(':')[0]}: a run is bisected with its own" in (
             capsys.readouterr().err
