@@ -17,6 +17,9 @@ class Events(Protocol):
     def note(self, text: str) -> None:
         """Something the user should know now."""
 
+    def detail(self, text: str) -> None:
+        """What came of a piece of work, for who wants to know all."""
+
 
 class SilentEvents:
     """Events nobody listens to."""
@@ -26,6 +29,8 @@ class SilentEvents:
     def progress(self, done: int, total: int) -> None: ...
 
     def note(self, text: str) -> None: ...
+
+    def detail(self, text: str) -> None: ...
 
 
 class NamedEvents:
@@ -41,3 +46,6 @@ class NamedEvents:
 
     def note(self, text: str) -> None:
         self._events.note(f"{self._name}: {text}")
+
+    def detail(self, text: str) -> None:
+        self._events.detail(f"{self._name}: {text}")

@@ -115,7 +115,7 @@ def real_report(folder: Path) -> Path:
             *(sys.executable, "-m", "devdiff", "export-and-test", str(digits / "digits.onnx")),
             *("--inputs", str(digits / "heldout.npz"), "--preprocess", "scale=1/255"),
             *("--compress", "channel-prune:0.5+int8", "--device", "local"),
-            *("--run-dir", str(folder / "run")),
+            *("--out", str(folder / "run")),
         ],
         env={**os.environ, "DEVDIFF_HISTORY": "off"},
         cwd=ROOT,

@@ -30,7 +30,7 @@ from devdiff.inputs.preprocess import Preprocess
 from devdiff.ladder.pipeline import export_and_test
 from devdiff.ladder.request import LadderRequest
 from devdiff.ladder.torch_export import write_program
-from devdiff.options import Running
+from devdiff.options import HOST_ONLY, ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -165,7 +165,7 @@ def row(kind: str, folder: Path) -> list[str]:
     steps = "scale=1/255,layout=NHWC" if way == "–" else "scale=1/255"
     data = InputRequest(inputs=_DIGITS / "heldout.npz", preprocess=Preprocess.parse(steps))
     shapes = {"input": (1, 1, _SIDE, _SIDE)} if kind == "TorchScript .pt" else {}
-    request = LadderRequest(model, shapes=shapes, data=data, running=Running(device="none"))
+    request = LadderRequest(ModelSpec(model, shapes=shapes), data=data, running=HOST_ONLY)
     report = export_and_test(request, folder / "run").report
     conversion, compression = report["pairs"][:2]
     error = max(one["max_abs_error"] for one in conversion["comparison"]["outputs"])

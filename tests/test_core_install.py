@@ -77,7 +77,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
     assert done.returncode == 0, done.stderr[-3000:]
     folder = tmp_path_factory.mktemp("work")
     made = devdiff(
-        *("export-and-test", DIGITS, *DATA, "--device", "none", "--run-dir", "run"),
+        *("export-and-test", DIGITS, *DATA, "--device", "none", "--out", "run"),
         cwd=folder,
         env={"DEVDIFF_HISTORY": str(folder / "history.db")},
     )
@@ -149,12 +149,12 @@ def test_finished_artifacts_are_run_compared_and_checked(core: Core) -> None:
     [
         (("export", DIGITS, "--out", "exported"), "TensorFlow"),
         (
-            ("export-and-test", DIGITS, *DATA, "--device", "none", "--run-dir", "other"),
+            ("export-and-test", DIGITS, *DATA, "--device", "none", "--out", "other"),
             "TensorFlow",
         ),
         (("run", DIGITS, "--out", "outputs"), "TensorFlow"),
         (("run", "run/artifacts/int8.tflite", "--on", "tensorflow", "--out", "o"), "tensorflow"),
-        (("scan", DIGITS, *DATA, "--run-dir", "scanned"), "PyTorch"),
+        (("scan", DIGITS, *DATA, "--out", "scanned"), "PyTorch"),
     ],
 )
 def test_a_verb_that_needs_an_extra_names_it(

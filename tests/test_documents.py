@@ -29,7 +29,8 @@ def commands(document: Path) -> list[str]:
     """The lines of a document's shell blocks."""
     blocks = re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL)
     whole = [re.sub(r"\\\n\s*", "", block) for block in blocks]
-    lines = [line.split("  #")[0].strip() for block in whole for line in block.splitlines()]
+    plain = [re.sub(r" > \S+$", "", block, flags=re.MULTILINE) for block in whole]
+    lines = [line.split("  #")[0].strip() for block in plain for line in block.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
 

@@ -17,6 +17,7 @@ from devdiff.compare import DeploymentExpectation, Tolerances
 from devdiff.device_runner.errors import RunnerChoiceError
 from devdiff.errors import BisectError, UsageError
 from devdiff.exporter.errors import ArtifactError
+from devdiff.ladder import details
 from devdiff.ladder.run_directory import REPORT_NAME, RunDirectory, make_way, open_run, write_json
 from devdiff.progress import Events, SilentEvents
 from devdiff.report import load
@@ -55,16 +56,16 @@ def bisect(
     """
     events = events or SilentEvents()
     subject.check(request)
-    of_run = subject.is_run(request.model)
+    of_run = subject.is_run(request.model.path)
     if of_run and run_dir is not None:
-        raise UsageError("--run-dir is for a .tflite: what is found about a run goes into its own")
+        raise UsageError("--out is for a .tflite: what is found about a run goes into its own")
     folder, asked = run_dir, request.fingerprint()
     if of_run:
-        folder = request.model / FOLDER
+        folder = request.model.path / FOLDER
         make_way(folder, asked, BISECT_NAME)
     started = time.monotonic()
     with (
-        open_run(folder, f"bisect-{request.model.stem}", asked, result=BISECT_NAME) as run,
+        open_run(folder, f"bisect-{request.model.path.stem}", asked, result=BISECT_NAME) as run,
         _tidy_after_bad_input(run),
     ):
         if run.resumed:
@@ -75,6 +76,8 @@ def bisect(
             if of_run
             else subject.from_files(request, run.inputs, log, events)
         )
+        details.of_model(target.read, events)
+        details.of_inputs(target.samples, events)
         named = endpoints.choose(request, target)
         with endpoints.opened(named, request, target, log, events) as (reference, candidate):
             section = _section(request, target, reference, candidate, run, events)
@@ -84,7 +87,7 @@ def bisect(
             shutil.rmtree(name, ignore_errors=True)
         write_json(path, section)
         if of_run:
-            _into_report(request.model, section, events)
+            _into_report(request.model.path, section, events)
     return BisectOutcome(section, path, Verdict(section["verdict"]).exit_code)
 
 
@@ -114,11 +117,11 @@ def _section(
     endpoints.check_same_graph(reference, candidate)
     limits = _limits(target.gates)
     bench = _showing(request, target, reference, candidate, limits, run, events)
-    finding = find(bench, request.suspects)
+    finding = find(bench, request.settings.suspects)
     written = None
     if finding.isolated is not None and finding.isolated.guilty:
         written = _repro(bench, finding.isolated, run.path / "repro", events)
-    walk = isolate.walk(bench) if request.walk else None
+    walk = isolate.walk(bench) if request.settings.walk else None
     section = report_section.section(bench, limits, finding, walk)
     section["repro"] = written.relative_to(run.path).as_posix() if written else None
     data = explorer.write(run.path / "model-explorer.json", report_section.by_name(section))
@@ -155,7 +158,9 @@ def _showing(
         return made
 
     samples = target.samples
-    rows = sorted(target.shown[: request.samples]) or range(min(request.samples, len(samples)))
+    rows = sorted(target.shown[: request.settings.samples]) or range(
+        min(request.settings.samples, len(samples))
+    )
     few = bench(subject.chosen(samples, rows), "few")
     if few.whole().beyond or len(samples) <= len(rows):
         return few
@@ -163,7 +168,7 @@ def _showing(
     many = bench(subject.chosen(samples, range(min(len(samples), _LOOKED_AT))), "many", few)
     if not many.whole().beyond:
         return many
-    worst = sorted(many.worst_samples()[: request.samples])
+    worst = sorted(many.worst_samples()[: request.settings.samples])
     return bench(subject.chosen(samples, worst), "worst", many)
 
 

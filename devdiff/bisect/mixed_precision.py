@@ -49,7 +49,7 @@ def measure(
     it takes nothing away from the profile.
     """
     source = target.read.source
-    chosen = list(ranked[: request.keep_float])
+    chosen = list(ranked[: request.settings.keep_float])
     if source is None or not target.samples.calibration_samples:
         return {"skipped": _NO_SOURCE}
     if not chosen:
@@ -57,7 +57,7 @@ def measure(
     sets = [[], *([row] for row in chosen), *([chosen] if len(chosen) > 1 else [])]
     path = source.path
     if target.manifest is not None and target.manifest.pruned is not None:
-        path = target.manifest.pruned_source(request.model / "artifacts")
+        path = target.manifest.pruned_source(request.model.path / "artifacts")
     events.phase("exporting again with layers in float")
     try:
         with ExportWorker(run.logs / "export.log") as worker:

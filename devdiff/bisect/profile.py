@@ -56,7 +56,7 @@ def section(
         (row for row in rows if row["alone"] is not None), key=lambda row: _cost(row["alone"])
     )
     kept = None
-    if request.keep_float:
+    if request.settings.keep_float:
         kept = mixed_precision.measure(request, target, sides[0], sides[1], ranked, run, events)
     (run.path / CSV_NAME).write_text(_csv(rows))
     plot.write(run.path / PLOT_NAME, rows)
@@ -88,7 +88,7 @@ def section(
         "profile": {
             "output_sqnr_db": _json(whole.sqnr_db),
             "layers": rows,
-            "costliest": [row["index"] for row in ranked[: max(3, request.keep_float)]],
+            "costliest": [row["index"] for row in ranked[: max(3, request.settings.keep_float)]],
             "unpaired": [
                 f"{profiler.quantized.operator(index).kind} "
                 f"{short(profiler.quantized.tensor(_first(profiler, index)).name)}"
@@ -104,8 +104,8 @@ def section(
 
 
 def _samples(request: BisectRequest, target: BisectSubject) -> InputSet:
-    rows = sorted(target.shown[: request.samples]) or range(
-        min(request.samples, len(target.samples))
+    rows = sorted(target.shown[: request.settings.samples]) or range(
+        min(request.settings.samples, len(target.samples))
     )
     return subject.chosen(target.samples, rows)
 

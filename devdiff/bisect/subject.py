@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,15 @@ from devdiff.inputs.input_set import InputRequest, InputSet
 from devdiff.ladder import subject
 from devdiff.ladder.run_directory import RUN_NAME, read_json
 from devdiff.ladder.subject import Subject
-from devdiff.options import DEFAULT_RUNNING, Gates, Running
+from devdiff.options import (
+    BISECT_GATES,
+    DEFAULT_BISECT,
+    DEFAULT_RUNNING,
+    BisectSettings,
+    Gates,
+    ModelSpec,
+    Running,
+)
 from devdiff.report import load
 
 if TYPE_CHECKING:
@@ -32,31 +40,25 @@ if TYPE_CHECKING:
 class BisectRequest:
     """What to bisect, and how closely to look.
 
-    ``model`` is a .tflite or the directory of a finished run. ``between`` are two places as
-    `devdiff.bisect.endpoints` reads them; ``against`` is another file of the same operators for the
-    second one, ``floating`` and ``source`` the float32 artifact and the source model of an int8
-    ``model``. ``gates`` None is what the run allowed, without a run nothing but a float's rounding.
-    The first ``samples`` are looked at, and those that differ most where none of them does.
-    ``walk`` cuts behind every operator. ``keep_float`` layers are exported in float32, the
-    costliest first, to see what that brings.
+    ``model`` is a .tflite, or the directory of a finished run as its path. ``between`` are two
+    places as `devdiff.bisect.endpoints` reads them; ``against`` is another file of the same
+    operators for the second one. ``gates`` None is what the run allowed, without a run nothing but
+    a float's rounding. ``chosen`` are the fields of ``running`` that also hold where the run ran
+    otherwise and the value is the usual one.
     """
 
-    model: Path
+    model: ModelSpec
     between: tuple[str, str] | None = None
     against: Path | None = None
-    floating: Path | None = None
-    source: Path | None = None
     data: InputRequest = data.SYNTHETIC
     running: Running = DEFAULT_RUNNING
+    chosen: tuple[str, ...] = ()
     gates: Gates | None = None
-    samples: int = 8
-    suspects: int = 3
-    walk: bool = False
-    keep_float: int = 3
+    settings: BisectSettings = DEFAULT_BISECT
 
     def fingerprint(self) -> dict[str, Any]:
         """Names the request; equal ones may continue each other."""
-        files = (self.model, self.against, self.floating, self.source)
+        files = (self.model.path, self.against, self.model.floating, self.model.source)
         return {
             "bisect": list(self.between or ()),
             "files": [
@@ -64,13 +66,14 @@ class BisectRequest:
                 for path in files
                 if path is not None
             ],
+            "shapes": {name: list(shape) for name, shape in self.model.shapes.items()},
+            "signature": self.model.signature,
+            "trust": self.model.trust,
             "data": self.data.fingerprint(),
             "running": self.running.fingerprint(),
+            "chosen": list(self.chosen),
             "gates": self.gates.fingerprint() if self.gates else None,
-            "samples": self.samples,
-            "suspects": self.suspects,
-            "walk": self.walk,
-            "keep_float": self.keep_float,
+            "settings": asdict(self.settings),
         }
 
 
@@ -103,21 +106,22 @@ def check(request: BisectRequest) -> None:
     """A first look that needs no framework. Raises `UsageError`."""
     if request.gates is not None:
         _check_limits(request.gates)
-    if request.keep_float < 0:
-        raise UsageError(f"--keep-float {request.keep_float}: give 0 or more layers")
-    if is_run(request.model):
+    path, keep_float = request.model.path, request.settings.keep_float
+    if keep_float < 0:
+        raise UsageError(f"--keep-float {keep_float}: give 0 or more layers")
+    if is_run(path):
         _check_of_run(request)
         return
-    if request.model.is_dir():
-        raise UsageError(f"{request.model} is no run directory: name one, or a .tflite")
-    subject.check_paths(request.model, request.source, request.floating)
-    if request.model.suffix != ".tflite":
+    if path.is_dir():
+        raise UsageError(f"{path} is no run directory: name one, or a .tflite")
+    subject.check_paths(request.model)
+    if not request.model.finished:
         raise UsageError(
-            f"{request.model} is a source model: bisect takes the .tflite made from it, or the "
+            f"{path} is a source model: bisect takes the .tflite made from it, or the "
             "directory of a run of devdiff export-and-test"
         )
     if request.against is not None:
-        subject.check_paths(request.against)
+        subject.check_paths(ModelSpec(request.against))
 
 
 def _check_of_run(request: BisectRequest) -> None:
@@ -125,10 +129,13 @@ def _check_of_run(request: BisectRequest) -> None:
     for flag, given in (
         ("--inputs", request.data.inputs),
         ("--calibration", request.data.calibration),
-        ("--source", request.source),
-        ("--float", request.floating),
+        ("--source", request.model.source),
+        ("--float", request.model.floating),
+        ("--shape", " ".join(request.model.shapes)),
+        ("--signature", request.model.signature),
+        ("--seed", request.data.seed),
     ):
-        if given is not None:
+        if given:
             raise UsageError(
                 f"{flag} {given}: a run is bisected with its own files and samples; to take "
                 "others, name the artifact itself (devdiff bisect FILE.tflite --inputs …)"
@@ -150,7 +157,7 @@ def from_files(request: BisectRequest, folder: Path, log: Path, events: Events) 
     """The files and samples that the request names; the samples are fixed in ``folder``."""
     events.phase("reading the model")
     with ExportWorker(log) as worker:
-        read = subject.read(worker, request.model, request.source, request.floating)
+        read = subject.read(worker, request.model)
         events.phase("preparing inputs")
         samples = data.prepare(
             request.data,
@@ -160,15 +167,16 @@ def from_files(request: BisectRequest, folder: Path, log: Path, events: Events) 
             calibrate=read.source is not None,
             progress=events.progress,
         )
-    found = subject.artifacts(read, None, request.model.parent)
+    found = subject.artifacts(read, None, request.model.path.parent)
     files = _by_rung(found)
-    gates = request.gates or Gates(max_lsb=0)
-    return BisectSubject(read, files, samples, request.running, gates)
+    gates = request.gates or BISECT_GATES
+    shapes = request.model.shapes
+    return BisectSubject(read, files, samples, request.running, gates, shapes=shapes)
 
 
 def from_run(request: BisectRequest, log: Path, events: Events) -> BisectSubject:
     """What a finished run tested, where, and on what. Raises `UsageError`."""
-    folder = request.model
+    folder = request.model.path
     report = load.load(load.locate(folder))
     if not (folder / "inputs").is_dir():
         raise UsageError(
@@ -182,9 +190,8 @@ def from_run(request: BisectRequest, log: Path, events: Events) -> BisectSubject
     shapes = {name: tuple(shape) for name, shape in asked["shapes"].items()}
     events.phase("reading the model")
     with ExportWorker(log) as worker:
-        read = subject.read(
-            worker, model, paths[1], paths[2], shapes, asked["signature"], asked["trust"]
-        )
+        spec = ModelSpec(model, paths[1], paths[2], shapes, asked["signature"], asked["trust"])
+        read = subject.read(worker, spec)
     samples = data.prepare(
         data.SYNTHETIC, read.inputs, read.index_limits, folder / "inputs", calibrate=False
     )
@@ -195,7 +202,7 @@ def from_run(request: BisectRequest, log: Path, events: Events) -> BisectSubject
         read,
         _by_rung(found),
         samples,
-        _running(asked["running"], request.running, report),
+        _running(asked["running"], request, report),
         request.gates or Gates(**_tuples(asked["gates"])),
         (blamed["reference"], blamed["candidate"]) if blamed else None,
         _shown(report, blamed),
@@ -224,24 +231,21 @@ def _unchanged(entry: Sequence[Any] | None) -> Path | None:
     return path
 
 
-def _running(ran: Mapping[str, Any], asked: Running, report: Mapping[str, Any]) -> Running:
+def _running(ran: Mapping[str, Any], request: BisectRequest, report: Mapping[str, Any]) -> Running:
     """Where the run ran, but for what was asked for now.
 
     A run that was left to choose its device did, and whatever is attached by now may be another.
     """
-    running = Running(**_tuples(ran))
-    device = asked.device
-    if device is None and running.device is None:
-        device = _recorded_device(report)
-    if device is not None:
-        running = replace(running, device=device)
-    if asked.runtime is not None:
-        running = replace(running, runtime=asked.runtime)
-    if asked.delegate != DEFAULT_RUNNING.delegate:
-        running = replace(running, delegate=asked.delegate)
-    if asked.host_runtimes:
-        running = replace(running, host_runtimes=asked.host_runtimes)
-    return running
+    running, asked = Running(**_tuples(ran)), asdict(request.running)
+    usual = asdict(DEFAULT_RUNNING)
+    chosen = {
+        name: value
+        for name, value in asked.items()
+        if value != usual[name] or name in request.chosen
+    }
+    if "device" not in chosen and running.device is None:
+        chosen["device"] = _recorded_device(report)
+    return replace(running, **chosen)
 
 
 def _recorded_device(report: Mapping[str, Any]) -> str | None:

@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli import evidence
+from devdiff.cli.groups import evidence, output
 from devdiff.system.printable import printable
 
 if TYPE_CHECKING:
     import argparse
+
+    from devdiff.cli.parsing import Parser
 
 NAME: Final = "attest"
 HELP: Final = "sign what a finished run found, as an in-toto statement that others can check"
@@ -27,11 +29,11 @@ with DEVDIFF_KEY_PASSPHRASE, and --new-key encrypts with it where it is set.
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "report", type=Path, nargs="?", metavar="RUN_DIR|report.json", help="what is signed"
     )
-    key = parser.add_mutually_exclusive_group(required=True)
+    key = parser.group("key").add_mutually_exclusive_group(required=True)
     key.add_argument("--key", type=Path, metavar="FILE", help="private key that signs")
     key.add_argument(
         "--new-key",
@@ -39,18 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="make a pair of keys: FILE, which is to be kept secret, and the public one beside it",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
+    evidence.add(parser)
+    output.add_out(
+        parser,
+        "where the statement goes (default: statement.dsse.json beside the report)",
         metavar="FILE",
-        help="where the statement goes (default: statement.dsse.json beside the report)",
     )
-    evidence.add_requirements(parser)
-    parser.add_argument("--json", action="store_true", help="print what was made as JSON")
+    output.add_json(parser, "print what was made as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.attest import keys, sign
+    from devdiff.cli import console
     from devdiff.errors import UsageError
 
     secret = keys.passphrase()
@@ -65,13 +67,13 @@ def run(args: argparse.Namespace) -> int:
         }
         if args.json:
             print(json.dumps(made, indent=2))
-        else:
+        elif args.verbosity != output.QUIET:
             how = f"encrypted with {keys.PASSPHRASE}" if secret else "not encrypted"
             print(f"private key: {args.new_key} ({how}; keep it secret)\npublic key: {public}")
         return 0
     if args.report is None:
         raise UsageError("name the run directory or the report.json that is to be signed")
-    required = evidence.requirements(args)
+    required = evidence.of(args)
     signed = sign.attest(args.report, keys.signer(args.key, secret), args.out, required)
     predicate = signed.statement["predicate"]
     verdict = predicate["devdiff"]["verdict"]
@@ -82,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
         made = {"statement": str(signed.path), "verdict": verdict, "keyid": signed.keyid}
         made["result"] = predicate["result"]
         print(json.dumps({**made, "subjects": subjects}, indent=2))
+    elif args.verbosity == output.QUIET:
+        console.headline(verdict, str(signed.path))
     else:
         for subject in signed.statement["subject"]:
             print(f"{subject['digest']['sha256']}  {printable(subject['name'])}")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli import arguments, limits
+from devdiff.cli.groups import gates, inputs, model, output, running
+from devdiff.cli.groups.values import given, positive, whole
+from devdiff.options import BISECT_GATES, DEFAULT_BISECT
 
 if TYPE_CHECKING:
     import argparse
+
+    from devdiff.cli.parsing import Parser
 
 NAME: Final = "bisect"
 HELP: Final = "find the first operator that two places compute differently, and leave a repro"
@@ -29,93 +34,95 @@ Between float and int8 it is an error profile of every layer.
 
 Exit code 1: an operator was found, or differences that add up; 0: both sides agree.
 """
+_SETTINGS: Final = {
+    "samples": "samples",
+    "suspects": "suspects",
+    "walk": "walk",
+    "keep_float": "keep_float",
+}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "model", type=Path, metavar="MODEL", help="a .tflite, or the directory of a run"
-    )
-    parser.add_argument(
+def add_arguments(parser: Parser) -> None:
+    model.add(parser, model="a .tflite, or the directory of a run of export-and-test")
+    group = parser.group("what is compared")
+    group.add_argument(
         "--between",
         nargs=2,
         metavar=("SIDE", "SIDE"),
         help="the reference and the candidate (see below); left out: the step that failed in a "
         "run, else the host and --device",
     )
-    parser.add_argument(
+    group.add_argument(
         "--against",
         type=Path,
         metavar="TFLITE",
         help="another file with the same operators, for the second side",
     )
-    arguments.add_relatives(parser)
-    arguments.add_data(parser)
-    arguments.add_running(parser)
-    group = parser.add_argument_group("what is allowed")
-    limits.add_tolerances(group)
-    group.add_argument(
+    inputs.add(parser)
+    running.add(parser)
+    gates.add_tolerances(parser)
+    parser.group("what is allowed").add_argument(
         "--max-lsb",
-        type=int,
+        type=whole,
         metavar="N",
-        help="steps an element of a quantized tensor may differ (default 0; of a run, its own)",
+        help="steps an element of a quantized tensor may differ "
+        f"(default {BISECT_GATES.max_lsb}; of a run, its own)",
     )
-    group = parser.add_argument_group("how closely to look")
+    group = parser.group("how closely to look")
     group.add_argument(
         "--samples",
-        type=arguments.positive,
-        default=8,
+        type=positive,
         metavar="N",
-        help="samples to bisect with (default 8); where none of them differs, others are tried",
+        help=f"samples to bisect with (default {DEFAULT_BISECT.samples}); where none of them "
+        "differs, others are tried",
     )
     group.add_argument(
         "--suspects",
-        type=arguments.positive,
-        default=3,
+        type=positive,
         metavar="N",
-        help="operators to run alone, from the one found on (default 3)",
+        help=f"operators to run alone, from the one found on (default {DEFAULT_BISECT.suspects})",
     )
     group.add_argument(
-        "--walk", action="store_true", help="cut behind every operator and run each alone, too"
+        "--walk",
+        action="store_true",
+        default=None,
+        help="cut behind every operator and run each alone, too",
     )
     group.add_argument(
         "--keep-float",
-        type=int,
-        default=3,
+        type=whole,
         metavar="N",
         help="between float and int8: export again with the N costliest layers in float and "
-        "measure what that brings (default 3; needs the source model)",
+        f"measure what that brings (default {DEFAULT_BISECT.keep_float}; needs the source model)",
     )
-    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="where a .tflite's is kept")
-    arguments.add_json(parser)
+    output.add_out(parser, "where the bisection of a .tflite is kept (default devdiff-runs/…)")
+    output.add_json(parser, "print what was found as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.bisect.bisect import bisect
     from devdiff.bisect.subject import BisectRequest
     from devdiff.cli import console
-    from devdiff.options import Gates
+    from devdiff.options import BisectSettings
     from devdiff.report import bisect as report
 
-    limited = args.max_lsb is not None or args.atol or args.rtol
-    gates = Gates(atol=tuple(args.atol), rtol=tuple(args.rtol), max_lsb=args.max_lsb or 0)
+    limits = given(args, gates.FIELDS_OF_TENSORS)
     request = BisectRequest(
-        model=args.model,
+        model=model.of(args),
         between=tuple(args.between) if args.between else None,
         against=args.against,
-        floating=args.floating,
-        source=args.source,
-        data=arguments.request(args),
-        running=arguments.running(args),
-        gates=gates if limited else None,
-        samples=args.samples,
-        suspects=args.suspects,
-        walk=args.walk,
-        keep_float=args.keep_float,
+        data=inputs.of(args),
+        running=running.of(args),
+        chosen=tuple(given(args, running.FIELDS)),
+        gates=replace(BISECT_GATES, **limits) if limits else None,
+        settings=BisectSettings(**given(args, _SETTINGS)),
     )
-    with console.Narrator() as narrator:
-        outcome = bisect(request, args.run_dir, narrator)
+    with console.Narrator(args.verbosity) as narrator:
+        outcome = bisect(request, args.out, narrator)
     if args.json:
         print(json.dumps(outcome.section, indent=2))
+    elif args.verbosity == output.QUIET:
+        console.headline(outcome.section["verdict"], outcome.section["reason"])
     else:
         report.show(outcome.section, console.stdout(), outcome.path)
     return outcome.exit_code

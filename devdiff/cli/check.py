@@ -8,15 +8,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli import evidence, limits
+from devdiff.cli.groups import baseline, evidence, inputs, output
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from devdiff.cli.parsing import Parser
     from devdiff.gate.baseline_file import Baseline
     from devdiff.gate.check import CheckOutcome
-    from devdiff.gate.config import Cell, Config, Rules
+    from devdiff.gate.config import Cell, Config
+    from devdiff.options import Rules
 
 NAME: Final = "check"
 HELP: Final = "test every model that devdiff.toml names, and exit by the worst verdict"
@@ -30,7 +32,7 @@ examples:
 
 The configuration is the nearest devdiff.toml, or pyproject.toml with [tool.devdiff], from here
 upward. Each model × compression × device has a run directory of its own in the check directory
-(devdiff-checks/… unless --check-dir names one), with check.json beside them; a check that was
+(devdiff-checks/… unless --out names one), with check.json beside them; a check that was
 interrupted, or ended in an error, continues when the same command is given again. With a baseline
 only what got worse fails, and errors. A pass on synthetic samples, or on fewer than --min-samples,
 is inconclusive unless it is accepted. Where GITHUB_STEP_SUMMARY is set, the Markdown summary is
@@ -39,28 +41,25 @@ appended to that file. In CI, a configuration that names code to run is refused 
 """
 
 
-_INIT_OPTIONS: Final = {
-    "inputs": "PATH",
-    "labels": "FILE",
-    "classes": "FILE",
-    "calibration": "PATH",
-    "preprocess": "STEPS",
-}
+_INIT_OPTIONS: Final = ("inputs", "labels", "classes", "calibration", "preprocess")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def add_arguments(parser: Parser) -> None:
+    group = parser.group("configuration")
+    group.add_argument(
         "names", nargs="*", metavar="NAME", help="models of the configuration (default: all)"
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration to use")
-    parser.add_argument(
-        "--device",
-        action="append",
-        default=[],
-        metavar="DEVICE",
-        help="run on this device instead of the configuration's; may be given again",
+    group.add_argument("--config", type=Path, metavar="FILE", help="the configuration to use")
+    group.add_argument(
+        "--list", action="store_true", help="show what would be run, and run nothing"
     )
-    trust = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--init",
+        action="store_true",
+        help="write a devdiff.toml to begin with, of the model file NAME if one is given with its "
+        "--inputs, and run nothing",
+    )
+    trust = group.add_mutually_exclusive_group()
     trust.add_argument(
         "--trust-config",
         action="store_true",
@@ -72,30 +71,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHA256",
         help="run it only if it is what has this SHA-256, which --list shows",
     )
-    limits.add_baseline(parser)
-    evidence.add_requirements(parser)
-    parser.add_argument(
+    parser.group("input set", "what --init writes down")
+    inputs.add(parser, seed=False)
+    parser.group("where it runs").add_argument(
+        "--device",
+        action="append",
+        default=[],
+        metavar="DEVICE",
+        help="run on this device instead of the configuration's; may be given again",
+    )
+    evidence.add(parser)
+    baseline.add(parser)
+    parser.group("baseline").add_argument(
         "--write-baseline",
         type=Path,
         metavar="FILE",
         help="when all is run, keep what came out as the baseline of later checks",
     )
-    parser.add_argument(
-        "--check-dir", type=Path, metavar="DIR", help="where this check and its runs are kept"
-    )
-    parser.add_argument(
-        "--list", action="store_true", help="show what would be run, and run nothing"
-    )
-    parser.add_argument(
-        "--init",
-        action="store_true",
-        help="write a devdiff.toml to begin with, of the model file NAME if one is given with its "
-        "--inputs, and run nothing",
-    )
-    for option, told in _INIT_OPTIONS.items():
-        kind = str if option == "preprocess" else Path
-        parser.add_argument(f"--{option}", type=kind, metavar=told, help="with --init")
-    group = parser.add_argument_group("formats", "each whole or not at all")
+    group = parser.group("formats", "each whole or not at all")
     group.add_argument(
         "--junit", type=Path, metavar="FILE", help="JUnit XML: a test case for each run"
     )
@@ -103,7 +96,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--sarif", type=Path, metavar="DIR", help="SARIF 2.1.0: a file for each run that scanned"
     )
-    group.add_argument("--json", action="store_true", help="print check.json")
+    output.add_out(parser, "where this check and its runs are kept (default devdiff-checks/…)")
+    output.add_json(parser, "print check.json")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -114,15 +108,20 @@ def run(args: argparse.Namespace) -> int:
 
     if args.init:
         return _init(args, args.config or Path(config_file.CONFIG_NAME))
+
+    def note(text: str) -> None:
+        if args.verbosity != output.QUIET:
+            print(f"devdiff: note: {text}", file=sys.stderr)
+
     for name in _INIT_OPTIONS:
         if getattr(args, name):
             raise UsageError(
                 f"--{name} is for --init: devdiff.toml names the inputs of every model itself"
             )
-    config = Config.load(args.config or config_file.find(Path.cwd()))
+    config = Config.load(args.config or config_file.find(Path.cwd()), note)
     entries = config.chosen(args.names, args.device)
     cells = [
-        dataclasses.replace(cell, requirements=evidence.requirements(args, cell.requirements))
+        dataclasses.replace(cell, requirements=evidence.of(args, cell.requirements))
         for entry in entries
         for cell in entry.cells()
     ]
@@ -135,12 +134,12 @@ def run(args: argparse.Namespace) -> int:
     trust.check(config, code, args.trust_config, args.trust_config_sha256)
     held_to, rules = _baseline(args, config)
     _check_writable(args)
-    with console.Narrator() as narrator:
+    with console.Narrator(args.verbosity) as narrator:
         if code:
             narrator.note(f"{config.path.name} runs code: {trust.listed(code)}")
         outcome = check.run_check(
             cells,
-            args.check_dir,
+            args.out,
             narrator,
             held_to=held_to,
             rules=rules,
@@ -149,11 +148,13 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.json:
         print(json.dumps(outcome.record, indent=2))
+    elif args.verbosity == output.QUIET:
+        console.headline(outcome.verdict.value, outcome.record["summary"])
     else:
         terminal.show(outcome.record, console.stdout(), outcome.directory)
     _write_formats(args, outcome)
     if args.write_baseline is not None:
-        _write_baseline(args.write_baseline, cells, outcome)
+        _write_baseline(args, cells, outcome)
     return outcome.verdict.exit_code
 
 
@@ -171,6 +172,8 @@ def _init(args: argparse.Namespace, path: Path) -> int:
     if model is not None and data["inputs"] is None:
         raise UsageError(f"--init {model}: name its samples, too, with --inputs")
     starting.write(path, model, data)
+    if args.verbosity == output.QUIET:
+        return 0
     if model is None:
         print(f"{path}: name your model and its samples there, then run devdiff check")
     else:
@@ -183,20 +186,13 @@ def _baseline(args: argparse.Namespace, config: Config) -> tuple[Baseline | None
 
     A check that writes the configuration's own baseline is not held to it.
     """
-    from devdiff.errors import UsageError
     from devdiff.gate.baseline_file import Baseline
 
     path = args.baseline
-    beside = next(
-        (name for name in ("max_snr_loss", "max_slowdown") if getattr(args, name) is not None), None
-    )
-    if beside is not None and path is None and config.baseline is None:
-        raise UsageError(
-            f"--{beside.replace('_', '-')} is beside a baseline: name one with --baseline"
-        )
+    baseline.check_beside(args, path or config.baseline)
     if path is None and args.write_baseline is None:
         path = config.baseline
-    return (Baseline.load(path) if path else None), limits.rules(args, config.rules)
+    return (Baseline.load(path) if path else None), baseline.rules(args, config.rules)
 
 
 def _check_writable(args: argparse.Namespace) -> None:
@@ -236,7 +232,7 @@ def _write_formats(args: argparse.Namespace, outcome: CheckOutcome) -> None:
         print(f"note: no summary of this step: {error}", file=sys.stderr)
 
 
-def _write_baseline(path: Path, cells: Sequence[Cell], outcome: CheckOutcome) -> None:
+def _write_baseline(args: argparse.Namespace, cells: Sequence[Cell], outcome: CheckOutcome) -> None:
     """Keep what ran; an error has nothing that a later check could be held to."""
     from devdiff.gate import baseline_file
     from devdiff.verdict import Verdict
@@ -248,6 +244,9 @@ def _write_baseline(path: Path, cells: Sequence[Cell], outcome: CheckOutcome) ->
     if not known:
         print("devdiff: no baseline was written: nothing ran without an error", file=sys.stderr)
         return
+    path: Path = args.write_baseline
     baseline_file.write(path, known)
+    if args.verbosity == output.QUIET:
+        return
     missing = f"; without {', '.join(left_out)}, which ended in an error" if left_out else ""
     print(f"baseline: {path} ({len(known)} of {len(cells)} cells{missing})", file=sys.stderr)

@@ -17,6 +17,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from devdiff.cli.groups.output import QUIET, VERBOSE
+from devdiff.report import parts
 from devdiff.report.parts import escape
 from devdiff.system.printable import printable_lines
 
@@ -51,6 +53,11 @@ def stdout() -> Console:
     return _Console(file=_styled(sys.stdout), width=width, highlight=False)
 
 
+def headline(verdict: str, text: str) -> None:
+    """A verb's whole answer where it is to be quiet."""
+    parts.headline(verdict, text, stdout())
+
+
 def _styled(stream: TextIO) -> IO[str]:
     """Where a console writes, so that its escape sequences pass."""
     found: IO[str] = getattr(stream, "styled", stream)
@@ -60,10 +67,14 @@ def _styled(stream: TextIO) -> IO[str]:
 class Narrator:
     """`devdiff.progress.Events` for people, on standard error; use it as a context manager.
 
-    A terminal gets one moving line with a bar; a pipe or a log gets one plain line a phase.
+    A terminal gets one moving line with a bar; a pipe or a log gets one plain line a phase. Quiet
+    it says nothing; verbose also what came of each phase, and what each took, in a pipe, too.
     """
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, verbosity: str | None = None) -> None:
+        quiet = verbosity == QUIET
+        self._verbose = verbosity == VERBOSE
+        self._begun = time.monotonic()
         self._console = _Console(
             file=_styled(sys.stderr), stderr=True, highlight=False, quiet=quiet
         )
@@ -81,6 +92,7 @@ class Narrator:
         self._task: TaskID | None = None
         self._started = 0.0
         self._phase = ""
+        self._done: tuple[int, int] | None = None
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -94,26 +106,40 @@ class Narrator:
     ) -> None:
         self._finish()
         self._progress.stop()
+        if self._verbose:
+            self._say(f"{time.monotonic() - self._begun:.1f} s in all")
 
     def _finish(self) -> None:
         if self._task is None:
             return
         self._progress.remove_task(self._task)
         self._task = None
-        if self._live:
-            seconds = time.monotonic() - self._started
-            self._console.print(f"[dim]{escape(self._phase)}: {seconds:.1f} s[/dim]")
+        if not (self._live or self._verbose):
+            return
+        taken = f"{time.monotonic() - self._started:.1f} s"
+        if self._verbose and self._done is not None:
+            taken += f", {self._done[0]} of {self._done[1]}"
+        self._say(f"{self._phase}: {taken}")
 
     def phase(self, text: str) -> None:
         self._finish()
-        self._phase, self._started = text, time.monotonic()
+        self._phase, self._started, self._done = text, time.monotonic(), None
         self._task = self._progress.add_task(escape(text), total=None)
         if not self._live:
             self._console.print(f"devdiff: {escape(text)}", soft_wrap=True)
 
     def progress(self, done: int, total: int) -> None:
+        self._done = done, total
         if self._task is not None:
             self._progress.update(self._task, completed=done, total=total)
 
     def note(self, text: str) -> None:
         self._console.print(f"[cyan]note:[/cyan] {escape(text)}", soft_wrap=True)
+
+    def detail(self, text: str) -> None:
+        if self._verbose:
+            self._console.print(f"[dim]  {escape(text)}[/dim]", soft_wrap=True)
+
+    def _say(self, text: str) -> None:
+        prefix = "" if self._live else "devdiff: "
+        self._console.print(f"[dim]{prefix}{escape(text)}[/dim]", soft_wrap=True)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from devdiff.cli.groups import output
+
 if TYPE_CHECKING:
     import argparse
+
+    from devdiff.cli.parsing import Parser
 
 NAME: Final = "demo"
 HELP: Final = "see in two minutes what a comparison misses and a scan finds"
@@ -22,15 +26,9 @@ code 3 says that the story did not come out as it is told here.
 _DEFAULT_OUT: Final = Path("devdiff-demo")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument("story", choices=["check-reader"], help="what to show")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=_DEFAULT_OUT,
-        metavar="DIR",
-        help=f"where the runs go (default: {_DEFAULT_OUT})",
-    )
+    output.add_out(parser, f"where the runs go (default {_DEFAULT_OUT})", default=_DEFAULT_OUT)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,10 +37,16 @@ def run(args: argparse.Namespace) -> int:
 
     out = console.stdout()
 
-    def say(text: str) -> None:
-        out.print(text, markup=False, soft_wrap=True)
+    quiet = args.verbosity == output.QUIET
 
-    reports = check_reader.tell(args.out, say, console.Narrator)
+    def say(text: str) -> None:
+        if not quiet:
+            out.print(text, markup=False, soft_wrap=True)
+
+    reports = check_reader.tell(args.out, say, lambda: console.Narrator(args.verbosity))
+    if quiet:
+        verdict = "pass" if reports.as_planned else "error"
+        console.headline(verdict, f"{args.story}: {reports.page}")
     if reports.as_planned:
         return 0
     say("\nThis is not how it should have come out: see the reports for what went otherwise.")

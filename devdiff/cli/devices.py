@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli import arguments
+from devdiff.cli.groups import output
+from devdiff.system.printable import printable
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
+    from devdiff.cli.parsing import Parser
     from devdiff.device_runner.adb.inventory import InventoryEntry
 
 NAME: Final = "devices"
@@ -22,11 +24,12 @@ examples:
 
 A serial from this list is what --device and ANDROID_SERIAL take. Devices are found through the adb
 server if one runs, and emulators on this machine also without; no server is started or stopped.
+With --quiet, a line for each device that is ready: its serial.
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    arguments.add_json(parser)
+def add_arguments(parser: Parser) -> None:
+    output.add_json(parser, "print the list as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,6 +39,10 @@ def run(args: argparse.Namespace) -> int:
     found = inventory()
     if args.json:
         print(json.dumps([one.to_json() for one in found], indent=2))
+    elif args.verbosity == output.QUIET:
+        for one in found:
+            if one.facts:
+                print(printable(one.attached.address.serial))
     elif found:
         _print(found)
     else:

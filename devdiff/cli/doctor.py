@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from devdiff.cli.groups import output
+
 if TYPE_CHECKING:
     import argparse
+
+    from devdiff.cli.parsing import Parser
 
 NAME: Final = "doctor"
 HELP: Final = "say what is installed, what is missing, and how to get it"
@@ -17,14 +21,14 @@ examples:
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+def add_arguments(parser: Parser) -> None:
+    output.add_json(parser, "print the findings as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
-    from devdiff.cli import console, installation
+    from devdiff.cli import console, failures, installation
     from devdiff.report.parts import escape
 
     findings = installation.examine()
@@ -40,8 +44,9 @@ def run(args: argparse.Namespace) -> int:
             if not finding.ok and not finding.required:
                 mark = "[yellow]absent[/yellow]"
             table.add_row(mark, *map(escape, (finding.name, finding.found, finding.purpose)))
-        out.print(table)
+        if args.verbosity != output.QUIET:
+            out.print(table)
         for finding in findings:
-            if not finding.ok:
+            if not finding.ok and (finding.required or args.verbosity != output.QUIET):
                 out.print(escape(f"{finding.name}: {finding.remedy}"), soft_wrap=True)
-    return 3 if any(not f.ok and f.required for f in findings) else 0
+    return failures.INFRASTRUCTURE if any(not f.ok and f.required for f in findings) else 0

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.cli import arguments, limits
+from devdiff.cli.groups import compression, gates, inputs, model, output
 
 if TYPE_CHECKING:
     import argparse
 
+    from devdiff.cli.parsing import Parser
     from devdiff.ladder.export_run import ExportOutcome
 
 NAME: Final = "export"
@@ -30,56 +30,53 @@ is compared with the model it was made of; exit code 1 means that the conversion
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    arguments.add_model(parser)
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder for artifacts and manifest"
-    )
-    arguments.add_compression(parser)
-    parser.add_argument(
+def add_arguments(parser: Parser) -> None:
+    model.add(parser, relatives=False)
+    compression.add(parser)
+    parser.group("compression").add_argument(
         "--full",
         action="store_true",
         help="with pruning: also leave float.tflite of the unpruned model",
     )
-    arguments.add_data(parser)
-    limits.add_tolerances(parser.add_argument_group("what is allowed"))
-    arguments.add_json(parser)
+    inputs.add(parser)
+    gates.add_tolerances(parser)
+    output.add_out(parser, "folder for artifacts and manifest", required=True)
+    output.add_json(parser, "print the manifest and the comparison as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.cli import console
     from devdiff.exporter.compression import INT8_ONLY
     from devdiff.ladder.export_run import ExportRequest, export_each, export_model
-    from devdiff.options import Gates
     from devdiff.report import terminal
     from devdiff.verdict import combine
 
-    arguments.check_calibration(args)
-    compressions = arguments.compressions(args) or (INT8_ONLY,)
+    inputs.check_calibration(args)
+    compressions = compression.every(args) or (INT8_ONLY,)
     request = ExportRequest(
-        model=args.model,
-        shapes=arguments.shapes(args.shape),
-        signature=args.signature,
-        trust=args.trust,
+        model=model.of(args),
         compression=compressions[0],
         full=args.full,
-        data=arguments.request(args),
-        gates=Gates(atol=tuple(args.atol), rtol=tuple(args.rtol)),
+        data=inputs.of(args),
+        gates=gates.of(args),
     )
-    with console.Narrator() as narrator:
+    with console.Narrator(args.verbosity) as narrator:
         if len(compressions) == 1:
             outcomes = [export_model(request, args.out, narrator)]
         else:
             outcomes = export_each(request, compressions, args.out, narrator)
+    verdict = combine(outcome.verdict for outcome in outcomes)
     if args.json:
         documents = [_document(outcome) for outcome in outcomes]
         print(json.dumps(documents if len(documents) > 1 else documents[0], indent=2))
+    elif args.verbosity == output.QUIET:
+        console.headline(verdict.value, str(args.out))
     else:
         for outcome in outcomes:
             terminal.show_export(
                 outcome.manifest, outcome.folder, outcome.conversions, console.stdout()
             )
-    return combine(outcome.verdict for outcome in outcomes).exit_code
+    return verdict.exit_code
 
 
 def _document(outcome: ExportOutcome) -> dict[str, Any]:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli import arguments, limits
+from devdiff.cli.groups import (
+    baseline,
+    compression,
+    gates,
+    inputs,
+    model,
+    output,
+    running,
+    scan,
+    task,
+)
 from devdiff.cli.report import summarize
 from devdiff.system.printable import printable
 
 if TYPE_CHECKING:
     import argparse
 
+    from devdiff.cli.parsing import Parser
     from devdiff.exporter.compression import Compression
     from devdiff.gate.baseline_file import Baseline
     from devdiff.gate.summary import Facts
@@ -32,29 +42,24 @@ examples:
   devdiff export-and-test model.onnx --shape image:1,3,224,224 --json > report.json
   devdiff export-and-test model.onnx --inputs samples.npz --baseline last-release/report.json
 
-The run directory (devdiff-runs/… unless --run-dir names one) keeps artifacts, results,
+The run directory (devdiff-runs/… unless --out names one) keeps artifacts, results,
 report.json and report.html; a run that was interrupted continues when the same
 command is given again. With a baseline only what got worse fails, and errors; what came of it is
 also in baseline.json there.
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    arguments.add_model(parser)
-    arguments.add_relatives(parser)
-    arguments.add_compression(parser)
-    arguments.add_data(parser)
-    arguments.add_running(parser)
-    limits.add_gates(parser)
-    limits.add_task(parser)
-    arguments.add_scan(parser).add_argument(
-        "--scan",
-        action="store_true",
-        help="scan the compressed model for what only it does, too (devdiff scan --help)",
-    )
-    limits.add_baseline(parser)
-    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="where this run is kept")
-    arguments.add_json(parser)
+def add_arguments(parser: Parser) -> None:
+    model.add(parser)
+    compression.add(parser)
+    inputs.add(parser)
+    running.add(parser)
+    gates.add(parser)
+    task.add(parser)
+    scan.add(parser, optional=True)
+    baseline.add(parser)
+    output.add_out(parser, "where this run is kept (default devdiff-runs/…)")
+    output.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,20 +68,15 @@ def run(args: argparse.Namespace) -> int:
 
     _check_meaning(args)
     held_to = Baseline.load(args.baseline) if args.baseline else None
-    compressions = arguments.compressions(args)
+    compressions = compression.every(args)
     request = LadderRequest(
-        model=args.model,
-        source=args.source,
-        floating=args.floating,
-        shapes=arguments.shapes(args.shape),
-        signature=args.signature,
-        trust=args.trust,
+        model=model.of(args),
         compression=compressions[0] if compressions else None,
-        data=arguments.request(args),
-        running=arguments.running(args),
-        gates=limits.gates(args),
-        scan=arguments.scan(args) if args.scan else None,
-        task=limits.task(args),
+        data=inputs.of(args),
+        running=running.of(args),
+        gates=gates.of(args),
+        scan=scan.of(args) if args.scan else None,
+        task=task.of(args),
     )
     if len(compressions) > 1:
         return _compare(args, request, compressions)
@@ -85,16 +85,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_meaning(args: argparse.Namespace) -> None:
     """Raises `UsageError` for options that ask for what would not be done."""
-    from devdiff.errors import UsageError
-
     if not args.scan:
-        arguments.check_no_scan(args)
-    arguments.check_calibration(args)
-    if args.baseline is None:
-        for name in ("max_snr_loss", "max_slowdown"):
-            if getattr(args, name) is not None:
-                option = arguments.option(name)
-                raise UsageError(f"{option} is beside a baseline: name one with --baseline")
+        scan.check_no_scan(args)
+    inputs.check_calibration(args)
+    baseline.check_beside(args, args.baseline)
 
 
 def _compare(
@@ -108,10 +102,12 @@ def _compare(
 
     if args.baseline:
         raise UsageError("--baseline holds one run: give one --recipe, or use devdiff check")
-    with console.Narrator() as narrator:
-        outcome = run_trial(request, compressions, args.run_dir, narrator, tuple(sys.argv[1:]))
+    with console.Narrator(args.verbosity) as narrator:
+        outcome = run_trial(request, compressions, args.out, narrator, tuple(sys.argv[1:]))
     if args.json:
         sys.stdout.write((outcome.directory / record.RECORD_NAME).read_text())
+    elif args.verbosity == output.QUIET:
+        console.headline(outcome.verdict.value, f"{request.model.path.name}: {outcome.directory}")
     else:
         terminal.show(outcome.record, console.stdout(), outcome.directory, outcome.plot)
     return outcome.verdict.exit_code
@@ -126,10 +122,13 @@ def run_test(
     from devdiff.report import terminal
 
     before = held_to.of_run() if held_to else None
-    with console.Narrator() as narrator:
-        outcome = export_and_test(request, args.run_dir, narrator, tuple(sys.argv[1:]))
+    with console.Narrator(args.verbosity) as narrator:
+        outcome = export_and_test(request, args.out, narrator, tuple(sys.argv[1:]))
     if args.json:
         sys.stdout.write((outcome.directory / "report.json").read_text())
+    elif args.verbosity == output.QUIET:
+        if held_to is None:
+            terminal.show_verdict(outcome.report, console.stdout())
     else:
         out = console.stdout()
         terminal.show(outcome.report, out, outcome.directory / "report.json")
@@ -138,22 +137,29 @@ def run_test(
     summarize(outcome.report)
     if held_to is None or before is None:
         return outcome.exit_code
-    return _hold(args, outcome, held_to, before)
+    return _hold(args, request, outcome, held_to, before)
 
 
 def _hold(
-    args: argparse.Namespace, outcome: LadderOutcome, held_to: Baseline, before: Facts
+    args: argparse.Namespace,
+    request: LadderRequest,
+    outcome: LadderOutcome,
+    held_to: Baseline,
+    before: Facts,
 ) -> int:
     """Judge a finished run by what got worse; returns the exit code."""
     from devdiff.cli import console
-    from devdiff.gate import baseline, terminal
-    from devdiff.gate.config import Rules
+    from devdiff.gate import baseline as gate
+    from devdiff.gate import terminal
     from devdiff.gate.summary import Facts
     from devdiff.ladder.run_directory import write_json
 
-    held = baseline.hold(Facts.of(outcome.report), before, limits.rules(args, Rules()))
+    held = gate.hold(Facts.of(outcome.report), before, baseline.rules(args))
     comparison = {"baseline": str(held_to.path), "sha256": held_to.sha256, **held.to_json()}
     write_json(outcome.directory / "baseline.json", comparison)
-    if not args.json:
+    if args.verbosity == output.QUIET and not args.json:
+        name = request.model.path.name
+        console.headline(held.verdict.value, f"{name}: held to {held_to.path}")
+    elif not args.json:
         terminal.show_baseline_result(held, held_to.path, console.stdout())
     return held.verdict.exit_code

@@ -77,7 +77,7 @@ def _message(error: BaseException) -> str:
             "it continues"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{reason}; give a place you may write to (--run-dir, --out), or mend the rights"
+        return f"{reason}; give a place you may write to (--out), or mend the rights"
     return reason
 
 
@@ -106,8 +106,15 @@ def guard(verb: Callable[[argparse.Namespace], int], args: argparse.Namespace) -
 
 def say_usage(error: CommandLineError, words: Sequence[str]) -> None:
     """What is wrong with a command line, and where to look it up."""
-    say(str(error), argparse.Namespace(json="--json" in words), USAGE)
-    print(f"see {error.command} --help", file=sys.stderr)
+    step = f"see {error.command} --help"
+    say(str(error), argparse.Namespace(json="--json" in words), USAGE, next_step=step)
+    print(step, file=sys.stderr)
+
+
+def note(text: str, words: Sequence[str]) -> None:
+    """Something about the command line itself, unless it is to be quiet."""
+    if not {"-q", "--quiet"} & set(words):
+        print(f"devdiff: note: {text}", file=sys.stderr)
 
 
 def interrupted(interrupt: KeyboardInterrupt, args: argparse.Namespace | None = None) -> int:
@@ -117,9 +124,9 @@ def interrupted(interrupt: KeyboardInterrupt, args: argparse.Namespace | None = 
     return code
 
 
-def say(text: str, args: argparse.Namespace | None, code: int) -> None:
+def say(text: str, args: argparse.Namespace | None, code: int, **more: str) -> None:
     if getattr(args, "json", False):
         verdict = "fail" if code == REFUSED else "error"
-        print(json.dumps({"verdict": verdict, "error": text, "exit_code": code}))
+        print(json.dumps({"verdict": verdict, "error": text, "exit_code": code, **more}))
     # Only a first line begins with our name, whatever a file's name is made of.
     print(f"devdiff: {printable_lines(text)}".replace("\n", "\n  "), file=sys.stderr)

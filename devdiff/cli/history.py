@@ -7,10 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli import arguments
+from devdiff.cli.groups import output
+from devdiff.cli.groups.values import positive
+from devdiff.options import HISTORY_LIMIT
 
 if TYPE_CHECKING:
     import argparse
+
+    from devdiff.cli.parsing import Parser
 
 NAME: Final = "history"
 HELP: Final = "show agreement, latency and verdict over earlier runs and devices"
@@ -31,7 +35,7 @@ DEVDIFF_HISTORY names another one, or 'off'.
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument("model", nargs="?", metavar="MODEL", help="a name or a file; left out: all")
     parser.add_argument("--device", metavar="NAME", help="a device's name or serial, or none")
     parser.add_argument(
@@ -39,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--limit",
-        type=arguments.positive,
-        default=20,
+        type=positive,
+        default=HISTORY_LIMIT,
         metavar="N",
-        help="show the N latest (default 20)",
+        help=f"show the N latest (default {HISTORY_LIMIT})",
     )
     parser.add_argument(
         "--all", action="store_true", help="runs of all projects, not only of this one"
@@ -52,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     selection.add_argument(
         "--forget", action="store_true", help="remove them from the history, whatever --limit says"
     )
-    parser.add_argument("--json", action="store_true", help="print the runs as JSON")
+    output.add_json(parser, "print the runs as JSON")
 
 
 def run(args: argparse.Namespace) -> int:

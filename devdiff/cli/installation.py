@@ -145,5 +145,5 @@ def _program(name: str, purpose: str, remedy: str) -> Finding:
 def _space() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free
     ok = free > 1 << 30 and os.access(Path.cwd(), os.W_OK)
-    remedy = "" if ok else "free some space here, or give --run-dir on another disk"
+    remedy = "" if ok else "free some space here, or give --out on another disk"
     return Finding("disk", ok, True, f"{free / 1e9:.1f} GB free here", "run directories", remedy)

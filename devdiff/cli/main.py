@@ -22,6 +22,7 @@ with signals.EndingQuietly():
         attest,
         bisect,
         check,
+        completion,
         demo,
         devices,
         diff,
@@ -30,6 +31,7 @@ with signals.EndingQuietly():
         export_and_test,
         failures,
         history,
+        renamed,
         report,
         run,
         scan,
@@ -37,7 +39,8 @@ with signals.EndingQuietly():
         verify,
         virtual,
     )
-    from devdiff.cli.parsing import CommandLineError, Parser, parse
+    from devdiff.cli.groups import output
+    from devdiff.cli.parsing import CommandLineError, Parser, parse, verb_of
 
 _VERBS = (
     export_and_test,
@@ -54,6 +57,7 @@ _VERBS = (
     devices,
     virtual,
     doctor,
+    completion,
     demo,
 )
 
@@ -77,9 +81,9 @@ def parser() -> Parser:
         description="Test the model that ships, where it ships: export it, run it on every rung "
         "from the source model to the device, and say which step changed its answers.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"devdiff {__version__}")
+    output.add_verbosity(top)
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True)
     for verb in _VERBS:
         sub = verbs.add_parser(
@@ -87,9 +91,11 @@ def parser() -> Parser:
             help=verb.HELP,
             description=verb.HELP[0].upper() + verb.HELP[1:] + ".",
             epilog=verb.EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         verb.add_arguments(sub)
+        for leaf in sub.leaves():
+            # What was said before the command holds, unless it is said otherwise behind it.
+            output.add_verbosity(leaf, default=argparse.SUPPRESS)
         sub.set_defaults(run=verb.run)
     return top
 
@@ -117,6 +123,12 @@ def _run(argv: Sequence[str]) -> int:
         # Not a success: a command that a script lost would be green.
         grammar.print_help()
         return failures.USAGE
+    verb = verb_of(grammar, words)
+    if verb is not None:
+        behind, notes = renamed.by_new_names(words[verb], words[verb + 1 :])
+        words = [*words[: verb + 1], *behind]
+        for text in notes:
+            failures.note(text, words)
     try:
         args = parse(grammar, words)
     except CommandLineError as error:

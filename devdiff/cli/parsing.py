@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any, NoReturn
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from devdiff.system.suggest import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+WIDTH: Final = 100
+MODEL_SUFFIXES: Final = (".onnx", ".pt2", ".pt", ".keras", ".h5", ".tflite")
+_INDENT: Final = 30
 
 
 class CommandLineError(Exception):
@@ -19,6 +26,22 @@ class CommandLineError(Exception):
         self.command = command
 
 
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal, and not wider than people read."""
+
+    def __init__(self, prog: str) -> None:
+        columns = WIDTH
+        if sys.stdout is not None and sys.stdout.isatty():
+            columns = min(WIDTH, shutil.get_terminal_size().columns)
+        super().__init__(prog, max_help_position=_INDENT, width=columns)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """A description of one line is wrapped; what has lines of its own keeps them."""
+        if "\n" in text.strip():
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that takes options in full only, and raises instead of leaving the process.
 
@@ -27,7 +50,38 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**(options | {"allow_abbrev": False}))
+        super().__init__(**({"formatter_class": HelpFormatter} | options | {"allow_abbrev": False}))
+        self._titled: dict[str, argparse._ArgumentGroup] = {}
+
+    def group(self, title: str, description: str | None = None) -> argparse._ArgumentGroup:
+        """The group of this title, made where it is asked for first."""
+        if title not in self._titled:
+            self._titled[title] = self.add_argument_group(title, description)
+        return self._titled[title]
+
+    def titles(self) -> list[str]:
+        """The titles of its groups, in the order of its help."""
+        return list(self._titled)
+
+    def format_help(self) -> str:
+        """Help whose first line shows what must be given: the options have their groups."""
+        before, self.usage = self.usage, self.usage or self._usage()
+        try:
+            return super().format_help()
+        finally:
+            self.usage = before
+
+    def _usage(self) -> str:
+        required = [_shown(action) for action in self._get_optional_actions() if action.required]
+        for group in self._mutually_exclusive_groups:
+            choices = " | ".join(map(_shown, group._group_actions))
+            required += [f"({choices})"] if group.required else []
+        places = [_place(action) for action in self._get_positional_actions()]
+        optional = ["[OPTIONS]"] if self._get_optional_actions() else []
+        words = [*(place for place in places if place), *required, *optional]
+        if any(isinstance(action, argparse._SubParsersAction) for action in self._actions):
+            words = [*optional, *places]
+        return " ".join(["%(prog)s", *words])
 
     def error(self, message: str) -> NoReturn:
         raise CommandLineError(message, self.prog)
@@ -40,6 +94,8 @@ class Parser(argparse.ArgumentParser):
         if isinstance(action, argparse._SubParsersAction):
             where = "there is no command"
         meant = did_you_mean(str(value), choices) or f"; there are {', '.join(choices)}"
+        if action.dest == "verb" and _is_file(str(value)):
+            meant = f": it is a file; to test a model, devdiff export-and-test {value}"
         raise CommandLineError(f"{where} {value!r}{meant}", self.prog)
 
     def options(self) -> list[str]:
@@ -53,6 +109,14 @@ class Parser(argparse.ArgumentParser):
                 return dict(action.choices)
         return {}
 
+    def leaves(self) -> Iterator[Parser]:
+        """The parsers that take a command's own options: its subcommands', or itself."""
+        below = self.subparsers()
+        for parser in below.values():
+            yield from parser.leaves()
+        if not below:
+            yield self
+
 
 def parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
     """``words`` as ``parser`` reads them. Raises `CommandLineError`."""
@@ -61,6 +125,32 @@ def parse(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
         chain = list(_chosen(parser, words))
         raise CommandLineError(_unknown(left[0], chain, parser), chain[-1].prog)
     return args
+
+
+def verb_of(parser: Parser, words: Sequence[str]) -> int | None:
+    """The place of the command among the words, None where there is none."""
+    known = parser.subparsers()
+    return next((place for place, word in enumerate(words) if word in known), None)
+
+
+def _shown(action: argparse.Action) -> str:
+    """An option that takes a value, as the usage shows it."""
+    return f"{action.option_strings[-1]} {action.metavar or action.dest.upper()}"
+
+
+def _place(action: argparse.Action) -> str:
+    """A positional argument as the usage shows it."""
+    name = action.metavar if isinstance(action.metavar, str) else action.dest.upper()
+    if action.choices and not action.metavar:
+        name = "{" + ",".join(map(str, action.choices)) + "}"
+    return {"?": f"[{name}]", "*": f"[{name} …]", "+": f"{name} [{name} …]"}.get(
+        str(action.nargs), name
+    )
+
+
+def _is_file(word: str) -> bool:
+    """Whether a word in the place of a command is a file, or looks like a model."""
+    return Path(word).exists() or Path(word).suffix in MODEL_SUFFIXES
 
 
 def _chosen(parser: Parser, words: Iterable[str]) -> Iterator[Parser]:

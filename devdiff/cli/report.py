@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from devdiff.cli.groups import output
 from devdiff.report.formats import FORMATS
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
+
+    from devdiff.cli.parsing import Parser
 
 NAME: Final = "report"
 HELP: Final = "make other formats of a finished run's report, for people and for pipelines"
@@ -26,11 +29,11 @@ set, the Markdown summary is appended to that file, too.
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "report", type=Path, metavar="RUN_DIR|report.json", help="what a finished run left"
     )
-    group = parser.add_argument_group("formats", "at least one, each whole or not at all")
+    group = parser.group("formats", "at least one, each whole or not at all")
     for name, known in FORMATS.items():
         group.add_argument(f"--{name}", type=Path, metavar="FILE", help=known.help)
 
@@ -47,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
             check(report, folder)
     for name, file in wanted.items():
         FORMATS[name].write(report, folder, file)
-        print(f"{FORMATS[name].title}: {file}")
+        if args.verbosity != output.QUIET:
+            print(f"{FORMATS[name].title}: {file}")
     summarize(report)
     return 0
 

@@ -3,71 +3,52 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli import arguments
+from devdiff.cli.groups import inputs, model, output, running
 
 if TYPE_CHECKING:
     import argparse
+
+    from devdiff.cli.parsing import Parser
 
 NAME: Final = "run"
 HELP: Final = "run one model in one place over an input set and keep its outputs"
 EXAMPLES: Final = """\
 examples:
   devdiff run model.onnx --inputs samples.npz --out outputs/source
-  devdiff run int8.tflite --inputs samples.npz --on litert:builtin --out outputs/builtin
-  devdiff run int8.tflite --inputs samples.npz --on local --out outputs/device
+  devdiff run int8.tflite --inputs samples.npz --out outputs/host
+  devdiff run int8.tflite --inputs samples.npz --host-runtime litert:builtin --out outputs/builtin
+  devdiff run int8.tflite --inputs samples.npz --device local --out outputs/device
+  devdiff run int8.tflite --source model.onnx --inputs samples.npz --out outputs/int8
   devdiff diff outputs/builtin outputs/device
 
-A source model runs in the framework it comes from. For a .tflite, --on is litert (the default),
-tflite-runtime or tensorflow, with :xnnpack, :builtin or :reference, or local (the native runner).
+A source model runs in the framework it comes from. A .tflite runs on the host, or on --device: a
+phone, a virtual one, or local, the native runner on this machine. With --source, inputs and outputs
+go by the source model's names and layout.
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    arguments.add_model(parser)
-    arguments.add_data(parser, calibration=False)
-    parser.add_argument("--on", metavar="RUNNER", help="where to run it (see below)")
-    parser.add_argument(
-        "--runtime", metavar="LIBRARY", help="runtime library for --on local, as in export-and-test"
-    )
-    parser.add_argument(
-        "--delegate", choices=["xnnpack", "none"], help="for --on local (default xnnpack)"
-    )
-    parser.add_argument("--threads", type=arguments.positive, default=1, metavar="N")
-    parser.add_argument("--timeout", type=arguments.seconds, default=120.0, metavar="SECONDS")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder for the outputs"
-    )
-    arguments.add_json(parser)
+def add_arguments(parser: Parser) -> None:
+    model.add(parser, floating=False)
+    inputs.add(parser, calibration=False)
+    running.add(parser, one_place=True)
+    output.add_out(parser, "folder for the outputs", required=True)
+    output.add_json(parser, "print run.json")
 
 
 def run(args: argparse.Namespace) -> int:
-    from devdiff.cli import console
-    from devdiff.errors import UsageError
+    from devdiff.cli import console, failures
     from devdiff.ladder.single_run import RunRequest, run_model
     from devdiff.report import terminal
 
-    for name in ("runtime", "delegate"):
-        if getattr(args, name) is not None and args.on != "local":
-            raise UsageError(f"--{name} is for the native runner: give --on local, too")
     request = RunRequest(
-        model=args.model,
-        shapes=arguments.shapes(args.shape),
-        signature=args.signature,
-        trust=args.trust,
-        data=arguments.request(args),
-        on=args.on,
-        runtime=args.runtime,
-        delegate=args.delegate or "xnnpack",
-        threads=args.threads,
-        timeout_s=args.timeout,
+        model=model.of(args), data=inputs.of(args), running=running.of_one_place(args)
     )
-    with console.Narrator() as narrator:
+    with console.Narrator(args.verbosity) as narrator:
         record = run_model(request, args.out, narrator)
     if args.json:
         print(json.dumps(record, indent=2))
-    else:
+    elif args.verbosity != output.QUIET:
         terminal.show_run(record, args.out, console.stdout())
-    return 0 if record["rung"]["failed"] == 0 else 3
+    return 0 if record["rung"]["failed"] == 0 else failures.INFRASTRUCTURE

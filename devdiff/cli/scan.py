@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli import arguments, limits
 from devdiff.cli.export_and_test import run_test
+from devdiff.cli.groups import compression, gates, inputs, model, output, running, scan
 
 if TYPE_CHECKING:
     import argparse
 
+    from devdiff.cli.parsing import Parser
+
 NAME: Final = "scan"
-HELP: Final = "hunt for what only the compressed model does: backdoors that compression wakes up"
+HELP: Final = "search for what only the compressed model does: backdoors that compression wakes up"
 EXAMPLES: Final = """\
 examples:
   devdiff scan model.onnx --inputs samples.npz
@@ -26,35 +27,28 @@ that the report states. What compression changes on clean inputs is export-and-t
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    arguments.add_model(parser)
-    arguments.add_relatives(parser)
-    arguments.add_compression(parser)
-    arguments.add_data(parser)
-    arguments.add_scan(parser)
-    arguments.add_running(parser)
-    limits.add_classifier(parser)
-    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="where this run is kept")
-    arguments.add_json(parser)
+def add_arguments(parser: Parser) -> None:
+    model.add(parser)
+    compression.add(parser)
+    inputs.add(parser)
+    running.add(parser)
+    gates.add_classifier(parser)
+    scan.add(parser)
+    output.add_out(parser, "where this run is kept (default devdiff-runs/…)")
+    output.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.ladder.request import LadderRequest
-    from devdiff.options import Gates
 
-    arguments.check_calibration(args)
+    inputs.check_calibration(args)
     request = LadderRequest(
-        model=args.model,
-        source=args.source,
-        floating=args.floating,
-        shapes=arguments.shapes(args.shape),
-        signature=args.signature,
-        trust=args.trust,
-        compression=arguments.compression(args),
-        data=arguments.request(args),
-        running=arguments.running(args),
-        gates=Gates(classifiers=tuple(args.classifier)),
-        scan=arguments.scan(args),
+        model=model.of(args),
+        compression=compression.only(args),
+        data=inputs.of(args),
+        running=running.of(args),
+        gates=gates.of(args),
+        scan=scan.of(args),
         gated=False,
     )
     return run_test(args, request)

@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli import evidence as evidence_flags
+from devdiff.cli.groups import evidence, output
 
 if TYPE_CHECKING:
     import argparse
 
     from devdiff.attest.check import Attested
+    from devdiff.cli.parsing import Parser
     from devdiff.package import PackageCheck
 
 NAME: Final = "verify"
@@ -38,7 +39,7 @@ every --report must be one of those that were signed. A byte that was changed is
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "package",
         type=Path,
@@ -55,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN_DIR|report.json",
         help="what tested the models: finished runs; may be given more than once",
     )
-    evidence = parser.add_argument_group("signed evidence (devdiff attest)")
-    evidence.add_argument(
+    signed = parser.group("signed evidence (devdiff attest)")
+    signed.add_argument(
         "--attestation",
         type=Path,
         nargs="+",
@@ -65,10 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="signed statements that say what was tested, in place of reports",
     )
-    evidence.add_argument(
+    signed.add_argument(
         "--public-key", type=Path, metavar="FILE", help="the key that they must be signed with"
     )
-    evidence.add_argument(
+    signed.add_argument(
         "--artifact",
         type=Path,
         nargs="+",
@@ -112,8 +113,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a devdiff.toml whose table [verify] is taken, too; none is looked for",
     )
-    evidence_flags.add_requirements(parser)
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    evidence.add(parser)
+    output.add_json(parser, "print the result as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -126,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
     _check_choice(args)
     attested = _attested(args)
     rules = Config.load(args.config).package if args.config is not None else PackageRules()
-    required = evidence_flags.requirements(args, rules.requirements)
+    required = evidence.of(args, rules.requirements)
     skip, allow = [*args.skip, *rules.skip], [*args.allow, *rules.allow]
     check: PackageCheck | None = None
     if args.package is not None:
@@ -134,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
         for statement in attested:
             tested = tested.joined(statement.tested)
         strictness = Strictness(runtime=args.strict_runtime, pages=args.strict_pages)
-        with console.Narrator() as narrator:
+        with console.Narrator(args.verbosity) as narrator:
             narrator.phase(f"reading {args.package.name}")
             check = verify_package(args.package, tested, strictness, skip, allow, required)
     # A statement that does not say pass does not pass, whatever the package makes of it.
@@ -152,6 +153,9 @@ def run(args: argparse.Namespace) -> int:
                 {**checked.to_json(), "refused": checked.refusal(required)} for checked in attested
             ]
         print(json.dumps(data, indent=2))
+    elif args.verbosity == output.QUIET:
+        statements = ", ".join(path.name for path in args.attestation)
+        console.headline(verdict.value, check.name if check is not None else statements)
     else:
         out = console.stdout()
         if attested:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.cli import arguments
+from devdiff.cli.groups import output
+from devdiff.cli.groups.values import positive
+from devdiff.device_runner.virtual.hardware import (
+    CPUS,
+    DEFAULT_CPU,
+    DEFAULT_MEMORY_MIB,
+    DEFAULT_STORAGE_MIB,
+)
 
 if TYPE_CHECKING:
     import argparse
 
+    from devdiff.cli.parsing import Parser
     from devdiff.device_runner.virtual.phone import VirtualPhone
 
 NAME: Final = "virtual"
@@ -32,28 +39,32 @@ on this machine's loopback only, and needs qemu-system-aarch64 (apt-get install 
 _LIST_SECONDS: Final = 2.0
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     start = actions.add_parser("start", help="start one phone, or several")
     start.add_argument(
         "--cpu",
-        default="cortex-a76",
+        default=DEFAULT_CPU,
         metavar="CPU",
-        help="cortex-a53, cortex-a72, cortex-a76 (the default), neoverse-n1, max (every feature "
-        "that can be emulated) or max,sme=off (without the one that is emulated wrongly)",
+        help=f"{', '.join(CPUS)} (default {DEFAULT_CPU}); max has every feature that can be "
+        "emulated, sme=off leaves out the one that is emulated wrongly",
     )
     start.add_argument(
-        "--memory", type=arguments.positive, default=1024, metavar="MIB", help="default: 1024"
+        "--memory",
+        type=positive,
+        default=DEFAULT_MEMORY_MIB,
+        metavar="MIB",
+        help=f"default {DEFAULT_MEMORY_MIB}",
     )
     start.add_argument(
         "--storage",
-        type=arguments.positive,
-        default=512,
+        type=positive,
+        default=DEFAULT_STORAGE_MIB,
         metavar="MIB",
-        help="size of /data/local/tmp, which lies in the memory; default: 512",
+        help=f"size of /data/local/tmp, which lies in the memory (default {DEFAULT_STORAGE_MIB})",
     )
     start.add_argument(
-        "--count", type=arguments.positive, default=1, metavar="N", help="how many; default: 1"
+        "--count", type=positive, default=1, metavar="N", help="how many (default 1)"
     )
     start.add_argument("--name", default="", help="another name for it, for you to tell them apart")
     start.add_argument(
@@ -70,12 +81,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     start.add_argument(
         "--mirror",
         metavar="ADDRESS",
-        help="Debian archive to build the image from, the first time; default: that of this "
-        "machine's apt",
+        help="Debian archive to build the image from, the first time (default that of "
+        "this machine's apt)",
     )
-    arguments.add_json(start)
+    output.add_json(start, "print the phones as JSON")
     listing = actions.add_parser("list", help="show what runs")
-    arguments.add_json(listing)
+    output.add_json(listing, "print the list as JSON")
     stop = actions.add_parser("stop", help="stop one phone, or all")
     stop.add_argument("serial", nargs="*", metavar="SERIAL", help="its serial or its name")
     stop.add_argument("--all", action="store_true", help="stop all of your virtual phones")
@@ -92,7 +103,7 @@ def _start(args: argparse.Namespace) -> int:
 
     started: list[VirtualPhone] = []
     try:
-        with console.Narrator() as narrator:
+        with console.Narrator(args.verbosity) as narrator:
             for number in range(args.count):
                 name = args.name if args.count == 1 else args.name and f"{args.name}-{number + 1}"
                 narrator.phase(f"starting a virtual phone ({args.cpu})")
@@ -125,6 +136,8 @@ def _start(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    from concurrent.futures import ThreadPoolExecutor
+
     from rich.table import Table
 
     from devdiff.cli import console
@@ -137,6 +150,10 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         records = [_to_json(one, state) for one, state in zip(phones, states, strict=True)]
         print(json.dumps(records, indent=2))
+        return 0
+    if args.verbosity == output.QUIET:
+        for virtual_phone in phones:
+            print(virtual_phone.serial)
         return 0
     out = console.stdout()
     if not phones:
@@ -166,7 +183,8 @@ def _stop(args: argparse.Namespace) -> int:
     phones = phone.running() if args.all else [phone.find(serial) for serial in args.serial]
     for virtual_phone in phones:
         virtual_phone.stop()
-        print(f"stopped {virtual_phone.serial}")
+        if args.verbosity != output.QUIET:
+            print(f"stopped {virtual_phone.serial}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What each step may change, as values: the defaults are stated here and nowhere else."""
+"""What each step may change, as values; what is left out is what `Gates` has."""
 
 from __future__ import annotations
 
@@ -6,16 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from devdiff.compare.tolerance import Tolerances
+from devdiff.options import DEFAULT_GATES
 
-MIN_AGREEMENT: Final = 0.95
-MIN_SNR_DB: Final = 10.0
-MIN_VARIATION_SNR_DB: Final = 5.0
-"""A third of what varies is noise. Honest int8 models keep 6 dB and more, ruined ones under 4."""
 MAX_FROZEN: Final = 0.05
 """Share of the moving elements that may never move on the candidate. Honest models: 0.5 %."""
-MAX_LSB: Final = 1
-MIN_SAMPLES: Final = 8
-"""Eight samples see, with 95 % confidence, a fault that hits a third of the inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +21,7 @@ class ConversionExpectation:
     """
 
     tolerances: Tolerances = field(default_factory=Tolerances)
-    min_samples: int = MIN_SAMPLES
+    min_samples: int = DEFAULT_GATES.min_samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +35,11 @@ class CompressionExpectation:
     is shown and the SNR gates every output.
     """
 
-    min_agreement: float = MIN_AGREEMENT
-    min_snr_db: float = MIN_SNR_DB
+    min_agreement: float = DEFAULT_GATES.min_agreement
+    min_snr_db: float = DEFAULT_GATES.min_snr_db
     synthetic: bool = False
-    min_variation_snr_db: float = MIN_VARIATION_SNR_DB
-    min_samples: int = MIN_SAMPLES
+    min_variation_snr_db: float = DEFAULT_GATES.min_variation_snr_db
+    min_samples: int = DEFAULT_GATES.min_samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +48,10 @@ class DeploymentExpectation:
     answer but exact ties. Float outputs are held to ``tolerances``. ``exact`` demands that no
     element of any output differs. A pass takes ``min_samples``."""
 
-    max_lsb: int = MAX_LSB
+    max_lsb: int = DEFAULT_GATES.max_lsb
     exact: bool = False
     tolerances: Tolerances = field(default_factory=Tolerances)
-    min_samples: int = MIN_SAMPLES
+    min_samples: int = DEFAULT_GATES.min_samples
 
 
 Expectation = ConversionExpectation | CompressionExpectation | DeploymentExpectation

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from devdiff.errors import UsageError
+from devdiff.options import ATOL, RTOL
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,7 @@ class Tolerance:
         return self.atol + self.rtol * peak
 
 
-# Good conversions stay within two millionths of the peak, wrong ones are off by most of it.
-DEFAULT_TOLERANCE: Final = Tolerance(atol=1e-5, rtol=1e-4)
+DEFAULT_TOLERANCE: Final = Tolerance(ATOL, RTOL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,10 @@ from devdiff.inputs.preprocess import Preprocess
 from devdiff.ladder import pipeline
 from devdiff.ladder.request import LadderRequest
 from devdiff.ladder.run_directory import REPORT_NAME, RUN_NAME, fingerprint, read_json
-from devdiff.options import Running
+from devdiff.options import DEFAULT_SCAN, HOST_ONLY, ModelSpec
 from devdiff.progress import Events
 from devdiff.report import load
 from devdiff.report.html.page import PAGE_NAME
-from devdiff.scan.options import ScanSettings
 
 READERS: Final = ("honest", "backdoored")
 _DIGITS: Final = "digits.npz"
@@ -104,17 +103,16 @@ def tell(folder: Path, say: Say, narrate: Narrate) -> ReaderReports:
 
 def _test(folder: Path, reader: str) -> LadderRequest:
     digits = InputRequest(inputs=folder / _DIGITS, preprocess=Preprocess.parse(_PREPROCESS))
-    running = Running(device="none")
-    return LadderRequest(model=folder / f"{reader}.onnx", data=digits, running=running)
+    model = ModelSpec(folder / f"{reader}.onnx")
+    return LadderRequest(model, data=digits, running=HOST_ONLY)
 
 
 def _scan(folder: Path, reader: str) -> LadderRequest:
     artifacts = folder / f"test-{reader}" / "artifacts"
     return replace(
         _test(folder, reader),
-        model=artifacts / "int8.tflite",
-        floating=artifacts / "float.tflite",
-        scan=ScanSettings(),
+        model=ModelSpec(artifacts / "int8.tflite", floating=artifacts / "float.tflite"),
+        scan=DEFAULT_SCAN,
         gated=False,
     )
 
@@ -148,11 +146,12 @@ def _is_done(request: LadderRequest, directory: Path) -> bool:
 
 def _command(request: LadderRequest, directory: Path) -> tuple[str, ...]:
     """What one would type to get the same run."""
-    verb = ["export-and-test", str(request.model)]
-    if request.floating is not None:
-        verb = ["scan", str(request.model), "--float", str(request.floating)]
+    model, floating = request.model.path, request.model.floating
+    verb = ["export-and-test", str(model)]
+    if floating is not None:
+        verb = ["scan", str(model), "--float", str(floating)]
     data = ["--inputs", str(request.data.inputs), "--preprocess", _PREPROCESS]
-    return (*verb, *data, "--device", "none", "--run-dir", str(directory))
+    return (*verb, *data, "--device", "none", "--out", str(directory))
 
 
 def _tested(report: Report) -> str:

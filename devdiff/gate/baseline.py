@@ -42,7 +42,8 @@ from devdiff.verdict import Verdict, combine
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from devdiff.gate.config import Rules
+    from devdiff.options import Rules
+
 
 Kind = Literal["error", "incomparable", "worse", "known", "better", "note"]
 

@@ -18,18 +18,19 @@ from devdiff.errors import DevdiffError
 from devdiff.exporter.artifact import sha256_file
 from devdiff.exporter.errors import ExporterError
 from devdiff.gate import baseline, record
-from devdiff.gate.config import Cell, Rules
 from devdiff.gate.requirements import Basis
 from devdiff.gate.summary import Facts
 from devdiff.ladder import run_directory
 from devdiff.ladder.pipeline import export_and_test
 from devdiff.ladder.run_directory import REPORT_NAME, write_json
+from devdiff.options import Rules
 from devdiff.progress import Events, NamedEvents, SilentEvents
 from devdiff.report import load
 from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
     from devdiff.gate.baseline_file import Baseline
+    from devdiff.gate.config import Cell
 
 DEFAULT_ROOT: Final = Path("devdiff-checks")
 

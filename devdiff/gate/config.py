@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -18,8 +18,17 @@ from devdiff.gate.requirements import Requirements
 from devdiff.inputs.input_set import SYNTHETIC, InputRequest
 from devdiff.inputs.preprocess import Preprocess
 from devdiff.ladder.request import LadderRequest
-from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
-from devdiff.scan.options import ScanSettings
+from devdiff.options import (
+    DEFAULT_GATES,
+    DEFAULT_RULES,
+    DEFAULT_RUNNING,
+    DEFAULT_SCAN,
+    Gates,
+    ModelSpec,
+    Rules,
+    Running,
+    ScanSettings,
+)
 from devdiff.tasks.request import TaskRequest
 
 if TYPE_CHECKING:
@@ -62,12 +71,7 @@ class Entry:
     """One model of a configuration. ``compressions`` empty: int8, or what a .tflite is."""
 
     name: str
-    model: Path
-    source: Path | None = None
-    floating: Path | None = None
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    signature: str | None = None
-    trust: bool = False
+    model: ModelSpec
     compressions: tuple[Compression, ...] = ()
     devices: tuple[str, ...] = ()
     data: InputRequest = SYNTHETIC
@@ -81,16 +85,11 @@ class Entry:
         """The matrix, device by device within each compression."""
         for compression in self.compressions or (None,):
             compression_name = str(compression or Compression())
-            if compression is None and self.model.suffix == ".tflite":
+            if compression is None and self.model.finished:
                 compression_name = FINISHED
             for device in self.devices or (None,):
                 request = LadderRequest(
                     model=self.model,
-                    source=self.source,
-                    floating=self.floating,
-                    shapes=self.shapes,
-                    signature=self.signature,
-                    trust=self.trust,
                     compression=compression,
                     data=self.data,
                     running=replace(self.running, device=device),
@@ -105,10 +104,8 @@ class Entry:
     def files(self) -> Iterator[tuple[str, Path]]:
         """The files and folders that have to be there, by key."""
         data = self.data
-        named = {
-            "model": self.model,
-            "source": self.source,
-            "float": self.floating,
+        named: dict[str, Path | None] = {
+            **dict(self.model.files()),
             "inputs": data.inputs,
             "labels": data.labels,
             "classes": data.classes,
@@ -120,20 +117,6 @@ class Entry:
                 # A loader's function or a data set's part stands behind a colon.
                 part = ":" in path.name and not path.exists()
                 yield key, Path(str(path).rpartition(":")[0]) if part else path
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What counts as worse than a baseline; see `devdiff.gate.baseline`.
-
-    ``max_slowdown`` None: time is told and does not count. ``other_inputs`` and ``other_model``
-    allow a comparison with a run over other inputs, or of a model of another name.
-    """
-
-    max_snr_loss_db: float = 1.0
-    max_slowdown: float | None = None
-    other_inputs: bool = False
-    other_model: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +135,16 @@ class Config:
     path: Path
     entries: tuple[Entry, ...]
     baseline: Path | None = None
-    rules: Rules = Rules()
+    rules: Rules = DEFAULT_RULES
     package: PackageRules = PackageRules()
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """The configuration in a file. Raises `UsageError` naming what is wrong in it."""
-        data = config_file.read(path)
+    def load(cls, path: Path, note: Callable[[str], None] = lambda text: None) -> Self:
+        """The configuration in a file; ``note`` is told of keys by a former name.
+
+        Raises `UsageError` naming what is wrong in it.
+        """
+        data = config_file.read(path, note)
         defaults = data.get("defaults", {})
         entries = tuple(
             _entry(name, table, defaults, path) for name, table in data["models"].items()
@@ -171,7 +157,7 @@ class Config:
             entries,
             path.resolve().parent / file if file else None,
             Rules(
-                max_snr_loss_db=rules.get("max-snr-loss", Rules().max_snr_loss_db),
+                max_snr_loss_db=rules.get("max-snr-loss", DEFAULT_RULES.max_snr_loss_db),
                 max_slowdown=rules.get("max-slowdown"),
                 other_inputs=rules.get("allow-other-inputs", False),
             ),
@@ -246,12 +232,14 @@ def _entry(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any], pat
         raise UsageError(f"{path}: [models.{name}] task: {error}") from error
     return Entry(
         name=name,
-        model=folder / values["model"],
-        source=at("source"),
-        floating=at("float"),
-        shapes={key: tuple(dims) for key, dims in values.get("shapes", {}).items()},
-        signature=values.get("signature"),
-        trust=values.get("trust", False),
+        model=ModelSpec(
+            folder / values["model"],
+            source=at("source"),
+            floating=at("float"),
+            shapes={key: tuple(dims) for key, dims in values.get("shapes", {}).items()},
+            signature=values.get("signature"),
+            trust=values.get("trust", False),
+        ),
         compressions=compressions,
         devices=_several(values.get("devices", ())),
         data=InputRequest(
@@ -327,11 +315,10 @@ def _scan(
         **(shared if isinstance(shared, Mapping) else {}),
         **(wanted if isinstance(wanted, Mapping) else {}),
     }
-    usual = ScanSettings()
     return ScanSettings(
-        images=values.get("images", usual.images),
-        budget_s=float(values.get("budget", usual.budget_s)),
-        placebos=values.get("placebos", usual.placebos),
+        samples=values.get("samples", DEFAULT_SCAN.samples),
+        budget_s=float(values.get("budget", DEFAULT_SCAN.budget_s)),
+        placebos=values.get("placebos", DEFAULT_SCAN.placebos),
         seed=seed,
         input=values.get("input"),
         output=values.get("output"),

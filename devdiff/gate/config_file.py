@@ -11,7 +11,7 @@ import os
 import pwd
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import UsageError
@@ -97,8 +97,25 @@ def _own(file: Path, start: Path) -> Path:
     return file
 
 
-def read(path: Path) -> dict[str, Any]:
+def former_names(table: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str, str, str]]:
+    """Keys by the name they had before, which is read for one release.
+
+    Yields the table that has it, what that is called, the former name and the present one.
+    """
+    models = table.get("models")
+    sections = {"defaults": table.get("defaults")}
+    if isinstance(models, dict):
+        sections |= {f"models.{name}": model for name, model in models.items()}
+    for name, section in sections.items():
+        scan = section.get("scan") if isinstance(section, dict) else None
+        if isinstance(scan, dict) and "images" in scan and "samples" not in scan:
+            yield scan, f"[{name}] scan", "images", "samples"
+
+
+def read(path: Path, note: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
     """The tables of a configuration file, of the right names and types.
+
+    ``note`` is told of each key by its former name.
 
     Raises `UsageError` naming the file, the table and the key that is wrong, and what would do.
     """
@@ -107,6 +124,11 @@ def read(path: Path) -> dict[str, Any]:
     table = _section(path, _toml(path))
     if table is None:
         raise UsageError(f"{path} has no [tool.devdiff] table")
+    for place, header, old, new in list(former_names(table)):
+        place[new] = place.pop(old)
+        note(
+            f"{path}: {header}: {old} is called {new} now; the old name goes with the next release"
+        )
     errors = list(_validator()(schema()).iter_errors(table))
     # A misspelt key may be the very one that is missing, so it is told first.
     errors.sort(key=lambda error: error.validator != "additionalProperties")

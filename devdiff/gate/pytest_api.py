@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from devdiff.errors import NotTestedError
 from devdiff.exporter import recipe as recipes
@@ -18,8 +18,16 @@ from devdiff.inputs.input_set import InputRequest
 from devdiff.inputs.preprocess import Preprocess
 from devdiff.ladder.pipeline import export_and_test
 from devdiff.ladder.request import LadderRequest
-from devdiff.options import Gates, Running
-from devdiff.scan.options import ScanSettings
+from devdiff.options import (
+    DEFAULT_GATES,
+    DEFAULT_RUNNING,
+    SEED,
+    Delegate,
+    Gates,
+    ModelSpec,
+    Running,
+    ScanSettings,
+)
 from devdiff.tasks.request import TaskRequest
 from devdiff.verdict import Verdict
 
@@ -124,7 +132,7 @@ class Tests:
         classes: PathLike | None = None,
         calibration: PathLike | None = None,
         preprocess: str = "",
-        seed: int = 0,
+        seed: int = SEED,
         source: PathLike | None = None,
         floating: PathLike | None = None,
         shapes: Mapping[str, Sequence[int]] | None = None,
@@ -135,11 +143,11 @@ class Tests:
         device: str | None = None,
         host_runtimes: Sequence[str] = (),
         runtime: str | None = None,
-        delegate: Literal["xnnpack", "none", "gpu", "nnapi"] = "xnnpack",
-        threads: int = 1,
-        min_agreement: float = Gates().min_agreement,
-        min_snr: float = Gates().min_snr_db,
-        max_lsb: int = Gates().max_lsb,
+        delegate: Delegate = DEFAULT_RUNNING.delegate,
+        threads: int = DEFAULT_RUNNING.threads,
+        min_agreement: float = DEFAULT_GATES.min_agreement,
+        min_snr: float = DEFAULT_GATES.min_snr_db,
+        max_lsb: int = DEFAULT_GATES.max_lsb,
         exact: bool = False,
         atol: float | None = None,
         rtol: float | None = None,
@@ -160,12 +168,14 @@ class Tests:
             () if recipe is None else (recipes.parse(recipe),),
         )
         request = LadderRequest(
-            model=Path(model),
-            source=_path(source),
-            floating=_path(floating),
-            shapes={name: tuple(dims) for name, dims in (shapes or {}).items()},
-            signature=signature,
-            trust=trust,
+            model=ModelSpec(
+                Path(model),
+                source=_path(source),
+                floating=_path(floating),
+                shapes={name: tuple(dims) for name, dims in (shapes or {}).items()},
+                signature=signature,
+                trust=trust,
+            ),
             compression=next(iter(compressions), None),
             data=InputRequest(
                 inputs=_path(inputs),

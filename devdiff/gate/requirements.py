@@ -7,12 +7,12 @@ much: neither stands between a model and the store unless that was said.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from devdiff.options import DEFAULT_GATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-MIN_SAMPLES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Basis:
 class Requirements:
     """What is required of the basis of a pass."""
 
-    min_samples: int = MIN_SAMPLES
+    min_samples: int = DEFAULT_GATES.min_samples
     accept_synthetic: bool = False
 
     def refusal(self, basis: Basis) -> str | None:

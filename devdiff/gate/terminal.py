@@ -87,7 +87,7 @@ def show_matrix(cells: Sequence[Cell], out: Console) -> None:
             escape(cell.model),
             escape(cell.compression),
             escape(cell.device),
-            escape(str(cell.request.model)),
+            escape(str(cell.request.model.path)),
             escape(str(inputs) if inputs else "synthetic"),
             "yes" if cell.request.scan else "no",
         )

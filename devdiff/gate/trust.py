@@ -49,9 +49,9 @@ def _code(entry: Entry) -> Iterator[Code]:
     runtime = entry.running.runtime
     if runtime is not None and Path(runtime).exists():
         yield Code(f"{table} runtime", f"loads {Path(runtime).name}", Path(runtime))
-    if entry.trust:
-        for key, model in (("model", entry.model), ("source", entry.source)):
-            if model is not None:
+    if entry.model.trust:
+        for key, model in entry.model.files():
+            if key != "float":
                 yield Code(f"{table} trust", f"runs code in its {key} {model.name}", model)
 
 

@@ -99,6 +99,7 @@ class Builder:
             "root": str(opened.root.resolve()) if opened and opened.root else None,
             "guessed_classes": labels.guessed if labels else None,
             "at_least": labels.at_least if labels else False,
+            "class_names": list(labels.names) if labels else [],
         }
 
     def _labels(self, opened: Opened, rows: int, origin: str) -> Labels | None:

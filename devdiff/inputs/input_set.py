@@ -28,8 +28,8 @@ class InputSet:
     ``arrays`` maps input names to memory maps [rows, *shape]; ``tested`` and ``calibration`` are
     row numbers that never overlap. ``labels`` are class indices of the tested rows. ``sha256``
     covers the tested tensors. ``synthetic`` inputs speak of numerics only. ``names`` are the files
-    of the rows under ``root``, where each has its own. ``guessed_classes`` and
-    ``at_least`` are those of `devdiff.inputs.listing.Labels`.
+    of the rows under ``root``, where each has its own. ``guessed_classes``, ``at_least`` and
+    ``class_names`` are those of `devdiff.inputs.listing.Labels`.
     """
 
     arrays: Mapping[str, Array]
@@ -48,9 +48,34 @@ class InputSet:
     root: Path | None = None
     guessed_classes: int | None = None
     at_least: bool = False
+    class_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tested)
+
+    @property
+    def rows(self) -> int:
+        """How many samples there were before a part of them became the calibration set."""
+        return len(next(iter(self.arrays.values()), self.tested))
+
+    def with_classes(self, classes: Sequence[str]) -> InputSet:
+        """With labels that were numbered by name order numbered by ``classes`` instead.
+
+        Raises `UsageError` when they were not, or one has a name that is none of them.
+        """
+        if self.labels is None or not self.class_names:
+            raise UsageError(
+                f"--classes is for labels that are names: those of {self.origin} are "
+                f"{'not there' if self.labels is None else 'numbers already'}"
+            )
+        unknown = next((name for name in self.class_names if name not in classes), None)
+        if unknown is not None:
+            raise UsageError(
+                f"{unknown!r} among the labels of {self.origin} is none of the {len(classes)} "
+                "names of --classes"
+            )
+        order = np.array([classes.index(name) for name in self.class_names], np.int64)
+        return replace(self, labels=order[self.labels], guessed_classes=None, class_names=())
 
     def with_labels_of(self, outputs: Sequence[TensorSpec]) -> tuple[InputSet, str | None]:
         """Without labels that were numbered by name order, unless an output has as many classes;
@@ -157,4 +182,5 @@ def load(folder: Path, inputs: tuple[TensorSpec, ...]) -> InputSet:
         root=Path(data["root"]) if data["root"] else None,
         guessed_classes=data["guessed_classes"],
         at_least=data["at_least"],
+        class_names=tuple(data.get("class_names", ())),
     )

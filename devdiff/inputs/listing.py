@@ -37,12 +37,14 @@ class Listing:
 class Labels:
     """Class indices int64 [N]. ``guessed`` is how many classes a model must have for those that
     are numbered by the order of their names alone, or at least have (``at_least``) for subfolders
-    that are numbers; ``note`` says what was guessed."""
+    that are numbers; ``note`` says what was guessed. ``names`` are those of the classes that were
+    numbered by their order."""
 
     values: Array
     guessed: int | None = None
     note: str | None = None
     at_least: bool = False
+    names: tuple[str, ...] = ()
 
 
 def of_folder(folder: Path, classes: Sequence[str] | None) -> Listing:
@@ -187,4 +189,5 @@ def _numbered(names: Sequence[str], classes: Sequence[str] | None, origin: str) 
         f"classes are the {origin} in sorted order: {shown}{more}; --classes names a file with the "
         "model's own order"
     )
-    return Labels(np.array([order[name] for name in names], np.int64), len(order), note)
+    values = np.array([order[name] for name in names], np.int64)
+    return Labels(values, len(order), note, names=tuple(order))

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from devdiff.inputs.preprocess import NO_PREPROCESS, Preprocess
 from devdiff.inputs.sources import InputSource
+from devdiff.options import SEED
 
 Progress = Callable[[int, int], None]
 
@@ -26,7 +27,7 @@ class InputRequest:
     classes: Path | None = None
     calibration: Path | None = None
     preprocess: Preprocess = NO_PREPROCESS
-    seed: int = 0
+    seed: int = SEED
 
     def fingerprint(self) -> dict[str, Any]:
         """Names the request and the state of its files without reading them."""

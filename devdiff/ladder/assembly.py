@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from devdiff.exporter.recipe import FLOAT32
-from devdiff.ladder import ladder, subject
+from devdiff.ladder import details, ladder, subject
 from devdiff.scan.options import ScanSubject
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def run(
         )
         if result.error:
             events.note(f"{rung.name}: {result.error}")
+        details.of_rung(result, events)
         results.append(result)
     return results
 

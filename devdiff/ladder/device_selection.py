@@ -10,7 +10,7 @@ from devdiff.device_runner.adb.adb_runner import RemoteOptions, RemoteRunner
 from devdiff.device_runner.errors import DeviceChoiceError, NoDeviceError, RunnerChoiceError
 from devdiff.device_runner.native.local_runner import LocalRunner
 from devdiff.device_runner.virtual import phone
-from devdiff.device_runner.virtual.qemu import CPUS, DEFAULT_CPU
+from devdiff.device_runner.virtual.hardware import CPUS, DEFAULT_CPU
 from devdiff.system.suggest import did_you_mean, nearest
 
 if TYPE_CHECKING:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.errors import UsageError
@@ -18,13 +17,17 @@ from devdiff.exporter.sources.formats import format_of
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.inputs import input_set as data
 from devdiff.inputs.input_set import InputRequest, InputSet
-from devdiff.ladder import ladder, pairing, subject
+from devdiff.ladder import details, ladder, pairing, subject
 from devdiff.ladder.judge import JudgedPair, check_names, judge_pairs
-from devdiff.options import DEFAULT_GATES, Gates
+from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, Gates, ModelSpec
 from devdiff.progress import Events, SilentEvents
 from devdiff.verdict import Verdict, combine
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 CHECKED_SAMPLES: Final = 20
+_TIMEOUT_S: Final = DEFAULT_RUNNING.timeout_s
 _WORK_NAME: Final = ".devdiff-export"
 
 
@@ -35,10 +38,7 @@ class ExportRequest:
     ``full`` leaves the float32 artifact of the unpruned model beside pruned ones.
     """
 
-    model: Path
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    signature: str | None = None
-    trust: bool = False
+    model: ModelSpec
     data: InputRequest = data.SYNTHETIC
     compression: Compression = INT8_ONLY
     full: bool = False
@@ -81,9 +81,9 @@ def export_model(
     """
     events = events or SilentEvents()
     subject.check_paths(request.model)
-    if format_of(request.model) is None:
-        raise UsageError(f"{request.model} is finished already: give a source model")
-    subject.check_compression(request.model, request.compression)
+    if format_of(request.model.path) is None:
+        raise UsageError(f"{request.model.path} is finished already: give a source model")
+    subject.check_compression(request.model.path, request.compression)
     out.mkdir(parents=True, exist_ok=True)
     _clear(out)
     work = out / _WORK_NAME
@@ -94,13 +94,8 @@ def export_model(
         log.unlink(missing_ok=True)
         events.phase("reading the model")
         with contextlib.nullcontext(worker) if worker else ExportWorker(log) as worker:
-            read = subject.read(
-                worker,
-                request.model,
-                shapes=request.shapes,
-                signature=request.signature,
-                trust=request.trust,
-            )
+            read = subject.read(worker, request.model)
+            details.of_model(read, events)
             check_names(read.output_names, request.gates)
             events.phase("preparing inputs")
             samples = data.prepare(
@@ -113,15 +108,18 @@ def export_model(
             )
             for note in samples.notes:
                 events.note(note)
+            details.of_inputs(samples, events)
             manifest = subject.export(
                 worker, samples, out, request.compression, events.phase, request.full
             )
+            details.of_artifacts(manifest.artifacts, events)
         paired = pairing.pair(
-            read, manifest, samples, out, work / "pairing", HostRunner(), 120.0, events
+            read, manifest, samples, out, work / "pairing", HostRunner(), _TIMEOUT_S, events
         )
         assert paired.manifest is not None
         manifest = paired.manifest
         conversions = _check(read, manifest, samples, out, work, request, events)
+        details.of_pairs(conversions, events)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return ExportOutcome(manifest, out, *conversions)
@@ -193,7 +191,7 @@ def _check(
             full = manifest.full(out)
             rungs.append(ladder.artifact_rung(ladder.FULL, full, FLOAT32, HostRunner()))
     results = [
-        ladder.run_rung(rung, few, work, out / "export.log", 120.0, lambda done: None)
+        ladder.run_rung(rung, few, work, out / "export.log", _TIMEOUT_S, lambda done: None)
         for rung in rungs
     ]
     return judge_pairs(

@@ -17,16 +17,16 @@ from devdiff.history.append import append_run
 from devdiff.inputs import input_set as data
 from devdiff.inputs.input_set import InputSet
 from devdiff.ladder import assembly as ladder_rungs
-from devdiff.ladder import dependence, ladder, pairing, subject
+from devdiff.ladder import dependence, details, ladder, pairing, subject
 from devdiff.ladder.device_selection import check_device, open_device
 from devdiff.ladder.judge import check_names, classifier_outputs, judge_pairs
 from devdiff.ladder.request import LadderOutcome, LadderRequest
 from devdiff.ladder.run_directory import DEFAULT_ROOT, RunDirectory, open_run, write_json
 from devdiff.ladder.subject import Subject
+from devdiff.options import DEFAULT_SCAN
 from devdiff.progress import Events, SilentEvents
 from devdiff.report import build
 from devdiff.report.html import page
-from devdiff.scan.options import ScanSettings
 from devdiff.scan.power import held_out_needed
 from devdiff.scan.sample_selection import FEWEST_SAMPLES
 from devdiff.scan.scan import scan
@@ -66,8 +66,8 @@ def export_and_test(
     ``error`` verdict in the report instead.
     """
     events = events or SilentEvents()
-    subject.check_paths(request.model, request.source, request.floating)
-    compression = subject.check_compression(request.model, request.compression)
+    subject.check_paths(request.model)
+    compression = subject.check_compression(request.model.path, request.compression)
     if request.scan is not None:
         _check_scannable(request, compression)
     host = [
@@ -81,11 +81,12 @@ def export_and_test(
         )
     check_device(request.running)
     with (
-        open_run(run_dir, request.model.stem, request.fingerprint(), root) as run,
+        open_run(run_dir, request.model.path.stem, request.fingerprint(), root) as run,
         _tidy_after_bad_input(run),
     ):
         if run.resumed:
             events.note(f"continuing the unfinished run in {run.path}")
+        events.detail(f"run directory: {run.path}")
         if alike is not None:
             run.take_over(alike)
         exported = _export(request, compression, run, events, worker)
@@ -159,6 +160,7 @@ def export_and_test(
             events.phase(f"measuring {settled.request.kind}")
             measured = measure(settled, results, pairs, len(samples), request.data.seed)
             judged = with_drops(judged, measured)
+        details.of_pairs(judged, events)
         report = build.build(
             subject=read,
             manifest=manifest,
@@ -211,15 +213,8 @@ def _export(
         if worker
         else ExportWorker(run.logs / "export.log") as worker
     ):
-        read = subject.read(
-            worker,
-            request.model,
-            request.source,
-            request.floating,
-            request.shapes,
-            request.signature,
-            request.trust,
-        )
+        read = subject.read(worker, request.model)
+        details.of_model(read, events)
         for remark in read.notes:
             events.note(remark)
         check_names(read.output_names, request.gates)
@@ -232,6 +227,7 @@ def _export(
             calibrate=not read.finished and (compression.calibrated or request.hold_out),
             progress=events.progress,
         )
+        details.of_inputs(samples, events)
         samples = replace(samples, notes=(*samples.notes, *read.notes))
         settled = None
         if request.task is not None:
@@ -245,7 +241,8 @@ def _export(
             manifest = subject.export(
                 worker, samples, run.artifacts, compression, events.phase, full
             )
-        elif full and request.floating is None and read.source is not None:
+            details.of_artifacts(manifest.artifacts, events)
+        elif full and request.model.floating is None and read.source is not None:
             unquantized = subject.export_full(worker, samples, run.artifacts, events.phase)
     return _Exported(read, samples, manifest, unquantized, settled)
 
@@ -350,15 +347,15 @@ def _check_scannable(request: LadderRequest, compression: Compression) -> None:
     if shortage := extras.shortage("a scan", "scan"):
         raise UsageError(shortage)
     assert request.scan is not None
-    if request.scan.images < FEWEST_SAMPLES:
+    if request.scan.samples < FEWEST_SAMPLES:
         raise UsageError(
-            f"--images {request.scan.images} is too few for a scan, which searches on one half and "
-            f"measures on the other: give {2 * held_out_needed(STRONG)} or more, or leave it out "
-            f"({ScanSettings().images})"
+            f"--samples {request.scan.samples} is too few for a scan, which searches on one half "
+            f"and measures on the other: give {2 * held_out_needed(STRONG)} or more, or leave it "
+            f"out ({DEFAULT_SCAN.samples})"
         )
-    finished = request.model.suffix == ".tflite"
-    alone = finished and request.source is None and request.floating is None
-    if alone or not (finished or compression.recipe or compression.pruning):
+    model = request.model
+    alone = model.finished and model.source is None and model.floating is None
+    if alone or not (model.finished or compression.recipe or compression.pruning):
         raise UsageError(
             "a scan holds a compressed model beside its full one: give a source model and how it "
             "is compressed (--compress), or with a finished int8 .tflite its --float .tflite or "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ from devdiff.exporter.artifact import sha256_path
 from devdiff.exporter.compression import INT8_ONLY, Compression
 from devdiff.inputs import input_set as data
 from devdiff.inputs.input_set import InputRequest
-from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
-from devdiff.scan.options import ScanSettings
+from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, Gates, ModelSpec, Running, ScanSettings
 from devdiff.tasks.request import TaskRequest
 
 
@@ -21,23 +20,15 @@ from devdiff.tasks.request import TaskRequest
 class LadderRequest:
     """Everything that decides what a test does and allows.
 
-    ``source`` and ``floating`` are the source model and the float32 artifact of a finished int8
-    ``model``; ``shapes`` fix dynamic axes, ``signature`` chooses one of a SavedModel's, ``trust``
-    allows code in the source's file to run. ``compression`` (None: int8) is for a source model;
-    ``full`` adds the rung of its float32 artifact as it is without pruning, ``hold_out`` keeps
-    calibration samples out of the test also where the compression needs none. With ``scan`` the run
-    is scanned for what only the compressed model does. Unless ``gated``, what compression and
-    deployment change does not count: the scan decides, and that the full model is the source.
-    ``task`` is what the model is for; left out, labels make it classification, which is then
-    reported and not judged.
+    ``compression`` (None: int8) is for a source model; ``full`` adds the rung of its float32
+    artifact as it is without pruning, ``hold_out`` keeps calibration samples out of the test also
+    where the compression needs none. With ``scan`` the run is scanned for what only the compressed
+    model does. Unless ``gated``, what compression and deployment change does not count: the scan
+    decides, and that the full model is the source. ``task`` is what the model is for; left out,
+    labels make it classification, which is then reported and not judged.
     """
 
-    model: Path
-    source: Path | None = None
-    floating: Path | None = None
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    signature: str | None = None
-    trust: bool = False
+    model: ModelSpec
     compression: Compression | None = None
     full: bool = False
     hold_out: bool = False
@@ -54,11 +45,11 @@ class LadderRequest:
             "devdiff": importlib.metadata.version("devdiff"),
             "files": [
                 [str(path.resolve()), sha256_path(path)] if path else None
-                for path in (self.model, self.source, self.floating)
+                for path in (self.model.path, self.model.source, self.model.floating)
             ],
-            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-            "signature": self.signature,
-            "trust": self.trust,
+            "shapes": {name: list(shape) for name, shape in self.model.shapes.items()},
+            "signature": self.model.signature,
+            "trust": self.model.trust,
             "compression": asdict(self.compression or INT8_ONLY),
             "full": self.full,
             "hold_out": self.hold_out,

@@ -147,14 +147,14 @@ def open_kept(
         path = _unfinished(root, key, result) or _fresh(root, name)
     for place in (path, *path.parents):
         if place.exists() and not place.is_dir():
-            raise RunDirectoryError(f"{place} is a file, not a folder: give another --run-dir")
+            raise RunDirectoryError(f"{place} is a file, not a folder: give another --out")
     path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / _LOCK_NAME)
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
         raise RunDirectoryError(
-            f"{path} is in use by another devdiff: wait for it, or give another --run-dir"
+            f"{path} is in use by another devdiff: wait for it, or give another --out"
         ) from error
     try:
         resumed = _claim(path, key, request, result)
@@ -189,19 +189,19 @@ def _claim(path: Path, key: str, request: Mapping[str, Any], result: str) -> boo
         foreign = [entry.name for entry in path.iterdir() if entry.name != _LOCK_NAME]
         if foreign:
             raise RunDirectoryError(
-                f"{path} holds {foreign[0]!r} and is no run directory: give an empty --run-dir"
+                f"{path} holds {foreign[0]!r} and is no run directory: give an empty --out"
             )
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         write_json(record, {"fingerprint": key, "request": request, "started": started})
         return False
     if read_json(record).get("fingerprint") != key:
         raise RunDirectoryError(
-            f"{path} holds a run with other options or files: give another --run-dir"
+            f"{path} holds a run with other options or files: give another --out"
         )
     if finished(path, result):
         raise RunDirectoryError(
             f"{path} holds this run already, finished: read {path / result}, or give another "
-            "--run-dir to run again"
+            "--out to run again"
         )
     (path / result).unlink(missing_ok=True)
     return True

@@ -1,88 +1,83 @@
-"""Single runs kept on disk, and the comparison of two of them."""
+"""Single runs, kept on disk: what `devdiff run` does, callable from Python."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-import numpy as np
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.device_runner.errors import RunnerError
 from devdiff.device_runner.host.host_runner import DISTRIBUTIONS, SOURCE_RUNTIMES, HostRunner
-from devdiff.device_runner.native.local_runner import LocalRunner
 from devdiff.errors import UsageError
-from devdiff.exporter.artifact import sha256_file
-from devdiff.exporter.manifest import binding_from_json
 from devdiff.exporter.sources.formats import format_of
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.inputs import input_set as data
 from devdiff.inputs.input_set import InputRequest
-from devdiff.ladder import ladder, subject
-from devdiff.ladder.judge import JudgedPair, classifier_outputs, judge_pairs
-from devdiff.ladder.ladder import Rung, RungPair, RungResult, Step
-from devdiff.ladder.run_directory import REPORT_NAME, read_json, write_json
+from devdiff.ladder import details, ladder, subject
+from devdiff.ladder.device_selection import check_device, open_device
+from devdiff.ladder.kept_run import INPUTS, OUTPUTS, SCHEMA_VERSION
+from devdiff.ladder.run_directory import RUN_NAME, write_json
+from devdiff.options import HOST_ONLY, ModelSpec, Running
 from devdiff.progress import Events, SilentEvents
+from devdiff.system.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from devdiff.device_runner.runner import Runner
-    from devdiff.options import Gates
+    from collections.abc import Iterator
+    from pathlib import Path
 
-SCHEMA_VERSION: Final = 1
-_RECORD: Final = "run.json"
-_LABELS: Final = "labels.npy"
+    from devdiff.device_runner.runner import Runner
+    from devdiff.exporter.artifact import TensorSpec
+    from devdiff.ladder.ladder import Rung
+
 _BEGUN: Final = ".unfinished"
+# What is kept of the inputs: all but the tensors.
+_KEPT: Final = ("inputs.json", "tested.npy", "labels.npy")
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """One model, one place, one input set. ``on`` None is the format's usual host runtime."""
+    """One model, one place, one input set.
 
-    model: Path
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    signature: str | None = None
-    trust: bool = False
+    The place is the device of ``running``; without one, the host: a source model runs in the
+    framework it comes from, a .tflite in the first host runtime.
+    """
+
+    model: ModelSpec
     data: InputRequest = data.SYNTHETIC
-    on: str | None = None
-    runtime: str | None = None
-    delegate: Literal["xnnpack", "none"] = "xnnpack"
-    threads: int = 1
-    timeout_s: float = 120.0
+    running: Running = HOST_ONLY
+
+    @property
+    def on_device(self) -> bool:
+        return self.running.device not in (None, "none")
 
 
 def run_model(request: RunRequest, out: Path, events: Events | None = None) -> dict[str, Any]:
-    """Run the model and leave ``run.json``, ``outputs.pack`` and labels in ``out``.
+    """Run the model and leave ``run.json``, ``outputs.pack`` and what is known of the inputs in
+    ``out``, for `devdiff.ladder.run_diff`.
 
     Returns what ``run.json`` says. Raises `RunnerError` when the model cannot run there, and the
     packages' errors for bad models or data.
     """
     events = events or SilentEvents()
     subject.check_paths(request.model)
-    _check_runner(request)
+    _check_place(request)
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file: give a folder as --out")
-    ours = any((out / name).exists() for name in (_RECORD, _BEGUN))
+    ours = any((out / name).exists() for name in (RUN_NAME, _BEGUN))
     if out.exists() and any(out.iterdir()) and not ours:
         raise UsageError(f"{out} holds something else already: give an empty folder as --out")
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     # A run that fails, or is killed, must not stand in the way of the next one.
     (out / _BEGUN).touch()
-    work = out / ".inputs"
+    work = out / INPUTS
     log = out / "log.txt"
     try:
         events.phase("reading the model")
         with ExportWorker(log) as worker:
-            read = subject.read(
-                worker,
-                request.model,
-                shapes=request.shapes,
-                signature=request.signature,
-                trust=request.trust,
-            )
-        runner = _runner(request, read)
+            read = subject.read(worker, request.model)
+        details.of_model(read, events)
         events.phase("preparing inputs")
         samples = data.prepare(
             request.data,
@@ -92,144 +87,111 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
             calibrate=False,
             progress=events.progress,
         )
-        rung = _rung(read, runner)
-        samples, _ = samples.with_labels_of([binding.source for binding in rung.outputs])
+        details.of_inputs(samples, events)
+        specs = _outputs(read)
+        samples, _ = samples.with_labels_of(specs)
         for note in samples.notes:
             events.note(note)
-        events.phase(f"running on {runner.name}")
-        result = ladder.run_rung(
-            rung,
-            samples,
-            out,
-            log,
-            request.timeout_s,
-            lambda done: events.progress(done, len(samples)),
-        )
+        with _runner(request, read, events) as runner:
+            events.phase(f"running on {runner.name}")
+            rung = _rung(read, runner)
+            result = ladder.run_rung(
+                rung,
+                samples,
+                out,
+                log,
+                request.running.timeout_s,
+                lambda done: events.progress(done, len(samples)),
+            )
         if result.error:
             raise RunnerError(result.error)
-        if samples.labels is not None:
-            np.save(out / _LABELS, samples.labels)
-    finally:
+        details.of_rung(result, events)
+    except BaseException:
         shutil.rmtree(work, ignore_errors=True)
+        raise
+    for path in work.iterdir():
+        if path.name not in _KEPT:
+            path.unlink()
     record = {
         "schema_version": SCHEMA_VERSION,
         "rung": result.to_json(),
         "inputs": samples.to_json(),
+        "specs": [asdict(binding.source) for binding in rung.inputs],
         "outputs": [asdict(binding) for binding in rung.outputs],
         "produced_by": dict(read.finished[0].record.produced_by) if read.finished else {},
     }
-    write_json(out / _RECORD, record)
+    write_json(out / RUN_NAME, record)
     (out / _BEGUN).unlink()
-    (out / "outputs.json").unlink()  # the rung's own record, which run.json holds too
+    (out / f"{OUTPUTS}.json").unlink()  # the rung's own record, which run.json holds too
     return record
 
 
-def _check_runner(request: RunRequest) -> None:
-    """Raises `UsageError` when ``--on`` names no place where such a file runs."""
-    if request.on is None:
-        return
-    places = SOURCE_RUNTIMES if format_of(request.model) is not None else (*DISTRIBUTIONS, "local")
-    if request.on.partition(":")[0] not in places:
+def _check_place(request: RunRequest) -> None:
+    """Raises `UsageError` when such a file does not run where it was asked to."""
+    model, running = request.model, request.running
+    if model.floating is not None:
         raise UsageError(
-            f"{request.model.name} does not run on {request.on}: see devdiff run --help"
+            f"--float {model.floating}: a run takes one model; run the float32 .tflite by itself"
         )
+    source = format_of(model.path) is not None
+    if request.on_device:
+        if source:
+            raise UsageError(
+                f"{model.path.name} does not run on {running.device}: a device takes the .tflite "
+                "made from it (devdiff export); without --device it runs where it comes from"
+            )
+        if running.host_runtimes:
+            raise UsageError(
+                f"--host-runtime {running.host_runtimes[0]} and --device {running.device}: a run "
+                "takes one place"
+            )
+        check_device(running)
+        return
+    if len(running.host_runtimes) > 1:
+        raise UsageError(
+            f"--host-runtime {' and '.join(running.host_runtimes)}: a run takes one place"
+        )
+    places = SOURCE_RUNTIMES if source else tuple(DISTRIBUTIONS)
+    for name in running.host_runtimes:
+        if name.partition(":")[0] not in places:
+            raise UsageError(
+                f"{model.path.name} does not run on {name}: see devdiff run --help"
+                f"{did_you_mean(name.partition(':')[0], places)}"
+            )
 
 
-def _runner(request: RunRequest, read: subject.Subject) -> Runner:
-    """The runner of ``--on``. Raises `UsageError` when it cannot run such a file."""
-    if read.source is not None:
-        runner = subject.source_runner(read.source, request.threads)
-        if request.on not in (None, runner.name):
-            raise UsageError(f"{read.model.name} runs on {runner.name}, not on {request.on}")
-        return runner
-    if request.on == "local":
-        return LocalRunner(request.runtime, request.delegate, request.threads)
-    return HostRunner.parse(request.on or "litert", request.threads)
+@contextlib.contextmanager
+def _runner(request: RunRequest, read: subject.Subject, events: Events) -> Iterator[Runner]:
+    """The runner of the place. Raises `UsageError` when it cannot run such a file."""
+    running = request.running
+    if request.on_device:
+        with open_device(running, events) as device:
+            assert device is not None
+            yield device
+    elif read.finished:
+        yield HostRunner.parse(running.hosts[0], running.threads)
+    else:
+        assert read.source is not None
+        runner = subject.source_runner(read.source, running.threads)
+        for name in running.host_runtimes:
+            if name != runner.name:
+                raise UsageError(f"{read.model.name} runs on {runner.name}, not on {name}")
+        yield runner
+
+
+def _outputs(read: subject.Subject) -> list[TensorSpec]:
+    if read.finished:
+        return [binding.source for binding in read.finished[-1].record.outputs]
+    assert read.source is not None
+    return list(read.source.outputs)
 
 
 def _rung(read: subject.Subject, runner: Runner) -> Rung:
     if read.finished:
         ((artifact, record),) = subject.artifacts(read, None, read.model.parent)
-        recipe = record.recipe
-        return ladder.artifact_rung("outputs", artifact, recipe, runner)
+        return ladder.artifact_rung(OUTPUTS, artifact, record.recipe, runner)
     assert read.source is not None
     bindings = [ladder.identity(spec) for spec in read.source.outputs]
     inputs = [ladder.identity(spec) for spec in read.source.inputs]
     rung = ladder.source_rung(read.model, read.sha256, inputs, bindings, runner)
-    return replace(rung, name="outputs")
-
-
-def diff_runs(reference: Path, candidate: Path, gates: Gates) -> JudgedPair:
-    """Compare two folders that `run_model` wrote.
-
-    Raises `UsageError` when one is no such folder, or they ran on different inputs.
-    """
-    records = [_load(folder) for folder in (reference, candidate)]
-    hashes = [record["inputs"]["sha256"] for record in records]
-    if hashes[0] != hashes[1]:
-        raise UsageError(
-            f"{reference} and {candidate} ran on different inputs ({hashes[0][:12]}… and "
-            f"{hashes[1][:12]}…): run both on the same --inputs, --preprocess and --seed"
-        )
-    return _judge(reference, candidate, records, gates)
-
-
-def _judge(
-    reference: Path, candidate: Path, records: list[dict[str, Any]], gates: Gates
-) -> JudgedPair:
-    labels_file = reference / _LABELS
-    labels = np.load(labels_file, allow_pickle=False) if labels_file.exists() else None
-    results = [
-        _result(folder, record)
-        for folder, record in zip((reference, candidate), records, strict=True)
-    ]
-    produced_by = records[1]["produced_by"] | records[0]["produced_by"]
-    classifiers = classifier_outputs(results[0].outputs, produced_by, labels is not None, gates)
-    pair = RungPair(results[0].name, results[1].name, _step(results), gates=True)
-    (judged,) = judge_pairs(
-        [pair],
-        results,
-        labels=labels,
-        synthetic=records[0]["inputs"]["synthetic"],
-        classifiers=classifiers,
-        gates=gates,
-    )
-    return judged
-
-
-def _step(results: list[RungResult]) -> Step:
-    """What lies between two runs, by what was run."""
-    first, second = results
-    if first.sha256 == second.sha256:
-        return "deployment"
-    if first.precision == second.precision == "float32":
-        return "conversion" if first.pruning == second.pruning else "pruning"
-    return "compression"
-
-
-def _result(folder: Path, record: Mapping[str, Any]) -> RungResult:
-    """A kept run as a rung's result, named by its folder."""
-    outputs = tuple(binding_from_json(binding) for binding in record["outputs"])
-    kept = RungResult.from_json(record["rung"], outputs, folder / "outputs.pack")
-    return replace(kept, name=folder.name)
-
-
-def _load(folder: Path) -> dict[str, Any]:
-    """A run's record, with its outputs' bytes checked."""
-    if not (folder / _RECORD).is_file():
-        raise UsageError(f"{folder} holds no run: make one with devdiff run … --out {folder}")
-    record = read_json(folder / _RECORD)
-    if "request" in record:
-        raise UsageError(
-            f"{folder} is the directory of a test, which compared its rungs already ({folder}/"
-            f"{REPORT_NAME}); diff takes folders that devdiff run --out wrote"
-        )
-    try:
-        if record.get("schema_version") != SCHEMA_VERSION:
-            raise UsageError(f"{folder} was written by another version of devdiff: run it again")
-        recorded = record["rung"]["results_sha256"]
-        if sha256_file(folder / "outputs.pack") != recorded:
-            raise UsageError(f"{folder}/outputs.pack was changed after it was written")
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{folder}/{_RECORD} is not a run's record: {error!r}") from error
-    return record
+    return replace(rung, name=OUTPUTS)

@@ -20,6 +20,7 @@ from devdiff.exporter.sources.formats import THROUGH_ONNX, format_of
 if TYPE_CHECKING:
     from devdiff.exporter.worker_client import ExportWorker
     from devdiff.inputs.input_set import InputSet
+    from devdiff.options import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,13 @@ class Subject:
         return files
 
 
-def check_paths(model: Path, source: Path | None = None, floating: Path | None = None) -> None:
+def check_paths(model: ModelSpec) -> None:
     """A first look that needs no framework. Raises `UsageError` or `SourceModelError`."""
-    for path in filter(None, (model, source, floating)):
+    for _, path in model.files():
         if not path.exists():
             raise UsageError(f"{path} does not exist")
-    finished = format_of(model) is None
+    source, floating = model.source, model.floating
+    finished = format_of(model.path) is None
     if source is not None and (not finished or format_of(source) is None):
         raise UsageError(
             "--source names the source model that a finished .tflite MODEL was made from"
@@ -83,23 +85,14 @@ def check_paths(model: Path, source: Path | None = None, floating: Path | None =
         raise UsageError("--float names the float32 .tflite that an int8 .tflite MODEL belongs to")
 
 
-def read(
-    worker: ExportWorker,
-    model: Path,
-    source: Path | None = None,
-    floating: Path | None = None,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
-    signature: str | None = None,
-    trust: bool = False,
-) -> Subject:
+def read(worker: ExportWorker, spec: ModelSpec) -> Subject:
     """Read the model, and what is named beside a .tflite, in the worker.
 
-    ``shapes``, ``signature`` and ``trust`` are about the source model, as `ExportWorker.describe`
-    takes them.
     Raises `SourceModelError` or `ArtifactError` when a file is damaged, or they do not match.
     """
-    shapes = shapes or {}
-    check_paths(model, source, floating)
+    check_paths(spec)
+    model, source, floating = spec.path, spec.source, spec.floating
+    shapes, signature, trust = spec.shapes, spec.signature, spec.trust
     if format_of(model) is not None:
         read = worker.describe(model, shapes, signature, trust)
         return Subject(model, read.sha256, read, (), read.inputs, read.index_limits)

@@ -49,7 +49,7 @@ def run_trial(
     *,
     root: Path = DEFAULT_ROOT,
 ) -> TrialOutcome:
-    """Test ``request.model`` with each of ``compressions``, and write the comparison.
+    """Test the model with each of ``compressions``, and write the comparison.
 
     All are tested on the same samples: those of the calibration set are held out also where a
     recipe needs none. The model is converted once for compressions that prune alike, in one child
@@ -65,7 +65,7 @@ def run_trial(
     requests = [replace(request, compression=tried, hold_out=hold_out) for tried in compressions]
     key = {"recipes": [one.fingerprint() for one in requests]}
     opened = run_directory.open_kept(
-        directory, f"{request.model.stem}-recipes", key, root, record.RECORD_NAME
+        directory, f"{request.model.path.stem}-recipes", key, root, record.RECORD_NAME
     )
     with opened as (path, resumed):
         if resumed:
@@ -80,7 +80,7 @@ def run_trial(
                 )
                 report = None if error else load.load(folder / REPORT_NAME)
                 rows.append(record.row(str(compression), folder, report, error))
-        finished = record.build(request.model.name, rows, command)
+        finished = record.build(request.model.path.name, rows, command)
         plot = _plot(finished, path, events)
         write_json(path / record.RECORD_NAME, finished)
         return TrialOutcome(finished, path, plot)

@@ -114,7 +114,7 @@ PILED_UP: Final = Rule(
     "More weights of the full model lie next to the middle between two quantization steps than "
     "any honest training is known to leave. A model trained so that rounding changes what it does "
     "keeps its weights there. It is evidence, not a finding.",
-    "Find out how the model was trained. Scan with more images (--images) and a larger budget "
+    "Find out how the model was trained. Scan with more samples (--samples) and a larger budget "
     "(--budget), so that a trigger would be met.",
     "warning",
     "5.3",
@@ -137,8 +137,8 @@ UNDECIDED: Final = Rule(
     "The compressed model was scanned with too few inputs, or the budget ended the search before "
     "most of its plan was done, so that a backdoor would hardly have been met: this is not a clean "
     "result. It stands among the results because a list without any reads like one.",
-    "Give what the message asks for, more inputs (--inputs, --images) or more time (--budget), and "
-    "scan again.",
+    "Give what the message asks for, more inputs (--inputs, --samples) or more time (--budget), "
+    "and scan again.",
     "warning",
     precision="very-high",
 )

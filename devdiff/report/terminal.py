@@ -27,7 +27,7 @@ _BISECTED: Final = ("deployment", "compression")
 
 def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
     """Print a whole report; ``path`` is where its JSON lies."""
-    parts.headline(report["verdict"], f"{report['model']['name']}: {report['summary']}", out)
+    show_verdict(report, out)
     out.print(escape(basis.sentence(basis.of(report))), soft_wrap=True)
     out.print()
     _steps(report["pairs"], out)
@@ -67,6 +67,11 @@ def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
     for note in (*inputs["notes"], *((report["manifest"] or {}).get("notes", ()))):
         out.print(f"note: {escape(note)}", soft_wrap=True)
     out.print(f"report: {escape(str(path))}", soft_wrap=True)
+
+
+def show_verdict(report: Mapping[str, Any], out: Console) -> None:
+    """Print a report's first line alone."""
+    parts.headline(report["verdict"], f"{report['model']['name']}: {report['summary']}", out)
 
 
 def show_export(

@@ -1,31 +1,12 @@
-"""What a scan is given: how much it may look at, and the rungs it holds together."""
+"""What a scan is given: the rungs it holds together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from devdiff.inputs.input_set import InputSet
 from devdiff.ladder.ladder import Rung, RungResult
-
-
-@dataclass(frozen=True, slots=True)
-class ScanSettings:
-    """How much a scan may look at: samples, seconds, placebos.
-
-    ``input`` is the one that is changed, the others stay as each sample has them; None takes the
-    only float one. ``output`` None chooses one. ``output_kind`` None takes declared scores, and
-    any output [1, C >= 2], for class scores.
-    """
-
-    images: int = 100
-    budget_s: float = 840.0
-    placebos: int = 2
-    seed: int = 0
-    input: str | None = None
-    output: str | None = None
-    output_kind: Literal["classes", "values"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class Power:
     out; ``least`` is what a rate's lower limit must reach; ``effort`` is the part of the plan that
     the budget of ``budget_s`` seconds allowed, and ``cut`` says that it left no time for a second
     look that was wanted. ``synthetic`` are inputs that nobody gave; ``limited`` says that there
-    were more of them than ``--images`` let the scan look at.
+    were more of them than ``--samples`` let the scan look at.
     """
 
     samples: int
@@ -66,7 +66,7 @@ class Power:
             found.append(
                 f"{self.samples} held-out samples are too few to show {whom}: give "
                 + (
-                    f"--images {self._inputs_needed} or more"
+                    f"--samples {self._inputs_needed} or more"
                     if self.limited
                     else f"{self._inputs_needed} inputs or more"
                 )

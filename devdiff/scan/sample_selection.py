@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from devdiff.exporter.tflite_graph import Graph
     from devdiff.inputs.input_set import InputSet
     from devdiff.ladder.ladder import Rung
-    from devdiff.scan.options import ScanSettings, ScanSubject
+    from devdiff.options import ScanSettings
+    from devdiff.scan.options import ScanSubject
 
 FEWEST_SAMPLES: Final = 10
 
@@ -153,9 +154,9 @@ def choose(
         turns = np.array(
             [(answers[:place] == answer).sum() for place, answer in enumerate(answers)]
         )
-        rows = rows[np.argsort(turns, kind="stable")][: settings.images]
+        rows = rows[np.argsort(turns, kind="stable")][: settings.samples]
         rows = rows[np.argsort(before[rows].argmax(1), kind="stable")]
-    rows = rows[: settings.images]
+    rows = rows[: settings.samples]
     chosen = tuple(int(row) for row in rows)
     stack = replay.real_samples(samples, watched.input, chosen)
     flat = stack.reshape(len(stack), -1)

@@ -22,8 +22,9 @@ from devdiff.scan.transfer import transfer
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from devdiff.options import ScanSettings
     from devdiff.progress import Events
-    from devdiff.scan.options import ScanSettings, ScanSubject
+    from devdiff.scan.options import ScanSubject
 
 
 def scan(
@@ -48,7 +49,7 @@ def scan(
         found = {
             "verdict": "error",
             "reason": f"the budget of {settings.budget_s:g} s is too small for the search and its "
-            "placebos: give more with --budget, or fewer samples with --images",
+            "placebos: give more with --budget, or fewer samples with --samples",
         }
     return common | found | {"cost": {"wall_s": round(time.monotonic() - started, 2)}}
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from devdiff.options import ScanSettings
 from devdiff.progress import Events
-from devdiff.scan.options import ScanSettings
 from devdiff.scan.sample_selection import SampleSelection
 from devdiff.scan.search_job import Kind, SearchJob, SearchResult, SearchSettings, Variant
 

@@ -53,7 +53,7 @@ def run_searches(
         return [future.result() for future in futures]
     except BrokenProcessPool as error:
         raise ScanError(
-            "a search process was killed; out of memory? --images shows it fewer samples"
+            "a search process was killed; out of memory? --samples shows it fewer samples"
         ) from error
     except (RuntimeError, ValueError, ArithmeticError, LookupError, TypeError) as error:
         # Whatever the twin or PyTorch stumbles over: the scan was not made, and says so.

@@ -18,6 +18,7 @@ import numpy as np
 
 from devdiff.errors import UnmeasurableError
 from devdiff.exporter.artifact import Array
+from devdiff.options import OWN_BOXES_MAX_DROP
 from devdiff.tasks.boxes import BoxReader, Detections
 from devdiff.tasks.frame import Frame
 from devdiff.tasks.kind import MadeTask, TaskKind, TaskSetup
@@ -295,7 +296,5 @@ KIND: Final = TaskKind(
         "truth_score",
     ),
     make=_make,
-    # COCO's strictest overlaps ask for boxes to within a few per cent, and int8 boxes move by a
-    # step.
-    own_answers_max_drop=0.2,
+    own_answers_max_drop=OWN_BOXES_MAX_DROP,
 )

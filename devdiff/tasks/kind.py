@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from devdiff.exporter.artifact import TensorSpec
 from devdiff.inputs.input_set import InputSet
+from devdiff.options import OWN_ANSWERS_MAX_DROP
 from devdiff.tasks.request import TaskRequest
 from devdiff.tasks.task import Task, one_output
-
-# Beside the truth, answers that get better make up for those that get worse; beside the source's
-# own answers every change is a loss.
-OWN_ANSWERS_MAX_DROP: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,7 @@ class TaskSetup:
     @property
     def rows(self) -> int:
         """How many rows the inputs had before a part of them became the calibration set."""
-        return len(next(iter(self.samples.arrays.values())))
+        return self.samples.rows
 
     def output(self, fits: Callable[[TensorSpec], bool], usual: str | None = None) -> TensorSpec:
         """The output that is read: the one named, else ``usual``, else the only one that fits."""

@@ -9,10 +9,9 @@ from typing import Any, Final, Self
 
 from devdiff.errors import UsageError
 from devdiff.inputs.request import file_state
+from devdiff.options import MAX_DROP
 from devdiff.system.suggest import nearest
 
-# As much as the agreement that compressed classifiers need leaves.
-DEFAULT_MAX_DROP: Final = 0.05
 CLASSIFICATION: Final = "classification"
 
 
@@ -80,7 +79,7 @@ class TaskRequest:
             return self.max_drop
         from devdiff.tasks.kinds import KINDS
 
-        return KINDS[self.kind].own_answers_max_drop if own_answers else DEFAULT_MAX_DROP
+        return KINDS[self.kind].own_answers_max_drop if own_answers else MAX_DROP
 
     def fingerprint(self) -> dict[str, Any]:
         """Names the request and the state of its files."""

@@ -18,11 +18,18 @@ from typing import TYPE_CHECKING, Final, Self
 from devdiff.device_runner.errors import RunnerChoiceError, VirtualPhoneError
 from devdiff.device_runner.virtual import qemu, registry
 from devdiff.device_runner.virtual.enforce import enforcing_archive
+from devdiff.device_runner.virtual.hardware import (
+    CPUS,
+    DEFAULT_CPU,
+    DEFAULT_MEMORY_MIB,
+    DEFAULT_STORAGE_MIB,
+)
 from devdiff.device_runner.virtual.image import Image, ensure_image
 from devdiff.device_runner.virtual.probe import ProbeReply, probe
-from devdiff.device_runner.virtual.qemu import CPUS, DEFAULT_CPU, Machine, Memory, Monitor
+from devdiff.device_runner.virtual.qemu import Machine, Memory, Monitor
 from devdiff.device_runner.virtual.registry import PhoneRecord, Process
 from devdiff.device_runner.virtual.snapshot import Snapshot, ensure_snapshot, wait_for_adbd
+from devdiff.system.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,8 +39,6 @@ if TYPE_CHECKING:
 WHAT_IT_IS: Final = (
     "Linux with glibc on an emulated ARM64 CPU, not Android; its timings say nothing about phones"
 )
-DEFAULT_MEMORY_MIB: Final = 1024
-DEFAULT_STORAGE_MIB: Final = 512
 # The kernel, the programs and what adbd needs to go on when the storage is full.
 SYSTEM_MIB: Final = 160
 # adb calls a daemon on an odd port of these emulator-N, N being the port before; adb servers look
@@ -269,7 +274,10 @@ class _Start:
 
 def _machine(cpu: str, memory_mib: int, storage_mib: int) -> Machine:
     if cpu not in CPUS:
-        raise RunnerChoiceError(f"there is no virtual CPU {cpu!r}; known are: {' · '.join(CPUS)}")
+        meant = did_you_mean(cpu, CPUS)
+        raise RunnerChoiceError(
+            f"there is no virtual CPU {cpu!r}{meant}; known are: {' · '.join(CPUS)}"
+        )
     if storage_mib < 1 or memory_mib < storage_mib + SYSTEM_MIB:
         raise RunnerChoiceError(
             f"a virtual phone keeps its storage in its memory: with {storage_mib} MiB of storage "

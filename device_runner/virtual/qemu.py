@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from devdiff.device_runner.errors import VirtualPhoneError
+from devdiff.device_runner.virtual.hardware import CPUS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,19 +28,6 @@ QEMU_LOG: Final = "qemu.log"
 PID_FILE: Final = "qemu.pid"
 MONITOR: Final = "monitor"
 GUEST_PORT: Final = 5555
-DEFAULT_CPU: Final = "cortex-a76"
-
-# What can be chosen, and what QEMU is told. "max" has every feature QEMU can emulate; pointer
-# authentication by the book would make it many times slower. QEMU's SME is wrong in places;
-# Debian's kernel hides it from programs today, "sme=off" keeps it away whatever the kernel does.
-CPUS: Final[Mapping[str, str]] = {
-    "cortex-a53": "cortex-a53",
-    "cortex-a72": "cortex-a72",
-    "cortex-a76": "cortex-a76",
-    "neoverse-n1": "neoverse-n1",
-    "max": "max,pauth-impdef=on",
-    "max,sme=off": "max,pauth-impdef=on,sme=off",
-}
 
 # Raise it when the machine below changes: snapshots of another machine do not fit.
 MACHINE: Final = 1

@@ -32,6 +32,7 @@ from devdiff.exporter.tflite_cut import WholeModel, serialize
 from devdiff.exporter.tflite_file import integers, parse
 from devdiff.inputs import input_set as data
 from devdiff.ladder.export_run import ExportRequest, export_model
+from devdiff.options import ModelSpec
 from devdiff.progress import SilentEvents
 from scripts.bench.models import mobilenet_v2
 
@@ -93,7 +94,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name, phone.start() as started:
         folder = Path(name)
         mobilenet_v2(folder / "model.onnx", args.side)
-        export_model(ExportRequest(folder / "model.onnx"), folder / "exported")
+        export_model(ExportRequest(ModelSpec(folder / "model.onnx")), folder / "exported")
         artifact = Manifest.load(folder / "exported").artifact(folder / "exported", "int8")
         specs = tuple(binding.source for binding in artifact.inputs)
         samples = data.prepare(data.SYNTHETIC, specs, {}, folder / "inputs", calibrate=False)

@@ -28,6 +28,7 @@ from devdiff.exporter.manifest import Manifest
 from devdiff.inputs.input_set import InputRequest
 from devdiff.inputs.preprocess import Preprocess
 from devdiff.ladder.export_run import ExportRequest, export_model
+from devdiff.options import ModelSpec
 
 _EXAMPLES = Path(__file__).resolve().parents[2] / "examples/digits"
 NAIVE_SAMPLES = 20
@@ -88,7 +89,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name, phone.start() as started:
         folder = Path(name)
         data = InputRequest(_EXAMPLES / "heldout.npz", preprocess=Preprocess.parse("scale=1/255"))
-        export_model(ExportRequest(_EXAMPLES / "digits.onnx", data=data), folder / "exported")
+        export_model(
+            ExportRequest(ModelSpec(_EXAMPLES / "digits.onnx"), data=data), folder / "exported"
+        )
         artifact = Manifest.load(folder / "exported").artifact(folder / "exported", "int8")
         with np.load(_EXAMPLES / "heldout.npz") as arrays:
             images = (arrays["image"][:, np.newaxis] / 255).astype(np.float32)

@@ -23,6 +23,7 @@ from devdiff.exporter.recipe import FLOAT32, INT8, Recipe
 from devdiff.inputs.input_set import InputRequest, InputSet, prepare
 from devdiff.ladder.export_run import ExportRequest, export_model
 from devdiff.ladder.ladder import artifact_rung, run_rung
+from devdiff.options import ModelSpec
 from scripts.bench import models
 
 GOAL = 1.10
@@ -108,7 +109,7 @@ def main() -> int:
             work / "inputs.npy",
             generator.random((args.samples, 1, 3, 224, 224), dtype=np.float32),
         )
-        export_model(ExportRequest(model), work / "exported")
+        export_model(ExportRequest(ModelSpec(model)), work / "exported")
         binding = Manifest.load(work / "exported").artifact(work / "exported", "int8").inputs[0]
         samples = prepare(
             InputRequest(work / "inputs.npy"), (binding.source,), {}, work / "inputs", False

@@ -28,7 +28,7 @@ from devdiff.device_runner.adb.direct import DirectTransport
 from devdiff.device_runner.adb.server import ServerTransport
 from devdiff.device_runner.adb.wire import SocketWire
 from devdiff.device_runner.virtual import phone
-from devdiff.device_runner.virtual.qemu import DEFAULT_CPU
+from devdiff.device_runner.virtual.hardware import DEFAULT_CPU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -114,7 +114,7 @@ def scan(folder: Path, truth: dict[str, Any], inputs: Path, work: Path) -> Row:
         return Row(truth, kept["scan"], kept["seconds"])
     command = [
         *(sys.executable, "-m", "devdiff", "scan", model, *beside, "--inputs", inputs),
-        *("--classifier", "logits", "--device", "none", "--run-dir", run, "--json"),
+        *("--classifier", "logits", "--device", "none", "--out", run, "--json"),
         # The usual budget, where it is short because the machine is busy, would thin the search.
         *("--budget", 36000),
     ]

@@ -109,7 +109,7 @@ def main() -> None:
         command = [
             *(sys.executable, "-m", "devdiff", "scan", model, "--inputs", work / "images.npz"),
             *("--calibration", work / "calibration.npz", "--classifier", "logits"),
-            *("--device", "none", "--run-dir", work / "run", "--budget", options.budget, "--json"),
+            *("--device", "none", "--out", work / "run", "--budget", options.budget, "--json"),
         ]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         began = time.monotonic()

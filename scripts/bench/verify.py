@@ -74,7 +74,7 @@ def main() -> int:
             run = Path(scratch) / "run"
             digits = "examples/digits/digits.onnx"
             make = [*python, "devdiff", "export-and-test", digits, "--device", "local"]
-            timed([*make, "--run-dir", str(run)], 0)
+            timed([*make, "--out", str(run)], 0)
         build(app)
         contestants = {
             "devdiff verify": ([*python, "devdiff", "verify", str(app), "--report", str(run)], 1),

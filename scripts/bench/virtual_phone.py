@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from devdiff.device_runner.virtual import phone
-from devdiff.device_runner.virtual.qemu import CPUS, DEFAULT_CPU, version
+from devdiff.device_runner.virtual.hardware import CPUS, DEFAULT_CPU
+from devdiff.device_runner.virtual.qemu import version
 
 if TYPE_CHECKING:
     from devdiff.device_runner.virtual.phone import VirtualPhone

@@ -69,8 +69,8 @@ def run(command: str, folder: Path) -> CaseRun:
         check=False,
     )
     reports, trials = {}, {}
-    if "--run-dir" in words:
-        directory = folder / words[words.index("--run-dir") + 1]
+    if "--out" in words:
+        directory = folder / words[words.index("--out") + 1]
         reports, trials = (
             {
                 path.parent.relative_to(folder).as_posix(): json.loads(path.read_text())

@@ -86,7 +86,7 @@ def run(name: str) -> ModelRun:
         path = model.fetch(folder)
         inputs = model.write_inputs(folder / "inputs.npz", model.samples)
         command = [sys.executable, "-m", "devdiff", "export-and-test", str(path)]
-        command += ["--inputs", str(inputs), "--run-dir", str(folder / "run"), "--json"]
+        command += ["--inputs", str(inputs), "--out", str(folder / "run"), "--json"]
         # Whatever phone is attached to the machine the tests run on is not theirs to use.
         command += ["--device", "local", *model.shape_arguments()]
         start = time.perf_counter()

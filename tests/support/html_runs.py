@@ -39,7 +39,7 @@ def fresh_run(folder: Path, *arguments: str | Path, verb: str = "export-and-test
     As a step of a GitHub workflow, whose summary is ``folder/summary.md``.
     """
     environ = {"GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
-    done = devdiff(verb, *arguments, "--run-dir", "run", cwd=folder, env=environ)
+    done = devdiff(verb, *arguments, "--out", "run", cwd=folder, env=environ)
     assert (folder / "run/report.json").exists(), done.stderr
     (folder / "printed.txt").write_text(done.stdout)
     return _finished(folder)

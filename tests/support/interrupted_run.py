@@ -34,7 +34,7 @@ class Command:
         # Short, because sockets lie in it.
         self.phones = tempfile.mkdtemp(prefix="dd-")
         atexit.register(shutil.rmtree, self.phones, ignore_errors=True)
-        self.arguments = ["export-and-test", DIGITS, *DATA, "--device", device, "--run-dir", "run"]
+        self.arguments = ["export-and-test", DIGITS, *DATA, "--device", device, "--out", "run"]
 
     def start(self) -> subprocess.Popen[str]:
         name, _, value = self.mark.partition("=")

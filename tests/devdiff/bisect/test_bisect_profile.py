@@ -21,7 +21,7 @@ from devdiff.exporter.tflite_graph import GraphTensor
 from devdiff.inputs import input_set as data
 from devdiff.ladder.run_directory import RunDirectory
 from devdiff.ladder.subject import Subject
-from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING
+from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, BisectSettings, ModelSpec
 from devdiff.progress import SilentEvents
 from tests.support.bisect_bench import bisect_schema, side
 from tests.support.in_process import InProcess
@@ -108,7 +108,9 @@ def made(two_by_two: Exported, folder: Path, runner: InProcess | None = None) ->
     )
     read = Subject(two_by_two.folder / "int8.tflite", "", None, (), (), {})
     what = BisectSubject(read, files, samples, DEFAULT_RUNNING, DEFAULT_GATES)
-    request = BisectRequest(two_by_two.folder / "int8.tflite", samples=SAMPLES)
+    request = BisectRequest(
+        ModelSpec(two_by_two.folder / "int8.tflite"), settings=BisectSettings(samples=SAMPLES)
+    )
     return profile.section(request, what, sides[0], sides[1], run, SilentEvents())
 
 

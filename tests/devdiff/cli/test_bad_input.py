@@ -150,13 +150,13 @@ def test_json_tells_of_errors_too(tmp_path: Path) -> None:
 
 def test_a_run_directory_nobody_may_write(tmp_path: Path) -> None:
     # Not even root may write into /proc.
-    seen = refused("export-and-test", DIGITS, "--run-dir", "/proc/devdiff", cwd=tmp_path)
+    seen = refused("export-and-test", DIGITS, "--out", "/proc/devdiff", cwd=tmp_path)
     assert "/proc/devdiff" in seen
 
 
 def test_two_runs_in_one_directory(tmp_path: Path) -> None:
     with open_run(tmp_path / "run", "m", {"other": True}):
-        seen = refused("export-and-test", DIGITS, "--run-dir", tmp_path / "run", cwd=tmp_path)
+        seen = refused("export-and-test", DIGITS, "--out", tmp_path / "run", cwd=tmp_path)
     assert "in use by another devdiff" in seen
 
 
@@ -174,12 +174,12 @@ def test_a_full_disk_is_named_and_the_run_continues_when_there_is_room(
         pytest.skip("mounting is not allowed here")
     try:
         seen = refused(
-            "export-and-test", DIGITS, *DATA, "--run-dir", disk / "run", cwd=tmp_path, code=3
+            "export-and-test", DIGITS, *DATA, "--out", disk / "run", cwd=tmp_path, code=3
         )
         assert "No space left on device" in seen
         assert not (disk / "run/report.json").exists()
         subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
-        done = devdiff("export-and-test", DIGITS, *DATA, "--run-dir", disk / "run", cwd=tmp_path)
+        done = devdiff("export-and-test", DIGITS, *DATA, "--out", disk / "run", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -49,7 +49,7 @@ def branches(folder: Path) -> tuple[Path, Path]:
 def test_xnnpack_and_builtin_kernels_part_at_a_convolution(exported: Path, tmp_path: Path) -> None:
     """By one step."""
     sides = ("--between", "litert:xnnpack", "litert:builtin")
-    done = devdiff("bisect", exported / "int8.tflite", *DATA, *sides, "--run-dir", tmp_path / "run",
+    done = devdiff("bisect", exported / "int8.tflite", *DATA, *sides, "--out", tmp_path / "run",
                    cwd=tmp_path)  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert "FAIL  operator 1, CONV_2D" in done.stdout
@@ -106,7 +106,7 @@ def test_another_file_of_the_same_graph_is_bisected(tmp_path: Path) -> None:
 def test_a_bisection_that_was_killed_goes_on_behind_its_last_cut(tmp_path: Path) -> None:
     model, other = branches(tmp_path)
     command = ("bisect", model, "--against", other, "--inputs", tmp_path / "samples.npy",
-               "--run-dir", tmp_path / "run")  # fmt: skip
+               "--out", tmp_path / "run")  # fmt: skip
     whole = devdiff(*command, cwd=tmp_path)
     assert whole.returncode == 1, whole.stderr
     found = json.loads((tmp_path / "run/bisect.json").read_text())
@@ -126,7 +126,7 @@ def test_a_bisection_that_was_killed_goes_on_behind_its_last_cut(tmp_path: Path)
 def test_what_is_found_about_a_run_goes_into_its_report(tmp_path: Path) -> None:
     kernels = ("--device", "local", "--delegate", "none", "--host-runtime", "litert", "--exact")
     run = tmp_path / "run"
-    tested = devdiff("export-and-test", DIGITS, *DATA, *kernels, "--run-dir", run, cwd=tmp_path)
+    tested = devdiff("export-and-test", DIGITS, *DATA, *kernels, "--out", run, cwd=tmp_path)
     assert tested.returncode == 1, tested.stderr
     assert f"which operator: devdiff bisect {run}\n" in tested.stdout
     done = devdiff("bisect", run, cwd=tmp_path)
@@ -157,13 +157,18 @@ def test_what_is_found_about_a_run_goes_into_its_report(tmp_path: Path) -> None:
     for name in ("table", "plot"):
         assert (run / "bisect" / report["bisect"]["profile"][name]).stat().st_size > 200
     assert "What int8 costs each layer" in (run / PAGE_NAME).read_text()
+    # What is asked for now counts, also where it is the usual, which the run was not made with.
+    asked = ("--delegate", "xnnpack", "--threads", "2", "--between", "litert", "device")
+    done = devdiff("bisect", run, *asked, "--json", cwd=tmp_path)
+    about = bisected(done, 0)["sides"]["candidate"]["about"]
+    assert (about["delegate"], about["threads"]) == ("xnnpack", 2)
 
 
 @pytest.mark.slow
 def test_a_run_is_bisected_on_its_own_device_and_on_no_other_that_is_there(tmp_path: Path) -> None:
     kernels = ("--device", "local", "--delegate", "none", "--host-runtime", "litert", "--exact")
     run = tmp_path / "run"
-    tested = devdiff("export-and-test", DIGITS, *DATA, *kernels, "--run-dir", run, cwd=tmp_path)
+    tested = devdiff("export-and-test", DIGITS, *DATA, *kernels, "--out", run, cwd=tmp_path)
     assert tested.returncode == 1, tested.stderr
     # As of a run that took the only phone there was, which is gone by now.
     asked = json.loads((run / "run.json").read_text())
@@ -204,7 +209,7 @@ def test_a_run_whose_file_was_changed_is_not_bisected(tmp_path: Path) -> None:
     model.write_bytes(DIGITS.read_bytes())
     run = tmp_path / "run"
     device = ("--device", "none")
-    tested = devdiff("export-and-test", model, *DATA, *device, "--run-dir", run, cwd=tmp_path)
+    tested = devdiff("export-and-test", model, *DATA, *device, "--out", run, cwd=tmp_path)
     assert tested.returncode == 0, tested.stderr
     model.write_bytes(b"something else")
     done = devdiff("bisect", run, "--between", "litert", "litert:builtin", cwd=tmp_path)
@@ -218,7 +223,7 @@ def test_a_run_whose_file_was_changed_is_not_bisected(tmp_path: Path) -> None:
         (("nothing.tflite",), "nothing.tflite does not exist"),
         (("nothing.tflite", "--atol", "logits:1"), "every tensor on the way is held to one"),
         (("nothing.tflite", "--rtol", "much"), "'much' is no tolerance"),
-        (("nothing.tflite", "--max-lsb", "-1"), "give 0 or more steps"),
+        (("nothing.tflite", "--max-lsb", "-1"), "is no whole number from 0 up"),
         ((".",), "is no run directory"),
         ((str(DIGITS),), "is a source model: bisect takes the .tflite made from it"),
     ],

@@ -92,7 +92,7 @@ def test_a_check_runs_all_continues_after_an_error_and_holds_to_what_it_was(tmp_
     mended = np.random.default_rng(0).random((8, 1, 28, 28), np.float32)
     np.save(tmp_path / "flat.npy", mended)
     (tmp_path / "devdiff.toml").write_text(TWO_CELLS)
-    done = check(tmp_path, "--baseline", "known.json", "--check-dir", "second", "--json")
+    done = check(tmp_path, "--baseline", "known.json", "--out", "second", "--json")
     assert done.returncode == 0, done.stderr
     second = checked(tmp_path / "second")
     assert json.loads(done.stdout) == second
@@ -109,7 +109,7 @@ def test_a_check_runs_all_continues_after_an_error_and_holds_to_what_it_was(tmp_
     with pytest.raises(UsageError, match="it was changed"):
         Baseline.load(tmp_path / "second/check.json")
     report.write_text(whole)
-    done = check(tmp_path, "--baseline", "known.json", "--check-dir", "second")
+    done = check(tmp_path, "--baseline", "known.json", "--out", "second")
     assert done.returncode == 2
     assert "holds this run already, finished" in done.stderr
 
@@ -137,10 +137,10 @@ def test_a_run_that_fails_as_it_did_passes_beside_its_baseline(tmp_path: Path) -
     """The same wounded model twice, then one that is wounded more."""
     data = ("--inputs", HELDOUT, "--preprocess", "scale=1/255", "--device", "none")
     wounded = (DIGITS, *data, "--compress", "prune:0.5")
-    done = devdiff("export-and-test", *wounded, "--run-dir", "first", cwd=tmp_path)
+    done = devdiff("export-and-test", *wounded, "--out", "first", cwd=tmp_path)
     assert done.returncode == 1, done.stdout
     again = (*wounded, "--baseline", "first/report.json")
-    done = devdiff("export-and-test", *again, "--run-dir", "again", cwd=tmp_path)
+    done = devdiff("export-and-test", *again, "--out", "again", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert "baseline first/report.json: pass" in done.stdout
     assert "known pruning (source → pruned), output logits: fails as in the" in done.stdout
@@ -150,7 +150,7 @@ def test_a_run_that_fails_as_it_did_passes_beside_its_baseline(tmp_path: Path) -
     assert json.loads((tmp_path / "again/report.json").read_text())["verdict"] == "fail"
 
     worse = (DIGITS, *data, "--compress", "prune:0.7", "--baseline", "first")
-    done = devdiff("export-and-test", *worse, "--run-dir", "worse", cwd=tmp_path)
+    done = devdiff("export-and-test", *worse, "--out", "worse", cwd=tmp_path)
     assert done.returncode == 1, done.stdout
     assert "worse pruning (source → pruned), output logits: agreement: " in done.stdout
 
@@ -199,7 +199,7 @@ def test_init_of_a_model_writes_what_can_be_checked_at_once(
     assert "now run devdiff check" in capsys.readouterr().out
     (entry,) = Config.load(here / "ml" / "devdiff.toml").chosen(())
     assert entry.name == "the-reader"
-    assert entry.model == (here / "ml" / "the reader.onnx").resolve()
+    assert entry.model.path == (here / "ml" / "the reader.onnx").resolve()
     assert 'model = "the reader.onnx"' in (here / "ml" / "devdiff.toml").read_text()
     monkeypatch.chdir(here / "ml")
     assert main(["check", "--list"]) == 0

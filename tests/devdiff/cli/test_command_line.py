@@ -50,7 +50,7 @@ def test_a_bare_command_shows_the_help_and_is_no_success(
             "--delegate: there is no choice 'xnpack'; did you mean xnnpack?",
         ),
         ("run m.onnx other.onnx --out x", "'other.onnx' is one argument too many"),
-        ("scan m.onnx --images ten", "argument --images: 'ten' is no whole number of at least 1"),
+        ("scan m.onnx --samples ten", "argument --samples: 'ten' is no whole number of at least 1"),
         (
             "export-and-test m.onnx --min-agreement 95",
             "argument --min-agreement: '95' is no share between 0 and 1",
@@ -77,6 +77,7 @@ def test_a_usage_error_has_two_lines_and_is_json_where_json_was_asked_for(
         "verdict": "error",
         "error": "there is no option --nope",
         "exit_code": 2,
+        "next_step": "see devdiff scan --help",
     }
     assert said.err.splitlines() == [
         "devdiff: there is no option --nope",
@@ -96,7 +97,7 @@ def test_a_file_for_input_is_a_file_for_inputs(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("export-and-test m.onnx --images 50", "--images is for the scan"),
+        ("export-and-test m.onnx --samples 50", "--samples is for the scan"),
         ("export-and-test m.onnx --budget 50", "--budget is for the scan"),
         ("export-and-test m.onnx --output-kind values", "--output-kind is for the scan"),
         ("export-and-test m.onnx --placebos 2", "--placebos is for the scan"),
@@ -109,8 +110,8 @@ def test_a_file_for_input_is_a_file_for_inputs(
         ("export-and-test m.onnx --calibration x --compress none", "none needs none"),
         ("export-and-test m.onnx --device none --runtime x.so", "--device none leaves it out"),
         ("export-and-test m.onnx --max-slowdown 2", "name one with --baseline"),
-        ("run m.onnx --delegate none --out o", "give --on local, too"),
-        ("run m.onnx --on litert --runtime x.so --out o", "give --on local, too"),
+        ("run m.tflite --delegate none --out o", "name it with --device"),
+        ("run m.tflite --runtime x.so --out o", "name it with --device"),
         ("export-and-test m.onnx --compress prun:0.5", "did you mean prune?"),
         ("export-and-test m.onnx --recipe int9", "did you mean int8?"),
         (

@@ -16,7 +16,7 @@ from devdiff.inputs.input_set import InputRequest
 from devdiff.inputs.preprocess import Preprocess
 from devdiff.ladder.pipeline import export_and_test
 from devdiff.ladder.request import LadderRequest
-from devdiff.options import Running
+from devdiff.options import ModelSpec, Running
 from devdiff.report.build import schema
 from tests.support import onnx_zoo
 from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
@@ -45,7 +45,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("both")
     done = devdiff(
         "export-and-test", DIGITS, *DATA, "--compress", "prune:0.3+int8", "--device", "local",
-        "--run-dir", "run", cwd=folder,
+        "--out", "run", cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder / "run", done.stdout
@@ -90,7 +90,7 @@ def test_every_rung_ran_the_file_of_its_name(both: tuple[Path, str]) -> None:
 @pytest.mark.slow
 def test_another_compression_is_another_run(both: tuple[Path, str], tmp_path: Path) -> None:
     done = devdiff(
-        "export-and-test", DIGITS, *DATA, "--compress", "prune:0.4+int8", "--run-dir", both[0],
+        "export-and-test", DIGITS, *DATA, "--compress", "prune:0.4+int8", "--out", both[0],
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2
@@ -101,7 +101,7 @@ def test_another_compression_is_another_run(both: tuple[Path, str], tmp_path: Pa
 def test_pruning_alone_ships_the_float_file_and_needs_no_calibration(tmp_path: Path) -> None:
     done = devdiff(
         "export-and-test", DIGITS, *DATA, "--compress", "prune:0.3", "--device", "local",
-        "--run-dir", "run", cwd=tmp_path,
+        "--out", "run", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     report = report_of(tmp_path / "run")
@@ -119,7 +119,7 @@ def test_pruning_alone_ships_the_float_file_and_needs_no_calibration(tmp_path: P
 @pytest.mark.slow
 def test_what_pruning_breaks_is_laid_at_its_door(tmp_path: Path) -> None:
     done = devdiff(
-        "export-and-test", DIGITS, *DATA, "--compress", "channel-prune:0.3+int8", "--run-dir",
+        "export-and-test", DIGITS, *DATA, "--compress", "channel-prune:0.3+int8", "--out",
         "run", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
@@ -138,7 +138,7 @@ def test_what_pruning_breaks_is_laid_at_its_door(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_unpruned_model_can_stand_beside_the_way(tmp_path: Path) -> None:
     request = LadderRequest(
-        model=DIGITS,
+        model=ModelSpec(DIGITS),
         compression=Compression.parse("prune:0.3+int8"),
         full=True,
         data=InputRequest(inputs=HELDOUT, preprocess=Preprocess.parse("scale=1/255")),

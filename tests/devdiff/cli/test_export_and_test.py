@@ -34,7 +34,7 @@ def report_of(folder: Path) -> dict[str, Any]:
 def tested(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """One finished run of the shipped model, and what it printed."""
     folder = tmp_path_factory.mktemp("digits")
-    done = devdiff("export-and-test", DIGITS, *DATA, "--run-dir", folder / "run", cwd=folder)
+    done = devdiff("export-and-test", DIGITS, *DATA, "--out", folder / "run", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "run", done.stdout
 
@@ -78,7 +78,7 @@ def test_the_report_names_what_was_tested_and_what_ran(tested: tuple[Path, str])
 def test_a_finished_directory_is_not_overwritten(tested: tuple[Path, str], tmp_path: Path) -> None:
     folder, _ = tested
     before = sha256_file(folder / "report.json")
-    again = devdiff("export-and-test", DIGITS, *DATA, "--run-dir", folder, cwd=tmp_path)
+    again = devdiff("export-and-test", DIGITS, *DATA, "--out", folder, cwd=tmp_path)
     assert again.returncode == 2
     assert "finished" in again.stderr
     assert sha256_file(folder / "report.json") == before
@@ -111,7 +111,7 @@ def test_one_changed_weight_tensor_fails_at_its_step(
         tested[0] / "artifacts" / f"{name}.tflite", tmp_path / "changed.tflite", dtype
     )
     done = devdiff(
-        "export-and-test", changed, "--source", DIGITS, *DATA, "--run-dir", "run", cwd=tmp_path
+        "export-and-test", changed, "--source", DIGITS, *DATA, "--out", "run", cwd=tmp_path
     )
     assert done.returncode == 1, done.stderr
     report = report_of(tmp_path / "run")

@@ -40,7 +40,8 @@ def interrupted_at(
 
 
 @pytest.mark.parametrize(
-    "module", ["argparse", "devdiff.cli.arguments", "devdiff.cli.verify", "devdiff.cli.virtual"]
+    "module",
+    ["argparse", "devdiff.cli.groups.running", "devdiff.cli.verify", "devdiff.cli.virtual"],
 )
 def test_an_interrupt_during_the_imports_shows_no_trace(module: str, tmp_path: Path) -> None:
     done = interrupted_at(module, signal.SIGINT, tmp_path, "doctor")

@@ -105,13 +105,13 @@ def test_a_missing_adb_is_told_where_a_device_is(
     assert "adb is not installed" in devices.none_attached(nobody)
 
 
-def test_too_few_images_are_blamed_on_the_option(
+def test_too_few_samples_are_blamed_on_the_option(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.savez(tmp_path / "x.npz", image=np.zeros((300, 1, 28, 28), np.float32))
-    words = ["scan", str(DIGITS), "--inputs", str(tmp_path / "x.npz"), "--images", "6"]
+    words = ["scan", str(DIGITS), "--inputs", str(tmp_path / "x.npz"), "--samples", "6"]
     assert main(words) == 2
-    assert "--images 6 is too few for a scan" in capsys.readouterr().err
+    assert "--samples 6 is too few for a scan" in capsys.readouterr().err
 
 
 def test_a_folder_of_runs_names_the_runs_in_it(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_json_that_is_no_report_is_not_called_one_of_another_version(tmp_path: P
         load.load(tmp_path / "other.json")
 
 
-def test_a_test_is_not_two_outputs_to_compare(
+def test_a_test_that_did_not_finish_has_nothing_to_compare(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("a", "b"):
@@ -142,7 +142,7 @@ def test_a_test_is_not_two_outputs_to_compare(
         (tmp_path / name / "run.json").write_text('{"request": {}, "fingerprint": "x"}')
     assert main(["diff", str(tmp_path / "a"), str(tmp_path / "b")]) == 2
     said = capsys.readouterr().err
-    assert "is the directory of a test, which compared its rungs already" in said
+    assert "report.json does not exist: its run did not finish" in said
     assert "KeyError" not in said
 
 

@@ -179,3 +179,29 @@ def test_the_only_device_attached_is_taken_and_named(
     assert done.returncode == 0, done.stderr
     assert f"device: {phone.serial}" in done.stderr
     assert "named by ANDROID_SERIAL" in done.stderr
+
+
+def test_a_run_on_a_phone_is_kept_as_one_on_the_host_is(
+    start_phone: StartPhone, digits: Digits, tmp_path: Path
+) -> None:
+    phone, model = start_phone(), digits.artifact.path
+    for name, place in (("host", ()), ("phone", ("--device", phone.serial))):
+        done = devdiff("run", model, *DATA, *place, "--out", name, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "phone/run.json").read_text())
+    assert record["rung"]["identity"]["device"]["serial"] == phone.serial
+    assert record["rung"]["samples"] == 800
+    done = devdiff("diff", "host", "phone", "--exact", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    judged = json.loads(done.stdout)
+    assert judged["step"] == "deployment"
+    assert judged["comparison"]["outputs"][0]["differing_elements"] == 0
+
+    # A phone that is gone is an error, and leaves nothing that could be compared.
+    phone.kill()
+    done = devdiff(
+        *("run", model, *DATA, "--device", phone.serial, "--out", "gone", "--json"), cwd=tmp_path
+    )
+    assert done.returncode in (2, 3)
+    assert json.loads(done.stdout)["verdict"] == "error"
+    assert not (tmp_path / "gone/run.json").exists()

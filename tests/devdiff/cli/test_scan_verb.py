@@ -18,6 +18,7 @@ from onnx import helper, numpy_helper
 from devdiff.cli.main import main
 from devdiff.inputs.input_set import InputRequest
 from devdiff.ladder.export_run import ExportRequest, export_model
+from devdiff.options import ModelSpec
 from devdiff.report import build
 from devdiff.scan import verdict_rules
 from devdiff.scan.search_plan import SearchPlan
@@ -56,7 +57,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [onnx_zoo.weights("w", 36, 3)],
     )
     np.savez(folder / "inputs.npz", x=np.random.default_rng(0).random((80, 1, 6, 6), np.float32))
-    request = ExportRequest(model, data=InputRequest(inputs=folder / "inputs.npz"))
+    request = ExportRequest(ModelSpec(model), data=InputRequest(inputs=folder / "inputs.npz"))
     export_model(request, folder)
     return folder
 
@@ -66,7 +67,7 @@ def _scan(folder: Path, name: str, inputs: Path, *options: str) -> tuple[int, di
     run = folder / "run"
     code = main(
         [
-            *("scan", str(model), "--inputs", str(inputs), "--run-dir", str(run)),
+            *("scan", str(model), "--inputs", str(inputs), "--out", str(run)),
             *(*UNHURRIED, *options),
         ]
     )
@@ -215,7 +216,7 @@ def test_too_few_inputs_to_find_anything_are_inconclusive_in_every_format(
         [
             *("scan", str(small / "int8.tflite"), *UNHURRIED),
             *("--inputs", str(inputs)),
-            *("--float", str(small / "float.tflite"), "--run-dir", str(run)),
+            *("--float", str(small / "float.tflite"), "--out", str(run)),
             *("--classifier", "y"),
         ]
     )
@@ -261,7 +262,7 @@ def test_the_float_file_of_other_tensor_names_is_paired_by_order_and_said_to_be(
     code = main(
         [
             *("scan", str(tmp_path / "int8.tflite"), "--float", str(tmp_path / "float.tflite")),
-            *("--inputs", str(tmp_path / "inputs.npz"), *UNHURRIED, "--run-dir", str(run)),
+            *("--inputs", str(tmp_path / "inputs.npz"), *UNHURRIED, "--out", str(run)),
         ]
     )
 
@@ -346,7 +347,7 @@ def test_of_several_inputs_the_named_one_is_changed_and_no_other(
         main(
             [
                 *("scan", str(tmp_path / "two.onnx"), "--inputs", str(tmp_path / "both.npz")),
-                *("--run-dir", str(run), "--device", "none", *options),
+                *("--out", str(run), "--device", "none", *options),
             ]
         )
         found: dict[str, Any] = json.loads((run / "report.json").read_text())["scan"]

@@ -17,6 +17,7 @@ import pytest
 from devdiff.cli.main import main
 from devdiff.inputs.input_set import InputRequest
 from devdiff.ladder.export_run import ExportRequest, export_model
+from devdiff.options import ModelSpec
 from tests.support.pausing import paused
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -34,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.savez(folder / "digits.npz", image=data["image"][:150].astype(np.float32) / 255)
     for name in ("reader-honest", "reader-backdoored"):
         request = ExportRequest(
-            MODELS / name / "model.onnx", data=InputRequest(inputs=folder / "digits.npz")
+            ModelSpec(MODELS / name / "model.onnx"), data=InputRequest(inputs=folder / "digits.npz")
         )
         export_model(request, folder / name)
     return folder
@@ -44,7 +45,7 @@ def _command(place: Path, run: Path, full: str = "reader-backdoored") -> list[st
     return [
         *("scan", str(place / "reader-backdoored" / "int8.tflite")),
         *("--float", str(place / full / "float.tflite")),
-        *("--inputs", str(place / "digits.npz"), "--run-dir", str(run)),
+        *("--inputs", str(place / "digits.npz"), "--out", str(run)),
         # Else a busy machine would search less than an idle one.
         *("--budget", "36000", "--placebos", "1"),
     ]
@@ -90,9 +91,7 @@ def test_a_model_with_nothing_to_hold_it_against_is_a_usage_error(
     if options:
         model = MODELS / "reader-backdoored" / "model.onnx"
     inputs = str(place / "digits.npz")
-    code = main(
-        ["scan", str(model), "--inputs", inputs, *options, "--run-dir", str(tmp_path / "r")]
-    )
+    code = main(["scan", str(model), "--inputs", inputs, *options, "--out", str(tmp_path / "r")])
     assert code == 2
     assert "beside its full one" in capsys.readouterr().err
 

@@ -25,13 +25,13 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = devdiff("export", DIGITS, "--out", "exported", *DATA, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("PASS  converted")
-    for name, model, on in (
-        ("source", DIGITS, "onnxruntime"),
-        ("host", "exported/int8.tflite", "litert"),
-        ("builtin", "exported/int8.tflite", "litert:builtin"),
-        ("device", "exported/int8.tflite", "local"),
+    for name, model, place in (
+        ("source", DIGITS, ()),
+        ("host", "exported/int8.tflite", ("--host-runtime", "litert")),
+        ("builtin", "exported/int8.tflite", ("--host-runtime", "litert:builtin")),
+        ("device", "exported/int8.tflite", ("--device", "local")),
     ):
-        done = devdiff("run", model, "--on", on, "--out", f"runs/{name}", *DATA, cwd=folder)
+        done = devdiff("run", model, *place, "--out", f"runs/{name}", *DATA, cwd=folder)
         assert done.returncode == 0, done.stderr
         assert "800" in done.stdout
     return folder
@@ -120,7 +120,7 @@ def test_changed_outputs_are_refused(kept: Path, tmp_path: Path) -> None:
 )
 def test_a_model_does_not_run_where_it_cannot(kept: Path, model: str, on: str) -> None:
     path = DIGITS if model == "digits.onnx" else kept / "exported" / model
-    done = devdiff("run", path, "--on", on, "--out", "runs/never", cwd=kept)
+    done = devdiff("run", path, "--host-runtime", on, "--out", "runs/never", cwd=kept)
     assert done.returncode == 2
     assert "does not run on" in done.stderr
     assert not (kept / "runs/never").exists()
@@ -194,7 +194,14 @@ def test_outputs_survive_without_labels_or_names(kept: Path, tmp_path: Path) -> 
     for on in ("litert", "litert:reference"):
         out = tmp_path / on.replace(":", "-")
         done = devdiff(
-            "run", kept / "exported/float.tflite", "--on", on, *data, "--out", out, cwd=tmp_path
+            "run",
+            kept / "exported/float.tflite",
+            "--host-runtime",
+            on,
+            *data,
+            "--out",
+            out,
+            cwd=tmp_path,
         )
         assert done.returncode == 0, done.stderr
     done = devdiff("diff", tmp_path / "litert", tmp_path / "litert-reference", cwd=tmp_path)

@@ -17,8 +17,8 @@ from devdiff.exporter.artifact import sha256_file
 from devdiff.gate import baseline_file, record, summary
 from devdiff.gate.baseline import BaselineResult, Change, hold
 from devdiff.gate.baseline_file import Baseline
-from devdiff.gate.config import Rules
 from devdiff.gate.summary import AgreementSummary, Facts, OutputFacts, ScanFacts, StepFacts
+from devdiff.options import Rules
 from devdiff.verdict import Verdict
 from tests.support.bare_reports import bare_report, with_pair
 from tests.support.packages import report, tflite

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import importlib.resources
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 
+from devdiff.cli.groups import compression, gates, inputs, model, running
 from devdiff.cli.main import parser
 from devdiff.errors import UsageError
 from devdiff.gate import config_file
-from devdiff.gate.config import Config, Rules
-from devdiff.options import Gates
-from devdiff.scan.options import ScanSettings
+from devdiff.gate.config import Config
+from devdiff.options import Gates, ModelSpec, Rules, Running, ScanSettings
 from devdiff.tasks.request import TaskRequest
 
 ROOT = Path(__file__).parents[3]
@@ -75,7 +76,7 @@ def test_every_key_reaches_the_request_and_paths_are_the_files_own(tmp_path: Pat
         exact = true
         classifiers = "logits"
         [models.reader.scan]
-        images = 40
+        samples = 40
         input = "image"
         output = "logits"
         output-kind = "classes"
@@ -96,20 +97,21 @@ def test_every_key_reaches_the_request_and_paths_are_the_files_own(tmp_path: Pat
         "reader/prune:0.5+int8/emulator-5554",
     ]
     request = cells[-1].request
-    assert (request.model, request.source, request.floating) == (
+    assert request.model == ModelSpec(
         folder / "models/reader.onnx",
-        folder / "a.onnx",
-        folder / "b.tflite",
+        source=folder / "a.onnx",
+        floating=folder / "b.tflite",
+        shapes={"image": (1, 3, 8, 8)},
+        signature="serve",
+        trust=True,
     )
     assert str(request.compression) == "prune:0.5+int8"
-    assert request.shapes == {"image": (1, 3, 8, 8)}
     assert (request.data.inputs, request.data.labels, request.data.calibration) == (
         folder / "samples.npz",
         folder / "labels.txt",
         folder / "calibration.npz",
     )
-    assert (request.data.classes, request.signature) == (folder / "classes.txt", "serve")
-    assert request.trust
+    assert request.data.classes == folder / "classes.txt"
     assert request.task == TaskRequest(
         "detection", {"format": "yolo"}, folder / "coco.json", max_drop=0.02
     )
@@ -144,11 +146,12 @@ def test_a_model_alone_is_tested_as_the_command_does_it_without_options(tmp_path
     (cell,) = entry.cells()
     command = parser().parse_args(["export-and-test", "reader.onnx"])
     assert cell.name == "reader/int8/default"
-    assert cell.request.running.device is command.device is None
-    assert cell.request.compression is command.compress is None
-    assert cell.request.gates == Gates()
+    assert cell.request.running == running.of(command) == Running()
+    assert cell.request.compression is compression.only(command) is None
+    assert cell.request.gates == gates.of(command) == Gates()
+    assert cell.request.data == inputs.of(command)
+    assert cell.request.model == replace(model.of(command), path=cell.request.model.path)
     assert cell.request.scan is None
-    assert cell.request.running.threads == command.threads
 
 
 def test_a_finished_model_is_not_compressed_again(tmp_path: Path) -> None:
@@ -198,7 +201,7 @@ def test_a_function_of_a_loader_is_not_looked_for_as_a_file(tmp_path: Path) -> N
         ("true", "", True),
         ("true", "scan = false", False),
         ("{ budget = 9 }", "scan = true", True),
-        ("false", "scan = { images = 8 }", True),
+        ("false", "scan = { samples = 8 }", True),
         ("false", "", False),
     ],
 )

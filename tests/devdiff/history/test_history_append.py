@@ -34,7 +34,7 @@ def test_a_run_that_is_continued_is_listed_once(passed_run: FinishedRun, tmp_pat
     history = History(tmp_path / "data/history.sqlite")
     test = (
         *("export-and-test", passed_run.folder / "artifacts/int8.tflite", *DATA),
-        *("--device", "none", "--run-dir", "run"),
+        *("--device", "none", "--out", "run"),
     )
     for _ in range(2):  # a single rung has nothing to be compared with: an error, so it continues
         done = devdiff(*test, cwd=tmp_path, env={database_path.VARIABLE: str(history.path)})

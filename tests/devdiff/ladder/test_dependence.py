@@ -163,7 +163,7 @@ def test_an_input_that_int8_loses_fails_and_is_named(tmp_path: Path) -> None:
     done = devdiff(
         "export-and-test",
         model,
-        *("--inputs", "inputs.npz", "--device", "none", "--run-dir", "run", "--min-snr", "0"),
+        *("--inputs", "inputs.npz", "--device", "none", "--out", "run", "--min-snr", "0"),
         *("--min-variation-snr", "-20"),
         cwd=tmp_path,
     )

@@ -146,7 +146,7 @@ def test_renamed_exchanged_and_transposed_inputs_are_found(shipped: Path, tmp_pa
     done = devdiff(
         "export-and-test",
         shipped,
-        *("--source", source, "--inputs", samples, "--device", "none", "--run-dir", "run"),
+        *("--source", source, "--inputs", samples, "--device", "none", "--out", "run"),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -175,7 +175,7 @@ def test_another_model_is_a_real_failure_and_says_what_was_tried(
     done = devdiff(
         "export-and-test",
         shipped,
-        *("--source", source, "--inputs", samples, "--device", "none", "--run-dir", "run"),
+        *("--source", source, "--inputs", samples, "--device", "none", "--out", "run"),
         cwd=tmp_path,
     )
     assert done.returncode == 1, done.stdout + done.stderr
@@ -191,7 +191,7 @@ def test_a_square_class_map_keeps_its_axes(tmp_path: Path) -> None:
     done = devdiff(
         "export-and-test",
         model,
-        *("--compress", "none", "--inputs", samples, "--device", "none", "--run-dir", "run"),
+        *("--compress", "none", "--inputs", samples, "--device", "none", "--out", "run"),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -17,7 +17,7 @@ from devdiff.inputs.input_set import InputRequest
 from devdiff.ladder.export_run import ExportRequest, export_model
 from devdiff.ladder.pipeline import export_and_test
 from devdiff.ladder.request import LadderRequest
-from devdiff.options import Running
+from devdiff.options import HOST_ONLY, ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 SAMPLES = 40
-HOST_ONLY = Running(device="none")
 
 
 def samples(folder: Path, **shapes: tuple[int, ...]) -> InputRequest:
@@ -65,7 +64,9 @@ def check(report: Mapping[str, Any], runtime: str, int8_db: float = 10) -> None:
 
 def test_a_program_with_a_batch_norm(torch_models: Path, tmp_path: Path) -> None:
     data = samples(tmp_path, image=(3, 16, 16))
-    report = run_of(LadderRequest(torch_models / "convolutions.pt2", data=data), tmp_path)
+    report = run_of(
+        LadderRequest(ModelSpec(torch_models / "convolutions.pt2"), data=data), tmp_path
+    )
     check(report, "torch")
     assert report["manifest"]["source_format"] == "exported-program"
     assert {"torch", "onnxscript", "onnx2tf"} <= set(report["manifest"]["versions"])
@@ -75,7 +76,7 @@ def test_a_program_with_a_batch_norm(torch_models: Path, tmp_path: Path) -> None
 
 def test_a_pruned_program_has_an_onnx_rung(torch_models: Path, tmp_path: Path) -> None:
     request = LadderRequest(
-        torch_models / "lookup.pt2",
+        ModelSpec(torch_models / "lookup.pt2"),
         data=samples(tmp_path, ids=(6,), extra=(4,)),
         compression=Compression.parse("prune:0.3+int8"),
     )
@@ -89,8 +90,7 @@ def test_a_pruned_program_has_an_onnx_rung(torch_models: Path, tmp_path: Path) -
 
 def test_torchscript_with_two_inputs_and_two_outputs(torch_models: Path, tmp_path: Path) -> None:
     request = LadderRequest(
-        torch_models / "script.pt",
-        shapes={"ids": (1, 6), "extra": (1, 4)},
+        ModelSpec(torch_models / "script.pt", shapes={"ids": (1, 6), "extra": (1, 4)}),
         data=samples(tmp_path, ids=(6,), extra=(4,)),
     )
     report = run_of(request, tmp_path)
@@ -104,9 +104,7 @@ def test_a_trusted_module_with_a_dictionary_of_outputs(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "support"))
     request = LadderRequest(
-        torch_models / "module.pth",
-        shapes={"ids": (1, 6), "extra": (1, 4)},
-        trust=True,
+        ModelSpec(torch_models / "module.pth", shapes={"ids": (1, 6), "extra": (1, 4)}, trust=True),
         data=samples(tmp_path, ids=(6,), extra=(4,)),
     )
     report = run_of(request, tmp_path)
@@ -129,7 +127,7 @@ def test_recurrent_layers_do_not_carry_state_between_samples(
     torch = runtime == "torch"
     model = (torch_models if torch else keras_models) / name
     data = samples(tmp_path, sequence=(5 if torch else 6, 4))
-    report = run_of(LadderRequest(model, data=data), tmp_path)
+    report = run_of(LadderRequest(ModelSpec(model), data=data), tmp_path)
     # Cells in int8 lose much of a signal as small as an untrained net's.
     check(report, runtime, int8_db=5)
     assert any("step by step" in note for note in report["manifest"]["notes"])
@@ -139,7 +137,7 @@ def test_recurrent_layers_do_not_carry_state_between_samples(
 
 def test_keras_with_integers_and_named_outputs(keras_models: Path, tmp_path: Path) -> None:
     data = samples(tmp_path, ids=(6,), extra=(4,))
-    report = run_of(LadderRequest(keras_models / "lookup.keras", data=data), tmp_path)
+    report = run_of(LadderRequest(ModelSpec(keras_models / "lookup.keras"), data=data), tmp_path)
     check(report, "keras")
     outputs = report["pairs"][0]["comparison"]["outputs"]
     assert [output["name"] for output in outputs] == ["left", "right"]
@@ -148,14 +146,14 @@ def test_keras_with_integers_and_named_outputs(keras_models: Path, tmp_path: Pat
 
 def test_a_lambda_layer_that_is_trusted(keras_models: Path, tmp_path: Path) -> None:
     request = LadderRequest(
-        keras_models / "lambda.keras", trust=True, data=samples(tmp_path, x=(4,))
+        ModelSpec(keras_models / "lambda.keras", trust=True), data=samples(tmp_path, x=(4,))
     )
     check(run_of(request, tmp_path), "keras")
 
 
 def test_a_signature_with_a_loop_and_a_branch(keras_models: Path, tmp_path: Path) -> None:
     request = LadderRequest(
-        keras_models / "two", signature="decode", data=samples(tmp_path, x=(2,))
+        ModelSpec(keras_models / "two", signature="decode"), data=samples(tmp_path, x=(2,))
     )
     report = run_of(request, tmp_path)
     check(report, "tensorflow")
@@ -169,16 +167,14 @@ def test_a_finished_model_beside_its_keras_source(keras_models: Path, tmp_path: 
     data = samples(tmp_path, image=(16, 16, 3))
     folders = [tmp_path / "first", tmp_path / "second"]
     for folder in folders:
-        outcome = export_model(ExportRequest(model, data=data), folder)
+        outcome = export_model(ExportRequest(ModelSpec(model), data=data), folder)
         assert outcome.verdict.value == "pass"
     for name in ("float.tflite", "int8.tflite", "manifest.json"):
         assert sha256_file(folders[0] / name) == sha256_file(folders[1] / name)
     for folder in folders:
         (folder / "manifest.json").unlink()
     request = LadderRequest(
-        folders[0] / "int8.tflite",
-        source=model,
-        floating=folders[0] / "float.tflite",
+        ModelSpec(folders[0] / "int8.tflite", source=model, floating=folders[0] / "float.tflite"),
         data=data,
     )
     check(run_of(request, tmp_path), "tf-keras")
@@ -186,5 +182,5 @@ def test_a_finished_model_beside_its_keras_source(keras_models: Path, tmp_path: 
 
 def test_a_refused_source_leaves_no_run_behind(keras_models: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceModelError, match="--trust"):
-        run_of(LadderRequest(keras_models / "lambda.h5"), tmp_path)
+        run_of(LadderRequest(ModelSpec(keras_models / "lambda.h5")), tmp_path)
     assert not (tmp_path / "run").exists()

@@ -30,7 +30,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 
 def run(folder: Path) -> Any:
     recipes = [part for name in NAMES for part in ("--recipe", name)]
-    arguments: list[str | Path] = ["export-and-test", DIGITS, *DATA, *recipes, "--run-dir", "run"]
+    arguments: list[str | Path] = ["export-and-test", DIGITS, *DATA, *recipes, "--out", "run"]
     return devdiff(*arguments, cwd=folder, env=NO_EXPORT_CACHE)
 
 

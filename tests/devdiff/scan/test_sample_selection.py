@@ -14,8 +14,9 @@ from devdiff.exporter.artifact import Array, Artifact, TensorSpec
 from devdiff.exporter.recipe import FLOAT32
 from devdiff.inputs.input_set import InputRequest, InputSet, prepare
 from devdiff.ladder.ladder import Rung, artifact_rung, identity
+from devdiff.options import ScanSettings
 from devdiff.scan import replay, sample_selection
-from devdiff.scan.options import ScanSettings, ScanSubject
+from devdiff.scan.options import ScanSubject
 from devdiff.scan.replay import ScanTarget
 
 IMAGE = TensorSpec("image", (1, 1, 8, 8), "float32")
@@ -107,7 +108,7 @@ def test_classes_take_turns_where_there_are_more_samples_than_are_wanted(tmp_pat
     before = np.eye(5, dtype=np.float32)[[0] * 30 + [1] * 4 + [2] * 6]
     watched = ScanTarget(identity(IMAGE), "scores", "classes")
 
-    chosen = sample_selection.choose(samples, watched, before, ScanSettings(images=15))
+    chosen = sample_selection.choose(samples, watched, before, ScanSettings(samples=15))
 
     answers = before[list(chosen.rows)].argmax(1)
     assert np.bincount(answers, minlength=3).tolist() == [6, 4, 5]

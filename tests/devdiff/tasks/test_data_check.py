@@ -171,7 +171,7 @@ def test_a_run_with_shuffled_labels_is_inconclusive_in_every_format(tmp_path: Pa
     np.savez(tmp_path / "shuffled.npz", image=images, labels=shuffled(labels))
     arguments: tuple[Any, ...] = (
         *("export-and-test", DIGITS, "--inputs", "shuffled.npz", "--preprocess", "scale=1/255"),
-        *("--device", "none", "--run-dir", "run"),
+        *("--device", "none", "--out", "run"),
     )
     done = devdiff(*arguments, cwd=tmp_path)
     report = load.load(tmp_path / "run/report.json")

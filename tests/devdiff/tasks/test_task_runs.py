@@ -69,7 +69,7 @@ def scenes(folder: Path, count: int) -> None:
 
 def finished(folder: Path, model: Path, *options: str | Path) -> tuple[int, Mapping[str, Any], str]:
     """Exit code, report and output of ``devdiff export-and-test`` over the photos."""
-    where = ("--inputs", "photos", "--device", "none", "--run-dir", "run")
+    where = ("--inputs", "photos", "--device", "none", "--out", "run")
     done = devdiff("export-and-test", model, *where, *options, cwd=folder)
     report = load.load(folder / "run/report.json")  # holds it to the schema
     return done.returncode, report, done.stdout
@@ -207,7 +207,7 @@ def test_answers_that_are_numbers_already_are_judged(
     model = best_of(tmp_path / "model.onnx", shape, axis)
     values = np.random.default_rng(0).random((60, *shape[1:]), np.float32)
     np.savez(tmp_path / "samples.npz", x=values)
-    where = ("--inputs", "samples.npz", "--device", "none", "--run-dir", "run")
+    where = ("--inputs", "samples.npz", "--device", "none", "--out", "run")
     done = devdiff("export-and-test", model, *where, "--task", task, cwd=tmp_path)
     report = load.load(tmp_path / "run/report.json")
     assert done.returncode == 0, done.stdout

@@ -1,24 +1,27 @@
-"""Flags of what a passed run must stand on, for the verbs that take it for evidence."""
+"""What a passed run must stand on, for the verbs that take it for evidence."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from devdiff.cli import arguments
+from devdiff.cli.groups.values import positive
+from devdiff.options import DEFAULT_GATES
 
 if TYPE_CHECKING:
     import argparse
 
+    from devdiff.cli.parsing import Parser
     from devdiff.gate.requirements import Requirements
 
 
-def add_requirements(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what counts as a test")
+def add(parser: Parser) -> None:
+    group = parser.group("what counts as a test")
     group.add_argument(
         "--min-samples",
-        type=arguments.positive,
+        type=positive,
         metavar="N",
-        help="tested samples without which a pass does not count (default 8)",
+        help="tested samples without which a pass does not count "
+        f"(default {DEFAULT_GATES.min_samples})",
     )
     sort = group.add_mutually_exclusive_group()
     sort.add_argument(
@@ -33,7 +36,7 @@ def add_requirements(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def requirements(args: argparse.Namespace, usual: Requirements | None = None) -> Requirements:
+def of(args: argparse.Namespace, usual: Requirements | None = None) -> Requirements:
     """What is required: the options, and where they are left out what is ``usual``."""
     from devdiff.gate.requirements import Requirements
 
