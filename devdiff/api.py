@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from devdiff.inputs.request import SYNTHETIC, InputRequest
+from devdiff.inputs.request import InputRequest
 from devdiff.options import (
     DEFAULT_GATES,
     DEFAULT_RUNNING,
@@ -130,7 +130,7 @@ def export_and_test(
         task=task,
         scan=scan,
     )
-    return test(request, None if out is None else Path(out), events)
+    return test(request, _path(out), events)
 
 
 def scan(
@@ -157,7 +157,7 @@ def scan(
         scan=settings or ScanSettings(),
         gated=False,
     )
-    return test(request, None if out is None else Path(out), events)
+    return test(request, _path(out), events)
 
 
 def bisect(
@@ -183,13 +183,13 @@ def bisect(
     request = BisectRequest(
         model=_model(model),
         between=between,
-        against=None if against is None else Path(against),
+        against=_path(against),
         data=_inputs(inputs),
         running=running or DEFAULT_RUNNING,
     )
     if settings is not None:
         request = replace(request, settings=settings)
-    return find(request, None if out is None else Path(out), events)
+    return find(request, _path(out), events)
 
 
 def check(
@@ -214,7 +214,7 @@ def check(
     entries = loaded.chosen(tuple(names), ())
     trust.check(loaded, trust.code_in(entries), trust_config, None)
     cells = [cell for entry in entries for cell in entry.cells()]
-    return run_check(cells, None if out is None else Path(out), events, config=loaded.path)
+    return run_check(cells, _path(out), events, config=loaded.path)
 
 
 def verify(
@@ -251,7 +251,7 @@ def attest(report: Path | str, key: Path | str, *, out: Path | str | None = None
     from devdiff.attest import keys, sign
 
     signer = keys.signer(Path(key), keys.passphrase())
-    return sign.attest(Path(report), signer, None if out is None else Path(out))
+    return sign.attest(Path(report), signer, _path(out))
 
 
 def devices() -> list[InventoryEntry]:
@@ -262,13 +262,25 @@ def devices() -> list[InventoryEntry]:
 
 
 def _model(model: AnyModel) -> ModelSpec:
-    return model if isinstance(model, ModelSpec) else ModelSpec(Path(model))
+    spec = model if isinstance(model, ModelSpec) else ModelSpec(Path(model))
+    return replace(
+        spec, path=Path(spec.path), source=_path(spec.source), floating=_path(spec.floating)
+    )
 
 
 def _inputs(inputs: AnyInputs) -> InputRequest:
-    if inputs is None:
-        return SYNTHETIC
-    return inputs if isinstance(inputs, InputRequest) else InputRequest(inputs=Path(inputs))
+    request = inputs if isinstance(inputs, InputRequest) else InputRequest(inputs=_path(inputs))
+    return replace(
+        request,
+        inputs=_path(request.inputs),
+        labels=_path(request.labels),
+        classes=_path(request.classes),
+        calibration=_path(request.calibration),
+    )
+
+
+def _path(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path)
 
 
 def _compression(compression: Compression | str) -> Compression:
