@@ -13,10 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.device_runner.errors import DeviceRunnerError
-from devdiff.errors import DevdiffError
 from devdiff.exporter.artifact import sha256_file
-from devdiff.exporter.errors import ExporterError
 from devdiff.gate import baseline, record
 from devdiff.gate.config import Cell, Rules
 from devdiff.gate.requirements import Basis
@@ -26,6 +23,7 @@ from devdiff.ladder.pipeline import export_and_test
 from devdiff.ladder.run_directory import REPORT_NAME, write_json
 from devdiff.progress import Events, NamedEvents, SilentEvents
 from devdiff.report import load
+from devdiff.system.errors import DevdiffError
 from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -118,7 +116,7 @@ def _run(
         else:
             export_and_test(cell.request, folder, events, command, alike=alike)
         return load.load(folder / REPORT_NAME), None
-    except (DevdiffError, ExporterError, DeviceRunnerError, OSError) as error:
+    except (DevdiffError, OSError) as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001
         # A fault of devdiff's own with one model is no reason to leave the others untested.

@@ -9,9 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from devdiff.device_runner.errors import DeviceRunnerError
-from devdiff.errors import DevdiffError, UsageError
-from devdiff.exporter.errors import ExporterError
+from devdiff.errors import UsageError
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.ladder import run_directory
 from devdiff.ladder.pipeline import export_and_test
@@ -19,6 +17,7 @@ from devdiff.ladder.run_directory import DEFAULT_ROOT, REPORT_NAME, write_json
 from devdiff.progress import Events, NamedEvents, SilentEvents
 from devdiff.recipes import record
 from devdiff.report import load
+from devdiff.system.errors import DevdiffError
 from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def _test(
         return None
     try:
         export_and_test(request, folder, events, command, worker=worker())
-    except (DevdiffError, ExporterError, DeviceRunnerError) as error:
+    except DevdiffError as error:
         events.note(str(error))
         return str(error)
     return None

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from devdiff.compare import jsonform
-from devdiff.errors import DevdiffError, ReportError, UsageError
+from devdiff.errors import ReportError, UsageError
 from devdiff.exporter.artifact import sha256_file
 from devdiff.gate import baseline_file, record, summary
 from devdiff.gate.baseline import BaselineResult, Change, hold
 from devdiff.gate.baseline_file import Baseline
 from devdiff.gate.config import Rules
 from devdiff.gate.summary import AgreementSummary, Facts, OutputFacts, ScanFacts, StepFacts
+from devdiff.system.errors import DevdiffError
 from devdiff.verdict import Verdict
 from tests.support.bare_reports import bare_report, with_pair
 from tests.support.packages import report, tflite

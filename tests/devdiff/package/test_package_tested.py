@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from devdiff.errors import DevdiffError
 from devdiff.package import Tested, verify_package
+from devdiff.system.errors import DevdiffError
 from devdiff.verdict import Verdict
 from tests.support.packages import MANIFEST, package, report, sha256, tflite
 
