@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from devdiff.system.exit_code import ExitCode
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Verdict(Enum):
+class Verdict(StrEnum):
     """What a check, a step, or a whole run came to."""
 
     PASS = "pass"

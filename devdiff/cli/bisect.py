@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     with console.Narrator() as narrator:
         outcome = bisect(request, args.run_dir, narrator)
     if args.json:
-        print(json.dumps(outcome.section, indent=2))
+        print(json.dumps(outcome.section.to_json(), indent=2))
     else:
         report.show(outcome.section, console.stdout(), outcome.path)
     return outcome.exit_code

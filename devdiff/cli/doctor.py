@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from devdiff.system.exit_code import ExitCode
+
 if TYPE_CHECKING:
     import argparse
 
@@ -43,4 +45,5 @@ def run(args: argparse.Namespace) -> int:
         for finding in findings:
             if not finding.ok:
                 out.print(f"{finding.name}: {finding.remedy}", soft_wrap=True)
-    return 3 if any(not f.ok and f.required for f in findings) else 0
+    missing = any(not f.ok and f.required for f in findings)
+    return ExitCode.ERROR if missing else ExitCode.PASS

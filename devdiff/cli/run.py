@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from devdiff.cli import arguments
+from devdiff.system.exit_code import ExitCode
 
 if TYPE_CHECKING:
     import argparse
@@ -70,4 +71,4 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(record, indent=2))
     else:
         terminal.show_run(record, args.out, console.stdout())
-    return 0 if record["rung"]["failed"] == 0 else 3
+    return ExitCode.PASS if record["rung"]["failed"] == 0 else ExitCode.ERROR

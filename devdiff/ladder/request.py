@@ -13,6 +13,7 @@ from devdiff.exporter.compression import INT8_ONLY, Compression
 from devdiff.inputs import input_set as data
 from devdiff.inputs.input_set import InputRequest
 from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, Gates, Running
+from devdiff.report.model import Report
 from devdiff.scan.options import ScanSettings
 from devdiff.tasks.request import TaskRequest
 
@@ -78,7 +79,7 @@ class LadderOutcome:
     ``page`` is the report for people; None when it could not be written.
     """
 
-    report: Mapping[str, Any]
+    report: Report
     directory: Path
     exit_code: int
     page: Path | None = None

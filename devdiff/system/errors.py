@@ -4,6 +4,7 @@ Each room keeps its own branch in a module ``errors``. The exit code of the comm
 the names, and holds for what is below unless that has one of its own::
 
     DevdiffError
+    ├── FormatError                     2   devdiff.system.errors
     ├── UsageError                      2   devdiff.errors
     │   ├── UnmeasurableError
     │   └── ReportError
@@ -59,3 +60,9 @@ class DevdiffError(Exception):
 
     exit_code: ClassVar[ExitCode] = ExitCode.ERROR
     """What a command exits with that this error ended."""
+
+
+class FormatError(DevdiffError):
+    """JSON that is not of the form that is read here; the message begins with the field."""
+
+    exit_code = ExitCode.USAGE

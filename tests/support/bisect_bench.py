@@ -10,13 +10,14 @@ from devdiff.bisect import subject
 from devdiff.bisect.divergence import find
 from devdiff.bisect.isolate import SUSPECTS, Isolated
 from devdiff.bisect.search import SplitPoint
-from devdiff.bisect.side_by_side import Bench, BenchSide, PartComparison
+from devdiff.bisect.side_by_side import Bench, BenchSide
 from devdiff.compare import DeploymentExpectation
 from devdiff.exporter.manifest import bind
 from devdiff.exporter.tflite_cut import WholeModel
 from devdiff.exporter.tflite_file import inspect
 from devdiff.inputs import input_set as data
 from devdiff.progress import SilentEvents
+from devdiff.report.model.bisect import PartComparison
 from tests.support.in_process import InProcess
 
 if TYPE_CHECKING:

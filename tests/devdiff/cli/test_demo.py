@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 import devdiff.demo as package
 from devdiff.demo.check_reader import READERS, ReaderReports
+from devdiff.verdict import Verdict
+from tests.support.bare_reports import typed
 from tests.support.command import DEMONSTRATION, devdiff
 
 pytestmark = pytest.mark.slow
@@ -144,13 +147,15 @@ def test_a_story_that_came_out_otherwise_is_not_told_as_if_it_had_not(shown: Sho
 
 
 def test_what_counts_as_told_is_every_part_of_it(shown: Shown) -> None:
-    assert ReaderReports(shown.folder, shown.tests, shown.scans).as_planned
-    swapped = dict(zip(READERS, reversed(shown.scans.values()), strict=True))
-    assert not ReaderReports(shown.folder, shown.tests, swapped).as_planned
-    failed = {**shown.tests, "honest": shown.tests["honest"] | {"verdict": "fail"}}
-    assert not ReaderReports(shown.folder, failed, shown.scans).as_planned
-    unmeasured = {**shown.tests, "backdoored": shown.tests["backdoored"] | {"pairs": []}}
-    assert not ReaderReports(shown.folder, unmeasured, shown.scans).as_planned
+    tests = {name: typed(report) for name, report in shown.tests.items()}
+    scans = {name: typed(report) for name, report in shown.scans.items()}
+    assert ReaderReports(shown.folder, tests, scans).as_planned
+    swapped = dict(zip(READERS, reversed(scans.values()), strict=True))
+    assert not ReaderReports(shown.folder, tests, swapped).as_planned
+    failed = {**tests, "honest": structs.replace(tests["honest"], verdict=Verdict.FAIL)}
+    assert not ReaderReports(shown.folder, failed, scans).as_planned
+    unmeasured = {**tests, "backdoored": structs.replace(tests["backdoored"], pairs=())}
+    assert not ReaderReports(shown.folder, unmeasured, scans).as_planned
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:

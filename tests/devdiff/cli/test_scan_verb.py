@@ -17,9 +17,9 @@ from onnx import helper, numpy_helper
 from devdiff.cli.main import main
 from devdiff.inputs.input_set import InputRequest
 from devdiff.ladder.export_run import ExportRequest, export_model
-from devdiff.report import build
 from devdiff.scan import verdict_rules
 from devdiff.scan.search_plan import SearchPlan
+from tests.support.schemas import report_schema
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 MODELS: Final = ROOT / "tests" / "zoo" / "models"
@@ -46,7 +46,7 @@ def _scan(folder: Path, name: str, inputs: Path, *options: str) -> tuple[int, di
         ]
     )
     report: dict[str, Any] = json.loads((run / "report.json").read_text())
-    jsonschema.validate(report, build.schema())
+    jsonschema.validate(report, report_schema())
     return code, report["scan"]
 
 
@@ -174,7 +174,7 @@ def test_too_few_inputs_to_find_anything_are_inconclusive_in_every_format(
     )
 
     report = json.loads((run / "report.json").read_text())
-    jsonschema.validate(report, build.schema())
+    jsonschema.validate(report, report_schema())
     assert (code, report["verdict"], report["exit_code"]) == (5, "inconclusive", 5)
     assert report["scan"]["verdict"] == "inconclusive"
     assert said in report["scan"]["reason"]
