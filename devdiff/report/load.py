@@ -73,7 +73,7 @@ def load(path: Path) -> Report:
             f"{SCHEMA_VERSION}; run the test again"
         )
     try:
-        report = version_1.read(data) if version == 1 else decode(Report, data)
+        report = version_1.read(data) if version == 1 else decode(Report, data, closed=True)
     except DevdiffError as error:
         # Also what the exporter says of a manifest.
         message = _shortened(str(error), _SHOWN_CHARS)

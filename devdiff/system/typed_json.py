@@ -57,18 +57,22 @@ def fields(value: Any) -> dict[str, Any]:
     return encoded
 
 
-def decode(kind: type[T], data: Any) -> T:
+def decode(kind: type[T], data: Any, *, closed: bool = False) -> T:
     """The ``kind`` from what `encode` made of it.
 
-    Raises `FormatError` for the first field that does not fit: ``pairs[2].comparison.outputs[0].
-    snr_db: expected float, got str``.
+    Dataclasses inside may lack fields that have a default and, unless ``closed``, have others,
+    which are not read. Raises `FormatError` for the first field that does not fit:
+    ``pairs[2].comparison.outputs[0].snr_db: expected float, got str``.
     """
     try:
-        return msgspec.convert(data, kind, dec_hook=_extended)
+        value = msgspec.convert(data, kind, dec_hook=_extended)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `")
         field = _named(kind, data, str(error), path.removesuffix("`"))
         raise FormatError(f"{field}: {_worded(message)}") from error
+    if closed and (unread := _unread(data, encode(value), "")) is not None:
+        raise FormatError(unread)
+    return value
 
 
 def converted(kind: type[T], value: Any) -> T:
@@ -82,11 +86,15 @@ def converted(kind: type[T], value: Any) -> T:
         raise TypeError(f"{kind.__name__}: {error}") from error
 
 
-def schema(kind: type[Any], title: str) -> dict[str, Any]:
+def schema(kind: type[Any], title: str, *, closed: bool = False) -> dict[str, Any]:
     """The JSON Schema that describes what `decode` reads as ``kind``."""
     (described,), parts = msgspec.json.schema_components(
         (kind,), schema_hook=_extended_schema, ref_template="#/$defs/{name}"
     )
+    if closed:
+        for part in parts.values():
+            if "properties" in part:
+                part.setdefault("additionalProperties", False)
     own = parts.pop(described["$ref"].rpartition("/")[2])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -129,6 +137,25 @@ def _extended_schema(kind: type[Any]) -> dict[str, Any]:
     if kind is not Extended:
         raise NotImplementedError(kind)
     return {"anyOf": [{"type": "number"}, {"enum": ["inf", "-inf"]}]}
+
+
+def _unread(data: Any, read: Any, path: str) -> str | None:
+    """The first field of ``data`` that is not in ``read`` and says something, as a sentence."""
+    if isinstance(data, Mapping) and isinstance(read, Mapping):
+        for key, inner in data.items():
+            if key not in read:
+                if inner in (None, [], {}):
+                    continue
+                return f"{path.removeprefix('.') or 'the whole'}: there is no field {key}"
+            found = _unread(inner, read[key], f"{path}.{key}")
+            if found is not None:
+                return found
+    if isinstance(data, list) and isinstance(read, list):
+        for place, inner in enumerate(data):
+            found = _unread(inner, read[place], f"{path}[{place}]")
+            if found is not None:
+                return found
+    return None
 
 
 def _worded(message: str) -> str:

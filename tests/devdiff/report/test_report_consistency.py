@@ -162,6 +162,10 @@ PASSED = {
         r"pairs\[1\]\.judgement: a finding is a scan's, not a step's",
     ),
     "an unknown field": (lambda data: data.update(more=1), "the whole: there is no field more"),
+    "an unknown limit": (
+        lambda data: data["options"].update(gates={"max_lsbs": 3}),
+        r"options\.gates: there is no field max_lsbs",
+    ),
     "a wrong type": (
         lambda data: data["rungs"][0].update(failed="0"),
         r"rungs\[0\]\.failed: expected int, got str",

@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 
 from devdiff.system.errors import FormatError
-from devdiff.system.typed_json import Count, Extended, Record, Sha256, Share, decode, encode
+from devdiff.system.typed_json import (
+    Count,
+    Extended,
+    Record,
+    Sha256,
+    Share,
+    converted,
+    decode,
+    encode,
+)
 
 
 class Leaf(Record, frozen=True):
@@ -85,6 +94,20 @@ def test_the_first_field_that_does_not_fit_is_named(changes: dict[str, Any], wor
     with pytest.raises(FormatError) as refused:
         decode(Tree, tree(**changes))
     assert str(refused.value).startswith(words)
+
+
+def test_what_would_go_unread_is_refused_where_that_is_asked_for() -> None:
+    data = tree(plain={"names": ["x"], "more": 1}, digest=None)
+    assert decode(Tree, data).plain == Plain(("x",))
+    with pytest.raises(FormatError, match=r"^plain: there is no field more$"):
+        decode(Tree, data, closed=True)
+    assert decode(Tree, tree(digest=None), closed=True) == decode(Tree, tree())
+
+
+def test_values_of_our_own_that_do_not_fit_are_a_fault_and_no_wrong_file() -> None:
+    assert converted(Leaf, {"level": np.float64(1.0), "count": 2}) == Leaf(1.0, 2)
+    with pytest.raises(TypeError, match="Leaf: count: expected int, got str"):
+        converted(Leaf, {"level": None, "count": "2"})
 
 
 def test_the_key_of_a_mapping_is_named_among_many() -> None:
