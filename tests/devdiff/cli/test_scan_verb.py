@@ -316,6 +316,6 @@ def test_a_backdoor_is_found_in_outputs_that_are_not_taken_for_scores(
     code, scan = _scan(tmp_path, "reader-backdoored", digits, "--output-kind", "values")
 
     assert (code, scan["verdict"]) == (4, "finding"), scan["reason"]
-    assert scan["classes"] is None
+    assert "classes" not in scan
     assert scan["trigger"]["target"] is None
     assert "far other output" in scan["reason"]
