@@ -70,6 +70,9 @@ def decode(kind: type[T], data: Any, *, closed: bool = False) -> T:
         message, _, path = str(error).partition(" - at `")
         field = _named(kind, data, str(error), path.removesuffix("`"))
         raise FormatError(f"{field}: {_worded(message)}") from error
+    except UnicodeEncodeError:
+        # Half a pair of surrogates where only words that are known may stand.
+        return decode(kind, _paired(data), closed=closed)
     if closed and (unread := _unread(data, encode(value), "")) is not None:
         raise FormatError(unread)
     return value
@@ -137,6 +140,17 @@ def _extended_schema(kind: type[Any]) -> dict[str, Any]:
     if kind is not Extended:
         raise NotImplementedError(kind)
     return {"anyOf": [{"type": "number"}, {"enum": ["inf", "-inf"]}]}
+
+
+def _paired(value: Any) -> Any:
+    """``value`` with a sign for every half of a pair of surrogates."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, Mapping):
+        return {_paired(key): _paired(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_paired(inner) for inner in value]
+    return value
 
 
 def _unread(data: Any, read: Any, path: str) -> str | None:

@@ -69,6 +69,12 @@ def test_numbers_of_numpy_and_keys_that_are_numbers_are_json() -> None:
     }
 
 
+def test_half_a_pair_of_surrogates_is_text_where_any_text_may_stand() -> None:
+    leaf = {"level": 0.5, "count": 1}
+    data = tree(plain={"names": ["\ud800"]}, named={"\udfff": {"\udcff.onnx": leaf}})
+    assert encode(decode(Tree, data)) == data
+
+
 def test_what_has_no_form_in_json_is_not_written() -> None:
     with pytest.raises(NotImplementedError, match="ndarray has no form in JSON"):
         encode({"a": np.zeros(2)})
@@ -88,6 +94,9 @@ def test_what_has_no_form_in_json_is_not_written() -> None:
         ({"digest": "a" * 64 + "\n"}, "digest: expected str"),
         ({"digest": "A" * 64}, "digest: expected str matching regex"),
         ({"plain": {"names": [1]}}, "plain.names[0]: expected str, got int"),
+        ({"\ud800": 1}, "the whole: there is no field ?"),
+        ({"leaves": [{"level": "\ud800", "count": 1}]}, "leaves[0].level: expected float"),
+        ({"class": "\ud800"}, "class: expected int, got str"),
     ],
 )
 def test_the_first_field_that_does_not_fit_is_named(changes: dict[str, Any], words: str) -> None:
