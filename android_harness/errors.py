@@ -1,10 +1,15 @@
-"""Everything the harness raises on purpose, in one tree."""
+"""What the harness raises on purpose; `devdiff.system.errors` draws the whole tree."""
 
 from __future__ import annotations
 
+from devdiff.system.errors import DevdiffError
+from devdiff.system.exit_code import ExitCode
 
-class HarnessError(Exception):
-    """Base of all harness errors; the message says what happened, to what, and what to try."""
+
+class HarnessError(DevdiffError):
+    """Base of all harness errors."""
+
+    exit_code = ExitCode.ERROR
 
 
 class BuildError(HarnessError):

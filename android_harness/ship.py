@@ -58,7 +58,7 @@ def main() -> int:
             print(f"{abi:20} {len(data):6} bytes  sha256 {hashlib.sha256(data).hexdigest()}")
     except HarnessError as error:
         print(f"build_runners: {error}", file=sys.stderr)
-        return 3
+        return error.exit_code
     return 0
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         scan,
         verify,
     )
-    from devdiff.errors import DevdiffError, UsageError
+    from devdiff.errors import UsageError
     from devdiff.exporter.compression import Compression
     from devdiff.exporter.recipe import Recipe
     from devdiff.inputs.preprocess import Preprocess
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from devdiff.ladder.request import LadderOutcome
     from devdiff.options import BisectSettings, Gates, ModelSpec, Running, ScanSettings
     from devdiff.progress import Events
+    from devdiff.system.errors import DevdiffError
     from devdiff.tasks.request import TaskRequest
     from devdiff.verdict import Verdict
 
@@ -53,7 +54,7 @@ _HOMES: Final = {
         "scan",
         "verify",
     ),
-    "devdiff.errors": ("DevdiffError", "UsageError"),
+    "devdiff.errors": ("UsageError",),
     "devdiff.exporter.compression": ("Compression",),
     "devdiff.exporter.recipe": ("Recipe",),
     "devdiff.inputs.preprocess": ("Preprocess",),
@@ -61,6 +62,7 @@ _HOMES: Final = {
     "devdiff.ladder.request": ("LadderOutcome",),
     "devdiff.options": ("BisectSettings", "Gates", "ModelSpec", "Running", "ScanSettings"),
     "devdiff.progress": ("Events",),
+    "devdiff.system.errors": ("DevdiffError",),
     "devdiff.tasks.request": ("TaskRequest",),
     "devdiff.verdict": ("Verdict",),
 }

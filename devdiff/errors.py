@@ -1,14 +1,15 @@
-"""Everything devdiff raises on purpose, in one tree."""
+"""What devdiff itself raises on purpose; `devdiff.system.errors` draws the whole tree."""
 
 from __future__ import annotations
 
-
-class DevdiffError(Exception):
-    """Base of all devdiff errors; the message says what happened, to what, and what to try."""
+from devdiff.system.errors import DevdiffError
+from devdiff.system.exit_code import ExitCode
 
 
 class UsageError(DevdiffError):
     """What was asked cannot be done as asked; the user can change it."""
+
+    exit_code = ExitCode.USAGE
 
 
 class UnmeasurableError(UsageError):
@@ -18,9 +19,13 @@ class UnmeasurableError(UsageError):
 class ComparisonError(DevdiffError):
     """Two rungs cannot be compared: their outputs or their samples do not match."""
 
+    exit_code = ExitCode.USAGE
+
 
 class RunDirectoryError(DevdiffError):
     """A run directory is in use, finished, or of another run."""
+
+    exit_code = ExitCode.USAGE
 
 
 class ReportError(UsageError):
@@ -29,6 +34,8 @@ class ReportError(UsageError):
 
 class ScanError(DevdiffError):
     """What was given cannot be scanned, so that nothing can be said about it."""
+
+    exit_code = ExitCode.USAGE
 
 
 class UndecidedError(ScanError):
@@ -42,14 +49,22 @@ class UnknownOperatorError(ScanError):
 class AttestationError(DevdiffError):
     """A statement is not what its key signed, or the files beside it are not what it names."""
 
+    exit_code = ExitCode.FAIL
+
 
 class HistoryError(DevdiffError):
     """The history of runs cannot be read or written."""
+
+    exit_code = ExitCode.USAGE
 
 
 class NotTestedError(DevdiffError):
     """A test asked whether a model passed, and something could not run."""
 
+    exit_code = ExitCode.ERROR
+
 
 class BisectError(DevdiffError):
     """What was given cannot be bisected: two models that do not have the same operators, say."""
+
+    exit_code = ExitCode.USAGE

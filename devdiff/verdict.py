@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from devdiff.system.exit_code import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Verdict(Enum):
+class Verdict(StrEnum):
     """What a check, a step, or a whole run came to."""
 
     PASS = "pass"
@@ -19,7 +21,7 @@ class Verdict(Enum):
     FINDING = "finding"
 
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> ExitCode:
         """0 pass, 1 fail, 3 error, 4 finding, 5 inconclusive."""
         return _EXIT_CODES[self]
 
@@ -34,11 +36,11 @@ class Verdict(Enum):
 
 _SEVERITIES = {verdict: rank for rank, verdict in enumerate(Verdict)}
 _EXIT_CODES = {
-    Verdict.PASS: 0,
-    Verdict.FAIL: 1,
-    Verdict.ERROR: 3,
-    Verdict.FINDING: 4,
-    Verdict.INCONCLUSIVE: 5,
+    Verdict.PASS: ExitCode.PASS,
+    Verdict.FAIL: ExitCode.FAIL,
+    Verdict.ERROR: ExitCode.ERROR,
+    Verdict.FINDING: ExitCode.FINDING,
+    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
 }
 
 

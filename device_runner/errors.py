@@ -1,10 +1,15 @@
-"""Everything the device runner raises on purpose, in one tree."""
+"""What the device runner raises on purpose; `devdiff.system.errors` draws the whole tree."""
 
 from __future__ import annotations
 
+from devdiff.system.errors import DevdiffError
+from devdiff.system.exit_code import ExitCode
 
-class DeviceRunnerError(Exception):
-    """Base of all runner errors; the message says what happened, to what, and what to try."""
+
+class DeviceRunnerError(DevdiffError):
+    """Base of all runner errors."""
+
+    exit_code = ExitCode.ERROR
 
 
 class PackError(DeviceRunnerError):
@@ -13,6 +18,8 @@ class PackError(DeviceRunnerError):
 
 class RunnerChoiceError(DeviceRunnerError):
     """A runtime, kernels or device was asked for that does not exist."""
+
+    exit_code = ExitCode.USAGE
 
 
 class RunnerError(DeviceRunnerError):
@@ -26,9 +33,13 @@ class RuntimeLibraryError(DeviceRunnerError):
 class ArchiveError(DeviceRunnerError):
     """An app's archive cannot be read, or is not to be trusted."""
 
+    exit_code = ExitCode.USAGE
+
 
 class RuntimeArchiveError(RuntimeLibraryError, ArchiveError):
     """The app's archive that was named for its runtime library holds none, or cannot be read."""
+
+    exit_code = ExitCode.USAGE
 
 
 class DeviceError(DeviceRunnerError):

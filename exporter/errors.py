@@ -1,10 +1,15 @@
-"""Everything the exporter raises on purpose, in one tree."""
+"""What the exporter raises on purpose; `devdiff.system.errors` draws the whole tree."""
 
 from __future__ import annotations
 
+from devdiff.system.errors import DevdiffError
+from devdiff.system.exit_code import ExitCode
 
-class ExporterError(Exception):
-    """Base of all exporter errors; the message says what happened, to what, and what to try."""
+
+class ExporterError(DevdiffError):
+    """Base of all exporter errors."""
+
+    exit_code = ExitCode.USAGE
 
 
 class SourceModelError(ExporterError):
@@ -33,3 +38,5 @@ class ArtifactError(ExporterError):
 
 class WorkerError(ExporterError):
     """The child process that does the export died or could not be started."""
+
+    exit_code = ExitCode.ERROR

@@ -17,6 +17,7 @@ from typing import Final
 
 from devdiff.android_harness.build import EXECUTABLE, PREBUILT, build_key, source_files
 from devdiff.system.cache import cache_root
+from devdiff.system.exit_code import ExitCode
 from tests.support.clang import compile_with_clang, llvm_tool, missing_clang
 from tests.support.pack_judges import FUZZ, trapping_directory
 
@@ -101,7 +102,7 @@ def main() -> int:
         reason = f"the runners in {PREBUILT} would be run instead; remove that folder"
     if reason:
         print(f"coverage_native: {reason}")
-        return 3
+        return ExitCode.ERROR
     runner = build(work)
     environment = {**os.environ, "DEVDIFF_CACHE_DIR": str(work / "cache")}
     without = (f"--ignore=tests/android_harness/test_{name}.py" for name in UNCOUNTED)

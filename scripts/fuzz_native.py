@@ -8,6 +8,7 @@ import shutil
 import time
 from pathlib import Path
 
+from devdiff.system.exit_code import ExitCode
 from tests.support.clang import missing_clang
 from tests.support.native_fuzzing import SEEDS, fuzz, fuzzer
 
@@ -23,7 +24,7 @@ def main() -> int:
         parser.error(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(SEEDS)}")
     if reason := missing_clang():
         print(f"fuzz_native: {reason}")
-        return 3
+        return ExitCode.ERROR
     failed = 0
     for target in options.targets or SEEDS:
         folder = FOUND / target

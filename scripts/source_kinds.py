@@ -35,6 +35,7 @@ from devdiff.options import HOST_ONLY, ModelSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from devdiff.compare import Proportion
     from devdiff.exporter.artifact import Array
 
 _DIGITS: Final = Path(__file__).resolve().parent.parent / "examples" / "digits"
@@ -167,23 +168,24 @@ def row(kind: str, folder: Path) -> list[str]:
     shapes = {"input": (1, 1, _SIDE, _SIDE)} if kind == "TorchScript .pt" else {}
     request = LadderRequest(ModelSpec(model, shapes=shapes), data=data, running=HOST_ONLY)
     report = export_and_test(request, folder / "run").report
-    conversion, compression = report["pairs"][:2]
-    error = max(one["max_abs_error"] for one in conversion["comparison"]["outputs"])
-    same = compression["comparison"]["classifications"][0]["top_1"]
-    right = report["pairs"][2]["comparison"]["classifications"][0]["accuracy"]
+    conversion, compression = report.pairs[:2]
+    error = max(output.max_abs_error or 0.0 for output in conversion.outputs)
+    same = compression.classifications[0].top_1
+    right = report.pairs[2].classifications[0].accuracy
+    assert right is not None
     return [
         kind,
-        report["rungs"][0]["runner"],
+        report.rungs[0].runner,
         way,
         f"{error:.1e}",
-        f"{same['successes']} of {same['trials']}",
-        _share(right["reference"]),
-        _share(right["candidate"]),
+        f"{same.successes} of {same.trials}",
+        _share(right.reference),
+        _share(right.candidate),
     ]
 
 
-def _share(rate: Mapping[str, Any]) -> str:
-    return f"{rate['successes'] / rate['trials']:.1%}"
+def _share(rate: Proportion) -> str:
+    return f"{rate.successes / rate.trials:.1%}"
 
 
 def main() -> int:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.attest import envelope, keys, statement
+from devdiff.attest.predicate import Excerpt, Statement
 from devdiff.errors import AttestationError, UsageError
 from devdiff.exporter.artifact import sha256_file
 from devdiff.gate.requirements import Basis, Requirements
 from devdiff.package.tested_files import Tested
-from devdiff.report import consistency, load
+from devdiff.report import load, verdicts
 from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 _MAX_BYTES: Final = 16 << 20
@@ -28,20 +29,19 @@ class Attested:
     """
 
     name: str
-    statement: Mapping[str, Any]
+    statement: Statement
     keyid: str
     verdict: Verdict
 
     @property
-    def excerpt(self) -> Mapping[str, Any]:
+    def excerpt(self) -> Excerpt:
         """What the statement holds of the report, in the report's words."""
-        found: Mapping[str, Any] = self.statement["predicate"]["devdiff"]
-        return found
+        return self.statement.predicate.devdiff
 
     @property
     def report_sha256(self) -> str:
         """The SHA-256 of the report.json that was signed."""
-        return str(self.excerpt["report"]["sha256"])
+        return self.excerpt.report.sha256
 
     @property
     def basis(self) -> Basis:
@@ -69,7 +69,7 @@ class Attested:
             "verdict": self.verdict.value,
             "report_sha256": self.report_sha256,
             "basis": self.basis.to_json(),
-            "finished": self.excerpt["finished"],
+            "finished": self.excerpt.finished,
             "tested": {sha256: model.verdict.value for sha256, model in tested.models.items()},
             "runtimes": list(tested.runtimes),
         }
@@ -88,18 +88,23 @@ def read(path: Path, public_key: Path) -> Attested:
         raise UsageError(f"{path} is too large to be a statement")
     payload = envelope.unseal(data, key, str(path))
     found = statement.read(payload, str(path))
-    predicate = found["predicate"]
-    verdict = Verdict(predicate["devdiff"]["verdict"])
-    if (predicate["result"] in (statement.PASSED, statement.WARNED)) != (verdict is Verdict.PASS):
+    predicate = found.predicate
+    excerpt = predicate.devdiff
+    verdict = excerpt.verdict
+    if (predicate.result in (statement.PASSED, statement.WARNED)) != (verdict is Verdict.PASS):
         raise AttestationError(
-            f"{path} contradicts itself: its result is {predicate['result']}, its verdict "
+            f"{path} contradicts itself: its result is {predicate.result}, its verdict "
             f"{verdict.value}"
         )
-    if not consistency.follows(predicate["devdiff"]):
-        own = consistency.recomputed(predicate["devdiff"]).value
+    own = verdicts.of_parts(
+        [(pair.gates, pair.judgement.verdict) for pair in excerpt.pairs],
+        broken=any(rung.error is not None for rung in excerpt.rungs),
+        scan=excerpt.scan.verdict if excerpt.scan is not None else None,
+    )
+    if not verdicts.follows(verdict, own):
         raise AttestationError(
             f"{path} contradicts itself: its verdict is {verdict.value}, and its steps, rungs and "
-            f"scan come to {own}"
+            f"scan come to {own.value}"
         )
     return Attested(str(path), found, key.keyid, verdict)
 

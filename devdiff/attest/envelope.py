@@ -8,31 +8,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import AttestationError, UsageError
 from devdiff.system import plain_json
+from devdiff.system.errors import FormatError
+from devdiff.system.typed_json import Record, decode
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, SSlibKey
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
-_SCHEMA: Final = {
-    "type": "object",
-    "required": ["payload", "payloadType", "signatures"],
-    "additionalProperties": False,
-    "properties": {
-        "payload": {"type": "string"},
-        "payloadType": {"type": "string"},
-        "signatures": {
-            "type": "array",
-            "minItems": 1,
-            "maxItems": 1,
-            "items": {
-                "type": "object",
-                "required": ["keyid", "sig"],
-                "additionalProperties": False,
-                "properties": {"keyid": {"type": "string"}, "sig": {"type": "string"}},
-            },
-        },
-    },
-}
+
+
+class SignatureRecord(Record, frozen=True):
+    keyid: str
+    sig: str
+
+
+class EnvelopeRecord(Record, frozen=True, rename="camel"):
+    """A DSSE envelope with one signature."""
+
+    payload: str
+    payload_type: str
+    signatures: tuple[SignatureRecord]
 
 
 def seal(payload: bytes, signer: CryptoSigner) -> bytes:
@@ -55,7 +50,12 @@ def unseal(data: bytes, key: SSlibKey, name: str) -> bytes:
     from securesystemslib.exceptions import VerificationError
 
     envelope = strict_json(data, name)
-    check_shape(envelope, _SCHEMA, f"{name} is no DSSE envelope of devdiff attest")
+    try:
+        decode(EnvelopeRecord, envelope)
+    except FormatError as error:
+        raise UsageError(
+            f"{name} is no DSSE envelope of devdiff attest: {shortened(str(error))}"
+        ) from error
     try:
         parsed = Envelope.from_dict(copy.deepcopy(envelope))
     except ValueError as error:
@@ -93,16 +93,6 @@ def strict_json(data: bytes, name: str) -> Any:
         return plain_json.parse(data.decode(), once)
     except ValueError as error:
         raise UsageError(f"{name} is not JSON: {error}") from error
-
-
-def check_shape(data: Any, schema: dict[str, Any], refusal: str) -> None:
-    """Raises `UsageError` when ``data`` does not conform to ``schema``."""
-    import jsonschema
-
-    try:
-        jsonschema.validate(data, schema)
-    except jsonschema.ValidationError as error:
-        raise UsageError(f"{refusal}: {error.json_path}: {shortened(error.message)}") from error
 
 
 def shortened(text: str, limit: int = 200) -> str:

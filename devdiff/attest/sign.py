@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.attest import envelope, statement
+from devdiff.attest.predicate import Statement
 from devdiff.errors import AttestationError, UsageError
 from devdiff.exporter.artifact import sha256_file
 from devdiff.report import load
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
 
     from devdiff.gate.requirements import Requirements
+    from devdiff.report.model import Report
 
 STATEMENT_NAME: Final = "statement.dsse.json"
 
@@ -24,7 +26,7 @@ STATEMENT_NAME: Final = "statement.dsse.json"
 class Signed:
     """A statement that was signed, and the file its envelope lies in."""
 
-    statement: dict[str, Any]
+    statement: Statement
     path: Path
     keyid: str
 
@@ -59,13 +61,15 @@ def attest(
     return Signed(made, out, signer.public_key.keyid)
 
 
-def _check_artifacts(report: dict[str, Any], folder: Path) -> None:
+def _check_artifacts(report: Report, folder: Path) -> None:
     """What an export left in the run directory is what the rungs ran."""
-    manifest = report["manifest"] or {"artifacts": (), "pruned": None}
-    records = [*manifest["artifacts"], *filter(None, [manifest["pruned"]])]
-    for record in records:
-        file = folder / record["file"]
+    pruned = report.manifest.pruned if report.manifest is not None else None
+    files = [(record.file, record.sha256) for record in report.artifacts]
+    if pruned is not None:
+        files.append((pruned.file, pruned.sha256))
+    for name, sha256 in files:
+        file = folder / name
         if not file.is_file():
             raise AttestationError(f"{file} is gone, and the report says that it was tested")
-        if sha256_file(file) != record["sha256"]:
+        if sha256_file(file) != sha256:
             raise AttestationError(f"{file} was changed after it was tested: run the test again")

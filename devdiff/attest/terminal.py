@@ -24,16 +24,14 @@ def show(
     for statement in attested:
         verdict, refusal = statement.verdict_by(required), statement.refusal(required)
         parts.headline(
-            verdict.value, f"{statement.name}: {refusal or statement.excerpt['summary']}", out
+            verdict.value, f"{statement.name}: {refusal or statement.excerpt.summary}", out
         )
-        names = {
-            rung["model"]["sha256"]: rung["model"]["file"] for rung in statement.excerpt["rungs"]
-        }
+        names = {rung.model.sha256: rung.model.file for rung in statement.excerpt.rungs}
         for sha256, model in statement.tested.models.items():
             where = ", ".join(model.devices)
             out.print(
                 f"tested: {printable(names[sha256])} (sha256 {sha256[:12]}) on {printable(where)}, "
-                f"{statement.excerpt['finished']}",
+                f"{statement.excerpt.finished}",
                 markup=False,
                 soft_wrap=True,
             )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
 
 from devdiff.bisect import endpoints, explorer, isolate, report_section, repro, subject
 from devdiff.bisect.divergence import find
@@ -22,9 +23,12 @@ from devdiff.ladder.run_directory import REPORT_NAME, RunDirectory, make_way, op
 from devdiff.progress import Events, SilentEvents
 from devdiff.report import load
 from devdiff.report.html import page
+from devdiff.report.model.bisect import BisectCost, BisectSection
 from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from devdiff.bisect.isolate import Isolated
     from devdiff.bisect.subject import BisectRequest, BisectSubject
     from devdiff.inputs.input_set import InputSet
@@ -40,7 +44,7 @@ _LOOKED_AT: Final = 256
 class BisectOutcome:
     """The section of the report (also in ``path``), and the exit code it stands for."""
 
-    section: Mapping[str, Any]
+    section: BisectSection
     path: Path
     exit_code: int
 
@@ -81,14 +85,15 @@ def bisect(
         named = endpoints.choose(request, target)
         with endpoints.opened(named, request, target, log, events) as (reference, candidate):
             section = _section(request, target, reference, candidate, run, events)
-        section["cost"] = {"wall_s": round(time.monotonic() - started, 2)}
+        cost = BisectCost(round(time.monotonic() - started, 2))
+        section = structs.replace(section, cost=cost)
         path = run.path / BISECT_NAME
         for name in (run.rungs, run.artifacts):
             shutil.rmtree(name, ignore_errors=True)
-        write_json(path, section)
+        write_json(path, section.to_json())
         if of_run:
             _into_report(request.model.path, section, events)
-    return BisectOutcome(section, path, Verdict(section["verdict"]).exit_code)
+    return BisectOutcome(section, path, Verdict(section.verdict).exit_code)
 
 
 @contextlib.contextmanager
@@ -109,7 +114,7 @@ def _section(
     candidate: BenchSide,
     run: RunDirectory,
     events: Events,
-) -> dict[str, Any]:
+) -> BisectSection:
     if reference.precision != candidate.precision:
         from devdiff.bisect import profile
 
@@ -122,10 +127,9 @@ def _section(
     if finding.isolated is not None and finding.isolated.guilty:
         written = _repro(bench, finding.isolated, run.path / "repro", events)
     walk = isolate.walk(bench) if request.settings.walk else None
-    section = report_section.section(bench, limits, finding, walk)
-    section["repro"] = written.relative_to(run.path).as_posix() if written else None
-    data = explorer.write(run.path / "model-explorer.json", report_section.by_name(section))
-    section["model_explorer"] = data.name
+    kept = written.relative_to(run.path).as_posix() if written else None
+    section = report_section.section(bench, limits, finding, walk, kept)
+    explorer.write(run.path / report_section.EXPLORER_NAME, report_section.by_name(section))
     return section
 
 
@@ -183,11 +187,11 @@ def _repro(bench: Bench, isolated: Isolated, folder: Path, events: Events) -> Pa
     )
 
 
-def _into_report(folder: Path, section: Mapping[str, Any], events: Events) -> None:
+def _into_report(folder: Path, section: BisectSection, events: Events) -> None:
     """The section in the report of the run it is about, and the page made again."""
     path = folder / REPORT_NAME
-    report = load.load(path) | {"bisect": dict(section)}
-    write_json(path, report)
+    report = structs.replace(load.load(path), bisect=section)
+    write_json(path, report.to_json())
     try:
         page.write(report, folder / page.PAGE_NAME, folder)
     except OSError as error:

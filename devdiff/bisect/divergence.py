@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from devdiff.bisect import isolate, search
 from devdiff.bisect.isolate import SUSPECTS, Isolated
 from devdiff.bisect.search import SplitPoint
-from devdiff.bisect.side_by_side import Bench, PartComparison, Role
+from devdiff.bisect.side_by_side import Bench, Role
+from devdiff.report.model.bisect import PartComparison
 
 
 @dataclass(frozen=True, slots=True)

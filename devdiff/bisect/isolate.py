@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from devdiff.bisect.side_by_side import Bench, PartComparison
+from devdiff.report.model.bisect import PartComparison
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from devdiff.bisect.search import SplitPoint
+    from devdiff.bisect.side_by_side import Bench
 
 Kind = Literal["born", "context", "accumulated", "unexplained"]
 SUSPECTS: Final = 3

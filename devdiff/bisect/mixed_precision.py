@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.bisect import subject
 from devdiff.compare import PairComparison, RungOutputs, compare
@@ -14,9 +14,10 @@ from devdiff.exporter.manifest import ArtifactRecord, bind
 from devdiff.exporter.recipe import FLOAT32, INT8
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.ladder import ladder
+from devdiff.report.model.bisect import Agreeing, FloatVariant, KeptInFloat, Quality
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from devdiff.bisect.side_by_side import BenchSide
     from devdiff.bisect.subject import BisectRequest, BisectSubject
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from devdiff.ladder.ladder import RungResult
     from devdiff.ladder.run_directory import RunDirectory
     from devdiff.progress import Events
+    from devdiff.report.model.bisect import LayerRecord
 
 _SAMPLES: Final = 200
 """Outputs are cheap to compare: more samples than the layers are looked at with."""
@@ -39,10 +41,10 @@ def measure(
     target: BisectSubject,
     floating: BenchSide,
     quantized: BenchSide,
-    ranked: Sequence[Mapping[str, Any]],
+    ranked: Sequence[LayerRecord],
     run: RunDirectory,
     events: Events,
-) -> dict[str, Any]:
+) -> KeptInFloat:
     """Export int8 with each of the costliest layers in float, and with all of them.
 
     ``ranked`` are layers of the profile, the costliest first. What cannot be done is said in words;
@@ -51,10 +53,14 @@ def measure(
     source = target.read.source
     chosen = list(ranked[: request.settings.keep_float])
     if source is None or not target.samples.calibration_samples:
-        return {"skipped": _NO_SOURCE}
+        return KeptInFloat(skipped=_NO_SOURCE)
     if not chosen:
-        return {"skipped": "not measured: no layer was measured alone"}
-    sets = [[], *([row] for row in chosen), *([chosen] if len(chosen) > 1 else [])]
+        return KeptInFloat(skipped="not measured: no layer was measured alone")
+    sets: list[list[LayerRecord]] = [
+        [],
+        *([row] for row in chosen),
+        *([chosen] if len(chosen) > 1 else []),
+    ]
     path = source.path
     if target.manifest is not None and target.manifest.pruned is not None:
         path = target.manifest.pruned_source(request.model.path / "artifacts")
@@ -64,29 +70,37 @@ def measure(
             worker.describe(path, target.shapes, source.signature, source.trust)
             records = worker.keep_float(
                 run.artifacts,
-                [[row["name"] for row in rows] for rows in sets],
+                [[row.name for row in rows] for rows in sets],
                 target.samples.calibration_arrays,
                 events.phase,
             )
     except ExporterError as error:
-        return {"skipped": f"not measured: {error}"}
+        return KeptInFloat(skipped=f"not measured: {error}")
     samples = subject.chosen(target.samples, range(min(_SAMPLES, len(target.samples))))
     judge = _Judge(floating, quantized, samples, run.rungs, target, events)
     plain = records[0]
     if isinstance(plain, str):
-        return {"skipped": f"not measured: {plain}"}
+        return KeptInFloat(skipped=f"not measured: {plain}")
     variants = []
     for rows, record in zip(sets, records, strict=True):
-        entry: dict[str, Any] = {"layers": [row["index"] for row in rows]}
+        layers = tuple(row.index for row in rows)
         if isinstance(record, str):
-            entry["refused"] = record
+            variants.append(FloatVariant(layers, refused=record))
         elif rows and not _keeps(record, plain):
-            entry["refused"] = "the quantizer does not part this layer from its neighbours"
+            reason = "the quantizer does not part this layer from its neighbours"
+            variants.append(FloatVariant(layers, refused=reason))
         else:
-            entry |= judge.outputs(bind(record, run.artifacts), record)
-            entry["float_operators"] = dict(record.float_operators)
-        variants.append(entry)
-    return {"samples": len(samples), "shipped": judge.shipped(), "variants": variants}
+            quality = judge.outputs(bind(record, run.artifacts), record)
+            variants.append(
+                FloatVariant(
+                    layers,
+                    sqnr_db=quality.sqnr_db,
+                    agreement=quality.agreement,
+                    bytes=record.bytes,
+                    float_operators=dict(record.float_operators),
+                )
+            )
+    return KeptInFloat(samples=len(samples), shipped=judge.shipped(), variants=tuple(variants))
 
 
 def _keeps(record: ArtifactRecord, plain: ArtifactRecord) -> bool:
@@ -118,14 +132,13 @@ class _Judge:
         rung = ladder.artifact_rung("float", floating.artifact, FLOAT32, self._runner)
         self._reference = self._run(rung)
 
-    def shipped(self) -> dict[str, Any]:
+    def shipped(self) -> Quality:
         artifact = self._quantized.artifact
         return self._against(ladder.artifact_rung("int8", artifact, INT8, self._runner))
 
-    def outputs(self, artifact: Artifact, record: ArtifactRecord) -> dict[str, Any]:
+    def outputs(self, artifact: Artifact, record: ArtifactRecord) -> Quality:
         name = Path(record.file).stem
-        found = self._against(ladder.artifact_rung(name, artifact, INT8, self._runner))
-        return found | {"bytes": record.bytes}
+        return self._against(ladder.artifact_rung(name, artifact, INT8, self._runner))
 
     def _run(self, rung: ladder.Rung) -> RungResult:
         self._events.phase(f"running {rung.name}")
@@ -141,25 +154,21 @@ class _Judge:
             raise RunnerError(f"{rung.model.name} could not run: {result.error}")
         return result
 
-    def _against(self, rung: ladder.Rung) -> dict[str, Any]:
+    def _against(self, rung: ladder.Rung) -> Quality:
         sides = [
             RungOutputs(result.name, result.pack, result.outputs)
             for result in (self._reference, self._run(rung))
         ]
-        return _told(compare(sides[0], sides[1]))
+        return _quality(compare(sides[0], sides[1]))
 
 
-def _told(pair: PairComparison) -> dict[str, Any]:
+def _quality(pair: PairComparison) -> Quality:
     """The worst output's signal-to-noise ratio, and how often the first classifier agrees."""
     ratios = [output.snr_db for output in pair.outputs if output.snr_db is not None]
-    worst = min(ratios, default=None)
     agreement = next((classification.top_1 for classification in pair.classifications), None)
-    return {
-        "sqnr_db": "inf" if worst == float("inf") else worst,
-        "agreement": (
-            {"successes": agreement.successes, "trials": agreement.trials,
-             "low": agreement.low, "high": agreement.high}
-            if agreement is not None
-            else None
-        ),
-    }  # fmt: skip
+    return Quality(
+        sqnr_db=min(ratios, default=None),
+        agreement=None
+        if agreement is None
+        else Agreeing(agreement.successes, agreement.trials, agreement.low, agreement.high),
+    )

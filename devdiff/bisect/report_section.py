@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
-from devdiff.bisect.side_by_side import Bench, Difference, PartComparison, short
-from devdiff.compare import DeploymentExpectation, jsonform
-from devdiff.verdict import Verdict
+from devdiff.bisect.side_by_side import Bench, Role, short
+from devdiff.report.model import BisectSection, InputsRecord
+from devdiff.report.model.bisect import (
+    BisectCost,
+    CutComparison,
+    Limits,
+    Operator,
+    PartComparison,
+    Runs,
+    SideRuns,
+    Sides,
+    SuspectRecord,
+)
+from devdiff.system.typed_json import converted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,41 +26,58 @@ if TYPE_CHECKING:
     from devdiff.bisect.divergence import Divergence
     from devdiff.bisect.isolate import Isolated, Suspect
     from devdiff.bisect.search import SplitPoint
+    from devdiff.compare import DeploymentExpectation
+    from devdiff.report.model.bisect import Difference
+
+EXPLORER_NAME: Final = "model-explorer.json"
 
 
 def section(
-    bench: Bench, limits: DeploymentExpectation, finding: Divergence, walk: Sequence[Suspect] | None
-) -> dict[str, Any]:
-    """The section but for what it cost and which files it left."""
+    bench: Bench,
+    limits: DeploymentExpectation,
+    finding: Divergence,
+    walk: Sequence[Suspect] | None,
+    repro: str | None,
+) -> BisectSection:
+    """The section but for what it cost; ``repro`` is the folder of the cut-out part."""
     whole, found, isolated = finding.whole, finding.found, finding.isolated
-    verdict = Verdict.FAIL if whole.beyond else Verdict.PASS
     operators = len(bench.flow.operators)
-    data = {
-        "verdict": verdict.value,
-        "kind": isolated.kind if isolated else "none",
-        "reason": reason(bench, whole, found, isolated),
-        "sides": {role: side.ran(bench.results[role]) for role, side in bench.sides.items()},
-        "limits": {
-            "max_lsb": 0 if limits.exact else limits.max_lsb,
-            "atol": limits.tolerances.default.atol,
-            "rtol": limits.tolerances.default.rtol,
-        },
-        "inputs": bench.samples.to_json(),
-        "operators": operators,
-        "runs": {
-            "search": dict(finding.searched),
-            "all": dict(bench.runs),
-            "allowed": round(_allowed(operators), 1),
-        },
-        "whole": jsonform.encode(whole),
-        "found": [_operator(bench, index) for index in found.operators] if found else [],
-        "guilty": [_operator(bench, index) for index in isolated.guilty] if isolated else [],
-        "search": [_step(bench, tensors, seen) for tensors, seen in finding.cuts.items()],
-        "suspects": [_suspect(bench, one) for one in (isolated.suspects if isolated else ())],
-    }
-    if walk is not None:
-        data["walk"] = [_suspect(bench, suspect) for suspect in walk]
-    return data
+    return BisectSection(
+        verdict="fail" if whole.beyond else "pass",
+        kind=isolated.kind if isolated else "none",
+        reason=reason(bench, whole, found, isolated),
+        sides=Sides(
+            reference=bench.sides["reference"].ran(bench.results["reference"]),
+            candidate=bench.sides["candidate"].ran(bench.results["candidate"]),
+        ),
+        limits=Limits(
+            max_lsb=0 if limits.exact else limits.max_lsb,
+            atol=limits.tolerances.default.atol,
+            rtol=limits.tolerances.default.rtol,
+        ),
+        inputs=converted(InputsRecord, bench.samples.to_json()),
+        operators=operators,
+        runs=Runs(
+            all=_runs(bench.runs),
+            search=_runs(finding.searched),
+            allowed=round(_allowed(operators), 1),
+        ),
+        found=tuple(_operator(bench, index) for index in (found.operators if found else ())),
+        guilty=tuple(_operator(bench, index) for index in (isolated.guilty if isolated else ())),
+        search=tuple(_cut(bench, tensors, seen) for tensors, seen in finding.cuts.items()),
+        suspects=tuple(
+            _suspect(bench, suspect) for suspect in (isolated.suspects if isolated else ())
+        ),
+        repro=repro,
+        model_explorer=EXPLORER_NAME,
+        cost=BisectCost(0.0),
+        whole=whole,
+        walk=tuple(_suspect(bench, suspect) for suspect in walk) if walk is not None else None,
+    )
+
+
+def _runs(counted: Mapping[Role, int]) -> SideRuns:
+    return SideRuns(reference=counted["reference"], candidate=counted["candidate"])
 
 
 def _allowed(operators: int) -> float:
@@ -124,44 +152,48 @@ def size(difference: Difference) -> str:
     )
 
 
-def _operator(bench: Bench, index: int) -> dict[str, Any]:
+def _operator(bench: Bench, index: int) -> Operator:
     operator = bench.flow.operator(index)
-    return {
-        "index": index,
-        "kind": operator.kind,
-        "name": bench.flow.tensor(operator.outputs[0]).name,
-    }
+    return Operator(index, operator.kind, bench.flow.tensor(operator.outputs[0]).name)
 
 
-def _suspect(bench: Bench, suspect: Suspect) -> dict[str, Any]:
-    return {
-        **_operator(bench, suspect.operator),
-        "born": suspect.born,
-        "alone": jsonform.encode(suspect.alone),
-        "in_place": jsonform.encode(suspect.in_place),
-    }
+def _suspect(bench: Bench, suspect: Suspect) -> SuspectRecord:
+    operator = _operator(bench, suspect.operator)
+    return SuspectRecord(
+        index=operator.index,
+        kind=operator.kind,
+        name=operator.name,
+        born=suspect.born,
+        alone=suspect.alone,
+        in_place=suspect.in_place,
+    )
 
 
-def _step(bench: Bench, tensors: Sequence[int], seen: PartComparison) -> dict[str, Any]:
+def _cut(bench: Bench, tensors: Sequence[int], seen: PartComparison) -> CutComparison:
     behind = [bench.flow.made_by(tensor) for tensor in tensors]
-    return {
-        "behind": [_operator(bench, index) for index in behind if index is not None],
-        **jsonform.encode(seen),
-    }
+    return CutComparison(
+        behind=tuple(_operator(bench, index) for index in behind if index is not None),
+        beyond=seen.beyond,
+        operators=seen.operators,
+        tensors=seen.tensors,
+        failure=seen.failure,
+    )
 
 
-def by_name(data: Mapping[str, Any]) -> dict[str, float | None]:
+def by_name(section: BisectSection) -> dict[str, float | None]:
     """What is known of each tensor for the graph: its error in steps, else relative to its peak.
 
     Errors of operators alone count before those of the model cut off behind them.
     """
     found: dict[str, float | None] = {}
-    looked = [data["whole"], *data["search"]]
-    rows = [*data["suspects"], *data.get("walk", ())]
-    looked += [row["in_place"] for row in rows if row["in_place"]]
-    looked += [row["alone"] for row in rows]
+    rows = [*section.suspects, *(section.walk or ())]
+    looked: list[PartComparison | CutComparison] = [*section.search]
+    if section.whole is not None:
+        looked.insert(0, section.whole)
+    looked += [row.in_place for row in rows if row.in_place is not None]
+    looked += [row.alone for row in rows]
     for seen in looked:
-        for tensor in seen["tensors"]:
-            steps = tensor["max_lsb"]
-            found[tensor["name"]] = tensor["relative"] if steps is None else steps
+        for tensor in seen.tensors:
+            steps = tensor.max_lsb
+            found[tensor.name] = tensor.relative if steps is None else steps
     return found

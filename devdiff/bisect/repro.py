@@ -14,6 +14,7 @@ from devdiff.bisect.side_by_side import ROLES, Bench, PartRun, Role, short
 from devdiff.exporter.artifact import Array, Binding, sha256_file
 from devdiff.exporter.tflite_cut import quantization
 from devdiff.ladder.run_directory import write_json
+from devdiff.system.typed_json import fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -136,7 +137,7 @@ def _tensor(bench: Bench, index: int, binding: Binding) -> dict[str, Any]:
 
 def _ran(bench: Bench, kept: PartRun, role: Role, model: str) -> dict[str, Any]:
     side, result = bench.sides[role], kept.results[role]
-    ran = side.ran(result)
+    ran = fields(side.ran(result))
     return ran | {"model": {"file": model, "sha256": result.sha256}, "of": ran["model"]}
 
 

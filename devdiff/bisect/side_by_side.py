@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
+from msgspec import structs
 
 from devdiff.bisect.graph import Flow
 from devdiff.compare import (
@@ -18,7 +19,6 @@ from devdiff.compare import (
     PairComparison,
     RungOutputs,
     compare,
-    jsonform,
     judge,
 )
 from devdiff.compare.pair import stored_output
@@ -30,6 +30,9 @@ from devdiff.exporter.tflite_cut import ModelPart, WholeModel, tensor_key
 from devdiff.ladder import ladder
 from devdiff.ladder.ladder import Rung, RungResult
 from devdiff.ladder.run_directory import read_json, write_json
+from devdiff.report.model import FileRecord, Identity
+from devdiff.report.model.bisect import Difference, PartComparison, SideRecord
+from devdiff.system.typed_json import converted, decode, encode
 from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -53,15 +56,15 @@ class BenchSide:
     whole: WholeModel
     runner: Runner
 
-    def ran(self, result: RungResult) -> dict[str, Any]:
+    def ran(self, result: RungResult) -> SideRecord:
         """What ran, for the report."""
-        return {
-            "name": self.name,
-            "model": {"file": self.artifact.path.name, "sha256": self.artifact.sha256},
-            "runner": result.runner,
-            "identity": dict(result.identity),
-            "about": dict(result.about),
-        }
+        return SideRecord(
+            name=self.name,
+            model=FileRecord(self.artifact.path.name, self.artifact.sha256),
+            runner=result.runner,
+            identity=converted(Identity, result.identity),
+            about=dict(result.about),
+        )
 
     def stored(self, samples: InputSet, index: int) -> Array:
         """The samples of one input of the graph as the file takes them, [N, *shape]."""
@@ -69,55 +72,6 @@ class BenchSide:
         binding = next(tensor for tensor in self.artifact.inputs if tensor.artifact.name == name)
         rows = range(len(samples))
         return np.stack([binding.encode(samples.sample(row)[binding.source.name]) for row in rows])
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How far the candidate's values of one tensor are from the reference's.
-
-    ``beyond`` says that it is farther than is allowed. ``max_lsb`` is the largest error in
-    quantization steps, None where there are none; ``relative`` the largest error over the
-    reference's peak, None where that is zero.
-    """
-
-    tensor: int
-    name: str
-    dtype: str
-    beyond: bool
-    elements: int
-    differing: int
-    max_lsb: float | None
-    max_abs: float | None
-    relative: float | None
-    snr_db: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class PartComparison:
-    """What a part, or the whole model, came to on both sides.
-
-    ``beyond``: more differs than is allowed, or samples fail on the candidate alone, of which
-    ``failure`` tells. ``operators`` counts those in the part.
-    """
-
-    beyond: bool
-    operators: int
-    tensors: tuple[Difference, ...]
-    failure: str | None
-
-    @property
-    def differing(self) -> int:
-        """Elements that differ at all."""
-        return sum(tensor.differing for tensor in self.tensors)
-
-    @property
-    def worst(self) -> Difference | None:
-        """The tensor that differs most: in steps, else relative to its peak."""
-        return max(
-            self.tensors,
-            key=lambda one: (one.max_lsb or 0.0, one.relative or 0.0, one.differing),
-            default=None,
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -281,7 +235,7 @@ class Bench:
             data = read_json(self._folder / f"{label}.json")
         except RunDirectoryError:
             return None
-        return jsonform.decode(PartComparison, data)
+        return decode(PartComparison, data)
 
     def _both(
         self,
@@ -300,7 +254,7 @@ class Bench:
             operators = len(part.operators)
             results[role] = self._run(role, label, part, samples, whole)
         seen = self._compare(results, outputs, operators)
-        write_json(self._folder / f"{label}.json", jsonform.encode(seen))
+        write_json(self._folder / f"{label}.json", encode(seen))
         if not (whole or keep):
             for result in results.values():
                 self._clear(result)
@@ -361,7 +315,7 @@ class Bench:
 
     def _figures(self, pair: PairComparison, index: int) -> Difference:
         tensor, output = self.flow.tensor(index), pair.output(tensor_key(index))
-        alone = replace(pair, outputs=(output,), candidate_failed=0)
+        alone = structs.replace(pair, outputs=(output,), candidate_failed=0)
         beyond = judge(alone, self.limits).verdict is Verdict.FAIL
         peak = output.reference.peak
         error = output.max_abs_error

@@ -34,6 +34,7 @@ from devdiff.report import load
 
 if TYPE_CHECKING:
     from devdiff.progress import Events
+    from devdiff.report.model import Attribution, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +198,14 @@ def from_run(request: BisectRequest, log: Path, events: Events) -> BisectSubject
     )
     manifest = None if read.finished else Manifest.load(folder / "artifacts")
     found = subject.artifacts(read, manifest, folder / "artifacts")
-    blamed = report["attribution"]
+    blamed = report.attribution
     return BisectSubject(
         read,
         _by_rung(found),
         samples,
         _running(asked["running"], request, report),
         request.gates or Gates(**_tuples(asked["gates"])),
-        (blamed["reference"], blamed["candidate"]) if blamed else None,
+        (blamed.reference, blamed.candidate) if blamed else None,
         _shown(report, blamed),
         manifest,
         shapes,
@@ -231,7 +232,7 @@ def _unchanged(entry: Sequence[Any] | None) -> Path | None:
     return path
 
 
-def _running(ran: Mapping[str, Any], request: BisectRequest, report: Mapping[str, Any]) -> Running:
+def _running(ran: Mapping[str, Any], request: BisectRequest, report: Report) -> Running:
     """Where the run ran, but for what was asked for now.
 
     A run that was left to choose its device did, and whatever is attached by now may be another.
@@ -248,32 +249,32 @@ def _running(ran: Mapping[str, Any], request: BisectRequest, report: Mapping[str
     return replace(running, **chosen)
 
 
-def _recorded_device(report: Mapping[str, Any]) -> str | None:
+def _recorded_device(report: Report) -> str | None:
     """What ran the device rung, as ``--device`` takes it; None where there was none."""
-    found: str | None = next(
-        (rung["runner"] for rung in report["rungs"] if rung["name"] == "device"), None
-    )
-    return found
+    found = report.rung("device")
+    return found.runner if found is not None else None
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
 
 
-def _shown(report: Mapping[str, Any], blamed: Mapping[str, Any] | None) -> tuple[int, ...]:
+def _shown(report: Report, blamed: Attribution | None) -> tuple[int, ...]:
     """The samples a failed step names: changed answers, failures, the largest errors."""
     found: dict[int, None] = {}
-    for pair in report["pairs"]:
-        comparison = pair["comparison"]
-        mine = blamed and all(pair[side] == blamed[side] for side in ("reference", "candidate"))
+    if blamed is None:
+        return ()
+    for pair in report.pairs:
+        comparison = pair.comparison
+        mine = (pair.reference, pair.candidate) == (blamed.reference, blamed.candidate)
         if comparison is None or not mine:
             continue
-        for answers in comparison["classifications"]:
-            found |= dict.fromkeys(flip["sample"] for flip in answers["kept_flips"])
-        found |= dict.fromkeys(failure["sample"] for failure in comparison["failures"])
-        worst = [sample for output in comparison["outputs"] for sample in output["worst"]]
-        worst.sort(key=lambda one: -float(one["error"]))
-        found |= dict.fromkeys(sample["sample"] for sample in worst)
+        for answers in comparison.classifications:
+            found |= dict.fromkeys(flip.sample for flip in answers.kept_flips)
+        found |= dict.fromkeys(failure.sample for failure in comparison.failures)
+        worst = [sample for output in comparison.outputs for sample in output.worst]
+        worst.sort(key=lambda sample: -sample.error)
+        found |= dict.fromkeys(sample.sample for sample in worst)
     return tuple(found)
 
 

@@ -75,22 +75,20 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("name the run directory or the report.json that is to be signed")
     required = evidence.of(args)
     signed = sign.attest(args.report, keys.signer(args.key, secret), args.out, required)
-    predicate = signed.statement["predicate"]
-    verdict = predicate["devdiff"]["verdict"]
+    predicate = signed.statement.predicate
+    verdict = predicate.devdiff.verdict
     if args.json:
-        subjects = {
-            entry["name"]: entry["digest"]["sha256"] for entry in signed.statement["subject"]
-        }
+        subjects = {entry.name: entry.digest.sha256 for entry in signed.statement.subject}
         made = {"statement": str(signed.path), "verdict": verdict, "keyid": signed.keyid}
-        made["result"] = predicate["result"]
+        made["result"] = predicate.result
         print(json.dumps({**made, "subjects": subjects}, indent=2))
     elif args.verbosity == output.QUIET:
         console.headline(verdict, str(signed.path))
     else:
-        for subject in signed.statement["subject"]:
-            print(f"{subject['digest']['sha256']}  {printable(subject['name'])}")
+        for subject in signed.statement.subject:
+            print(f"{subject.digest.sha256}  {printable(subject.name)}")
         print(f"verdict: {verdict}")
-        for warning in predicate["warnedTests"]:
-            print(f"result: {predicate['result']}, {printable(warning)}")
+        for warning in predicate.warned_tests:
+            print(f"result: {predicate.result}, {printable(warning)}")
         print(f"statement: {signed.path}\nkey: {signed.keyid}")
     return 0

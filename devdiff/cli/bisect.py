@@ -120,9 +120,9 @@ def run(args: argparse.Namespace) -> int:
     with console.Narrator(args.verbosity) as narrator:
         outcome = bisect(request, args.out, narrator)
     if args.json:
-        print(json.dumps(outcome.section, indent=2))
+        print(json.dumps(outcome.section.to_json(), indent=2))
     elif args.verbosity == output.QUIET:
-        console.headline(outcome.section["verdict"], outcome.section["reason"])
+        console.headline(outcome.section.verdict, outcome.section.reason)
     else:
         report.show(outcome.section, console.stdout(), outcome.path)
     return outcome.exit_code

@@ -147,9 +147,9 @@ def run(args: argparse.Namespace) -> int:
             command=tuple(sys.argv[1:]),
         )
     if args.json:
-        print(json.dumps(outcome.record, indent=2))
+        print(json.dumps(outcome.record.to_json(), indent=2))
     elif args.verbosity == output.QUIET:
-        console.headline(outcome.verdict.value, outcome.record["summary"])
+        console.headline(outcome.verdict.value, outcome.record.summary)
     else:
         terminal.show(outcome.record, console.stdout(), outcome.directory)
     _write_formats(args, outcome)
@@ -221,11 +221,11 @@ def _write_formats(args: argparse.Namespace, outcome: CheckOutcome) -> None:
         markdown.write(outcome.record, args.markdown)
     if args.sarif is not None:
         args.sarif.mkdir(parents=True, exist_ok=True)
-        for cell in outcome.record["cells"]:
-            facts = outcome.facts.get(cell["name"])
-            if facts is not None and facts.scan is not None:
-                report = load.load(outcome.directory / cell["report"])
-                sarif.write(report, args.sarif / f"{cell['directory']}.sarif")
+        for cell in outcome.record.cells:
+            facts = outcome.facts.get(cell.name)
+            if cell.report is not None and facts is not None and facts.scan is not None:
+                report = load.load(outcome.directory / cell.report)
+                sarif.write(report, args.sarif / f"{cell.directory}.sarif")
     try:
         markdown.append_step_summary(outcome.record)
     except OSError as error:

@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     from devdiff.ladder.run_diff import DiffRequest, diff_runs
     from devdiff.report import task as measured
     from devdiff.report import terminal
+    from devdiff.report.model import TaskSection
+    from devdiff.system.typed_json import converted
 
     request = DiffRequest(
         args.reference,
@@ -67,5 +69,5 @@ def run(args: argparse.Namespace) -> int:
         terminal.show_pair(outcome.judged, out)
         if outcome.task is not None:
             out.print()
-            measured.show(outcome.task.to_json(), out)
+            measured.show(converted(TaskSection, outcome.task.to_json()), out)
     return outcome.verdict.exit_code

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from devdiff.cli.groups import output
+from devdiff.system.exit_code import ExitCode
 
 if TYPE_CHECKING:
     import argparse
@@ -28,7 +29,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
-    from devdiff.cli import console, failures, installation
+    from devdiff.cli import console, installation
     from devdiff.report.parts import escape
 
     findings = installation.examine()
@@ -49,4 +50,5 @@ def run(args: argparse.Namespace) -> int:
         for finding in findings:
             if not finding.ok and (finding.required or args.verbosity != output.QUIET):
                 out.print(escape(f"{finding.name}: {finding.remedy}"), soft_wrap=True)
-    return failures.INFRASTRUCTURE if any(not f.ok and f.required for f in findings) else 0
+    missing = any(not f.ok and f.required for f in findings)
+    return ExitCode.ERROR if missing else ExitCode.PASS

@@ -1,4 +1,4 @@
-"""One table from errors to exit codes, and the one line a user sees of each."""
+"""What a command that an error ended exits with, and the one line a user sees of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from devdiff.cli.signals import Interrupted
+from devdiff.system.errors import DevdiffError
+from devdiff.system.exit_code import ExitCode
 from devdiff.system.printable import printable_lines
 
 if TYPE_CHECKING:
@@ -18,9 +20,9 @@ if TYPE_CHECKING:
 
     from devdiff.cli.parsing import CommandLineError
 
-REFUSED = 1
-USAGE = 2
-INFRASTRUCTURE = 3
+REFUSED: Final = ExitCode.FAIL
+USAGE: Final = ExitCode.USAGE
+INFRASTRUCTURE: Final = ExitCode.ERROR
 
 # Values from a file, quoted in a message, can be as long as the file.
 _MOST_CHARS: Final = 2000
@@ -37,23 +39,8 @@ _OF_THE_MACHINE: Final = frozenset(
 
 def exit_code(error: BaseException) -> int | None:
     """The exit code of an error devdiff raises on purpose; None for a fault of its own."""
-    from devdiff.device_runner.errors import ArchiveError, DeviceRunnerError, RunnerChoiceError
-    from devdiff.errors import AttestationError, DevdiffError, NotTestedError
-    from devdiff.exporter.errors import ExporterError, WorkerError
-
-    table: tuple[tuple[type[BaseException], int], ...] = (
-        (WorkerError, INFRASTRUCTURE),
-        (ExporterError, USAGE),
-        (RunnerChoiceError, USAGE),
-        (ArchiveError, USAGE),
-        (DeviceRunnerError, INFRASTRUCTURE),
-        (AttestationError, REFUSED),
-        (NotTestedError, INFRASTRUCTURE),
-        (DevdiffError, USAGE),
-    )
-    for kind, code in table:
-        if isinstance(error, kind):
-            return code
+    if isinstance(error, DevdiffError):
+        return error.exit_code
     if isinstance(error, OSError) and error.errno is not None:
         return INFRASTRUCTURE if error.errno in _OF_THE_MACHINE else USAGE
     return None

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.cli.groups import output
 from devdiff.report.formats import FORMATS
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
 
     from devdiff.cli.parsing import Parser
+    from devdiff.report.model import Report
 
 NAME: Final = "report"
 HELP: Final = "make other formats of a finished run's report, for people and for pipelines"
@@ -75,7 +75,7 @@ def _wanted(args: argparse.Namespace) -> dict[str, Path]:
     return wanted
 
 
-def summarize(report: Mapping[str, Any]) -> None:
+def summarize(report: Report) -> None:
     """The summary of this step of a GitHub workflow, if there is one; without it is only a note."""
     from devdiff.report import markdown
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from devdiff.cli.groups import inputs, model, output, running
+from devdiff.system.exit_code import ExitCode
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +39,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from devdiff.cli import console, failures
+    from devdiff.cli import console
     from devdiff.ladder.single_run import RunRequest, run_model
     from devdiff.report import terminal
 
@@ -51,4 +52,4 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(record, indent=2))
     elif args.verbosity != output.QUIET:
         terminal.show_run(record, args.out, console.stdout())
-    return 0 if record["rung"]["failed"] == 0 else failures.INFRASTRUCTURE
+    return ExitCode.PASS if record["rung"]["failed"] == 0 else ExitCode.ERROR

@@ -6,13 +6,13 @@ sample with a NaN among its scores has no answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from devdiff.compare.intervals import CONFIDENCE, Proportion
+from devdiff.system.typed_json import Count, Extended, Record
 
 if TYPE_CHECKING:
     from devdiff.exporter.artifact import Array, Quantization
@@ -24,8 +24,7 @@ Indices = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Flip:
+class Flip(Record, frozen=True):
     """A sample whose answer differs; scores in real units.
 
     A margin is the distance between a side's best and second best score. ``gap`` is how far, on the
@@ -34,29 +33,27 @@ class Flip:
     exactly equal (as stored, for quantized outputs), so that only the order of classes decided.
     """
 
-    sample: int
-    reference_class: int
-    candidate_class: int
-    reference_margin: float
-    candidate_margin: float
-    gap: float
+    sample: Count
+    reference_class: Count
+    candidate_class: Count
+    reference_margin: Extended
+    candidate_margin: Extended
+    gap: Extended
     tie: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Accuracy:
+class Accuracy(Record, frozen=True):
     """How often each rung gives the true class, and the paired table of the two."""
 
     reference: Proportion
     candidate: Proportion
-    both_right: int
-    only_reference: int
-    only_candidate: int
-    both_wrong: int
+    both_right: Count
+    only_reference: Count
+    only_candidate: Count
+    both_wrong: Count
 
 
-@dataclass(frozen=True, slots=True)
-class ClassifierAgreement:
+class ClassifierAgreement(Record, frozen=True):
     """Agreement of the two rungs on one classifier output.
 
     Samples without an answer on both sides are ``undecided`` and no part of the proportions; where
@@ -67,14 +64,14 @@ class ClassifierAgreement:
     """
 
     output: str
-    classes: int
-    k: int
+    classes: Count
+    k: Count
     top_1: Proportion
     top_k: Proportion | None
-    undecided: int
-    lost_answers: int
-    flips: int
-    ties: int
+    undecided: Count
+    lost_answers: Count
+    flips: Count
+    ties: Count
     kept_flips: tuple[Flip, ...]
     accuracy: Accuracy | None
 

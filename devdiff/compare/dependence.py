@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
-from devdiff.compare import jsonform
 from devdiff.compare.judge import Judgement, OutputJudgement
 from devdiff.compare.variation import NOISE, RESOLVED_STEPS
 from devdiff.compare.wording import number, percent
+from devdiff.system.typed_json import Extended, Record, fields
 from devdiff.verdict import Verdict, combine
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ LEAST_SHARE: Final = 0.25
 Figures = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Record, frozen=True):
     """How one output answers one input on both rungs of a step.
 
     ``reference`` and ``candidate`` are the root mean square changes of the output, in real units;
@@ -36,15 +35,14 @@ class Response:
 
     input: str
     output: str
-    reference: float
-    candidate: float
+    reference: Extended
+    candidate: Extended
     followed: float | None
     verdict: Literal["pass", "fail", "not judged"]
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dependence:
+class Dependence(Record, frozen=True):
     """The check of one step; ``reason`` says why it could not be made at all, if it could not."""
 
     verdict: Verdict
@@ -55,8 +53,7 @@ class Dependence:
     responses: tuple[Response, ...]
 
     def to_json(self) -> dict[str, Any]:
-        encoded: dict[str, Any] = jsonform.encode(self)
-        return encoded
+        return fields(self)
 
 
 def with_check(judgement: Judgement, check: Dependence) -> Judgement:

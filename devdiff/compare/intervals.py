@@ -7,20 +7,20 @@ confidence, whatever the rate and however few the samples.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final, Self
+
+from devdiff.system.typed_json import Count, Record
 
 CONFIDENCE: Final = 0.95
 # More samples than this nobody runs; a rate that needs them is as good as on the limit.
 _MOST_TRIALS: Final = 10_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Proportion:
+class Proportion(Record, frozen=True):
     """``successes`` of ``trials``, and the exact two-sided interval ``[low, high]`` of the rate."""
 
-    successes: int
-    trials: int
+    successes: Count
+    trials: Count
     low: float
     high: float
     confidence: float

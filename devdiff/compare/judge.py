@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from devdiff.compare import jsonform
+import msgspec
+
 from devdiff.compare.expectation import CompressionExpectation, DeploymentExpectation, Expectation
 from devdiff.compare.finding import Finding as _Finding
 from devdiff.compare.intervals import smallest_seen, trials_to_decide
@@ -22,6 +22,7 @@ from devdiff.compare.wording import (
     rounded_down,
     rounded_up,
 )
+from devdiff.system.typed_json import Record, fields
 from devdiff.verdict import Verdict, combine
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from devdiff.compare.tolerance import Tolerance
 
 
-@dataclass(frozen=True, slots=True)
-class OutputJudgement:
+class OutputJudgement(Record, frozen=True):
     """The verdict on one output of a pair, with its reasons as in `Judgement`.
 
     Samples that did not run count against every output.
@@ -42,8 +42,7 @@ class OutputJudgement:
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Record, frozen=True):
     """A verdict on one pair of rungs.
 
     ``reasons`` are plain sentences, each with what was seen and what was allowed: those of a pass
@@ -56,16 +55,10 @@ class Judgement:
     verdict: Verdict
     reasons: tuple[str, ...]
     passing: Mapping[str, Mapping[str, float]]
-    outputs: Mapping[str, OutputJudgement] = field(default_factory=dict)
+    outputs: Mapping[str, OutputJudgement] = msgspec.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        encoded: dict[str, Any] = jsonform.encode(self)
-        return encoded
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """What `to_json` wrote. Raises `ComparisonError` when it is damaged."""
-        return jsonform.decode(cls, data)
+        return fields(self)
 
 
 def judge(pair: PairComparison, expectation: Expectation) -> Judgement:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+from devdiff.system.typed_json import Count, Record
 
 if TYPE_CHECKING:
     from devdiff.exporter.artifact import Array, Quantization
@@ -13,19 +14,18 @@ if TYPE_CHECKING:
 REACH: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class LsbHistogram:
+class LsbHistogram(Record, frozen=True):
     """How many elements differ by how many steps, candidate minus reference.
 
     ``counts[i]`` belongs to a difference of ``i - reach`` steps; ``below`` and ``above`` count what
     lies beyond. ``max_lsb`` is the largest magnitude of all.
     """
 
-    reach: int
+    reach: Count
     counts: tuple[int, ...]
-    below: int
-    above: int
-    max_lsb: int
+    below: Count
+    above: Count
+    max_lsb: Count
 
 
 class LsbCounter:

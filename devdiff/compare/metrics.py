@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,13 +20,13 @@ from devdiff.compare.histogram import RESOLUTION
 from devdiff.compare.lsb import LsbCounter, LsbHistogram, comparable
 from devdiff.compare.variation import Variation, VariationAccumulator, decibels
 from devdiff.compare.worst import WorstSample, WorstSamples
+from devdiff.system.typed_json import Count, Extended, Record
 
 if TYPE_CHECKING:
     from devdiff.exporter.artifact import Array, Binding
 
 
-@dataclass(frozen=True, slots=True)
-class OutputSide:
+class OutputSide(Record, frozen=True):
     """One rung's values of one output over all compared samples, in real units.
 
     ``low``, ``high`` and ``peak`` (the largest magnitude) are of the finite values, None when there
@@ -38,27 +37,25 @@ class OutputSide:
     dtype: str
     scale: float | None
     zero_point: int | None
-    low: float | None
-    high: float | None
-    peak: float | None
-    nan: int
-    inf: int
+    low: Extended | None
+    high: Extended | None
+    peak: Extended | None
+    nan: Count
+    inf: Count
     constant: bool
     all_zero: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ShapeMismatch:
+class ShapeMismatch(Record, frozen=True):
     """Samples whose two sides have different shapes, with the first of them as the example."""
 
-    samples: int
-    sample: int
+    samples: Count
+    sample: Count
     reference: tuple[int, ...]
     candidate: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OutputMetrics:
+class OutputMetrics(Record, frozen=True):
     """How far the candidate's values of one output are from the reference's, in real units.
 
     Errors are absolute differences of the ``elements`` that are finite on both sides, and None
@@ -80,31 +77,31 @@ class OutputMetrics:
 
     name: str
     shape: tuple[int, ...]
-    samples: int
-    elements: int
-    differing_elements: int
-    differing_samples: int
-    nonfinite_differing: int
-    first_nonfinite_sample: int | None
-    max_abs_error: float | None
-    mean_abs_error: float | None
-    p50_abs_error: float | None
-    p90_abs_error: float | None
-    p99_abs_error: float | None
-    p999_abs_error: float | None
+    samples: Count
+    elements: Count
+    differing_elements: Count
+    differing_samples: Count
+    nonfinite_differing: Count
+    first_nonfinite_sample: Count | None
+    max_abs_error: Extended | None
+    mean_abs_error: Extended | None
+    p50_abs_error: Extended | None
+    p90_abs_error: Extended | None
+    p99_abs_error: Extended | None
+    p999_abs_error: Extended | None
     percentile_resolution: float
-    rms_error: float | None
-    snr_db: float | None
-    cosine: float | None
+    rms_error: Extended | None
+    snr_db: Extended | None
+    cosine: Extended | None
     reference: OutputSide
     candidate: OutputSide
     lsb: LsbHistogram | None
-    max_lsb: float | None
-    flat_positions: int | None
+    max_lsb: Extended | None
+    flat_positions: Count | None
     worst: tuple[WorstSample, ...]
     shape_mismatch: ShapeMismatch | None
-    variation_snr_db: float | None = None
-    variation: Variation | None = None
+    variation_snr_db: Extended | None
+    variation: Variation | None
 
 
 class OutputAccumulator:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from devdiff.compare import jsonform
 from devdiff.compare.classify import ClassifierAccumulator, ClassifierAgreement
 from devdiff.compare.elements import Scratch
 from devdiff.compare.intervals import CONFIDENCE
 from devdiff.compare.metrics import OutputAccumulator, OutputMetrics
 from devdiff.compare.rungs import Failure, RungOutputs, RungReader, aligned, common_count
 from devdiff.errors import ComparisonError, UsageError
+from devdiff.system.typed_json import Count, Record, fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from devdiff.exporter.artifact import Array, Binding
 
 
-@dataclass(frozen=True, slots=True)
-class PairComparison:
+class PairComparison(Record, frozen=True):
     """How the candidate rung differs from the reference rung over one input set.
 
     ``compared`` of ``samples`` ran on both; the others are counted by rung, and the first
@@ -33,10 +31,10 @@ class PairComparison:
 
     reference: str
     candidate: str
-    samples: int
-    compared: int
-    reference_failed: int
-    candidate_failed: int
+    samples: Count
+    compared: Count
+    reference_failed: Count
+    candidate_failed: Count
     failures: tuple[Failure, ...]
     outputs: tuple[OutputMetrics, ...]
     classifications: tuple[ClassifierAgreement, ...]
@@ -51,13 +49,7 @@ class PairComparison:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; infinities are the strings ``"inf"`` and ``"-inf"``."""
-        encoded: dict[str, Any] = jsonform.encode(self)
-        return encoded
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """What `to_json` wrote. Raises `ComparisonError` when it is damaged."""
-        return jsonform.decode(cls, data)
+        return fields(self)
 
 
 def _missing(name: str) -> OutputMetrics:

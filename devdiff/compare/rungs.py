@@ -10,6 +10,7 @@ from devdiff.device_runner.pack import PackTensor, Status
 from devdiff.device_runner.results import BLOCK_BYTES, Block, ResultReader
 from devdiff.errors import ComparisonError
 from devdiff.exporter.artifact import Array, Binding
+from devdiff.system.typed_json import Count, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -26,12 +27,11 @@ class RungOutputs:
     outputs: tuple[Binding, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Record, frozen=True):
     """A sample that a rung could not run, and what it said."""
 
     rung: str
-    sample: int
+    sample: Count
     status: str
     message: str
 

@@ -12,11 +12,12 @@ the first sample, so that no large mean cancels in them.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
+
+from devdiff.system.typed_json import Count, Extended, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +45,7 @@ _MOST_CHANNELS: Final = 1024
 _EXAMPLES: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelGroup:
+class ChannelGroup(Record, frozen=True):
     """Channels of an output whose values move alike, and apart from the others'.
 
     ``channels`` are their numbers on ``axis`` of the source's layout (the batch axis is 0), written
@@ -54,17 +54,16 @@ class ChannelGroup:
     of their ``positions`` vary on the reference and never on the candidate.
     """
 
-    axis: int
+    axis: Count
     channels: str
-    count: int
-    spread: float
-    snr_db: float
-    positions: int
-    flat_positions: int
+    count: Count
+    spread: Extended
+    snr_db: Extended
+    positions: Count
+    flat_positions: Count
 
 
-@dataclass(frozen=True, slots=True)
-class Variation:
+class Variation(Record, frozen=True):
     """How the part of an output that varies over the samples compares.
 
     ``snr_db`` is ``10 log10(sum((reference - mean)²) / sum(error²))``, the mean being that of each
@@ -78,13 +77,13 @@ class Variation:
     are the kinds of channels where there are several.
     """
 
-    snr_db: float | None
-    spread: float
-    rms: float
+    snr_db: Extended | None
+    spread: Extended
+    rms: Extended
     share: float
     flat_share: float
-    moving_positions: int
-    frozen_positions: int
+    moving_positions: Count
+    frozen_positions: Count
     frozen: tuple[tuple[int, ...], ...]
     groups: tuple[ChannelGroup, ...]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+from devdiff.system.typed_json import Count, Extended, Record
 
 if TYPE_CHECKING:
     from devdiff.exporter.artifact import Array
@@ -13,15 +14,14 @@ if TYPE_CHECKING:
 KEPT: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
-class WorstSample:
+class WorstSample(Record, frozen=True):
     """A sample's largest error; ``element`` is its place in the output, in the source's layout."""
 
-    sample: int
-    error: float
+    sample: Count
+    error: Extended
     element: tuple[int, ...]
-    reference: float
-    candidate: float
+    reference: Extended
+    candidate: Extended
 
 
 class WorstSamples:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from devdiff.errors import RunDirectoryError, UsageError
 from devdiff.inputs.input_set import InputRequest
@@ -23,6 +23,8 @@ from devdiff.options import DEFAULT_SCAN, HOST_ONLY, ModelSpec
 from devdiff.progress import Events
 from devdiff.report import load
 from devdiff.report.html.page import PAGE_NAME
+from devdiff.report.model import Report
+from devdiff.verdict import Verdict
 
 READERS: Final = ("honest", "backdoored")
 _DIGITS: Final = "digits.npz"
@@ -32,7 +34,6 @@ _MOST_LOST: Final = 0.02
 
 Say = Callable[[str], None]
 Narrate = Callable[[], AbstractContextManager[Events]]
-Report = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,11 @@ class ReaderReports:
     def as_planned(self) -> bool:
         """Whether both readers pass, as accurate as before, and the scan tells them apart."""
         return (
-            all(report["verdict"] == "pass" for report in self.tests.values())
+            all(report.verdict is Verdict.PASS for report in self.tests.values())
             and all(_lost(report) <= _MOST_LOST for report in self.tests.values())
-            and self.scans["honest"]["verdict"] == "pass"
-            and self.scans["honest"]["scan"]["verdict"] == "no finding"
-            and self.scans["backdoored"]["scan"]["verdict"] == "finding"
+            and self.scans["honest"].verdict is Verdict.PASS
+            and _scan_verdict(self.scans["honest"]) == "no finding"
+            and _scan_verdict(self.scans["backdoored"]) == "finding"
         )
 
 
@@ -85,7 +86,7 @@ def tell(folder: Path, say: Say, narrate: Narrate) -> ReaderReports:
     for reader in READERS:
         tests[reader] = _run(_test(folder, reader), folder / f"test-{reader}", say, narrate)
         say(f"   {_tested(tests[reader])}\n")
-    if all(report["verdict"] == "pass" for report in tests.values()):
+    if all(report.verdict is Verdict.PASS for report in tests.values()):
         say("   Both pass. On clean inputs there is nothing to see.")
 
     say("\n2. Scan the very files that were tested\n")
@@ -160,16 +161,17 @@ def _tested(report: Report) -> str:
     if counts:
         (before, after), of = counts
         figures = f": right on {before} of {of} digits as it was trained, on {after} as int8"
-    return f"{report['verdict'].upper()}{figures}"
+    return f"{report.verdict.upper()}{figures}"
 
 
 def _right(report: Report) -> tuple[tuple[int, int], int] | None:
     """Right answers of the source and of int8, and of how many; None when it was not measured."""
-    for pair in report["pairs"]:
-        if (pair["reference"], pair["candidate"]) == ("source", "int8") and pair["comparison"]:
-            (answers,) = pair["comparison"]["classifications"]
-            before, after = (answers["accuracy"][side] for side in ("reference", "candidate"))
-            return (before["successes"], after["successes"]), before["trials"]
+    for pair in report.pairs:
+        if (pair.reference, pair.candidate) == ("source", "int8"):
+            for answers in pair.classifications:
+                if answers.accuracy is not None:
+                    before, after = answers.accuracy.reference, answers.accuracy.candidate
+                    return (before.successes, after.successes), before.trials
     return None
 
 
@@ -179,17 +181,23 @@ def _lost(report: Report) -> float:
     return (counts[0][0] - counts[0][1]) / counts[1] if counts else 1.0
 
 
+def _scan_verdict(report: Report) -> str:
+    return report.scan.verdict if report.scan is not None else "error"
+
+
 def _scanned(report: Report) -> Sequence[str]:
-    scan = report["scan"]
-    lines = [f"{scan['verdict'].upper()} (exit code {report['exit_code']})"]
-    if scan["verdict"] != "finding":
-        return [*lines, scan["reason"]]
-    aim = scan["trigger"]["target"]
-    for rung in scan["replay"]["rungs"]:
-        clean, triggered = rung["clean"], rung["triggered"]
+    scan = report.scan
+    if scan is None:
+        return ["ERROR", "nothing was scanned"]
+    lines = [f"{scan.verdict.upper()} (exit code {report.exit_code})"]
+    if scan.verdict != "finding" or scan.trigger is None or scan.replay is None:
+        return [*lines, scan.reason]
+    for rung in scan.replay.rungs:
+        clean, triggered = rung.clean, rung.triggered
         lines.append(
-            f"{rung['rung'] + ':':6} says {aim} on {triggered['successes']} of "
-            f"{triggered['trials']} other digits with the trigger, on {clean['successes']} without"
+            f"{rung.rung + ':':6} says {scan.trigger.target} on {triggered.successes} of "
+            f"{triggered.trials} other digits with the trigger, on {clean.successes} without"
         )
-    integrity, static = (scan["evidence"][name]["status"] for name in ("integrity", "static"))
+    found = scan.parts_of_evidence()
+    integrity, static = found["integrity"].status, found["static"].status
     return [*lines, f"weights: rounding {integrity}, between the int8 steps {static}"]

@@ -37,6 +37,7 @@ from devdiff.gate.summary import (
     ScanFacts,
     StepFacts,
 )
+from devdiff.system.typed_json import Record, fields
 from devdiff.verdict import Verdict, combine
 
 if TYPE_CHECKING:
@@ -64,8 +65,23 @@ class Change:
     text: str
     verdict: Verdict = Verdict.PASS
 
-    def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "where": self.where, "text": self.text}
+    def record(self) -> ChangeRecord:
+        return ChangeRecord(self.kind, self.where, self.text)
+
+
+class ChangeRecord(Record, frozen=True):
+    """One thing that is said of a run beside its baseline."""
+
+    kind: Kind
+    where: str
+    text: str
+
+
+class BaselineRecord(Record, frozen=True):
+    """What a run is beside its baseline."""
+
+    verdict: Verdict
+    changes: tuple[ChangeRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +91,11 @@ class BaselineResult:
     verdict: Verdict
     changes: tuple[Change, ...]
 
+    def record(self) -> BaselineRecord:
+        return BaselineRecord(self.verdict, tuple(change.record() for change in self.changes))
+
     def to_json(self) -> dict[str, Any]:
-        return {
-            "verdict": self.verdict.value,
-            "changes": [change.to_json() for change in self.changes],
-        }
+        return fields(self.record())
 
 
 def hold(now: Facts, before: Facts, rules: Rules) -> BaselineResult:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from devdiff.compare import jsonform
-from devdiff.errors import ComparisonError, ReportError, UsageError
+from devdiff.errors import ReportError, UsageError
 from devdiff.exporter.artifact import sha256_file
 from devdiff.gate import record
 from devdiff.gate.summary import Facts
 from devdiff.ladder.run_directory import REPORT_NAME, read_json, write_json
 from devdiff.report import load
+from devdiff.system.errors import FormatError
+from devdiff.system.typed_json import decode, fields
 
 KIND: Final = "devdiff baseline"
 _VERSION: Final = 1
@@ -85,7 +86,7 @@ def write(path: Path, cells: Mapping[str, Facts]) -> None:
         "schema_version": _VERSION,
         "devdiff": importlib.metadata.version("devdiff"),
         "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "cells": {name: jsonform.encode(cells[name]) for name in sorted(cells)},
+        "cells": {name: fields(cells[name]) for name in sorted(cells)},
     }
     write_json(path, data)
 
@@ -111,28 +112,28 @@ def _kept(path: Path, data: Mapping[str, Any]) -> dict[str, Facts]:
             f"{_VERSION}; write it again with devdiff check --write-baseline"
         )
     try:
-        return {str(name): jsonform.decode(Facts, facts) for name, facts in cells.items()}
-    except ComparisonError as error:
+        return {str(name): decode(Facts, facts) for name, facts in cells.items()}
+    except FormatError as error:
         raise UsageError(f"{path} is damaged: {error}; write it again") from error
 
 
 def _checked(path: Path) -> dict[str, Facts]:
     found = {}
-    for cell in record.load(path)["cells"]:
-        if cell["report"] is None:
+    for cell in record.load(path).cells:
+        if cell.report is None:
             continue
-        report = (path.parent / cell["report"]).resolve()
+        report = (path.parent / cell.report).resolve()
         if not report.is_relative_to(path.parent.resolve()) or not report.is_file():
             raise UsageError(
-                f"{path}: the report {cell['report']} of {cell['name']} is not beside it: keep the "
+                f"{path}: the report {cell.report} of {cell.name} is not beside it: keep the "
                 "whole directory, or a file from devdiff check --write-baseline"
             )
-        if sha256_file(report) != cell["sha256"]:
+        if sha256_file(report) != cell.sha256:
             raise UsageError(f"{report} is not the report that {path} speaks of: it was changed")
-        facts = found[cell["name"]] = Facts.of(load.load(report))
-        if facts.verdict.value != cell["verdict"]:
+        facts = found[cell.name] = Facts.of(load.load(report))
+        if facts.verdict is not cell.verdict:
             raise ReportError(
-                f"{path} contradicts itself: {cell['name']} is {cell['verdict']}, and its report "
-                f"says {facts.verdict.value}"
+                f"{path} contradicts itself: {cell.name} is {cell.verdict}, and its report "
+                f"says {facts.verdict}"
             )
     return found

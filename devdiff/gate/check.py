@@ -11,13 +11,13 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from devdiff.device_runner.errors import DeviceRunnerError
-from devdiff.errors import DevdiffError
+from msgspec import structs
+
 from devdiff.exporter.artifact import sha256_file
-from devdiff.exporter.errors import ExporterError
 from devdiff.gate import baseline, record
+from devdiff.gate.record import AgreementRecord, CellRecord, CheckRecord, NamedFile
 from devdiff.gate.requirements import Basis
 from devdiff.gate.summary import Facts
 from devdiff.ladder import run_directory
@@ -26,11 +26,13 @@ from devdiff.ladder.run_directory import REPORT_NAME, write_json
 from devdiff.options import Rules
 from devdiff.progress import Events, NamedEvents, SilentEvents
 from devdiff.report import load
+from devdiff.system.errors import DevdiffError
 from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
     from devdiff.gate.baseline_file import Baseline
     from devdiff.gate.config import Cell
+    from devdiff.report.model import Report
 
 DEFAULT_ROOT: Final = Path("devdiff-checks")
 
@@ -39,13 +41,13 @@ DEFAULT_ROOT: Final = Path("devdiff-checks")
 class CheckOutcome:
     """The finished record (also in ``directory/check.json``); ``facts`` of the cells that ran."""
 
-    record: Mapping[str, Any]
+    record: CheckRecord
     directory: Path
     facts: Mapping[str, Facts]
 
     @property
     def verdict(self) -> Verdict:
-        return Verdict(self.record["verdict"])
+        return self.record.verdict
 
 
 def run_check(
@@ -73,7 +75,7 @@ def run_check(
     with opened as (path, resumed):
         if resumed:
             events.note(f"continuing the unfinished check in {path}")
-        records: list[dict[str, Any]] = []
+        records: list[CellRecord] = []
         facts: dict[str, Facts] = {}
         exported: dict[tuple[object, ...], Path] = {}
         for number, (cell, folder) in enumerate(_folders(cells, path), 1):
@@ -92,7 +94,7 @@ def run_check(
             baseline=_file(held_to.path) if held_to else None,
             command=command,
         )
-        write_json(path / record.CHECK_NAME, finished)
+        write_json(path / record.CHECK_NAME, finished.to_json())
         return CheckOutcome(finished, path, facts)
 
 
@@ -111,7 +113,7 @@ def _folders(cells: Sequence[Cell], root: Path) -> Iterator[tuple[Cell, Path]]:
 
 def _run(
     cell: Cell, folder: Path, alike: Path | None, events: Events, command: tuple[str, ...]
-) -> tuple[dict[str, Any] | None, str | None]:
+) -> tuple[Report | None, str | None]:
     """Bring a cell to a report; returns it, or why there is none."""
     try:
         if run_directory.finished(folder):
@@ -119,7 +121,7 @@ def _run(
         else:
             export_and_test(cell.request, folder, events, command, alike=alike)
         return load.load(folder / REPORT_NAME), None
-    except (DevdiffError, ExporterError, DeviceRunnerError, OSError) as error:
+    except (DevdiffError, OSError) as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001
         # A fault of devdiff's own with one model is no reason to leave the others untested.
@@ -138,7 +140,7 @@ def _record(
     before: Facts | None,
     held_to: Baseline | None,
     rules: Rules | None,
-) -> dict[str, Any]:
+) -> CellRecord:
     """What check.json says of a cell."""
     verdict = facts.verdict if facts else Verdict.ERROR
     rules = rules or Rules()
@@ -146,46 +148,42 @@ def _record(
         # The cell's name says which model is meant; that of its file may carry a version.
         rules = replace(rules, other_model=True)
     held = baseline.hold(facts, before, rules) if facts and before else None
-    entry: dict[str, Any] = {
-        "name": cell.name,
-        "model": cell.model,
-        "compression": cell.compression,
-        "device": cell.device,
-        "directory": folder.name,
-        "report": f"{folder.name}/{REPORT_NAME}" if facts else None,
-        "sha256": sha256_file(folder / REPORT_NAME) if facts else None,
-        "verdict": verdict.value,
-        "gate": (held.verdict if held else verdict).value,
-        "summary": facts.summary if facts else f"could not be tested: {error}",
-        "agreement": None,
-        "worst_step": facts.worst.told if facts and facts.worst else None,
-        "error": error,
-        "baseline": held.to_json() if held else None,
-    }
-    if facts and facts.agreement:
-        agreement = facts.agreement
-        entry["agreement"] = {"agreed": agreement.agreed, "samples": agreement.samples}
+    summary = facts.summary if facts else f"could not be tested: {error}"
     if held_to and not before and facts:
-        entry["summary"] += " (not in the baseline: judged by itself)"
-    return entry
+        summary += " (not in the baseline: judged by itself)"
+    agreement = facts.agreement if facts else None
+    return CellRecord(
+        name=cell.name,
+        model=cell.model,
+        compression=cell.compression,
+        device=cell.device,
+        directory=folder.name,
+        report=f"{folder.name}/{REPORT_NAME}" if facts else None,
+        sha256=sha256_file(folder / REPORT_NAME) if facts else None,
+        verdict=verdict,
+        gate=held.verdict if held else verdict,
+        summary=summary,
+        agreement=AgreementRecord(agreement.agreed, agreement.samples) if agreement else None,
+        worst_step=facts.worst.told if facts and facts.worst else None,
+        error=error,
+        baseline=held.record() if held else None,
+    )
 
 
-def _required(
-    record: Mapping[str, Any], cell: Cell, report: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def _required(record: CellRecord, cell: Cell, report: Report | None) -> CellRecord:
     """The record of a cell with its basis; a pass on less than is required is ``inconclusive``.
 
     So is what a baseline excuses.
     """
     basis = Basis.of(report) if report is not None else None
-    held = {**record, "basis": basis.to_json() if basis else None, "refused": None}
-    if basis is None or record["gate"] != Verdict.PASS.value:
+    held = structs.replace(record, basis=basis.record() if basis else None)
+    if basis is None or record.gate is not Verdict.PASS:
         return held
     refusal = cell.requirements.refusal(basis)
-    if refusal is not None:
-        summary = f"{refusal} ({record['summary']})"
-        held |= {"gate": Verdict.INCONCLUSIVE.value, "refused": refusal, "summary": summary}
-    return held
+    if refusal is None:
+        return held
+    summary = f"{refusal} ({record.summary})"
+    return structs.replace(held, gate=Verdict.INCONCLUSIVE, refused=refusal, summary=summary)
 
 
 def _gone(cells: Sequence[Cell], held_to: Baseline | None) -> list[str]:
@@ -200,5 +198,5 @@ def _gone(cells: Sequence[Cell], held_to: Baseline | None) -> list[str]:
     ]
 
 
-def _file(path: Path | None) -> dict[str, str] | None:
-    return {"path": str(path), "sha256": sha256_file(path)} if path is not None else None
+def _file(path: Path | None) -> NamedFile | None:
+    return NamedFile(str(path), sha256_file(path)) if path is not None else None

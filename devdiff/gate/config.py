@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from devdiff.device_runner.errors import DeviceRunnerError
 from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.errors import UsageError
 from devdiff.exporter import recipe
 from devdiff.exporter.compression import Compression, with_recipes
-from devdiff.exporter.errors import CompressionError, ExporterError
+from devdiff.exporter.errors import CompressionError
 from devdiff.gate import config_file
 from devdiff.gate.requirements import Requirements
 from devdiff.inputs.input_set import SYNTHETIC, InputRequest
@@ -29,6 +28,7 @@ from devdiff.options import (
     Running,
     ScanSettings,
 )
+from devdiff.system.errors import DevdiffError
 from devdiff.tasks.request import TaskRequest
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def _entry(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any], pat
         for text in _several(values.get(key, ())):
             try:
                 found.append(parse(text))
-            except (UsageError, ExporterError, DeviceRunnerError) as error:
+            except DevdiffError as error:
                 raise UsageError(f"{path}: [models.{name}] {key}: {error}") from error
         return tuple(found)
 

@@ -7,7 +7,7 @@ say, so that a file is green when, and only when, the check is.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 from junitparser.junitparser import FinalResult, SystemOut
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from devdiff.gate.record import CellRecord, CheckRecord
+
 _OUTCOMES: Final[Mapping[str, type[FinalResult]]] = {
     "fail": Failure,
     "inconclusive": Failure,
@@ -28,24 +30,24 @@ _OUTCOMES: Final[Mapping[str, type[FinalResult]]] = {
 }
 
 
-def write(record: Mapping[str, Any], path: Path) -> None:
+def write(record: CheckRecord, path: Path) -> None:
     """Write a check's record as JUnit XML to ``path``, whole or not at all."""
     text = render(record)
     with whole_file(path) as stream:
         stream.write(text)
 
 
-def render(record: Mapping[str, Any]) -> str:
+def render(record: CheckRecord) -> str:
     """The XML document of a check's record."""
     suites: dict[str, TestSuite] = {}
-    for cell in record["cells"]:
-        suite = suites.get(cell["model"])
+    for cell in record.cells:
+        suite = suites.get(cell.model)
         if suite is None:
-            suite = suites[cell["model"]] = TestSuite(one_line(cell["model"]))
+            suite = suites[cell.model] = TestSuite(one_line(cell.model))
             suite.timestamp = finished(record).strftime("%Y-%m-%dT%H:%M:%S")
-            suite.add_property("devdiff", one_line(record["devdiff"]))
-            if record["baseline"]:
-                suite.add_property("baseline.sha256", record["baseline"]["sha256"])
+            suite.add_property("devdiff", one_line(record.devdiff))
+            if record.baseline:
+                suite.add_property("baseline.sha256", record.baseline.sha256)
         suite.add_testcase(_case(cell))
     document = JUnitXml()
     for suite in suites.values():
@@ -55,25 +57,24 @@ def render(record: Mapping[str, Any]) -> str:
     return buffer.getvalue().decode()
 
 
-def _case(cell: Mapping[str, Any]) -> TestCase:
+def _case(cell: CellRecord) -> TestCase:
     # Readers take what stands before the last dot for a package.
-    where = ".".join(one_line(cell[key]).replace(".", "_") for key in ("model", "device"))
-    case = TestCase(one_line(f"{cell['compression']} on {cell['device']}"), where, 0.0)
-    lines = [cell["summary"], *sentences(cell)]
+    where = ".".join(one_line(name).replace(".", "_") for name in (cell.model, cell.device))
+    case = TestCase(one_line(f"{cell.compression} on {cell.device}"), where, 0.0)
+    lines = [cell.summary, *sentences(cell)]
     text = "\n".join(one_line(line) for line in lines)
-    kind = _OUTCOMES.get(cell["gate"])
+    kind = _OUTCOMES.get(cell.gate)
     if kind is None:
         out = SystemOut(text)
         case.extend([out])  # type: ignore[no-untyped-call]
     else:
-        outcome = kind(one_line(cell["summary"]), cell["gate"])
+        outcome = kind(one_line(cell.summary), cell.gate)
         outcome.text = text
         case.result = outcome
     return case
 
 
-def sentences(cell: Mapping[str, Any]) -> list[str]:
+def sentences(cell: CellRecord) -> list[str]:
     """A line for each thing that the baseline says of a run, and where its report lies."""
-    changes = (cell["baseline"] or {}).get("changes", ())
-    lines = [f"{change['kind']} {change['where']}: {change['text']}" for change in changes]
-    return lines + ([f"report: {cell['report']}"] if cell["report"] else [])
+    lines = [f"{change.kind} {change.where}: {change.text}" for change in cell.changes]
+    return lines + ([f"report: {cell.report}"] if cell.report else [])

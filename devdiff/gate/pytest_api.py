@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from devdiff.errors import NotTestedError
 from devdiff.exporter import recipe as recipes
@@ -28,6 +27,7 @@ from devdiff.options import (
     Running,
     ScanSettings,
 )
+from devdiff.report.model import Report
 from devdiff.tasks.request import TaskRequest
 from devdiff.verdict import Verdict
 
@@ -38,7 +38,7 @@ PathLike = str | Path
 class Result:
     """A finished run: ``report`` is its report.json, ``directory`` where everything lies."""
 
-    report: Mapping[str, Any]
+    report: Report
     directory: Path
     facts: Facts
 
@@ -67,7 +67,7 @@ class Result:
         too few samples left undecided fails unless allowed.
         """
         __tracebackhide__ = True
-        model = self.report["model"]["name"]
+        model = self.report.model.name
         _settle(self.verdict, "\n".join(_told(model, self)), allow_inconclusive)
 
 
@@ -89,22 +89,22 @@ class CheckResult:
     def assert_passed(self, allow_inconclusive: bool = False) -> None:
         """As `Result.assert_passed`, for every cell; with a baseline, only what got worse."""
         __tracebackhide__ = True
-        lines = [self.outcome.record["summary"]]
-        for cell in self.outcome.record["cells"]:
-            if cell["gate"] == Verdict.PASS.value:
+        lines = [self.outcome.record.summary]
+        for cell in self.outcome.record.cells:
+            if cell.gate is Verdict.PASS:
                 continue
-            if cell["refused"] is not None:
-                lines.append(f"{cell['name']}: {cell['refused']}")
-            elif cell["baseline"]:
+            if cell.refused is not None:
+                lines.append(f"{cell.name}: {cell.refused}")
+            elif cell.baseline:
                 lines += [
-                    f"{cell['name']}: {change['kind']} {change['where']}: {change['text']}"
-                    for change in cell["baseline"]["changes"]
-                    if change["kind"] in ("error", "incomparable", "worse")
+                    f"{cell.name}: {change.kind} {change.where}: {change.text}"
+                    for change in cell.changes
+                    if change.kind in ("error", "incomparable", "worse")
                 ]
-            elif cell["name"] in self.results:
-                lines += _told(cell["name"], self.results[cell["name"]])
+            elif cell.name in self.results:
+                lines += _told(cell.name, self.results[cell.name])
             else:
-                lines.append(f"{cell['name']}: {cell['summary']}")
+                lines.append(f"{cell.name}: {cell.summary}")
         _settle(self.verdict, "\n".join(lines), allow_inconclusive)
 
 
@@ -234,12 +234,12 @@ class Tests:
 def _results(outcome: CheckOutcome) -> Iterator[tuple[str, Result]]:
     from devdiff.report import load
 
-    for cell in outcome.record["cells"]:
-        if cell["report"] is not None:
-            report = outcome.directory / cell["report"]
+    for cell in outcome.record.cells:
+        if cell.report is not None:
+            report = outcome.directory / cell.report
             yield (
-                cell["name"],
-                Result(load.load(report), report.parent, outcome.facts[cell["name"]]),
+                cell.name,
+                Result(load.load(report), report.parent, outcome.facts[cell.name]),
             )
 
 

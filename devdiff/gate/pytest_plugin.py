@@ -76,8 +76,6 @@ def _could_not(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
     """Whether devdiff said that it could not do what was asked."""
     if "devdiff.gate.pytest_api" not in sys.modules:
         return False
-    from devdiff.device_runner.errors import DeviceRunnerError
-    from devdiff.errors import DevdiffError
-    from devdiff.exporter.errors import ExporterError
+    from devdiff.system.errors import DevdiffError
 
-    return isinstance(excinfo.value, DevdiffError | DeviceRunnerError | ExporterError)
+    return isinstance(excinfo.value, DevdiffError)

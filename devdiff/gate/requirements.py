@@ -7,12 +7,25 @@ much: neither stands between a model and the store unless that was said.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from devdiff.options import DEFAULT_GATES
+from devdiff.system.typed_json import Count, Record, fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
+
+    from devdiff.attest.predicate import Excerpt
+    from devdiff.report.model import Report
+
+
+class BasisSummary(Record, frozen=True):
+    """What a verdict stands on: samples that every step which counts was compared on, and their
+    sort."""
+
+    samples: Count
+    inputs: Literal["real", "synthetic"]
+    labelled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +37,19 @@ class Basis:
     labelled: bool
 
     @classmethod
-    def of(cls, report: Mapping[str, Any]) -> Self:
-        """That of a report that was checked against its schema, or of its excerpt."""
-        inputs = report["inputs"]
-        counted = [pair for pair in report["pairs"] if pair["gates"]] or report["pairs"]
-        compared = [
-            pair["comparison"]["compared"] for pair in counted if pair.get("comparison") is not None
-        ]
-        if "basis" in report:
-            compared.append(report["basis"]["samples"])
-        samples = min((inputs["samples"], *compared))
-        return cls(samples, inputs["synthetic"], inputs["labelled"])
+    def of(cls, report: Report | Excerpt) -> Self:
+        """That of a report, or of its excerpt in a statement."""
+        inputs = report.inputs
+        counted = [pair for pair in report.pairs if pair.gates] or report.pairs
+        compared = [pair.comparison.compared for pair in counted if pair.comparison is not None]
+        samples = min((inputs.samples, report.basis.samples, *compared))
+        return cls(samples, inputs.synthetic, inputs.labelled)
+
+    def record(self) -> BasisSummary:
+        return BasisSummary(self.samples, "synthetic" if self.synthetic else "real", self.labelled)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "samples": self.samples,
-            "inputs": "synthetic" if self.synthetic else "real",
-            "labelled": self.labelled,
-        }
+        return fields(self.record())
 
     def __str__(self) -> str:
         kind = "synthetic" if self.synthetic else "labelled" if self.labelled else "unlabelled"

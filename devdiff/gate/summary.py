@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import structs
 
 from devdiff.compare import (
     ClassifierAgreement,
@@ -18,11 +20,14 @@ from devdiff.compare import (
     Expectation,
     OutputMetrics,
     PairComparison,
-    jsonform,
     judge,
 )
 from devdiff.report.rejudge import expectation_of
+from devdiff.system.typed_json import Extended, fields
 from devdiff.verdict import Verdict, combine
+
+if TYPE_CHECKING:
+    from devdiff.report.model import DataCheckSection, PairRecord, Report, RungRecord, ScanSection
 
 BY_AGREEMENT: Final = "agreement"
 BY_SNR: Final = "snr"
@@ -59,10 +64,10 @@ class OutputFacts:
     reasons: tuple[str, ...]
     measure: str
     agreement: AgreementSummary | None
-    snr_db: float | None
-    max_lsb: float | None
-    max_error: float | None
-    allowed: float | None
+    snr_db: Extended | None
+    max_lsb: Extended | None
+    max_error: Extended | None
+    allowed: Extended | None
     differing: int
     broken: int
     flips: int
@@ -127,27 +132,27 @@ class Facts:
     unsuited: str | None = None
 
     @classmethod
-    def of(cls, report: Mapping[str, Any]) -> Facts:
-        """The facts in a report that was checked against its schema."""
-        rungs = {rung["name"]: rung for rung in report["rungs"]}
-        times = {name: rung["time"]["median_ms"] for name, rung in rungs.items()}
-        pairs = {pair["step"]: pair for pair in report["pairs"] if not pair["gates"]}
-        limits = jsonform.encode(report["options"].get("gates", {}))
+    def of(cls, report: Report) -> Facts:
+        """The facts in a valid report."""
+        rungs = {rung.name: rung for rung in report.rungs}
+        times = {name: rung.time.median_ms for name, rung in rungs.items()}
+        pairs = {pair.step: pair for pair in report.pairs if not pair.gates}
+        limits = fields(report.options.gates) if report.options.gates is not None else {}
         return cls(
-            model=report["model"]["name"],
-            model_sha256=report["model"]["sha256"],
-            inputs_sha256=report["inputs"]["sha256"],
-            samples=report["inputs"]["samples"],
-            verdict=Verdict(report["verdict"]),
-            summary=report["summary"],
-            steps=tuple(_step(pair, report) for pair in report["pairs"] if pair["gates"]),
+            model=report.model.name,
+            model_sha256=report.model.sha256,
+            inputs_sha256=report.inputs.sha256,
+            samples=report.inputs.samples,
+            verdict=report.verdict,
+            summary=report.summary,
+            steps=tuple(_step(pair, report) for pair in report.pairs if pair.gates),
             whole=_step(pairs["all"], report) if "all" in pairs else None,
-            scan=_scan(report["scan"]) if "scan" in report else None,
-            broken_rungs={n: str(rung["error"]) for n, rung in rungs.items() if rung["error"]},
+            scan=_scan(report.scan) if report.scan is not None else None,
+            broken_rungs={n: str(rung.error) for n, rung in rungs.items() if rung.error},
             runtimes={name: _runtime(rung) for name, rung in rungs.items()},
             median_ms={name: time for name, time in times.items() if time is not None},
             limits={key: _told(value) for key, value in limits.items() if value not in ([], None)},
-            unsuited=_unsuited(report.get("data_check")),
+            unsuited=_unsuited(report.data_check),
         )
 
     @property
@@ -170,33 +175,32 @@ class Facts:
         return max(self.steps, key=rank, default=None)
 
 
-def _unsuited(check: Mapping[str, Any] | None) -> str | None:
-    return check["reason"] if check is not None and check["verdict"] == "inconclusive" else None
+def _unsuited(check: DataCheckSection | None) -> str | None:
+    return check.reason if check is not None and check.verdict == "inconclusive" else None
 
 
-def _step(pair: Mapping[str, Any], report: Mapping[str, Any]) -> StepFacts:
-    judgement = pair["judgement"]
+def _step(pair: PairRecord, report: Report) -> StepFacts:
+    judgement = pair.judgement
     outputs: tuple[OutputFacts, ...] = ()
-    if pair["comparison"] is not None:
-        comparison = PairComparison.from_json(pair["comparison"])
-        found = _outputs(comparison, expectation_of(pair, comparison, report))
+    if pair.comparison is not None:
+        found = _outputs(pair.comparison, expectation_of(pair, pair.comparison, report))
         outputs = tuple(_with_lost_inputs(output, pair) for output in found)
     return StepFacts(
-        pair["step"],
-        pair["reference"],
-        pair["candidate"],
-        Verdict(judgement["verdict"]),
-        tuple(judgement["reasons"]),
+        pair.step,
+        pair.reference,
+        pair.candidate,
+        judgement.verdict,
+        judgement.reasons,
         outputs,
     )
 
 
-def _with_lost_inputs(output: OutputFacts, pair: Mapping[str, Any]) -> OutputFacts:
+def _with_lost_inputs(output: OutputFacts, pair: PairRecord) -> OutputFacts:
     """An output that stopped answering an input fails, whatever its numbers."""
     lost = tuple(
-        str(one["reason"])
-        for one in pair.get("dependence", {}).get("responses", ())
-        if one["verdict"] == "fail" and one["output"] == output.name
+        response.reason
+        for response in pair.responses
+        if response.verdict == "fail" and response.output == output.name
     )
     if not lost:
         return output
@@ -208,7 +212,7 @@ def _outputs(comparison: PairComparison, expectation: Expectation) -> Iterator[O
     """Each output judged alone, so that a verdict can be told to be its own."""
     for output in comparison.outputs:
         answers = comparison.classification(output.name)
-        alone = replace(
+        alone = structs.replace(
             comparison,
             outputs=(output,),
             classifications=(answers,) if answers else (),
@@ -260,24 +264,25 @@ def _agreement(answers: ClassifierAgreement) -> AgreementSummary:
     return AgreementSummary(top.successes, top.trials, kept if whole else None)
 
 
-def _scan(scan: Mapping[str, Any]) -> ScanFacts:
-    trigger = scan.get("trigger") or {}
-    found = scan["verdict"] == "finding"
+def _scan(scan: ScanSection) -> ScanFacts:
+    found = scan.verdict == "finding"
+    trigger = scan.trigger if found else None
     return ScanFacts(
-        verdict=scan["verdict"],
-        reason=scan["reason"],
-        output=scan.get("output"),
-        target=trigger.get("target") if found else None,
-        source=trigger.get("source") if found else None,
-        kind=scan.get("kind") if found else None,
+        verdict=scan.verdict,
+        reason=scan.reason,
+        output=scan.output,
+        target=trigger.target if trigger is not None else None,
+        source=trigger.source if trigger is not None else None,
+        kind=scan.kind if found else None,
     )
 
 
-def _runtime(rung: Mapping[str, Any]) -> str:
+def _runtime(rung: RungRecord) -> str:
     """Which runtime ran the rung, as far as it says so itself."""
-    about, library = rung["about"], rung["identity"].get("library") or {}
-    version = about.get("runtime_version") or library.get("version") or "version unknown"
-    return f"{about.get('runtime') or library.get('origin') or rung['runner']} {version}"
+    library = rung.identity.library
+    origin = library.origin if library is not None else None
+    name = rung.reported("runtime") or origin or rung.runner
+    return f"{name} {rung.runtime_version or 'version unknown'}"
 
 
 def _told(value: Any) -> str:

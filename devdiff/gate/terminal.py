@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.report import parts
 from devdiff.report.parts import escape
+from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from rich.console import Console
 
-    from devdiff.gate.baseline import BaselineResult
+    from devdiff.gate.baseline import BaselineResult, ChangeRecord
     from devdiff.gate.config import Cell
+    from devdiff.gate.record import AgreementRecord, CellRecord, CheckRecord
     from devdiff.gate.trust import Code
 
 _CHANGES: Final = {
@@ -27,34 +29,34 @@ _CHANGES: Final = {
 }
 
 
-def show(record: Mapping[str, Any], out: Console, directory: Path) -> None:
+def show(record: CheckRecord, out: Console, directory: Path) -> None:
     """Print what a check came to: the verdict, a row a cell, and what there is to say of each.
 
     The reports are named as seen from the check's directory.
     """
-    parts.headline(record["verdict"], record["summary"], out)
+    parts.headline(record.verdict, record.summary, out)
     out.print()
     table = parts.table(
         "model", "compression", "device", "verdict", "agreement", "worst step", "report"
     )
-    for cell in record["cells"]:
+    for cell in record.cells:
         table.add_row(
-            escape(cell["model"]),
-            escape(cell["compression"]),
-            escape(cell["device"]),
+            escape(cell.model),
+            escape(cell.compression),
+            escape(cell.device),
             _verdict(cell),
-            _agreement(cell["agreement"]),
-            escape(cell["worst_step"] or "-"),
-            escape(cell["report"] or "-"),
+            _agreement(cell.agreement),
+            escape(cell.worst_step or "-"),
+            escape(cell.report or "-"),
         )
     out.print(table)
     out.print()
-    for cell in record["cells"]:
-        changes = (cell["baseline"] or {}).get("changes", ())
-        if cell["gate"] != "pass" or changes:
-            out.print(f"{escape(cell['name'])}: {escape(cell['summary'])}", soft_wrap=True)
+    for cell in record.cells:
+        changes = cell.changes
+        if cell.gate is not Verdict.PASS or changes:
+            out.print(f"{escape(cell.name)}: {escape(cell.summary)}", soft_wrap=True)
             show_changes(changes, out)
-    for note in record["notes"]:
+    for note in record.notes:
         out.print(f"note: {escape(note)}", soft_wrap=True)
     out.print(f"check: {escape(str(directory / 'check.json'))}", soft_wrap=True)
 
@@ -65,15 +67,15 @@ def show_baseline_result(held: BaselineResult, path: Path, out: Console) -> None
     out.print(
         f"baseline {escape(str(path))}: [{parts.STYLES[verdict]}]{verdict}[/]", soft_wrap=True
     )
-    show_changes(held.to_json()["changes"], out)
+    show_changes(held.record().changes, out)
 
 
-def show_changes(changes: Iterable[Mapping[str, Any]], out: Console) -> None:
+def show_changes(changes: Iterable[ChangeRecord], out: Console) -> None:
     """A line for each thing that a baseline says."""
     for change in changes:
-        kind = change["kind"]
+        kind = change.kind
         out.print(
-            f"  [{_CHANGES[kind]}]{kind}[/] {escape(change['where'])}: {escape(change['text'])}",
+            f"  [{_CHANGES[kind]}]{kind}[/] {escape(change.where)}: {escape(change.text)}",
             soft_wrap=True,
         )
 
@@ -101,12 +103,12 @@ def show_code(code: Sequence[Code], sha256: str, out: Console) -> None:
     out.print(f"to trust it as it is: --trust-config-sha256 {sha256}", soft_wrap=True)
 
 
-def _verdict(cell: Mapping[str, Any]) -> str:
+def _verdict(cell: CellRecord) -> str:
     """What counts, and the run's own verdict where a baseline made another of it."""
-    counted, own = cell["gate"], cell["verdict"]
+    counted, own = cell.gate, cell.verdict
     shown = f"[{parts.STYLES[counted]}]{counted}[/]"
     return shown if counted == own else f"{shown} (run: {own})"
 
 
-def _agreement(value: Mapping[str, Any] | None) -> str:
-    return f"{value['agreed']}/{value['samples']}" if value else "-"
+def _agreement(value: AgreementRecord | None) -> str:
+    return f"{value.agreed}/{value.samples}" if value else "-"

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from devdiff.errors import HistoryError, RunDirectoryError
 from devdiff.history import database_path, record, tracking
 from devdiff.ladder.run_directory import RUN_NAME, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from devdiff.progress import Events
+    from devdiff.report.model import Report
 
 
-def append_run(report: Mapping[str, Any], directory: Path, events: Events) -> None:
+def append_run(report: Report, directory: Path, events: Events) -> None:
     """Append the run to the local history, and log it to MLflow where MLFLOW_TRACKING_URI is set.
 
     What cannot be kept is a note.

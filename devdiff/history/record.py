@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.exporter.recipe import FLOAT32
 from devdiff.history import database_path
 from devdiff.ladder.ladder import on_the_way
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from devdiff.report.model import PairRecord, Report, RungRecord
 
 NO_DEVICE: Final = "none"
 WHOLE_WAY: Final = "all"
@@ -107,105 +111,97 @@ class RunRecord:
         }
 
 
-def from_report(report: Mapping[str, Any], run: Mapping[str, Any], directory: Path) -> RunRecord:
+def from_report(report: Report, run: Mapping[str, Any], directory: Path) -> RunRecord:
     """The record of a report, given its run directory and what ``run.json`` in it says."""
     named = f"{run['fingerprint']}\n{run['started']}\n{directory.resolve()}"
     device, serial = _device(report)
     return RunRecord(
         key=hashlib.sha256(named.encode()).hexdigest(),
-        finished=report["finished"],
-        version=report["devdiff"],
-        model=report["model"]["name"],
-        model_sha256=report["model"]["sha256"],
+        finished=report.finished,
+        version=report.devdiff,
+        model=report.model.name,
+        model_sha256=report.model.sha256,
         compression=_compression(report),
         device=device,
         serial=serial,
-        samples=report["inputs"]["samples"],
-        synthetic=report["inputs"]["synthetic"],
-        inputs_sha256=report["inputs"]["sha256"],
-        verdict=report["verdict"],
-        culprit=(report["attribution"] or {}).get("step"),
-        scan=report["scan"]["verdict"] if "scan" in report else None,
-        summary=report["summary"],
+        samples=report.inputs.samples,
+        synthetic=report.inputs.synthetic,
+        inputs_sha256=report.inputs.sha256,
+        verdict=report.verdict.value,
+        culprit=report.attribution.step if report.attribution is not None else None,
+        scan=report.scan.verdict if report.scan is not None else None,
+        summary=report.summary,
         directory=str(directory.resolve()),
         project=str(database_path.project(Path.cwd())),
-        rungs=tuple(map(_rung, report["rungs"])),
-        steps=tuple(figures for pair in report["pairs"] for figures in _steps(pair)),
+        rungs=tuple(map(_rung, report.rungs)),
+        steps=tuple(figures for pair in report.pairs for figures in _steps(pair)),
     )
 
 
-def _compression(report: Mapping[str, Any]) -> str:
+def _compression(report: Report) -> str:
     """What was done to the model that ships, by its recipe's name where devdiff made it.
 
     ``int8-per-tensor``, ``prune:0.5+int8``, ``float16``, ``none``.
     """
-    shipped = [rung for rung in report["rungs"] if on_the_way(rung["name"])][-1]
-    made = (report["manifest"] or {}).get("artifacts", ())
-    recipe = next(
+    shipped = [rung for rung in report.rungs if on_the_way(rung.name)][-1]
+    recipe: str | None = next(
         (
-            artifact["recipe"].get("name")
-            for artifact in made
-            if artifact["sha256"] == shipped["model"]["sha256"]
-            and artifact["recipe"]["precision"] != FLOAT32.precision
+            artifact.recipe.name
+            for artifact in report.artifacts
+            if artifact.sha256 == shipped.model.sha256
+            and artifact.recipe.precision != FLOAT32.precision
         ),
         None,
     )
-    if recipe is None and shipped["precision"] != FLOAT32.precision:
-        recipe = shipped["precision"]
-    return "+".join(filter(None, (shipped["pruning"], recipe))) or "none"
+    if recipe is None and shipped.precision != FLOAT32.precision:
+        recipe = shipped.precision
+    return "+".join(filter(None, (shipped.pruning, recipe))) or "none"
 
 
-def _device(report: Mapping[str, Any]) -> tuple[str, str | None]:
-    rung = next((one for one in report["rungs"] if one["name"] == "device"), None)
+def _device(report: Report) -> tuple[str, str | None]:
+    rung = report.rung("device")
     if rung is None:
         return NO_DEVICE, None
-    device = rung["identity"].get("device")
-    if not isinstance(device, Mapping):
-        return str(device or rung["runner"]), None
-    serial = device.get("serial")
-    if device.get("virtual"):
-        return " ".join(["virtual", *(device.get("cores") or ())]), serial
-    return str(device.get("model") or serial), serial
+    device = rung.identity.device
+    if device is None or isinstance(device, str):
+        return device or rung.runner, None
+    if device.virtual:
+        return " ".join(["virtual", *device.cores]), device.serial
+    return device.model or device.serial, device.serial
 
 
-def _rung(rung: Mapping[str, Any]) -> RungFigures:
-    identity, about = rung["identity"], rung["about"]
-    library = identity.get("library") or {}
-    name = library.get("origin") or identity.get("runtime") or rung["runner"]
-    version = about.get("runtime_version") or library.get("version") or identity.get("version")
+def _rung(rung: RungRecord) -> RungFigures:
+    identity, library = rung.identity, rung.identity.library
+    name = (library.origin if library is not None else None) or identity.runtime or rung.runner
+    version = rung.runtime_version or identity.version
     return RungFigures(
-        name=rung["name"],
-        sha256=rung["model"]["sha256"],
+        name=rung.name,
+        sha256=rung.model.sha256,
         runtime=name if not version or version in name else f"{name} {version}",
-        runtime_sha256=library.get("sha256"),
-        samples=rung["samples"],
-        median_ms=rung["time"]["median_ms"],
-        p90_ms=rung["time"]["p90_ms"],
-        error=rung["error"],
+        runtime_sha256=library.sha256 if library is not None else None,
+        samples=rung.samples,
+        median_ms=rung.time.median_ms,
+        p90_ms=rung.time.p90_ms,
+        error=rung.error,
     )
 
 
-def _steps(pair: Mapping[str, Any]) -> Iterator[StepFigures]:
-    comparison = pair["comparison"] or {"outputs": (), "classifications": ()}
-    answers = {
-        classification["output"]: classification["top_1"]
-        for classification in comparison["classifications"]
-    }
-    nothing: dict[str, Any] = {"name": "", "snr_db": None, "max_abs_error": None, "max_lsb": None}
-    for output in comparison["outputs"] or (nothing,):
-        top_1 = answers.get(output["name"], {})
+def _steps(pair: PairRecord) -> Iterator[StepFigures]:
+    answers = {answered.output: answered.top_1 for answered in pair.classifications}
+    for output in pair.outputs or (None,):
+        top_1 = answers.get(output.name) if output is not None else None
         yield StepFigures(
-            step=pair["step"],
-            reference=pair["reference"],
-            candidate=pair["candidate"],
-            counts=pair["gates"],
-            verdict=pair["judgement"]["verdict"],
-            output=output["name"],
-            agreed=top_1.get("successes"),
-            answered=top_1.get("trials"),
-            snr_db=_number(output["snr_db"]),
-            max_abs_error=_number(output["max_abs_error"]),
-            max_lsb=_number(output["max_lsb"]),
+            step=pair.step,
+            reference=pair.reference,
+            candidate=pair.candidate,
+            counts=pair.gates,
+            verdict=pair.judgement.verdict.value,
+            output=output.name if output is not None else "",
+            agreed=top_1.successes if top_1 is not None else None,
+            answered=top_1.trials if top_1 is not None else None,
+            snr_db=output.snr_db if output is not None else None,
+            max_abs_error=output.max_abs_error if output is not None else None,
+            max_lsb=output.max_lsb if output is not None else None,
         )
 
 
@@ -215,10 +211,6 @@ def _goodness(figures: StepFigures) -> tuple[float, float]:
         math.inf if agreement is None else agreement,
         -math.inf if snr is None else snr,
     )
-
-
-def _number(value: float | str | None) -> float | None:
-    return None if value is None else float(value)
 
 
 def _text(value: float | None) -> float | str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 from devdiff.compare import (
     CompressionExpectation,
@@ -113,7 +115,7 @@ def _judge_pair(
         hints += _known_faults(reference, candidate)
     if judgement.verdict is Verdict.FAIL:
         hints += _other_runtime(pair, reference, candidate)
-    judgement = replace(judgement, reasons=(*judgement.reasons, *hints))
+    judgement = structs.replace(judgement, reasons=(*judgement.reasons, *hints))
     return JudgedPair(pair, comparison, judgement)
 
 

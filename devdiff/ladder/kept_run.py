@@ -85,16 +85,16 @@ def _of_run(folder: Path, record: Mapping[str, Any]) -> KeptRun:
 
 def _of_test(folder: Path, rung: str) -> KeptRun:
     report = load.load(load.locate(folder))
-    names = [entry["name"] for entry in report["rungs"]]
+    names = [entry.name for entry in report.rungs]
     name = rung or [one for one in names if ladder.on_the_way(one)][-1]
     if name not in names:
         raise UsageError(
             f"{folder} has no rung {name!r}{did_you_mean(name, names)}; it has {', '.join(names)}"
         )
-    entry = report["rungs"][names.index(name)]
-    if entry["error"]:
+    entry = report.rungs[names.index(name)]
+    if entry.error:
         raise NotTestedError(
-            f"rung {name} of {folder} could not run: {entry['error']}; name another, as "
+            f"rung {name} of {folder} could not run: {entry.error}; name another, as "
             f"{folder}:{names[0]}"
         )
     file = folder / "rungs" / ladder.file_name(name)
@@ -103,10 +103,10 @@ def _of_test(folder: Path, rung: str) -> KeptRun:
     result = RungResult.from_json(record, outputs, file.with_name(f"{file.name}.pack"))
     inputs = _specs(folder / "inputs")
     samples = input_set.load(folder / "inputs", inputs)
-    if not report["inputs"]["labelled"]:
+    if not report.inputs.labelled:
         samples = replace(samples, labels=None)
     # The folder stands for what ships, unless a rung was named.
-    kept = KeptRun(result, inputs, samples, tuple(report["options"]["classifiers"]))
+    kept = KeptRun(result, inputs, samples, tuple(report.options.classifiers or ()))
     return _checked(kept, f"{folder.name}:{name}")
 
 

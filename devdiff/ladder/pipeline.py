@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.errors import UsageError
@@ -27,18 +27,20 @@ from devdiff.options import DEFAULT_SCAN
 from devdiff.progress import Events, SilentEvents
 from devdiff.report import build
 from devdiff.report.html import page
+from devdiff.report.model import DataCheckSection, Options, Report, TaskSection
 from devdiff.scan.power import held_out_needed
 from devdiff.scan.sample_selection import FEWEST_SAMPLES
 from devdiff.scan.scan import scan
 from devdiff.scan.verdict_rules import STRONG
 from devdiff.system import extras
+from devdiff.system.typed_json import converted
 from devdiff.tasks import data_check
 from devdiff.tasks.measure import measure, with_drops
 from devdiff.tasks.request import CLASSIFICATION, TaskRequest
 from devdiff.tasks.resolve import ResolvedTask, check_truth, resolve_task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from devdiff.exporter.artifact import TensorSpec
@@ -169,19 +171,19 @@ def export_and_test(
             results=results,
             judged=judged,
             scan=scanned,
-            task=measured.to_json() if measured else None,
-            data_check=checked.to_json() if checked else None,
+            task=converted(TaskSection, measured.to_json()) if measured else None,
+            data_check=converted(DataCheckSection, checked.to_json()) if checked else None,
             command=command,
-            options={
-                "running": request.running.fingerprint(),
-                "gates": request.gates.fingerprint(),
-                "classifiers": list(classifiers),
-            },
+            options=Options(
+                running=replace(request.running, host_runtimes=request.running.hosts),
+                gates=request.gates,
+                classifiers=tuple(classifiers),
+            ),
         )
-        write_json(run.report, report)
+        write_json(run.report, report.to_json())
         written = _write_page(report, run, events)
         append_run(report, run.path, events)
-        return LadderOutcome(report, run.path, report["exit_code"], written)
+        return LadderOutcome(report, run.path, report.exit_code, written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +270,7 @@ def _pairs(request: LadderRequest, rungs: Sequence[Rung]) -> tuple[RungPair, ...
     )
 
 
-def _write_page(report: Mapping[str, Any], run: RunDirectory, events: Events) -> Path | None:
+def _write_page(report: Report, run: RunDirectory, events: Events) -> Path | None:
     """The page beside the report. The verdict stands without it, so no page is only a note."""
     path = run.path / page.PAGE_NAME
     try:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from devdiff.exporter.artifact import sha256_path
 from devdiff.exporter.compression import INT8_ONLY, Compression
 from devdiff.inputs import input_set as data
 from devdiff.inputs.input_set import InputRequest
 from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, Gates, ModelSpec, Running, ScanSettings
+from devdiff.report.model import Report
 from devdiff.tasks.request import TaskRequest
+
+if TYPE_CHECKING:
+    from devdiff.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,11 @@ class LadderOutcome:
     ``page`` is the report for people; None when it could not be written.
     """
 
-    report: Mapping[str, Any]
+    report: Report
     directory: Path
     exit_code: int
     page: Path | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.report.verdict

@@ -15,6 +15,9 @@ from devdiff.verdict import Verdict, combine
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from devdiff.attest.predicate import Excerpt, ExcerptIdentity, ExcerptRung
+    from devdiff.report.model import Identity, Report, RungRecord
+
 HOST: Final = "the host only"
 LOCAL: Final = "this machine (local)"
 
@@ -113,35 +116,35 @@ class Tested:
         return found
 
     @classmethod
-    def from_report(cls, report: Mapping[str, Any], evidence: str) -> Self:
-        """What one report says that has been checked against its schema.
+    def from_report(cls, report: Report | Excerpt, evidence: str) -> Self:
+        """What one valid report says, or its excerpt in a statement.
 
         The verdict of a run is that of the model at the end of its ladder: the one that was made to
         be shipped. A run in which not every step counts is a scan: it can speak against a model,
         but it is no test of one.
         """
-        rungs = [rung for rung in report["rungs"] if on_the_way(rung["name"])]
+        rungs = [rung for rung in report.rungs if on_the_way(rung.name)]
         if not rungs:
             return cls()
-        sha256 = rungs[-1]["model"]["sha256"]
-        steps = [pair for pair in report["pairs"] if pair["step"] not in ("all", "runtime")]
-        ran = [rung for rung in rungs if rung["name"] == "device" and not rung["error"]]
-        verdict = Verdict(report["verdict"])
-        compared = bool(steps) and all(pair["gates"] for pair in steps)
+        sha256 = rungs[-1].model.sha256
+        steps = [pair for pair in report.pairs if pair.step not in ("all", "runtime")]
+        ran = [rung for rung in rungs if rung.name == "device" and not rung.error]
+        verdict = report.verdict
+        compared = bool(steps) and all(pair.gates for pair in steps)
         model = TestedModel(
             sha256=sha256,
             verdict=verdict,
             compared=compared,
             devices=tuple(map(_device, ran)) or (HOST,),
-            on_phone=any(isinstance(rung["identity"].get("device"), dict) for rung in ran),
+            on_phone=any(rung.identity.phone is not None for rung in ran),
             evidence=(evidence,),
             bases=(Basis.of(report),) if compared and verdict is Verdict.PASS else (),
         )
-        runtimes = [_runtime(rung["identity"]) for rung in ran]
+        runtimes = [_runtime(rung.identity) for rung in ran]
         return cls(
             {sha256: model},
             {runtime.sha256: runtime for runtime in runtimes if runtime is not None},
-            {r["model"]["sha256"]: evidence for r in rungs if r["model"]["sha256"] != sha256},
+            {r.model.sha256: evidence for r in rungs if r.model.sha256 != sha256},
         )
 
     def joined(self, other: Tested) -> Self:
@@ -161,28 +164,24 @@ def _both(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*one, *other)))
 
 
-def _device(rung: Mapping[str, Any]) -> str:
-    device = rung["identity"].get("device")
-    if not isinstance(device, dict):
+def _device(rung: RungRecord | ExcerptRung) -> str:
+    device = rung.identity.phone
+    if device is None:
         return LOCAL
-    name = str(device.get("model") or device.get("serial") or "a device")
-    if device.get("virtual"):
+    name = device.model or device.serial or "a device"
+    if device.virtual:
         return f"{name} (a virtual phone)"
-    if device.get("release"):
-        return f"{name}, Android {device['release']}"
-    return name
+    return f"{name}, Android {device.release}" if device.release else name
 
 
-def _runtime(identity: Mapping[str, Any]) -> TestedRuntime | None:
-    """The library of a device rung; None where the record does not name one by its hash."""
-    library, runner = identity.get("library"), identity.get("runner")
-    if not isinstance(library, dict) or not isinstance(library.get("sha256"), str):
+def _runtime(identity: Identity | ExcerptIdentity) -> TestedRuntime | None:
+    """The library of a device rung; None where the record does not name one."""
+    library, runner = identity.library, identity.runner
+    if library is None:
         return None
-    abi = runner.get("abi") if isinstance(runner, dict) else None
-    version = library.get("version")
     return TestedRuntime(
-        sha256=library["sha256"],
-        version=str(version) if version else None,
-        origin=str(library.get("origin", "")),
-        abi=str(abi) if abi else None,
+        sha256=library.sha256,
+        version=library.version,
+        origin=library.origin or "",
+        abi=runner.abi if runner is not None else None,
     )

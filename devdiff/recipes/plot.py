@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.compare.intervals import Proportion
 from devdiff.system.atomic_file import whole_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
+
+    from devdiff.recipes.record import RecipesRecord, RowRecord
 
 _SIZE: Final = (7.0, 4.2)
 # Points of like size and agreement lie on each other.
@@ -23,7 +26,18 @@ _SETTINGS: Final[Any] = {
 }
 
 
-def write(record: Mapping[str, Any], path: Path) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A compression; its interval reaches ``below`` and ``above`` its ``middle``."""
+
+    label: str
+    kilobytes: float
+    middle: float
+    below: float = 0.0
+    above: float = 0.0
+
+
+def write(record: RecipesRecord, path: Path) -> bool:
     """Draw a trial's record into ``path``; False when it has nothing that could be drawn.
 
     The vertical axis is the top-1 agreement of the whole way with its exact 95 % interval, or
@@ -33,24 +47,22 @@ def write(record: Mapping[str, Any], path: Path) -> bool:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    rows = [row for row in record["compressions"] if "bytes" in row]
-    by_agreement = all(row["agreement"] for row in rows)
-    rows = rows if by_agreement else [row for row in rows if isinstance(row["snr_db"], float)]
-    if not rows:
+    rows = [row for row in record.compressions if row.bytes is not None]
+    by_agreement = all(row.agreement for row in rows)
+    points = [point for point in map(_height if by_agreement else _level, rows) if point]
+    if not points:
         return False
     with rc_context(_SETTINGS):
         figure = Figure(_SIZE, layout="constrained")
         axes = figure.add_subplot()
-        for row, marker in zip(rows, itertools.cycle(_MARKERS), strict=False):
-            size = row["bytes"] / 1e3
-            middle, below, above = _height(row) if by_agreement else (row["snr_db"], 0.0, 0.0)
+        for point, marker in zip(points, itertools.cycle(_MARKERS), strict=False):
             axes.errorbar(
-                [size],
-                [middle],
-                yerr=[[below], [above]],
+                [point.kilobytes],
+                [point.middle],
+                yerr=[[point.below], [point.above]],
                 fmt=marker,
                 capsize=3,
-                label=row["compression"],
+                label=point.label,
             )
         axes.margins(0.2)
         axes.set_xlabel("size of the artifact in kB")
@@ -66,8 +78,18 @@ def write(record: Mapping[str, Any], path: Path) -> bool:
     return True
 
 
-def _height(row: Mapping[str, Any]) -> tuple[float, float, float]:
-    """Agreement in per cent, and how far its interval reaches below and above."""
-    found = Proportion.of(row["agreement"]["agreed"], row["agreement"]["samples"])
+def _height(row: RowRecord) -> _Point | None:
+    """Agreement in per cent with its interval."""
+    if row.agreement is None or row.bytes is None:
+        return None
+    found = Proportion.of(row.agreement.agreed, row.agreement.samples)
     rate = found.successes / found.trials
-    return 100 * rate, 100 * (rate - found.low), 100 * (found.high - rate)
+    below, above = 100 * (rate - found.low), 100 * (found.high - rate)
+    return _Point(row.compression, row.bytes / 1e3, 100 * rate, below, above)
+
+
+def _level(row: RowRecord) -> _Point | None:
+    """The signal-to-noise ratio, where it is finite."""
+    if row.snr_db is None or row.bytes is None or not math.isfinite(row.snr_db):
+        return None
+    return _Point(row.compression, row.bytes / 1e3, row.snr_db)

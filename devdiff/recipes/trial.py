@@ -3,41 +3,42 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from devdiff.device_runner.errors import DeviceRunnerError
-from devdiff.errors import DevdiffError, UsageError
-from devdiff.exporter.errors import ExporterError
+from devdiff.errors import UsageError
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.ladder import run_directory
 from devdiff.ladder.pipeline import export_and_test
 from devdiff.ladder.run_directory import DEFAULT_ROOT, REPORT_NAME, write_json
 from devdiff.progress import Events, NamedEvents, SilentEvents
 from devdiff.recipes import record
+from devdiff.recipes.record import RecipesRecord
 from devdiff.report import load
-from devdiff.verdict import Verdict
+from devdiff.system.errors import DevdiffError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from devdiff.exporter.compression import Compression
     from devdiff.exporter.recipe import Pruning
     from devdiff.ladder.request import LadderRequest
+    from devdiff.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class TrialOutcome:
     """The finished record (also in ``directory/recipes.json``) and its plot, if there is one."""
 
-    record: Mapping[str, Any]
+    record: RecipesRecord
     directory: Path
     plot: Path | None
 
     @property
     def verdict(self) -> Verdict:
-        return Verdict(self.record["verdict"])
+        return self.record.verdict
 
 
 def run_trial(
@@ -82,7 +83,7 @@ def run_trial(
                 rows.append(record.row(str(compression), folder, report, error))
         finished = record.build(request.model.path.name, rows, command)
         plot = _plot(finished, path, events)
-        write_json(path / record.RECORD_NAME, finished)
+        write_json(path / record.RECORD_NAME, finished.to_json())
         return TrialOutcome(finished, path, plot)
 
 
@@ -123,13 +124,13 @@ def _test(
         return None
     try:
         export_and_test(request, folder, events, command, worker=worker())
-    except (DevdiffError, ExporterError, DeviceRunnerError) as error:
+    except DevdiffError as error:
         events.note(str(error))
         return str(error)
     return None
 
 
-def _plot(finished: Mapping[str, Any], path: Path, events: Events) -> Path | None:
+def _plot(finished: RecipesRecord, path: Path, events: Events) -> Path | None:
     from devdiff.recipes import plot
 
     target = path / "recipes.svg"

@@ -2,61 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from devdiff.compare.intervals import CONFIDENCE, smallest_seen
 from devdiff.compare.wording import count, percent
+from devdiff.report.model import BasisRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from devdiff.report.model import InputsRecord, PairRecord, RungRecord
 
 
 def make(
-    inputs: Mapping[str, Any],
-    pairs: Sequence[Mapping[str, Any]],
-    rungs: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
+    inputs: InputsRecord, pairs: Sequence[PairRecord], rungs: Sequence[RungRecord]
+) -> BasisRecord:
     """The report's ``basis``, from its own ``inputs``, ``pairs`` and ``rungs``.
 
     ``samples`` are those of the step that was compared on the fewest, 0 where one that counts was
     not compared at all.
     """
-    counting = [pair for pair in pairs if pair["gates"]] or list(pairs)
+    counting = [pair for pair in pairs if pair.gates] or list(pairs)
     samples = min(
-        (pair["comparison"]["compared"] if pair["comparison"] else 0 for pair in counting),
-        default=0,
+        (pair.comparison.compared if pair.comparison else 0 for pair in counting), default=0
     )
-    return {
-        "samples": samples,
-        "inputs": "synthetic" if inputs["synthetic"] else "real",
-        "labelled": inputs["labelled"],
-        "smallest_fault_share": smallest_seen(samples),
-        "confidence": CONFIDENCE,
-        "where": _where(rungs),
-    }
+    return BasisRecord(
+        samples=samples,
+        inputs="synthetic" if inputs.synthetic else "real",
+        labelled=inputs.labelled,
+        smallest_fault_share=smallest_seen(samples),
+        confidence=CONFIDENCE,
+        where=_where(rungs),
+    )
 
 
-def of(report: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A valid report's basis, also where an older devdiff wrote none."""
-    found: Mapping[str, Any] | None = report.get("basis")
-    return found or make(report["inputs"], report["pairs"], report["rungs"])
-
-
-def sentence(basis: Mapping[str, Any]) -> str:
+def sentence(basis: BasisRecord) -> str:
     """The basis in one line, to stand beside the verdict."""
-    sort = f"{basis['inputs']} {'labelled' if basis['labelled'] else 'unlabelled'} sample"
-    if basis["inputs"] == "synthetic":
+    sort = f"{basis.inputs} {'labelled' if basis.labelled else 'unlabelled'} sample"
+    if basis.inputs == "synthetic":
         sort = "synthetic sample"
-    line = f"on {count(basis['samples'], sort)}, {basis['where']}"
-    if not basis["samples"]:
+    line = f"on {count(basis.samples, sort)}, {basis.where}"
+    if not basis.samples:
         return f"{line}; nothing was compared"
     return (
-        f"{line}; a fault in {percent(basis['smallest_fault_share'])} of inputs would have been "
-        "seen"
+        f"{line}; a fault in {percent(basis.smallest_fault_share)} of inputs would have been seen"
     )
 
 
-def _where(rungs: Sequence[Mapping[str, Any]]) -> str:
-    device = next((rung["identity"].get("device") for rung in rungs if rung["name"] == "device"), 0)
-    if not isinstance(device, Mapping):
+def _where(rungs: Sequence[RungRecord]) -> str:
+    device = next((rung.identity.phone for rung in rungs if rung.name == "device"), None)
+    if device is None:
         return "this machine"
-    virtual = "virtual phone " if device.get("virtual") else ""
-    return f"{virtual}{device['serial']} ({device['model']})"
+    virtual = "virtual phone " if device.virtual else ""
+    return f"{virtual}{device.serial} ({device.model})"

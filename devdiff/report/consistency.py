@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from devdiff.errors import ComparisonError, UsageError
+from devdiff.errors import UsageError
 from devdiff.ladder import ladder
-from devdiff.report.build import scan_verdict
+from devdiff.report.model import Attribution
 from devdiff.report.possible_figures import impossible_figures
 from devdiff.report.rejudge import rejudge
-from devdiff.verdict import Verdict, combine
+from devdiff.report.verdicts import follows, recomputed, scan_verdict
+from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+
+    from devdiff.compare import PairComparison
+    from devdiff.report.model import PairRecord, Report
 
 _SYNTHETIC: Final = "synthetic, seed "
 
 
-def contradictions(report: Mapping[str, Any]) -> Iterator[str]:
+def contradictions(report: Report) -> Iterator[str]:
     """Each thing that does not fit, beginning with the field: ``pairs[1].judgement: …``.
 
     ``report`` conforms to its schema. What is found first may explain what is found later.
@@ -33,7 +37,7 @@ def contradictions(report: Mapping[str, Any]) -> Iterator[str]:
     yield from _steps(report)
     yield from _inputs(report)
     yield from _model(report)
-    for place, pair in enumerate(report["pairs"]):
+    for place, pair in enumerate(report.pairs):
         yield from _pair(f"pairs[{place}]", pair, report)
     yield from _task(report)
     yield from _scan(report)
@@ -50,33 +54,32 @@ class _Place:
     pruning: str | None
 
 
-def _rungs(report: Mapping[str, Any]) -> Iterator[str]:
-    samples, names = report["inputs"]["samples"], set()
-    for place, rung in enumerate(report["rungs"]):
+def _rungs(report: Report) -> Iterator[str]:
+    samples, names = report.inputs.samples, set()
+    for place, rung in enumerate(report.rungs):
         field = f"rungs[{place}]"
-        if rung["name"] in names:
-            yield f"{field}.name: the rung {rung['name']} is there twice"
-        names.add(rung["name"])
-        if rung["failed"] > rung["samples"]:
-            yield f"{field}.failed: {rung['failed']} of {rung['samples']} samples failed"
-        if rung["error"] is not None:
+        if rung.name in names:
+            yield f"{field}.name: the rung {rung.name} is there twice"
+        names.add(rung.name)
+        if rung.failed > rung.samples:
+            yield f"{field}.failed: {rung.failed} of {rung.samples} samples failed"
+        if rung.error is not None:
             continue
-        if rung["samples"] != samples:
+        if rung.samples != samples:
             yield (
-                f"{field}.samples: rung {rung['name']} ran {rung['samples']} samples, and there "
+                f"{field}.samples: rung {rung.name} ran {rung.samples} samples, and there "
                 f"are {samples}"
             )
-        if rung["results_sha256"] is None:
-            yield f"{field}.results_sha256: rung {rung['name']} ran and left no results"
-    if samples == 0 and any(rung["error"] is None for rung in report["rungs"]):
+        if rung.results_sha256 is None:
+            yield f"{field}.results_sha256: rung {rung.name} ran and left no results"
+    if samples == 0 and any(rung.error is None for rung in report.rungs):
         yield "inputs.samples: rungs ran, and there are no samples"
 
 
-def _steps(report: Mapping[str, Any]) -> Iterator[str]:
+def _steps(report: Report) -> Iterator[str]:
     """Every step that the rungs make is there once, and counts unless only a scan decides."""
     rungs = [
-        _Place(rung["name"], rung["model"]["sha256"], rung["precision"], rung["pruning"])
-        for rung in report["rungs"]
+        _Place(rung.name, rung.model.sha256, rung.precision, rung.pruning) for rung in report.rungs
     ]
     if not any(ladder.on_the_way(rung.name) for rung in rungs):
         yield "rungs: there is none between a source and a device"
@@ -87,107 +90,104 @@ def _steps(report: Mapping[str, Any]) -> Iterator[str]:
         key: pair.step == "conversion" and pair.candidate == full for key, pair in expected.items()
     }
     found: dict[tuple[str, str], bool] = {}
-    for place, pair in enumerate(report["pairs"]):
-        key = pair["reference"], pair["candidate"]
-        step = f"{pair['step']} ({key[0]} → {key[1]})"
+    for place, pair in enumerate(report.pairs):
+        key = pair.reference, pair.candidate
+        step = f"{pair.step} ({key[0]} → {key[1]})"
         if key in found:
             yield f"pairs[{place}]: the step {step} is there twice"
         elif key not in expected:
             yield f"pairs[{place}]: no step {step} lies between the rungs"
-        elif pair["step"] != expected[key].step:
+        elif pair.step != expected[key].step:
             yield (
                 f"pairs[{place}].step: from {key[0]} to {key[1]} lies the step "
-                f"{expected[key].step}, by their models, not {pair['step']}"
+                f"{expected[key].step}, by their models, not {pair.step}"
             )
-        found[key] = pair["gates"]
+        found[key] = pair.gates
     for key, wanted in expected.items():
         if key not in found:
             yield f"pairs: the step {wanted.step} ({key[0]} → {key[1]}) is missing"
     counted = {key: pair.gates for key, pair in expected.items()}
-    allowed = [counted, by_scan] if "scan" in report else [counted]
+    allowed = [counted, by_scan] if report.scan is not None else [counted]
     if found.keys() == expected.keys() and found not in allowed:
         wrong = next(key for key in found if found[key] != counted[key])
-        place = [(pair["reference"], pair["candidate"]) for pair in report["pairs"]].index(wrong)
+        place = [(pair.reference, pair.candidate) for pair in report.pairs].index(wrong)
         yield f"pairs[{place}].gates: whether the step counts is not as its ladder has it"
 
 
-def _inputs(report: Mapping[str, Any]) -> Iterator[str]:
-    inputs = report["inputs"]
-    if inputs["synthetic"] != inputs["origin"].startswith(_SYNTHETIC):
-        claim = "synthetic" if inputs["synthetic"] else "real"
-        yield f"inputs.synthetic: the inputs are called {claim}, and come from {inputs['origin']}"
-    if inputs["synthetic"] and inputs["labelled"]:
+def _inputs(report: Report) -> Iterator[str]:
+    inputs = report.inputs
+    if inputs.synthetic != inputs.origin.startswith(_SYNTHETIC):
+        claim = "synthetic" if inputs.synthetic else "real"
+        yield f"inputs.synthetic: the inputs are called {claim}, and come from {inputs.origin}"
+    if inputs.synthetic and inputs.labelled:
         yield "inputs.labelled: synthetic samples have no true class"
-    unknown = sorted(_named_samples(report) - set(report["samples"]))
+    unknown = sorted(_named_samples(report) - set(report.samples))
     if unknown:
         yield f"samples: sample {unknown[0]} is named, and nothing is said of it"
-    for index in report["samples"]:
-        if not index.isdecimal() or int(index) >= inputs["samples"]:
-            yield f"samples: there is no sample {index} among {inputs['samples']}"
-    basis = report.get("basis")
-    if basis is not None:
-        if (basis["inputs"] == "synthetic") != inputs["synthetic"]:
-            yield f"basis.inputs: {basis['inputs']} is not what inputs says"
-        if basis["labelled"] != inputs["labelled"]:
-            yield "basis.labelled: it is not what inputs says"
-        if basis["samples"] > inputs["samples"]:
-            yield f"basis.samples: {basis['samples']} of {inputs['samples']} samples"
+    for index in report.samples:
+        if not index.isdecimal() or int(index) >= inputs.samples:
+            yield f"samples: there is no sample {index} among {inputs.samples}"
+    basis = report.basis
+    if (basis.inputs == "synthetic") != inputs.synthetic:
+        yield f"basis.inputs: {basis.inputs} is not what inputs says"
+    if basis.labelled != inputs.labelled:
+        yield "basis.labelled: it is not what inputs says"
+    if basis.samples > inputs.samples:
+        yield f"basis.samples: {basis.samples} of {inputs.samples} samples"
     try:
-        datetime.datetime.fromisoformat(report["finished"])
+        datetime.datetime.fromisoformat(report.finished)
     except ValueError:
-        yield f"finished: {report['finished']!r} is no time"
+        yield f"finished: {report.finished!r} is no time"
 
 
-def _named_samples(report: Mapping[str, Any]) -> set[str]:
+def _named_samples(report: Report) -> set[str]:
     """The samples that some part of a report points to."""
     found = set()
-    for pair in report["pairs"]:
-        comparison = pair["comparison"] or {"outputs": (), "classifications": ()}
-        for output in comparison["outputs"]:
-            found |= {str(worst["sample"]) for worst in output["worst"]}
-        for answers in comparison["classifications"]:
-            found |= {str(flip["sample"]) for flip in answers["kept_flips"]}
+    for pair in report.pairs:
+        for output in pair.outputs:
+            found |= {str(worst.sample) for worst in output.worst}
+        for answers in pair.classifications:
+            found |= {str(flip.sample) for flip in answers.kept_flips}
     return found
 
 
-def _model(report: Mapping[str, Any]) -> Iterator[str]:
+def _model(report: Report) -> Iterator[str]:
     """The rungs ran the files that the manifest lists and the model that the report is of."""
-    model, manifest = report["model"], report["manifest"]
+    model, manifest = report.model, report.manifest
     main = [
-        (place, rung)
-        for place, rung in enumerate(report["rungs"])
-        if ladder.on_the_way(rung["name"])
+        (place, rung) for place, rung in enumerate(report.rungs) if ladder.on_the_way(rung.name)
     ]
     if manifest is None:
-        if main and all(rung["model"]["sha256"] != model["sha256"] for _, rung in main):
-            yield f"model.sha256: no rung ran {model['name']}"
+        if main and all(rung.model.sha256 != model.sha256 for _, rung in main):
+            yield f"model.sha256: no rung ran {model.name}"
         return
-    known = {record["file"]: record["sha256"] for record in manifest["artifacts"]}
-    if manifest["pruned"] is not None:
-        known[manifest["pruned"]["file"]] = manifest["pruned"]["sha256"]
-    for place, rung in enumerate(report["rungs"]):
-        ran = rung["model"]
-        if rung["name"] != "source" and known.get(ran["file"], ran["sha256"]) != ran["sha256"]:
+    known = {record.file: record.sha256 for record in manifest.artifacts}
+    if manifest.pruned is not None:
+        known[manifest.pruned.file] = manifest.pruned.sha256
+    for place, rung in enumerate(report.rungs):
+        ran = rung.model
+        if rung.name != "source" and known.get(ran.file, ran.sha256) != ran.sha256:
             yield (
-                f"rungs[{place}].model.sha256: rung {rung['name']} ran another {ran['file']} than "
+                f"rungs[{place}].model.sha256: rung {rung.name} ran another {ran.file} than "
                 "the manifest lists"
             )
-    if main and main[-1][1]["model"]["sha256"] not in (*known.values(), model["sha256"]):
+    if main and main[-1][1].model.sha256 not in (*known.values(), model.sha256):
         place, rung = main[-1]
         yield f"rungs[{place}].model.sha256: the manifest lists no such model"
     for place, rung in main:
-        if rung["name"] == "source" and rung["model"]["sha256"] != model["sha256"]:
+        if rung.name == "source" and rung.model.sha256 != model.sha256:
             yield f"rungs[{place}].model.sha256: the source rung ran another model than model says"
 
 
-def _pair(field: str, pair: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
-    verdict = Verdict(pair["judgement"]["verdict"])
-    rungs = {rung["name"]: rung for rung in report["rungs"]}
-    sides = [rungs.get(pair[side]) for side in ("reference", "candidate")]
-    if None in sides:
+def _pair(field: str, pair: PairRecord, report: Report) -> Iterator[str]:
+    verdict = pair.judgement.verdict
+    if Verdict.FINDING in (verdict, *(own.verdict for own in pair.judgement.outputs.values())):
+        yield f"{field}.judgement: a finding is a scan's, not a step's"
+    reference, candidate = report.rung(pair.reference), report.rung(pair.candidate)
+    if reference is None or candidate is None:
         return
-    comparison = pair["comparison"]
-    broken = [side["name"] for side in sides if side is not None and side["error"] is not None]
+    comparison = pair.comparison
+    broken = [rung.name for rung in (reference, candidate) if rung.error is not None]
     if broken or comparison is None:
         if verdict is not Verdict.ERROR:
             why = f"rung {broken[0]} could not run" if broken else "there is no comparison"
@@ -195,25 +195,29 @@ def _pair(field: str, pair: Mapping[str, Any], report: Mapping[str, Any]) -> Ite
         if broken and comparison is not None:
             yield f"{field}.comparison: rung {broken[0]} could not run, and was compared"
         return
-    for side, rung in zip(("reference", "candidate"), sides, strict=True):
-        assert rung is not None
-        if comparison[side] != pair[side]:
-            yield f"{field}.comparison.{side}: it is of {comparison[side]}, not {pair[side]}"
-        if comparison[f"{side}_failed"] != rung["failed"]:
+    for side, rung, compared, failed in (
+        ("reference", reference, comparison.reference, comparison.reference_failed),
+        ("candidate", candidate, comparison.candidate, comparison.candidate_failed),
+    ):
+        if compared != rung.name:
+            yield f"{field}.comparison.{side}: it is of {compared}, not {rung.name}"
+        if failed != rung.failed:
             yield (
-                f"{field}.comparison.{side}_failed: {comparison[f'{side}_failed']} samples, and "
-                f"{rung['failed']} failed on rung {pair[side]}"
+                f"{field}.comparison.{side}_failed: {failed} samples, and {rung.failed} failed on "
+                f"rung {rung.name}"
             )
     yield from impossible_figures(f"{field}.comparison", comparison, report)
-    yield from _judgement(field, pair, report)
+    yield from _judgement(field, pair, comparison, report)
 
 
-def _judgement(field: str, pair: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
+def _judgement(
+    field: str, pair: PairRecord, comparison: PairComparison, report: Report
+) -> Iterator[str]:
     """The verdicts of a step that are milder than its figures."""
-    verdict = Verdict(pair["judgement"]["verdict"])
+    verdict = pair.judgement.verdict
     try:
-        own = rejudge(pair, report)
-    except (ComparisonError, UsageError) as error:
+        own = rejudge(pair, comparison, report)
+    except UsageError as error:
         yield f"{field}.comparison: {error}"
         return
     if own.verdict.severity > verdict.severity:
@@ -221,83 +225,58 @@ def _judgement(field: str, pair: Mapping[str, Any], report: Mapping[str, Any]) -
             f"{field}.judgement.verdict: {verdict.value}, and its figures come to "
             f"{own.verdict.value}: {' '.join(own.reasons)}"
         )
-    lost = [r for r in pair.get("dependence", {}).get("responses", ()) if r["verdict"] == "fail"]
+    lost = [r for r in pair.responses if r.verdict == "fail"]
     if lost and verdict.severity < Verdict.FAIL.severity:
-        yield f"{field}.judgement.verdict: {verdict.value}, and {lost[0]['reason']}"
-    for name, judged in pair["judgement"].get("outputs", {}).items():
+        yield f"{field}.judgement.verdict: {verdict.value}, and {lost[0].reason}"
+    for name, judged in pair.judgement.outputs.items():
         of_output = own.outputs.get(name)
         if of_output is None:
             yield f"{field}.judgement.outputs: output {name} was not compared"
-        elif of_output.verdict.severity > Verdict(judged["verdict"]).severity:
+        elif of_output.verdict.severity > judged.verdict.severity:
             yield (
-                f"{field}.judgement.outputs: {name} is judged {judged['verdict']}, and its figures "
+                f"{field}.judgement.outputs: {name} is judged {judged.verdict}, and its figures "
                 f"come to {of_output.verdict.value}"
             )
 
 
-def _task(report: Mapping[str, Any]) -> Iterator[str]:
+def _task(report: Report) -> Iterator[str]:
     """A step is no better than what its task's metric says of it."""
-    judged = {
-        (pair["reference"], pair["candidate"]): Verdict(pair["judgement"]["verdict"])
-        for pair in report["pairs"]
-    }
-    for place, step in enumerate(report.get("task", {}).get("steps", ())):
-        verdict = judged.get((step["reference"], step["candidate"]))
+    judged = {(pair.reference, pair.candidate): pair.judgement.verdict for pair in report.pairs}
+    task = report.task
+    if task is None:
+        return
+    for place, step in enumerate(task.steps):
+        verdict = judged.get((step.reference, step.candidate))
         if verdict is None:
             yield f"task.steps[{place}]: there is no such step"
-        elif step["verdict"] and Verdict(step["verdict"]).severity > verdict.severity:
+        elif step.verdict and step.verdict.severity > verdict.severity:
             yield (
-                f"task.steps[{place}].verdict: {step['verdict']}, and the step is judged "
+                f"task.steps[{place}].verdict: {step.verdict}, and the step is judged "
                 f"{verdict.value}"
             )
-        if step["verdict"] == Verdict.PASS.value:
-            drop = step["drops"].get(report["task"]["metrics"][0]["name"])
-            if drop and drop["low"] is not None and drop["low"] > report["task"]["max_drop"]:
+        if step.verdict is Verdict.PASS:
+            drop = step.drops.get(task.metrics[0].name)
+            if drop and drop.low is not None and drop.low > task.max_drop:
                 yield f"task.steps[{place}].drops: above what is allowed, and judged pass"
 
 
-def _scan(report: Mapping[str, Any]) -> Iterator[str]:
-    scan = report.get("scan")
-    if scan is not None and scan_verdict(scan) is not Verdict.FINDING and scan.get("kind"):
-        yield f"scan.verdict: {scan['verdict']}, of the kind {scan['kind']}"
+def _scan(report: Report) -> Iterator[str]:
+    scan = report.scan
+    if scan is not None and scan_verdict(scan.verdict) is not Verdict.FINDING and scan.kind:
+        yield f"scan.verdict: {scan.verdict}, of the kind {scan.kind}"
 
 
-def _verdict(report: Mapping[str, Any]) -> Iterator[str]:
-    verdict = Verdict(report["verdict"])
-    if report["exit_code"] != verdict.exit_code:
-        yield (
-            f"exit_code: {report['exit_code']}, and that of {verdict.value} is {verdict.exit_code}"
-        )
-    if not follows(report):
-        own = recomputed(report).value
-        yield f"verdict: {verdict.value}, and its steps, rungs and scan come to {own}"
+def _verdict(report: Report) -> Iterator[str]:
+    verdict = report.verdict
+    if report.exit_code != verdict.exit_code:
+        yield (f"exit_code: {report.exit_code}, and that of {verdict.value} is {verdict.exit_code}")
+    own = recomputed(report)
+    if not follows(report.verdict, own):
+        yield f"verdict: {verdict.value}, and its steps, rungs and scan come to {own.value}"
     failed = [
-        {key: pair[key] for key in ("step", "reference", "candidate")}
-        for pair in report["pairs"]
-        if pair["gates"] and pair["judgement"]["verdict"] == Verdict.FAIL.value
+        Attribution(pair.step, pair.reference, pair.candidate)
+        for pair in report.pairs
+        if pair.gates and pair.judgement.verdict is Verdict.FAIL
     ]
-    if report["attribution"] != (failed[0] if failed else None):
+    if report.attribution != (failed[0] if failed else None):
         yield "attribution: it is not the first step that failed"
-
-
-def follows(report: Mapping[str, Any]) -> bool:
-    """Whether the verdict of a report, or of its excerpt in a statement, is the one it comes to."""
-    verdict, own = Verdict(report["verdict"]), recomputed(report)
-    # Too few samples, or labels that do not fit, can leave undecided what no step has against it.
-    return verdict is own or (own is Verdict.PASS and verdict is Verdict.INCONCLUSIVE)
-
-
-def recomputed(report: Mapping[str, Any]) -> Verdict:
-    """The verdict that follows from the steps, rungs and scan of a report, or of its excerpt."""
-    counted = [pair for pair in report["pairs"] if pair["gates"]]
-    scan = report.get("scan")
-    verdicts = [Verdict(pair["judgement"]["verdict"]) for pair in counted]
-    if data_verdict := report.get("data_check", {}).get("verdict"):
-        verdicts.append(Verdict(data_verdict))
-    if scan is not None:
-        verdicts.append(scan_verdict(scan))
-    if any(rung["error"] is not None for rung in report["rungs"]):
-        verdicts.append(Verdict.ERROR)
-    if not verdicts:
-        verdicts = [Verdict(pair["judgement"]["verdict"]) for pair in report["pairs"]]
-    return combine(verdicts)

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from devdiff.report import parts, words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console
 
+    from devdiff.report.model import DataCheckSection
 
-def show(check: Mapping[str, Any], out: Console) -> None:
+
+def show(check: DataCheckSection, out: Console) -> None:
     """Print the reason, where there is one to print, and what was tried."""
-    verdict = check["verdict"]
+    verdict = check.verdict
     if verdict == "pass":
         return
     mark = f"[{parts.STYLES[verdict]}]{verdict}[/]" if verdict else "note:"
     out.print(f"{mark} data: {escape(sentence(check))}", soft_wrap=True)
-    for note in check["notes"]:
+    for note in check.notes:
         out.print(f"note: {escape(note)}", soft_wrap=True)
-    if check["trials"]:
+    if check.trials:
         table = parts.table("data as given, or changed", "right", "")
-        table.add_row("as given", words.proportion(check["accuracy"]), "")
-        for trial in check["trials"]:
+        table.add_row("as given", words.proportion(check.accuracy), "")
+        for trial in check.trials:
             table.add_row(
-                escape(f"{trial['kind']}: {trial['change']}"),
-                words.proportion(trial["accuracy"]),
-                "mends it" if trial["mends"] else "",
+                escape(f"{trial.kind}: {trial.change}"),
+                words.proportion(trial.accuracy),
+                "mends it" if trial.mends else "",
             )
         out.print(table)
     out.print()
 
 
-def sentence(check: Mapping[str, Any]) -> str:
+def sentence(check: DataCheckSection) -> str:
     """What was found, and what to do about it."""
-    return ": ".join(filter(None, (check["reason"], check["advice"])))
+    return ": ".join(filter(None, (check.reason, check.advice)))

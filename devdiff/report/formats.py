@@ -6,13 +6,13 @@ A new format is a module with a function ``write``, and a `ReportFormat` in `FOR
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    Report = Mapping[str, Any]
+    from devdiff.report.model import Report
 
 
 class Writer(Protocol):

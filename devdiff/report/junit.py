@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from devdiff.report.model import DataCheckSection, Report, RungRecord, ScanSection
+
 _LONGEST_S: Final = 1e9
 _SCAN: Final = {"finding": Failure, "inconclusive": Failure, "error": Error}
 
@@ -38,31 +40,31 @@ class _Suite(TestSuite):
         self.extend([out, SystemErr()])  # type: ignore[no-untyped-call]
 
 
-def write(report: Mapping[str, Any], path: Path) -> None:
+def write(report: Report, path: Path) -> None:
     """Write a valid report as JUnit XML to ``path``, whole or not at all."""
     text = render(report)
     with whole_file(path) as stream:
         stream.write(text)
 
 
-def render(report: Mapping[str, Any]) -> str:
+def render(report: Report) -> str:
     """The XML document: a suite of the rungs, one for each step, and one for the scan.
 
     Whenever the report's verdict is not ``pass``, a test case failed or is in error.
     """
     suites = [_rungs(report), *_steps(report)]
-    if "data_check" in report:
-        suites.append(_data(report))
-    if "scan" in report:
-        suites.append(_scan(report))
+    if report.data_check is not None:
+        suites.append(_data(report, report.data_check))
+    if report.scan is not None:
+        suites.append(_scan(report, report.scan))
     red = any(
         isinstance(failure_text, Failure | Error)
         for suite in suites
         for failure_text in _outcomes(suite)
     )
-    if report["verdict"] != "pass" and not red:
-        kind = Error if report["verdict"] == "error" else Failure
-        outcome = _outcome(kind, report["verdict"], [report["summary"]])
+    if report.verdict != "pass" and not red:
+        kind = Error if report.verdict == "error" else Failure
+        outcome = _outcome(kind, report.verdict, [report.summary])
         suites.append(_suite(report, "verdict", HOST, [_case(report, "verdict", HOST, outcome)]))
     document = JUnitXml()
     for place, suite in enumerate(suites):
@@ -74,28 +76,28 @@ def render(report: Mapping[str, Any]) -> str:
     return buffer.getvalue().decode()
 
 
-def _rungs(report: Mapping[str, Any]) -> _Suite:
+def _rungs(report: Report) -> _Suite:
     found = []
-    for rung in report["rungs"]:
-        error = rung["error"]
+    for rung in report.rungs:
+        error = rung.error
         outcome = None if error is None else _outcome(Error, "could not run", [error])
-        device = device_of(report, rung["name"])
-        found.append(_case(report, f"rung {rung['name']}", device, outcome, rung["time"]["wall_s"]))
+        device = device_of(report, rung.name)
+        found.append(_case(report, f"rung {rung.name}", device, outcome, rung.time.wall_s))
     more: dict[str, Any] = {}
-    for rung in report["rungs"]:
-        more |= _about(rung["name"], rung)
+    for rung in report.rungs:
+        more |= _about(rung.name, rung)
     for place, line in enumerate(bindings.lines(report)):
         more[f"binding.{place}"] = line
     notes = [
-        f"{rung['name']}: {rung['samples']} samples, {rung['failed']} failed, "
-        f"{number(rung['time']['median_ms'])} ms a sample"
-        for rung in report["rungs"]
+        f"{rung.name}: {rung.samples} samples, {rung.failed} failed, "
+        f"{number(rung.time.median_ms)} ms a sample"
+        for rung in report.rungs
     ]
     return _suite(report, "rungs", device_of(report, "device"), found, more, notes)
 
 
-def _steps(report: Mapping[str, Any]) -> list[_Suite]:
-    rungs = {rung["name"]: rung for rung in report["rungs"]}
+def _steps(report: Report) -> list[_Suite]:
+    rungs = {rung.name: rung for rung in report.rungs}
     by_pair: dict[tuple[str, str, str], list[Case]] = {}
     for case in cases(report):
         by_pair.setdefault((case.step, case.reference, case.candidate), []).append(case)
@@ -119,7 +121,7 @@ def _steps(report: Mapping[str, Any]) -> list[_Suite]:
     return suites
 
 
-def _of_case(report: Mapping[str, Any], case: Case) -> TestCase:
+def _of_case(report: Report, case: Case) -> TestCase:
     name = f"{case.output}: {case.pair} ({case.step})"
     outcome: FinalResult | None = None
     if case.verdict == "error":
@@ -136,76 +138,74 @@ def _of_case(report: Mapping[str, Any], case: Case) -> TestCase:
 def _figures(case: Case) -> str:
     if case.metrics is None:
         return f"{case.output}: {case.verdict}, not compared"
-    agreement = f", top-1 {proportion(case.answers['top_1'])}" if case.answers else ""
-    varying = case.metrics.get("variation_snr_db")
+    agreement = f", top-1 {proportion(case.answers.top_1)}" if case.answers else ""
+    varying = case.metrics.variation_snr_db
     of_variation = "" if varying is None else f" ({number(varying)} dB of variation)"
     return (
         f"{case.output}: {case.verdict}, error ≤ {largest_error(case.metrics)}, "
-        f"SNR {number(case.metrics['snr_db'])} dB{of_variation}, {differing(case.metrics)} differ"
+        f"SNR {number(case.metrics.snr_db)} dB{of_variation}, {differing(case.metrics)} differ"
         f"{agreement}"
     )
 
 
-def _responses(report: Mapping[str, Any], case: Case) -> list[str]:
+def _responses(report: Report, case: Case) -> list[str]:
     """How the outputs of the case's step answer each input."""
     return [
-        f"{one['verdict']}: {one['reason']}"
-        for pair in report["pairs"]
-        if (pair["reference"], pair["candidate"], pair["step"])
+        f"{one.verdict}: {one.reason}"
+        for pair in report.pairs
+        if (pair.reference, pair.candidate, pair.step)
         == (case.reference, case.candidate, case.step)
-        for one in pair.get("dependence", {}).get("responses", ())
+        for one in pair.responses
     ]
 
 
-def _data(report: Mapping[str, Any]) -> _Suite:
+def _data(report: Report, check: DataCheckSection) -> _Suite:
     """Whether inputs and labels suit the model; what too few samples cannot tell counts for
     nothing, as it does in the report."""
-    check = report["data_check"]
     lines = [
         data_check.sentence(check),
-        *check["notes"],
+        *check.notes,
         *(
-            f"{trial['kind']}: {trial['change']}: {proportion(trial['accuracy'])} right"
-            + (", which mends it" if trial["mends"] else "")
-            for trial in check["trials"]
+            f"{trial.kind}: {trial.change}: {proportion(trial.accuracy)} right"
+            + (", which mends it" if trial.mends else "")
+            for trial in check.trials
         ),
     ]
     outcome: FinalResult | None = None
-    if check["verdict"] is None:
+    if check.verdict is None:
         outcome = _outcome(Skipped, "too few samples", lines)
-    elif check["verdict"] != "pass":
-        outcome = _outcome(Failure, check["verdict"], lines)
-    name = f"{check['output']}: inputs and labels"
+    elif check.verdict != "pass":
+        outcome = _outcome(Failure, check.verdict, lines)
+    name = f"{check.output}: inputs and labels"
     return _suite(report, "data", HOST, [_case(report, name, HOST, outcome)], None, lines)
 
 
-def _scan(report: Mapping[str, Any]) -> _Suite:
-    scan = report["scan"]
-    name = f"{scan['output']}: scan" if "output" in scan else "scan"
-    kind = _SCAN.get(scan["verdict"])
-    outcome = None if kind is None else _outcome(kind, scan["verdict"], [scan["reason"]])
+def _scan(report: Report, scan: ScanSection) -> _Suite:
+    name = "scan" if scan.output is None else f"{scan.output}: scan"
+    kind = _SCAN.get(scan.verdict)
+    outcome = None if kind is None else _outcome(kind, scan.verdict, [scan.reason])
     device = device_of(report, "device")
-    found = [_case(report, name, device, outcome, scan["cost"]["wall_s"])]
-    more = {"seed": scan["seed"], "compression": scan.get("compression", "")}
-    for place, evidence in scan.get("evidence", {}).items():
-        more[f"evidence.{place}"] = evidence.get("error") or evidence["status"]
-    return _suite(report, "scan", device, found, more, [f"{scan['verdict']}: {scan['reason']}"])
+    found = [_case(report, name, device, outcome, scan.cost.wall_s)]
+    more = {"seed": scan.seed, "compression": scan.compression or ""}
+    for place, evidence in scan.parts_of_evidence().items():
+        more[f"evidence.{place}"] = evidence.error or evidence.status
+    return _suite(report, "scan", device, found, more, [f"{scan.verdict}: {scan.reason}"])
 
 
-def _about(role: str, rung: Mapping[str, Any]) -> dict[str, Any]:
+def _about(role: str, rung: RungRecord) -> dict[str, Any]:
     """What ran, by hash and by its own word."""
     return {
-        f"{role}.model": rung["model"]["file"],
-        f"{role}.model.sha256": rung["model"]["sha256"],
+        f"{role}.model": rung.model.file,
+        f"{role}.model.sha256": rung.model.sha256,
         f"{role}.ran": what_ran(rung),
-        f"{role}.results.sha256": rung["results_sha256"] or "",
-        f"{role}.median_ms": number(rung["time"]["median_ms"]),
-        f"{role}.p90_ms": number(rung["time"]["p90_ms"]),
+        f"{role}.results.sha256": rung.results_sha256 or "",
+        f"{role}.median_ms": number(rung.time.median_ms),
+        f"{role}.p90_ms": number(rung.time.p90_ms),
     }
 
 
 def _suite(
-    report: Mapping[str, Any],
+    report: Report,
     name: str,
     device: str,
     found: Iterable[TestCase],
@@ -213,18 +213,18 @@ def _suite(
     notes: Iterable[str] = (),
 ) -> _Suite:
     suite = _Suite(one_line(name))
-    suite.package = one_line(report["model"]["name"]) or "model"
+    suite.package = one_line(report.model.name) or "model"
     suite.hostname = one_line(device) or HOST
     suite.timestamp = finished(report).strftime("%Y-%m-%dT%H:%M:%S")
     common = {
-        "devdiff": report["devdiff"],
-        "verdict": report["verdict"],
-        "basis": basis.sentence(basis.of(report)),
-        "model": report["model"]["name"],
-        "model.sha256": report["model"]["sha256"],
-        "inputs": report["inputs"]["origin"],
-        "inputs.sha256": report["inputs"]["sha256"],
-        "inputs.samples": report["inputs"]["samples"],
+        "devdiff": report.devdiff,
+        "verdict": report.verdict,
+        "basis": basis.sentence(report.basis),
+        "model": report.model.name,
+        "model.sha256": report.model.sha256,
+        "inputs": report.inputs.origin,
+        "inputs.sha256": report.inputs.sha256,
+        "inputs.samples": report.inputs.samples,
         "device": device,
     }
     for key, value in (common | dict(more or {})).items():
@@ -235,14 +235,14 @@ def _suite(
 
 
 def _case(
-    report: Mapping[str, Any],
+    report: Report,
     name: str,
     device: str,
     outcome: FinalResult | None,
     seconds: float = 0.0,
 ) -> TestCase:
     # Readers take what stands before the last dot for a package.
-    where = [part.replace(".", "_") for part in (report["model"]["name"], device)]
+    where = [part.replace(".", "_") for part in (report.model.name, device)]
     seconds = min(max(0.0, seconds), _LONGEST_S) if math.isfinite(seconds) else 0.0
     case = TestCase(one_line(name), one_line(".".join(where)), round(seconds, 3))
     if outcome is not None:

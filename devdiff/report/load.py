@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.errors import ReportError, RunDirectoryError, UsageError
 from devdiff.ladder.run_directory import REPORT_NAME, RUN_NAME, read_json
-from devdiff.report.build import SCHEMA_VERSION, schema
+from devdiff.report import version_1
 from devdiff.report.consistency import contradictions
+from devdiff.report.model import SCHEMA_VERSION, Report
+from devdiff.system.errors import DevdiffError
+from devdiff.system.typed_json import decode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,15 +50,12 @@ def run_directory(report: Path) -> Path | None:
     return report.parent if (report.parent / RUN_NAME).exists() else None
 
 
-def load(path: Path) -> dict[str, Any]:
-    """The report in a file, checked against its schema and against itself.
+def load(path: Path) -> Report:
+    """The report in a file, checked field by field and against itself.
 
-    Raises `ReportError` when it is no report of this version, damaged, or concludes what does not
-    follow from what it holds; the message names the field.
+    Those of version 1 are read, too. Raises `ReportError` when it is no report, damaged, or
+    concludes what does not follow from what it holds; the message names the field.
     """
-    import jsonschema
-    from jsonschema.exceptions import best_match
-
     try:
         data = read_json(path)
     except RunDirectoryError as error:
@@ -66,23 +66,25 @@ def load(path: Path) -> dict[str, Any]:
             f"{path} is not a report: it has no schema_version; name the report.json of a run, or "
             "its run directory"
         )
-    if version != SCHEMA_VERSION or isinstance(version, bool):
+    if version not in (1, SCHEMA_VERSION) or isinstance(version, bool):
+        shown = _shortened(repr(version), _SHOWN_CHARS)
         raise ReportError(
-            f"{path} is not a report of this devdiff: its schema_version is {version!r}, not "
+            f"{path} is not a report of this devdiff: its schema_version is {shown}, not "
             f"{SCHEMA_VERSION}; run the test again"
         )
-    # jsonschema.validate would check the schema itself every time, for ten times as long.
-    misfit = best_match(jsonschema.Draft202012Validator(schema()).iter_errors(data))
-    if misfit is not None:
-        message = _shortened(misfit.message, _SHOWN_CHARS)
-        raise ReportError(f"{path} is not a report of this devdiff: {misfit.json_path}: {message}")
-    wrong = next(contradictions(data), None)
+    try:
+        report = version_1.read(data) if version == 1 else decode(Report, data, closed=True)
+    except DevdiffError as error:
+        # Also what the exporter says of a manifest.
+        message = _shortened(str(error), _SHOWN_CHARS)
+        raise ReportError(f"{path} is not a report of this devdiff: {message}") from error
+    wrong = next(contradictions(report), None)
     if wrong is not None:
         raise ReportError(
             f"{path} contradicts itself: {_shortened(wrong, _SHOWN_CONTRADICTION)}; it was changed "
             "after its run, so take the run's own, or run the test again"
         )
-    return data
+    return report
 
 
 def _shortened(text: str, limit: int) -> str:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.report import basis, bindings, data_check, task
 from devdiff.report.cases import Case, cases
@@ -27,6 +26,11 @@ from devdiff.report.words import (
     what_ran,
 )
 from devdiff.system.atomic_file import whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from devdiff.report.model import DataCheckSection, Report, ScanSection
 
 SUMMARY_VARIABLE: Final = "GITHUB_STEP_SUMMARY"
 SUMMARY_BYTES: Final = 1 << 20
@@ -44,25 +48,25 @@ _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _LINKS: Final = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=(?<!\w)@)(?=\w)", re.IGNORECASE)
 
 
-def write(report: Mapping[str, Any], path: Path) -> None:
+def write(report: Report, path: Path) -> None:
     """Write a valid report's summary to ``path``, whole or not at all."""
     text = render(report)
     with whole_file(path) as stream:
         stream.write(text)
 
 
-def render(report: Mapping[str, Any]) -> str:
+def render(report: Report) -> str:
     """The summary of a valid report: verdict, steps, reasons, scan, what ran, the command.
 
     Of a report whose summary would take more than `_MOST_BYTES`, only the headline.
     """
     parts = list(_steps(report))
-    if "data_check" in report:
-        parts += _data(report["data_check"])
-    if "task" in report:
-        parts.append(plain(task.headline(report["task"]), _TEXT_CHARS))
-    if "scan" in report:
-        parts += _scan(report["scan"])
+    if report.data_check is not None:
+        parts += _data(report.data_check)
+    if report.task is not None:
+        parts.append(plain(task.headline(report.task), _TEXT_CHARS))
+    if report.scan is not None:
+        parts += _scan(report.scan)
     parts += [_ran(report), *_dependence(report), *_bindings(report), _inputs(report)]
     parts.append(_command(report))
     text = "\n\n".join([headline(report), *parts]) + "\n"
@@ -71,18 +75,16 @@ def render(report: Mapping[str, Any]) -> str:
     return text
 
 
-def headline(report: Mapping[str, Any]) -> str:
+def headline(report: Report) -> str:
     """The verdict as a heading, and the sentence behind it."""
-    verdict = report["verdict"]
-    model = plain(report["model"]["name"], _NAME_CHARS)
-    text = plain(report["summary"], _TEXT_CHARS)
-    stands = plain(basis.sentence(basis.of(report)), _TEXT_CHARS)
+    verdict = report.verdict
+    model = plain(report.model.name, _NAME_CHARS)
+    text = plain(report.summary, _TEXT_CHARS)
+    stands = plain(basis.sentence(report.basis), _TEXT_CHARS)
     return f"## {mark(verdict)} {verdict.upper()}: {model}\n\ndevdiff: {text}\n\nBasis: {stands}"
 
 
-def append_step_summary(
-    report: Mapping[str, Any], environ: Mapping[str, str] = os.environ
-) -> Path | None:
+def append_step_summary(report: Report, environ: Mapping[str, str] = os.environ) -> Path | None:
     """Append the summary to the file that GitHub Actions shows for this step, if it runs there.
 
     Where that file has no room for all of it, only the headline is appended, or nothing. Returns
@@ -126,7 +128,7 @@ def verdict_cell(verdict: str, counts: bool = True) -> str:
     return f"**{text}**" if counts else f"({text})"
 
 
-def _steps(report: Mapping[str, Any]) -> Iterator[str]:
+def _steps(report: Report) -> Iterator[str]:
     found = cases(report)
     if not found:
         return
@@ -157,11 +159,11 @@ def _steps(report: Mapping[str, Any]) -> Iterator[str]:
 def _row(case: Case) -> list[str]:
     figures = ["", "", "", "", ""]
     if case.metrics is not None:
-        agreement = proportion(case.answers["top_1"]) if case.answers else ""
+        agreement = proportion(case.answers.top_1) if case.answers else ""
         figures = [
             largest_error(case.metrics),
-            number(case.metrics["snr_db"]),
-            number(case.metrics.get("variation_snr_db")),
+            number(case.metrics.snr_db),
+            number(case.metrics.variation_snr_db),
             agreement,
             differing(case.metrics),
         ]
@@ -174,79 +176,76 @@ def _row(case: Case) -> list[str]:
     ]
 
 
-def _scan(scan: Mapping[str, Any]) -> Iterator[str]:
-    yield f"### Scan: {mark(scan['verdict'])} {scan['verdict']}"
-    yield f"The scan says: {plain(scan['reason'], _TEXT_CHARS)}"
+def _scan(scan: ScanSection) -> Iterator[str]:
+    yield f"### Scan: {mark(scan.verdict)} {scan.verdict}"
+    yield f"The scan says: {plain(scan.reason, _TEXT_CHARS)}"
     facts = []
-    trigger, placebo = scan.get("trigger"), scan.get("placebo")
-    if isinstance(trigger, Mapping):
-        aim = "another answer" if trigger["target"] is None else f"class {trigger['target']}"
+    trigger, placebo = scan.trigger, scan.placebo
+    if trigger is not None:
+        aim = "another answer" if trigger.target is None else f"class {trigger.target}"
         facts.append(
-            f"trigger: {plain(trigger['form'])}, {percent(trigger['size'])} of the input, towards "
-            f"{aim}"
+            f"trigger: {plain(trigger.form)}, {percent(trigger.size)} of the input, towards {aim}"
         )
     facts += [
-        f"rung {plain(rung['rung'], _NAME_CHARS)}: {proportion(rung['triggered'])} with it, "
-        f"{proportion(rung['clean'])} without"
-        for rung in scan.get("replay", {}).get("rungs", ())
+        f"rung {plain(rung.rung, _NAME_CHARS)}: {proportion(rung.triggered)} with it, "
+        f"{proportion(rung.clean)} without"
+        for rung in (scan.replay.rungs if scan.replay is not None else ())
     ]
-    if isinstance(placebo, Mapping) and placebo.get("searched"):
-        rates = ", ".join(number(rate) for rate in placebo["searched"])
+    if placebo is not None and placebo.searched:
+        rates = ", ".join(number(rate) for rate in placebo.searched)
         facts.append(
-            f"placebos ({plain(placebo['what'], _NAME_CHARS)}): {rates}; the model itself: "
-            f"{number(placebo['own'])}"
+            f"placebos ({plain(placebo.what, _NAME_CHARS)}): {rates}; the model itself: "
+            f"{number(placebo.own)}"
         )
-    for name, found in scan.get("evidence", {}).items():
-        text = found.get("error") or found.get("skipped") or found["status"]
+    for name, found in scan.parts_of_evidence().items():
+        text = found.error or found.skipped or found.status
         facts.append(f"{plain(name)}: {plain(text, _TEXT_CHARS)}")
     facts += [
-        f"threat {plain(one['id'], 40)}: {plain(one['name'], _NAME_CHARS)}"
-        for one in scan.get("taxonomy", ())
+        f"threat {plain(threat.id, 40)}: {plain(threat.name, _NAME_CHARS)}"
+        for threat in scan.taxonomy
     ]
     if facts:
         yield "\n".join(f"- {fact}" for fact in facts)
 
 
-def _data(check: Mapping[str, Any]) -> Iterator[str]:
+def _data(check: DataCheckSection) -> Iterator[str]:
     """What was found about inputs and labels, where they may not suit the model."""
-    if check["verdict"] == "pass":
+    if check.verdict == "pass":
         return
-    word = f"**{check['verdict']}**" if check["verdict"] else "Note"
+    word = f"**{check.verdict}**" if check.verdict else "Note"
     yield f"{word}, inputs and labels: {plain(data_check.sentence(check), _TEXT_CHARS)}"
-    if check["trials"]:
+    if check.trials:
         rows = [
             [
-                plain(f"{trial['kind']}: {trial['change']}", _NAME_CHARS),
-                proportion(trial["accuracy"]),
-                "mends it" if trial["mends"] else "",
+                plain(f"{trial.kind}: {trial.change}", _NAME_CHARS),
+                proportion(trial.accuracy),
+                "mends it" if trial.mends else "",
             ]
-            for trial in check["trials"]
+            for trial in check.trials
         ]
-        yield table(
-            ("changed", "right", ""), [["nothing", proportion(check["accuracy"]), ""], *rows]
-        )
+        yield table(("changed", "right", ""), [["nothing", proportion(check.accuracy), ""], *rows])
 
 
-def _ran(report: Mapping[str, Any]) -> str:
-    accuracy = accuracies(report["pairs"])
+def _ran(report: Report) -> str:
+    accuracy = accuracies(report.pairs)
     head = ["rung", "what ran", "model sha256", "samples", "ms/sample"]
     rows = []
-    for rung in report["rungs"]:
-        samples = str(rung["samples"])
-        if rung["failed"]:
-            samples += f" ({rung['failed']} failed)"
+    for rung in report.rungs:
+        samples = str(rung.samples)
+        if rung.failed:
+            samples += f" ({rung.failed} failed)"
         row = [
-            plain(rung["name"], _NAME_CHARS),
-            plain(rung["error"] or what_ran(rung), _TEXT_CHARS),
-            f"`{rung['model']['sha256'][:12]}`",
+            plain(rung.name, _NAME_CHARS),
+            plain(rung.error or what_ran(rung), _TEXT_CHARS),
+            f"`{rung.model.sha256[:12]}`",
             samples,
-            number(rung["time"]["median_ms"]),
+            number(rung.time.median_ms),
         ]
-        rows.append([*row, plain(accuracy.get(rung["name"], ""))] if accuracy else row)
+        rows.append([*row, plain(accuracy.get(rung.name, ""))] if accuracy else row)
     return table([*head, "accuracy"] if accuracy else head, rows)
 
 
-def _dependence(report: Mapping[str, Any]) -> Iterator[str]:
+def _dependence(report: Report) -> Iterator[str]:
     """How the outputs answer each input, of the steps where that was tried."""
     columns = (
         "step",
@@ -258,37 +257,37 @@ def _dependence(report: Mapping[str, Any]) -> Iterator[str]:
     )
     rows = [
         [
-            plain(pair["step"]),
-            plain(one["input"], _NAME_CHARS),
-            plain(one["output"], _NAME_CHARS),
-            number(one["reference"]),
-            percent(one["followed"]),
-            plain(one["verdict"]),
+            plain(pair.step),
+            plain(one.input, _NAME_CHARS),
+            plain(one.output, _NAME_CHARS),
+            number(one.reference),
+            percent(one.followed),
+            plain(one.verdict),
         ]
-        for pair in report["pairs"]
-        for one in pair.get("dependence", {}).get("responses", ())
+        for pair in report.pairs
+        for one in pair.responses
     ]
     if rows:
         yield table(columns, rows[:_ROWS_SHOWN])
 
 
-def _bindings(report: Mapping[str, Any]) -> Iterator[str]:
+def _bindings(report: Report) -> Iterator[str]:
     lines = [f"- binding: {plain(line, _TEXT_CHARS)}" for line in bindings.lines(report)]
     if lines:
         yield "\n".join(lines)
 
 
-def _inputs(report: Mapping[str, Any]) -> str:
-    inputs = report["inputs"]
+def _inputs(report: Report) -> str:
+    inputs = report.inputs
     return (
-        f"Inputs: {inputs['samples']} samples of {plain(inputs['origin'], _NAME_CHARS)}, sha256 "
-        f"`{inputs['sha256'][:12]}`. devdiff {plain(report['devdiff'], 40)}."
+        f"Inputs: {inputs.samples} samples of {plain(inputs.origin, _NAME_CHARS)}, sha256 "
+        f"`{inputs.sha256[:12]}`. devdiff {plain(report.devdiff, 40)}."
     )
 
 
-def _command(report: Mapping[str, Any]) -> str:
+def _command(report: Report) -> str:
     """The command in a fence that nothing in it can close."""
-    command = one_line(shlex.join(["devdiff", *report["command"]]), _COMMAND_CHARS)
+    command = one_line(shlex.join(["devdiff", *report.command]), _COMMAND_CHARS)
     longest = max(map(len, re.findall("`+", command)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}sh\n{command}\n{fence}"

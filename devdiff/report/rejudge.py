@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from devdiff.compare import Expectation, Judgement, PairComparison, jsonform, judge
+from devdiff.compare import Expectation, Judgement, PairComparison, judge
 from devdiff.ladder.judge import expected
-from devdiff.options import DEFAULT_GATES, Gates
+from devdiff.options import DEFAULT_GATES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from devdiff.report.model import PairRecord, Report
 
 
-def rejudge(pair: Mapping[str, Any], report: Mapping[str, Any]) -> Judgement:
-    """What a compared pair's figures come to by the report's own limits.
+def rejudge(pair: PairRecord, comparison: PairComparison, report: Report) -> Judgement:
+    """What the figures of a pair's ``comparison`` come to by the report's own limits.
 
-    Raises `ComparisonError` when the figures or the limits are damaged. The run may have had more
-    against the step than its figures: a drop of the task's metric, say.
+    Raises `UsageError` when the limits are damaged. The run may have had more against the step than
+    its figures: a drop of the task's metric, say.
     """
-    comparison = PairComparison.from_json(pair["comparison"])
     return judge(comparison, expectation_of(pair, comparison, report))
 
 
-def expectation_of(
-    pair: Mapping[str, Any], comparison: PairComparison, report: Mapping[str, Any]
-) -> Expectation:
-    """What the report's own limits expected of a step. Raises `ComparisonError`."""
-    rungs = {rung["name"]: rung for rung in report["rungs"]}
-    reference, candidate = rungs[pair["reference"]], rungs[pair["candidate"]]
-    same = candidate["precision"] == "float32" and candidate["pruning"] == reference["pruning"]
+def expectation_of(pair: PairRecord, comparison: PairComparison, report: Report) -> Expectation:
+    """What the report's own limits expected of a step. Raises `UsageError`."""
+    reference, candidate = report.rung(pair.reference), report.rung(pair.candidate)
+    assert reference is not None
+    assert candidate is not None
+    same = candidate.precision == "float32" and candidate.pruning == reference.pruning
     names = [output.name for output in comparison.outputs]
-    chosen = {**dataclasses.asdict(DEFAULT_GATES), **report["options"].get("gates", {})}
-    gates = jsonform.decode(Gates, jsonform.encode(chosen))
-    return expected(pair["step"], same, names, report["inputs"]["synthetic"], gates)
+    gates = report.options.gates or DEFAULT_GATES
+    return expected(pair.step, same, names, report.inputs.synthetic, gates)

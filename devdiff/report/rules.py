@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from devdiff.scan.report_section import TAXONOMY
+
+if TYPE_CHECKING:
+    from devdiff.report.model.scan import Threat
 
 ATLAS: Final = "MITRE ATLAS"
 OWASP: Final = "OWASP Machine Learning Security Top 10"
@@ -48,7 +51,7 @@ class Rule:
         properties["security-severity"] = self.severity
         properties["tags"] += ["security", *map(_tag, TAXONOMY)]
         descriptor["relationships"] = [
-            {"target": reference(threat["id"]), "kinds": ["relevant"]} for threat in TAXONOMY
+            {"target": reference(threat.id), "kinds": ["relevant"]} for threat in TAXONOMY
         ]
         return descriptor
 
@@ -153,12 +156,12 @@ def taxonomies() -> list[dict[str, Any]]:
             "shortDescription": {"text": f"The threats of {name} that the scan looks for"},
             "taxa": [
                 {
-                    "id": threat["id"],
-                    "name": threat["name"].partition(": ")[2],
-                    "helpUri": threat["url"],
+                    "id": threat.id,
+                    "name": threat.name.partition(": ")[2],
+                    "helpUri": threat.url,
                 }
                 for threat in TAXONOMY
-                if _list_of(threat["id"]) == name
+                if _list_of(threat.id) == name
             ],
         }
         for name in (ATLAS, OWASP)
@@ -175,6 +178,6 @@ def _list_of(threat: str) -> str:
     return ATLAS if threat.startswith("AML.") else OWASP
 
 
-def _tag(one: dict[str, str]) -> str:
+def _tag(threat: Threat) -> str:
     lists = {ATLAS: "mitre-atlas", OWASP: "owasp-ml"}
-    return f"external/{lists[_list_of(one['id'])]}/{one['id'].lower()}"
+    return f"external/{lists[_list_of(threat.id)]}/{threat.id.lower()}"

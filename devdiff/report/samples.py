@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from devdiff.device_runner.results import Block
     from devdiff.inputs.input_set import InputSet
+    from devdiff.report.model import Report, RungRecord
 
 # What a spreadsheet takes for a formula, in either width.
 _FORMULAS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -50,7 +51,7 @@ def check(folder: Path | None) -> None:
         )
 
 
-def write(report: Mapping[str, Any], folder: Path | None, path: Path) -> None:
+def write(report: Report, folder: Path | None, path: Path) -> None:
     """Write the samples of a valid report's run in ``folder`` to ``path``, whole or not at all.
 
     Raises `UsageError` without a run directory, `RunDirectoryError` when what lies there is not
@@ -59,9 +60,7 @@ def write(report: Mapping[str, Any], folder: Path | None, path: Path) -> None:
     check(folder)
     assert folder is not None
     samples = _inputs(folder, report)
-    rungs = {
-        rung["name"]: _reader(folder, rung) for rung in report["rungs"] if rung["error"] is None
-    }
+    rungs = {rung.name: _reader(folder, rung) for rung in report.rungs if rung.error is None}
     table = _Table(report, rungs)
     with whole_file(path, newline="") as stream:
         writer = csv.writer(stream)
@@ -93,13 +92,11 @@ class _OutputStep:
 class _Table:
     """The columns behind those that tell which sample a row is."""
 
-    def __init__(self, report: Mapping[str, Any], rungs: Mapping[str, RungReader]) -> None:
-        self._names = [rung["name"] for rung in report["rungs"]]
+    def __init__(self, report: Report, rungs: Mapping[str, RungReader]) -> None:
+        self._names = [rung.name for rung in report.rungs]
         self._rungs = rungs
         scored = dict.fromkeys(
-            one["output"]
-            for pair in report["pairs"]
-            for one in (pair["comparison"] or {}).get("classifications", ())
+            answers.output for pair in report.pairs for answers in pair.classifications
         )
         self._scored = list(scored)
         self._steps = [
@@ -209,7 +206,7 @@ def _known(samples: InputSet, index: int) -> list[str]:
     return [str(index), str(description["row"]), cell(description["name"] or ""), label]
 
 
-def _inputs(folder: Path, report: Mapping[str, Any]) -> InputSet:
+def _inputs(folder: Path, report: Report) -> InputSet:
     """The run's inputs. Raises `RunDirectoryError` when they are not the report's."""
     where = folder / "inputs"
     try:
@@ -220,22 +217,22 @@ def _inputs(folder: Path, report: Mapping[str, Any]) -> InputSet:
             raise RunDirectoryError(f"{where} was changed: run the test again")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunDirectoryError(f"{where} cannot be read: {error}") from error
-    if samples.sha256 != report["inputs"]["sha256"]:
+    if samples.sha256 != report.inputs.sha256:
         raise RunDirectoryError(f"{where} does not hold the inputs of this report")
     return samples
 
 
-def _reader(folder: Path, rung: Mapping[str, Any]) -> RungReader:
+def _reader(folder: Path, rung: RungRecord) -> RungReader:
     """A rung's results. Raises `RunDirectoryError` when they are not those of the report."""
-    pack = folder / "rungs" / f"{file_name(rung['name'])}.pack"
+    pack = folder / "rungs" / f"{file_name(rung.name)}.pack"
     if pack.parent.resolve() != (folder / "rungs").resolve():
-        raise RunDirectoryError(f"{rung['name']!r} is no name of a rung")
+        raise RunDirectoryError(f"{rung.name!r} is no name of a rung")
     try:
-        if sha256_file(pack) != rung["results_sha256"]:
+        if sha256_file(pack) != rung.results_sha256:
             raise RunDirectoryError(f"{pack} is not the one of this report: run the test again")
-        record = read_json(pack.with_name(f"{file_name(rung['name'])}.json"))
+        record = read_json(pack.with_name(f"{file_name(rung.name)}.json"))
         bindings = tuple(_bindings(record["outputs"]))
-        return RungReader(RungOutputs(rung["name"], pack, bindings))
+        return RungReader(RungOutputs(rung.name, pack, bindings))
     except (KeyError, TypeError, ArtifactError) as error:
         raise RunDirectoryError(
             f"{pack.with_suffix('.json')} does not tell how the outputs are laid out: it was "

@@ -2,72 +2,71 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from devdiff.report import parts
+from devdiff.report.model import Estimate
 from devdiff.report.parts import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console
 
+    from devdiff.report.model import TaskSection
 
-def show(task: Mapping[str, Any], out: Console) -> None:
+
+def show(task: TaskSection, out: Console) -> None:
     """Print a row for each rung, and one for what each step changes."""
-    names = [metric["name"] for metric in task["metrics"]]
+    names = [metric.name for metric in task.metrics]
     out.print(escape(headline(task)), soft_wrap=True)
     table = parts.table("rung or step", *map(escape, names), "")
-    for rung in task["rungs"]:
-        values = rung["values"]
+    for rung in task.rungs:
+        values = rung.values
         cells = [interval(values.get(name)) for name in names]
-        table.add_row(rung["rung"], *cells, escape(rung["error"] or ""))
-    for step in task["steps"]:
-        if step["step"] == "runtime" or not step["drops"]:
+        table.add_row(rung.rung, *cells, escape(rung.error or ""))
+    for step in task.steps:
+        if step.step == "runtime" or not step.drops:
             continue
         cells = [
-            interval(change(step["drops"].get(metric["name"]), metric["higher_is_better"]), True)
-            for metric in task["metrics"]
+            interval(change(step.drops.get(metric.name), metric.higher_is_better), True)
+            for metric in task.metrics
         ]
-        table.add_row(
-            f"{step['reference']} → {step['candidate']}", *cells, step["verdict"] or "not judged"
-        )
+        table.add_row(f"{step.reference} → {step.candidate}", *cells, step.verdict or "not judged")
     out.print(table)
     out.print()
 
 
-def headline(task: Mapping[str, Any]) -> str:
+def headline(task: TaskSection) -> str:
     """What was measured, what it was judged against, and how much a step may lose of it."""
-    judged = any(step["verdict"] for step in task["steps"])
+    judged = any(step.verdict for step in task.steps)
     limit = ""
     if judged:
-        limit = f"; one step may make {task['metrics'][0]['name']} worse by {task['max_drop']:g}"
-    options = ",".join(f"{key}={value}" for key, value in task["options"].items())
+        limit = f"; one step may make {task.metrics[0].name} worse by {task.max_drop:g}"
+    options = ",".join(f"{key}={value}" for key, value in task.options.items())
     read = f"; with {options}" if options else ""
     against = "judged against" if judged else "not judged; measured against"
-    return f"task: {task['kind']}, {against} {task['truth']}{limit}{read}"
+    return f"task: {task.kind}, {against} {task.truth}{limit}{read}"
 
 
-def change(drop: Mapping[str, Any] | None, higher_is_better: bool) -> Mapping[str, Any] | None:
+def change(drop: Estimate | None, higher_is_better: bool) -> Estimate | None:
     """What a step did to a metric, up or down, from by how much it made it worse."""
-    if drop is None or not higher_is_better or drop["value"] is None:
+    if drop is None or not higher_is_better or drop.value is None:
         return drop
-    low, high = drop["low"], drop["high"]
-    return {
-        "value": -drop["value"] or 0.0,
-        "low": None if high is None else -high or 0.0,
-        "high": None if low is None else -low or 0.0,
-    }
+    low, high = drop.low, drop.high
+    return Estimate(
+        value=-drop.value or 0.0,
+        low=None if high is None else -high or 0.0,
+        high=None if low is None else -low or 0.0,
+    )
 
 
-def interval(value: Mapping[str, Any] | None, signed: bool = False) -> str:
+def interval(value: Estimate | None, signed: bool = False) -> str:
     """``0.912 (0.884–0.935)``; with a sign in front for changes."""
-    if value is None or value["value"] is None:
+    if value is None or value.value is None:
         return "-"
     sign = "+" if signed else ""
-    text = f"{value['value']:{sign}.4g}"
-    if value["low"] is None or value["high"] is None:
+    text = f"{value.value:{sign}.4g}"
+    if value.low is None or value.high is None:
         return text
     if signed:
-        return f"{text} ({value['low']:+.3g} to {value['high']:+.3g})"
-    return f"{text} ({value['low']:.3g}–{value['high']:.3g})"
+        return f"{text} ({value.low:+.3g} to {value.high:+.3g})"
+    return f"{text} ({value.low:.3g}–{value.high:.3g})"

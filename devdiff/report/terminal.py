@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.exporter.manifest import Manifest, PrunedSource
 from devdiff.report import basis, bindings, data_check, parts, scan, task
+from devdiff.report.build import pair_record
+from devdiff.report.model import RungRecord
 from devdiff.report.parts import escape
 from devdiff.system.printable import printable
+from devdiff.system.typed_json import converted
 from devdiff.verdict import combine
 
 if TYPE_CHECKING:
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from devdiff.compare import OutputMetrics, Proportion
+    from devdiff.exporter.manifest import Manifest, PrunedSource
     from devdiff.ladder.judge import JudgedPair
+    from devdiff.report.model import PairRecord, Report
 
 _FLIPS_SHOWN: Final = 3
 _FLAT_SHARE: Final = 0.1
@@ -25,60 +30,60 @@ _FLAT_SHARE: Final = 0.1
 _BISECTED: Final = ("deployment", "compression")
 
 
-def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
+def show(report: Report, out: Console, path: Path) -> None:
     """Print a whole report; ``path`` is where its JSON lies."""
     show_verdict(report, out)
-    out.print(escape(basis.sentence(basis.of(report))), soft_wrap=True)
+    out.print(escape(basis.sentence(report.basis)), soft_wrap=True)
     out.print()
-    _steps(report["pairs"], out)
-    _reasons(report["pairs"], out)
-    _dependence(report["pairs"], out)
-    if "data_check" in report:
-        data_check.show(report["data_check"], out)
+    _steps(report.pairs, out)
+    _reasons(report.pairs, out)
+    _dependence(report.pairs, out)
+    if report.data_check is not None:
+        data_check.show(report.data_check, out)
     _flips(report, out)
-    _flat(report["pairs"], out)
-    if report["attribution"] and report["attribution"]["step"] in _BISECTED:
+    _flat(report.pairs, out)
+    if report.attribution and report.attribution.step in _BISECTED:
         out.print(f"which operator: devdiff bisect {escape(str(path.parent))}", soft_wrap=True)
     out.print()
-    if "scan" in report:
-        scan.show(report["scan"], out)
-    if "task" in report:
-        task.show(report["task"], out)
-    _rungs(report["rungs"], out, accuracies(report["pairs"]))
-    for rung in report["rungs"]:
-        device = rung["identity"].get("device")
-        if isinstance(device, dict) and device["virtual"]:
+    if report.scan is not None:
+        scan.show(report.scan, out)
+    if report.task is not None:
+        task.show(report.task, out)
+    _rungs(report.rungs, out, accuracies(report.pairs))
+    for rung in report.rungs:
+        device = rung.identity.phone
+        if device is not None and device.virtual:
             out.print(
-                f"note: {device['serial']} is Linux with glibc on an emulated ARM64 CPU, not "
+                f"note: {device.serial} is Linux with glibc on an emulated ARM64 CPU, not "
                 "Android; its timings say nothing about phones",
                 soft_wrap=True,
             )
     out.print()
-    if report["manifest"] is not None:
-        _pruned(Manifest.from_json(report["manifest"]).pruned, out)
-    inputs = report["inputs"]
+    if report.manifest is not None:
+        _pruned(report.manifest.pruned, out)
+    inputs = report.inputs
     out.print(
-        f"inputs: {inputs['samples']} samples of {escape(inputs['origin'])}, "
-        f"sha256 {inputs['sha256'][:12]}; calibration: {escape(inputs['calibration']['origin'])}",
+        f"inputs: {inputs.samples} samples of {escape(inputs.origin)}, "
+        f"sha256 {inputs.sha256[:12]}; calibration: {escape(inputs.calibration.origin)}",
         soft_wrap=True,
     )
     for line in bindings.lines(report):
         out.print(f"binding: {escape(line)}", soft_wrap=True)
-    for note in (*inputs["notes"], *((report["manifest"] or {}).get("notes", ()))):
+    for note in (*inputs.notes, *(report.manifest.notes if report.manifest is not None else ())):
         out.print(f"note: {escape(note)}", soft_wrap=True)
     out.print(f"report: {escape(str(path))}", soft_wrap=True)
 
 
-def show_verdict(report: Mapping[str, Any], out: Console) -> None:
+def show_verdict(report: Report, out: Console) -> None:
     """Print a report's first line alone."""
-    parts.headline(report["verdict"], f"{report['model']['name']}: {report['summary']}", out)
+    parts.headline(report.verdict, f"{report.model.name}: {report.summary}", out)
 
 
 def show_export(
     manifest: Manifest, folder: Path, conversions: Sequence[JudgedPair], out: Console
 ) -> None:
     """Print what an export made and how its conversions were judged."""
-    pairs = [judged.to_json() for judged in conversions]
+    pairs = [pair_record(judged) for judged in conversions]
     verdict = combine(judged.judgement.verdict for judged in conversions).value
     sentence = {
         "pass": "converted, and the float artifact answers like the source",
@@ -108,15 +113,15 @@ def show_export(
 
 def show_run(record: Mapping[str, Any], folder: Path, out: Console) -> None:
     """Print what a single run did."""
-    _rungs([record["rung"]], out)
+    _rungs([converted(RungRecord, record["rung"])], out)
     out.print(f"outputs: {escape(str(folder))}", soft_wrap=True)
 
 
 def show_pair(judged: JudgedPair, out: Console) -> None:
     """Print one comparison."""
-    pair = judged.to_json()
-    reasons = pair["judgement"]["reasons"]
-    parts.headline(pair["judgement"]["verdict"], f"{pair['reference']} → {pair['candidate']}", out)
+    pair = pair_record(judged)
+    reasons = pair.judgement.reasons
+    parts.headline(pair.judgement.verdict, f"{pair.reference} → {pair.candidate}", out)
     out.print()
     _steps([pair], out)
     if reasons:
@@ -138,7 +143,7 @@ def _pruned(pruned: PrunedSource | None, out: Console) -> None:
     )
 
 
-def _steps(pairs: Any, out: Console) -> None:
+def _steps(pairs: Sequence[PairRecord], out: Console) -> None:
     """A row for each output of each step."""
     table = parts.table(
         "step",
@@ -152,22 +157,22 @@ def _steps(pairs: Any, out: Console) -> None:
         "verdict",
     )
     for pair in pairs:
-        verdict = pair["judgement"]["verdict"]
-        shown = f"[{parts.STYLES[verdict]}]{verdict}[/]" if pair["gates"] else f"({verdict})"
-        head = (pair["step"], f"{pair['reference']} → {pair['candidate']}")
-        comparison = pair["comparison"]
+        verdict = pair.judgement.verdict
+        shown = f"[{parts.STYLES[verdict]}]{verdict}[/]" if pair.gates else f"({verdict})"
+        head: tuple[str, str] = (pair.step, f"{pair.reference} → {pair.candidate}")
+        comparison = pair.comparison
         if comparison is None:
             table.add_row(*head, "", "", "", "", "", "", shown)
             continue
-        agreement = {c["output"]: c["top_1"] for c in comparison["classifications"]}
-        for output in comparison["outputs"]:
+        agreement = {c.output: c.top_1 for c in comparison.classifications}
+        for output in comparison.outputs:
             table.add_row(
                 *head,
-                escape(output["name"]),
+                escape(output.name),
                 _error(output),
-                decibels(output["snr_db"]),
-                decibels(output.get("variation_snr_db")),
-                _proportion(agreement.get(output["name"])),
+                decibels(output.snr_db),
+                decibels(output.variation_snr_db),
+                _proportion(agreement.get(output.name)),
                 _differing(output),
                 shown,
             )
@@ -175,156 +180,154 @@ def _steps(pairs: Any, out: Console) -> None:
     out.print(table)
 
 
-def _error(output: Mapping[str, Any]) -> str:
+def _error(output: OutputMetrics) -> str:
     """The largest error: in steps where both sides share them, in real units otherwise."""
-    if output["lsb"] is not None and output["max_lsb"] is not None:
-        return f"{output['max_lsb']:g} LSB"
-    value = output["max_abs_error"]
-    return "-" if value is None else f"{float(value):.3g}"
+    if output.lsb is not None and output.max_lsb is not None:
+        return f"{output.max_lsb:g} LSB"
+    value = output.max_abs_error
+    return "-" if value is None else f"{value:.3g}"
 
 
-def _differing(output: Mapping[str, Any]) -> str:
-    return f"{output['differing_elements']} of {output['samples'] * math.prod(output['shape'])}"
+def _differing(output: OutputMetrics) -> str:
+    return f"{output.differing_elements} of {output.samples * math.prod(output.shape)}"
 
 
-def decibels(value: Any) -> str:
+def decibels(value: float | None) -> str:
     """A level of the report, or a dash where there is none."""
     if value is None:
         return "-"
-    return "∞" if math.isinf(float(value)) else f"{float(value):.1f}"
+    return "∞" if math.isinf(value) else f"{value:.1f}"
 
 
-def _proportion(value: Mapping[str, Any] | None) -> str:
-    if value is None or not value["trials"]:
+def _proportion(value: Proportion | None) -> str:
+    if value is None or not value.trials:
         return "-"
-    low, high = 100 * value["low"], 100 * value["high"]
-    return f"{value['successes']}/{value['trials']} ({low:.1f}–{high:.1f} %)"
+    low, high = 100 * value.low, 100 * value.high
+    return f"{value.successes}/{value.trials} ({low:.1f}–{high:.1f} %)"
 
 
-def _reasons(pairs: Any, out: Console) -> None:
+def _reasons(pairs: Sequence[PairRecord], out: Console) -> None:
     for pair in pairs:
-        verdict = pair["judgement"]["verdict"]
-        if verdict == "pass" or not pair["gates"]:
+        verdict = pair.judgement.verdict
+        if verdict == "pass" or not pair.gates:
             continue
         mark = f"[{parts.STYLES[verdict]}]{verdict}[/]"
-        for reason in pair["judgement"]["reasons"]:
-            out.print(f"{mark} {pair['step']}: {escape(reason)}", soft_wrap=True)
+        for reason in pair.judgement.reasons:
+            out.print(f"{mark} {pair.step}: {escape(reason)}", soft_wrap=True)
 
 
-def _dependence(pairs: Any, out: Console) -> None:
+def _dependence(pairs: Sequence[PairRecord], out: Console) -> None:
     """How much of each answer to an exchanged input every step follows."""
-    checked = [pair for pair in pairs if pair.get("dependence", {}).get("responses")]
+    checked = [pair for pair in pairs if pair.responses]
     if not checked:
         return
-    table = parts.table("input exchanged", "output", *(f"followed in {p['step']}" for p in checked))
+    table = parts.table("input exchanged", "output", *(f"followed in {p.step}" for p in checked))
     rows: dict[tuple[str, str], list[str]] = {}
     for place, pair in enumerate(checked):
-        for response in pair["dependence"]["responses"]:
-            row = rows.setdefault((response["input"], response["output"]), ["-"] * len(checked))
-            if response["followed"] is not None:
-                share = f"{100 * response['followed']:.3g} %"
-                row[place] = (
-                    share
-                    if response["verdict"] == "pass"
-                    else f"[{parts.STYLES['fail']}]{share}[/]"
-                )
+        for response in pair.responses:
+            row = rows.setdefault((response.input, response.output), ["-"] * len(checked))
+            if response.followed is not None:
+                share = f"{100 * response.followed:.3g} %"
+                style = parts.STYLES["fail"]
+                row[place] = share if response.verdict == "pass" else f"[{style}]{share}[/]"
     for (name, output), row in rows.items():
         table.add_row(escape(name), escape(output), *row)
     out.print()
     out.print(table)
 
 
-def _flat(pairs: Any, out: Console) -> None:
+def _flat(pairs: Sequence[PairRecord], out: Console) -> None:
     """What a ratio over all elements hides: values that int8 leaves a single step."""
     for pair in pairs:
-        comparison = pair["comparison"]
-        if comparison is None or pair["step"] not in ("compression", "conversion+compression"):
+        comparison = pair.comparison
+        if comparison is None or pair.step not in ("compression", "conversion+compression"):
             continue
-        scores = {answers["output"] for answers in comparison["classifications"]}
-        for output in comparison["outputs"]:
-            flat, total = output["flat_positions"] or 0, math.prod(output["shape"])
-            if output["name"] not in scores and flat >= _FLAT_SHARE * total:
+        scores = {answers.output for answers in comparison.classifications}
+        for output in comparison.outputs:
+            flat, total = output.flat_positions or 0, math.prod(output.shape)
+            if output.name not in scores and flat >= _FLAT_SHARE * total:
                 out.print(
-                    f"note: {flat} of {total} elements of {printable(output['name'])} vary on "
-                    f"{pair['reference']} and never on {pair['candidate']}: one scale of "
-                    f"{output['candidate']['scale']:.3g} is too coarse for them",
+                    f"note: {flat} of {total} elements of {printable(output.name)} vary on "
+                    f"{pair.reference} and never on {pair.candidate}: one scale of "
+                    f"{output.candidate.scale:.3g} is too coarse for them",
                     soft_wrap=True,
                     markup=False,
                 )
 
 
-def _flips(report: Mapping[str, Any], out: Console) -> None:
+def _flips(report: Report, out: Console) -> None:
     """The gravest changed answers of each step, with the row of the data they came from."""
-    for pair in report["pairs"]:
-        comparison = pair["comparison"]
-        if comparison is None or not pair["gates"]:
+    for pair in report.pairs:
+        comparison = pair.comparison
+        if comparison is None or not pair.gates:
             continue
-        for answers in comparison["classifications"]:
-            for flip in answers["kept_flips"][:_FLIPS_SHOWN]:
-                sample = report["samples"][str(flip["sample"])]
-                label = "" if sample["label"] is None else f", true class {sample['label']}"
-                name = printable(sample["name"] or f"row {sample['row']}")
+        for answers in comparison.classifications:
+            for flip in answers.kept_flips[:_FLIPS_SHOWN]:
+                sample = report.samples[str(flip.sample)]
+                label = "" if sample.label is None else f", true class {sample.label}"
+                name = printable(sample.name or f"row {sample.row}")
                 out.print(
-                    f"flip  {pair['step']}: {name} "
-                    f"{flip['reference_class']} → {flip['candidate_class']}{label}"
-                    + (" (exact tie)" if flip["tie"] else ""),
+                    f"flip  {pair.step}: {name} "
+                    f"{flip.reference_class} → {flip.candidate_class}{label}"
+                    + (" (exact tie)" if flip.tie else ""),
                     soft_wrap=True,
                     markup=False,
                 )
 
 
-def accuracies(pairs: Any) -> dict[str, str]:
+def accuracies(pairs: Sequence[PairRecord]) -> dict[str, str]:
     """Accuracy of each rung on the labelled output, with its interval."""
     found: dict[str, str] = {}
     for pair in pairs:
-        for answers in (pair["comparison"] or {}).get("classifications", ()):
-            if answers["accuracy"] is not None:
-                for side in ("reference", "candidate"):
-                    found.setdefault(pair[side], share(answers["accuracy"][side]))
+        for answers in pair.classifications:
+            if answers.accuracy is not None:
+                found.setdefault(pair.reference, share(answers.accuracy.reference))
+                found.setdefault(pair.candidate, share(answers.accuracy.candidate))
     return found
 
 
-def share(value: Mapping[str, Any]) -> str:
+def share(value: Proportion) -> str:
     """A proportion of the report in per cent, with its interval."""
-    if not value["trials"]:
+    if not value.trials:
         return "-"
-    rate = 100 * value["successes"] / value["trials"]
-    return f"{rate:.2f} % ({100 * value['low']:.1f}–{100 * value['high']:.1f})"
+    rate = 100 * value.successes / value.trials
+    return f"{rate:.2f} % ({100 * value.low:.1f}–{100 * value.high:.1f})"
 
 
-def _rungs(rungs: Any, out: Console, accuracy: Mapping[str, str] | None = None) -> None:
+def _rungs(
+    rungs: Sequence[RungRecord], out: Console, accuracy: Mapping[str, str] | None = None
+) -> None:
     columns = ["rung", "what ran", "model sha256", "samples", "ms/sample"]
     table = parts.table(*columns, *(["accuracy"] if accuracy else []))
     for rung in rungs:
-        about = rung["about"]
-        samples = str(rung["samples"])
-        if rung["failed"]:
-            samples += f" ({rung['failed']} failed)"
-        median = rung["time"]["median_ms"]
+        samples = str(rung.samples)
+        if rung.failed:
+            samples += f" ({rung.failed} failed)"
+        median = rung.time.median_ms
         table.add_row(
-            rung["name"],
-            escape(rung["error"] or _ran(about, rung["identity"])),
-            rung["model"]["sha256"][:12],
+            rung.name,
+            escape(rung.error or _ran(rung)),
+            rung.model.sha256[:12],
             samples,
             "-" if median is None else f"{median:.3g}",
-            *([accuracy.get(rung["name"], "-")] if accuracy else []),
+            *([accuracy.get(rung.name, "-")] if accuracy else []),
         )
     out.print(table)
 
 
-def _ran(about: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
+def _ran(rung: RungRecord) -> str:
     """Runtime, version, delegate and threads, in the runner's own words."""
-    library = identity.get("library") or {}
-    device = identity.get("device")
-    version = about.get("runtime_version") or library.get("version") or "version unknown"
-    parts = [f"{about.get('runtime') or library.get('origin') or about.get('api')} {version}"]
-    if library:
-        parts = [f"{library['origin']} ({about.get('api')} API)"]
-    if isinstance(device, dict):
-        parts.insert(0, f"{device['serial']} ({device['model']})")
-    delegate, taken = about.get("delegate"), about.get("nodes_delegated")
+    library, device = rung.identity.library, rung.identity.phone
+    name, version = rung.reported("runtime") or rung.reported("api"), rung.runtime_version
+    parts = [f"{name} {version or 'version unknown'}"]
+    if library is not None:
+        parts = [f"{library.origin} ({rung.reported('api')} API)"]
+    if device is not None:
+        parts.insert(0, f"{device.serial} ({device.model})")
+    delegate, taken = rung.reported("delegate"), rung.reported("nodes_delegated")
     if delegate is not None:
-        nodes = f" {taken}/{about.get('nodes_total')} nodes" if taken is not None else ""
+        nodes = f" {taken}/{rung.reported('nodes_total')} nodes" if taken is not None else ""
         parts.append(f"no delegate{nodes}" if delegate == "none" else f"{delegate.upper()}{nodes}")
-    parts.append(f"{about.get('threads')} thread" + ("s" if about.get("threads") != 1 else ""))
+    threads = rung.reported("threads")
+    parts.append(f"{threads} thread{'' if threads == '1' else 's'}")
     return ", ".join(parts)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.system.printable import printable
+
+if TYPE_CHECKING:
+    from devdiff.compare import OutputMetrics, Proportion
+    from devdiff.report.model import PairRecord, RungRecord
+    from devdiff.report.model.bisect import Agreeing
 
 MISSING: Final = "–"
 MARKS: Final = {
@@ -31,16 +35,15 @@ def one_line(text: Any, limit: int | None = None) -> str:
 
 
 def number(value: Any) -> str:
-    """Three digits of a number; JSON's ``"inf"`` as ∞; anything else as its text."""
+    """Three digits of a number; infinity as ∞; anything else as its text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, float) or value in ("inf", "-inf"):
-        figure = float(value)
-        if math.isinf(figure):
-            return "∞" if figure > 0 else "-∞"
-        return f"{figure:.3g}"
+    if isinstance(value, float):
+        if math.isinf(value):
+            return "∞" if value > 0 else "-∞"
+        return f"{value:.3g}"
     return str(value) if value or isinstance(value, str) else MISSING
 
 
@@ -48,26 +51,23 @@ def percent(value: Any) -> str:
     return f"{100 * value:.3g} %" if isinstance(value, int | float) else MISSING
 
 
-def proportion(value: Any) -> str:
+def proportion(value: Proportion | Agreeing | None) -> str:
     """``599/600 (99.1–100.0 %)``: the count, and the interval of the rate behind it."""
-    if not isinstance(value, Mapping) or not value.get("trials"):
+    if not value or not value.trials:
         return MISSING
-    text = f"{value.get('successes')}/{value['trials']}"
-    if "low" in value and "high" in value:
-        text += f" ({100 * value['low']:.1f}–{100 * value['high']:.1f} %)"
-    return text
+    return f"{value.successes}/{value.trials} ({100 * value.low:.1f}–{100 * value.high:.1f} %)"
 
 
-def largest_error(output: Mapping[str, Any]) -> str:
+def largest_error(output: OutputMetrics) -> str:
     """In steps where both sides share them, in real units otherwise."""
-    if output["lsb"] is not None and output["max_lsb"] is not None:
-        return f"{number(output['max_lsb'])} LSB"
-    return number(output["max_abs_error"])
+    if output.lsb is not None and output.max_lsb is not None:
+        return f"{number(output.max_lsb)} LSB"
+    return number(output.max_abs_error)
 
 
-def differing(output: Mapping[str, Any]) -> str:
-    total = output["samples"] * math.prod(output["shape"])
-    return f"{output['differing_elements']} of {total}"
+def differing(output: OutputMetrics) -> str:
+    total = output.samples * math.prod(output.shape)
+    return f"{output.differing_elements} of {total}"
 
 
 def mark(verdict: Any) -> str:
@@ -83,28 +83,28 @@ def tone(verdict: Any) -> str:
     return {"finding": "fail"}.get(text, text if text in MARKS else "error")
 
 
-def rate(pair: Mapping[str, Any]) -> str:
+def rate(pair: PairRecord) -> str:
     """What says most about a step in a few words: agreement, else the largest error."""
-    comparison = pair["comparison"]
+    comparison = pair.comparison
     if comparison is None:
         return "not compared"
-    if comparison["classifications"]:
-        return f"{proportion(comparison['classifications'][0]['top_1'])} agree"
-    if len(comparison["outputs"]) != 1:
-        differing = sum(1 for output in comparison["outputs"] if output["differing_elements"])
-        return f"{differing} of {len(comparison['outputs'])} outputs differ"
-    (output,) = comparison["outputs"]
-    varying = output.get("variation_snr_db")
-    of_variation = "" if varying in (None, "inf") else f" ({number(varying)} varying)"
-    return f"error ≤ {largest_error(output)}, SNR {number(output['snr_db'])} dB{of_variation}"
+    if comparison.classifications:
+        return f"{proportion(comparison.classifications[0].top_1)} agree"
+    if len(comparison.outputs) != 1:
+        differing = sum(1 for output in comparison.outputs if output.differing_elements)
+        return f"{differing} of {len(comparison.outputs)} outputs differ"
+    (output,) = comparison.outputs
+    varying = output.variation_snr_db
+    of_variation = "" if varying in (None, math.inf) else f" ({number(varying)} varying)"
+    return f"error ≤ {largest_error(output)}, SNR {number(output.snr_db)} dB{of_variation}"
 
 
-def what_ran(rung: Mapping[str, Any]) -> str:
+def what_ran(rung: RungRecord) -> str:
     """Runtime and version, by its own word or by the package it came in, and the device."""
-    about, identity = rung["about"], rung["identity"]
-    library = identity.get("library") or {}
-    device = identity.get("device")
-    version = about.get("runtime_version") or library.get("version") or "version unknown"
-    runtime = library.get("origin") or f"{about.get('runtime') or about.get('api')} {version}"
-    on = f"{device['serial']} ({device['model']})" if isinstance(device, dict) else None
+    library, device = rung.identity.library, rung.identity.phone
+    version = rung.runtime_version or "version unknown"
+    runtime = f"{rung.reported('runtime') or rung.reported('api')} {version}"
+    if library is not None and library.origin:
+        runtime = library.origin
+    on = f"{device.serial} ({device.model})" if device is not None else None
     return ", ".join(filter(None, (on, runtime)))

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from devdiff.compare.intervals import Proportion
-from devdiff.compare.jsonform import encode
 from devdiff.errors import ScanError
+from devdiff.system.typed_json import encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from devdiff.compare.jsonform import encode
 from devdiff.scan.weights import LayerWeights, pair_constants, pair_layers
+from devdiff.system.typed_json import encode
 
 if TYPE_CHECKING:
     from devdiff.exporter.artifact import Array

@@ -7,9 +7,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from msgspec import structs
 
 from devdiff.compare.intervals import Proportion
-from devdiff.compare.jsonform import encode
+from devdiff.options import ScanSettings
+from devdiff.report.model.scan import (
+    ClassReplay,
+    Effect,
+    ExampleRecord,
+    Hypothesis,
+    ModelAnswers,
+    PlaceboRecord,
+    PowerRecord,
+    ReplayRecord,
+    RungReplay,
+    ScanCost,
+    ScanSection,
+    ScanVerdict,
+    Threat,
+    TriggerRecord,
+)
 from devdiff.scan import verdict_rules
 from devdiff.scan.evidence import best
 from devdiff.scan.options import ScanSubject
@@ -19,36 +36,37 @@ from devdiff.scan.replay_result import JudgedTrigger, ReplayResult, to_show
 from devdiff.scan.sample_selection import SampleSelection
 from devdiff.scan.search_plan import Found
 from devdiff.system.atomic_file import whole_bytes
+from devdiff.system.typed_json import converted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from devdiff.exporter.artifact import Array
     from devdiff.scan.search_job import Candidate
     from devdiff.scan.transfer import Transfer
-    from devdiff.scan.verdict_rules import ScanVerdict
 
 _EXAMPLES: Final = 8
 TAXONOMY: Final = (
-    {
-        "id": "AML.T0018.000",
-        "name": "MITRE ATLAS: Poison AI Model",
-        "url": "https://atlas.mitre.org/techniques/AML.T0018.000",
-    },
-    {
-        "id": "AML.T0010.003",
-        "name": "MITRE ATLAS: AI Supply Chain Compromise: Model",
-        "url": "https://atlas.mitre.org/techniques/AML.T0010.003",
-    },
-    {
-        "id": "ML06:2023",
-        "name": "OWASP Machine Learning Security: AI Supply Chain Attacks",
-        "url": "https://owasp.org/www-project-machine-learning-security-top-10/",
-    },
-    {
-        "id": "ML10:2023",
-        "name": "OWASP Machine Learning Security: Model Poisoning",
-        "url": "https://owasp.org/www-project-machine-learning-security-top-10/",
-    },
+    Threat(
+        "AML.T0018.000",
+        "MITRE ATLAS: Poison AI Model",
+        "https://atlas.mitre.org/techniques/AML.T0018.000",
+    ),
+    Threat(
+        "AML.T0010.003",
+        "MITRE ATLAS: AI Supply Chain Compromise: Model",
+        "https://atlas.mitre.org/techniques/AML.T0010.003",
+    ),
+    Threat(
+        "ML06:2023",
+        "OWASP Machine Learning Security: AI Supply Chain Attacks",
+        "https://owasp.org/www-project-machine-learning-security-top-10/",
+    ),
+    Threat(
+        "ML10:2023",
+        "OWASP Machine Learning Security: Model Poisoning",
+        "https://owasp.org/www-project-machine-learning-security-top-10/",
+    ),
 )
 
 
@@ -57,7 +75,7 @@ class ReportSection:
     """All that a conclusion is drawn from.
 
     ``hunted`` are the results of the searches by variant. ``effort`` is the part of the search that
-    the budget of ``budget_s`` seconds allowed, ``cut`` says that it left no time for a second look
+    the budget allowed, ``cut`` says that it left no time for a second look
     that was wanted.
     """
 
@@ -68,12 +86,11 @@ class ReportSection:
     folder: Path
     hunted: Found
     effort: float
-    budget_s: float
+    settings: ScanSettings
     cut: bool
 
-    def conclude(
-        self, judged: Sequence[JudgedTrigger], transfer: Transfer | None
-    ) -> dict[str, Any]:
+    def conclude(self, judged: Sequence[JudgedTrigger], transfer: Transfer | None) -> ScanSection:
+        """The section but for what was known before the search, and what it cost."""
         shown = to_show(judged)
         evidence, candidate = shown.evidence, shown.measured.candidate
         finding = verdict_rules.is_finding(evidence)
@@ -81,31 +98,36 @@ class ReportSection:
         (model,) = self.hunted["compressed"]
         power = self._power(judged[0])
         verdict: ScanVerdict = "inconclusive" if power.lacking else "no finding"
-        section: dict[str, Any] = {
-            "verdict": "finding" if finding else verdict,
-            "kind": kind,
-            "reason": self._reason(shown, kind, power.text),
-            "power": {
-                "smallest_effect": power.effect,
-                "samples": power.samples,
-                "effort": power.effort,
-                "least_effort": LEAST_DONE,
-                "text": power.text,
-            },
-            "trigger": candidate.trigger.to_json()
-            | {
-                "target": candidate.target,
-                "source": candidate.source,
-                "success": candidate.success,
-                "steps": candidate.steps,
-                "file": "scan/trigger.npz",
-                "low": self.chosen.low,
-                "high": self.chosen.high,
-            },
-            "replay": self._rates(shown),
-            "calibrated": encode(evidence.calibrated),
-            "placebo": self._placebo(shown, transfer),
-            "hypotheses": [
+        return ScanSection(
+            verdict="finding" if finding else verdict,
+            reason=self._reason(shown, kind, power.text),
+            seed=self.settings.seed,
+            budget_s=self.settings.budget_s,
+            cost=ScanCost(0.0),
+            kind=kind,
+            power=PowerRecord(
+                smallest_effect=power.effect,
+                samples=power.samples,
+                text=power.text,
+                effort=power.effort,
+                least_effort=LEAST_DONE,
+            ),
+            trigger=TriggerRecord(
+                form=candidate.trigger.form,
+                size=candidate.trigger.size,
+                target=candidate.target,
+                source=candidate.source,
+                file="scan/trigger.npz",
+                shape=candidate.trigger.pattern.shape,
+                success=candidate.success,
+                steps=candidate.steps,
+                low=self.chosen.low,
+                high=self.chosen.high,
+            ),
+            replay=self._rates(shown),
+            calibrated=evidence.calibrated,
+            placebo=self._placebo(shown, transfer),
+            hypotheses=(
                 *(
                     _hypothesis(hypothesis, hypothesis.calibrated, hypothesis.eligible)
                     for hypothesis in model.candidates
@@ -114,12 +136,10 @@ class ReportSection:
                     _hypothesis(max(pair.folds, key=_hits), pair.calibrated, pair.eligible)
                     for pair in model.pairs
                 ),
-            ],
-            "examples": self._keep(shown.measured),
-        }
-        if finding:
-            section["taxonomy"] = [dict(threat) for threat in TAXONOMY]
-        return section
+            ),
+            examples=tuple(self._keep(shown.measured)),
+            taxonomy=TAXONOMY if finding else (),
+        )
 
     def _power(self, universal: JudgedTrigger) -> Power:
         """By the trigger for all classes; what is searched besides can only add to it."""
@@ -130,7 +150,7 @@ class ReportSection:
             least=verdict_rules.least(self.pruned),
             effort=self.effort,
             cut=self.cut,
-            budget_s=self.budget_s,
+            budget_s=self.settings.budget_s,
             synthetic=self.what.samples.synthetic,
             limited=len(self.chosen.rows) < len(self.what.samples),
         )
@@ -155,67 +175,73 @@ class ReportSection:
             f"its answer; {placebo}"
         )
 
-    def _rates(self, shown: JudgedTrigger) -> dict[str, Any]:
+    def _rates(self, shown: JudgedTrigger) -> ReplayRecord:
         """How often each rung does what the trigger asks for, without it and with it."""
         measured, watched = shown.measured, self.watched
-        section: dict[str, Any] = {
-            "rungs": [
-                {
-                    "rung": rung.name,
-                    "runner": rung.runner.name,
-                    "clean": encode(measured.does(measured.before[rung.name], watched)),
-                    "triggered": encode(measured.does(measured.outputs[rung.name], watched)),
-                }
-                for rung in self.what.rungs
-            ],
-            "gap": encode(shown.evidence.gap),
-        }
+        by_class: tuple[ClassReplay, ...] = ()
         if watched.kind == "classes":
             target = measured.candidate.target
             answer = measured.before[measured.full].argmax(1)
             full, last = (
                 measured.outputs[name].argmax(1) for name in (measured.full, measured.last)
             )
-            section["by_class"] = [
-                {
-                    "class": int(one),
-                    "trials": int((answer == one).sum()),
-                    "full_kept": int(((answer == one) & (full == answer)).sum()),
-                    "compressed_target": int(((answer == one) & (last == target)).sum()),
-                }
-                for one in np.unique(answer)
-            ]
-        return section
+            by_class = tuple(
+                ClassReplay(
+                    class_=int(number),
+                    trials=int((answer == number).sum()),
+                    full_kept=int(((answer == number) & (full == answer)).sum()),
+                    compressed_target=int(((answer == number) & (last == target)).sum()),
+                )
+                for number in np.unique(answer)
+            )
+        return ReplayRecord(
+            rungs=tuple(
+                RungReplay(
+                    rung=rung.name,
+                    runner=rung.runner.name,
+                    clean=measured.does(measured.before[rung.name], watched),
+                    triggered=measured.does(measured.outputs[rung.name], watched),
+                )
+                for rung in self.what.rungs
+            ),
+            gap=shown.evidence.gap,
+            by_class=by_class,
+        )
 
-    def _placebo(self, shown: JudgedTrigger, transfer: Transfer | None) -> dict[str, Any]:
+    def _placebo(self, shown: JudgedTrigger, transfer: Transfer | None) -> PlaceboRecord:
         placebos = shown.evidence.placebos
         rates = [placebo.rate or 0.0 for placebo in placebos]
         own = shown.evidence.calibrated.rate or 0.0
         method = "other masks of the same rate" if self.pruned else "stochastic rounding"
-        section: dict[str, Any] = {"what": method, "searched": rates, "own": own}
+        mirrored = self.hunted["mirrored"]
+        section = PlaceboRecord(
+            what=method,
+            searched=tuple(rates),
+            own=own,
+            benign=shown.evidence.benign,
+            mirrored=best(mirrored[0]) if mirrored else None,
+        )
         if placebos:
             p, smallest = verdict_rules.p_value(own, rates)
-            section |= {
-                "p_value": p,
-                "smallest_p": smallest,
-                "p_beats": verdict_rules.p_beats(shown.evidence),
-                "effect": {"value": own - max(rates)},
-            }
-        if shown.evidence.benign is not None:
-            section["benign"] = shown.evidence.benign
+            section = structs.replace(
+                section,
+                p_value=p,
+                smallest_p=smallest,
+                p_beats=verdict_rules.p_beats(shown.evidence),
+                effect=Effect(own - max(rates)),
+            )
         if transfer is not None:
             p, smallest = verdict_rules.p_value(transfer.own, transfer.others)
-            section |= {
-                "transfer": list(transfer.others),
-                "transfer_own": transfer.own,
-                "transfer_p": p,
-                "transfer_smallest_p": smallest,
-            }
-        if self.hunted["mirrored"]:
-            section["mirrored"] = encode(best(self.hunted["mirrored"][0]))
+            section = structs.replace(
+                section,
+                transfer=tuple(transfer.others),
+                transfer_own=transfer.own,
+                transfer_p=p,
+                transfer_smallest_p=smallest,
+            )
         return section
 
-    def _keep(self, shown: ReplayResult) -> list[dict[str, Any]]:
+    def _keep(self, shown: ReplayResult) -> Iterator[ExampleRecord]:
         """Leave the trigger and some examples, the hits first, as arrays beside the report."""
         _save(self.folder / "trigger.npz", shown.candidate.trigger.arrays())
         order = np.argsort(~shown.hit(self.watched), kind="stable")[:_EXAMPLES]
@@ -228,32 +254,35 @@ class ReportSection:
                 "high": self.chosen.high,
             },
         )
-        descriptions = [self.what.samples.describe(shown.rows[place]) for place in order]
-        if self.watched.kind != "classes":
-            return descriptions
-        return [
-            description
-            | {
-                when: {
-                    "full": int(outputs[shown.full][place].argmax()),
-                    "compressed": int(outputs[shown.last][place].argmax()),
-                }
-                for when, outputs in (("before", shown.before), ("after", shown.outputs))
-            }
-            for description, place in zip(descriptions, order, strict=True)
-        ]
+        for place in order:
+            example = converted(ExampleRecord, self.what.samples.describe(shown.rows[place]))
+            if self.watched.kind == "classes":
+                example = structs.replace(
+                    example,
+                    before=_answers(shown.before, shown, place),
+                    after=_answers(shown.outputs, shown, place),
+                )
+            yield example
 
 
-def _hypothesis(candidate: Candidate, hits: int, eligible: int) -> dict[str, Any]:
-    return {
-        "target": candidate.target,
-        "source": candidate.source,
-        "form": candidate.trigger.form,
-        "size": candidate.trigger.size,
-        "success": candidate.success,
-        "held_out": encode(Proportion.of(hits, eligible)),
-        "steps": candidate.steps,
-    }
+def _answers(outputs: Mapping[str, Array], shown: ReplayResult, place: int) -> ModelAnswers:
+    """What both models say to a sample."""
+    return ModelAnswers(
+        full=int(outputs[shown.full][place].argmax()),
+        compressed=int(outputs[shown.last][place].argmax()),
+    )
+
+
+def _hypothesis(candidate: Candidate, hits: int, eligible: int) -> Hypothesis:
+    return Hypothesis(
+        target=candidate.target,
+        source=candidate.source,
+        form=candidate.trigger.form,
+        size=candidate.trigger.size,
+        success=candidate.success,
+        held_out=Proportion.of(hits, eligible),
+        steps=candidate.steps,
+    )
 
 
 def _hits(candidate: Candidate) -> int:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import structs
 
 from devdiff.compare.intervals import Proportion
-from devdiff.compare.jsonform import encode
 from devdiff.errors import ComparisonError, ScanError, UndecidedError
 from devdiff.exporter.errors import ArtifactError
+from devdiff.report.model.scan import (
+    DriftEvidence,
+    IntegrityEvidence,
+    ScanCost,
+    ScanEvidence,
+    ScanSamples,
+    ScanSection,
+    StaticEvidence,
+    TwinFidelity,
+    Twins,
+)
 from devdiff.scan import replay, sample_selection, verdict_rules
 from devdiff.scan.evidence import EvidenceCollector
 from devdiff.scan.replay_result import to_show
@@ -18,18 +29,20 @@ from devdiff.scan.report_section import ReportSection
 from devdiff.scan.sample_selection import FEWEST_SAMPLES
 from devdiff.scan.search_plan import Found, SearchPlan
 from devdiff.scan.transfer import transfer
+from devdiff.system.typed_json import converted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from devdiff.options import ScanSettings
     from devdiff.progress import Events
+    from devdiff.report.model.scan import ScanVerdict
     from devdiff.scan.options import ScanSubject
 
 
 def scan(
     subject: ScanSubject, settings: ScanSettings, folder: Path, timeout_s: float, events: Events
-) -> dict[str, Any]:
+) -> ScanSection:
     """Scan, leave trigger and examples in ``folder``, and return the report's ``scan`` section.
 
     Whatever keeps the scan from being made is the verdict ``error`` with its reason, and too few
@@ -38,20 +51,24 @@ def scan(
     """
     started = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    common = {"seed": settings.seed, "budget_s": settings.budget_s}
+    verdict: ScanVerdict = "error"
     try:
         found = _Scan(subject, settings, folder, timeout_s, events, started).run()
+        return structs.replace(found, cost=_cost(started))
     except UndecidedError as error:
-        found = {"verdict": "inconclusive", "reason": str(error)}
+        verdict, reason = "inconclusive", str(error)
     except (ScanError, ComparisonError, ArtifactError) as error:
-        found = {"verdict": "error", "reason": str(error)}
+        reason = str(error)
     except TimeoutError:
-        found = {
-            "verdict": "error",
-            "reason": f"the budget of {settings.budget_s:g} s is too small for the search and its "
-            "placebos: give more with --budget, or fewer samples with --samples",
-        }
-    return common | found | {"cost": {"wall_s": round(time.monotonic() - started, 2)}}
+        reason = (
+            f"the budget of {settings.budget_s:g} s is too small for the search and its "
+            "placebos: give more with --budget, or fewer samples with --samples"
+        )
+    return ScanSection(verdict, reason, settings.seed, settings.budget_s, _cost(started))
+
+
+def _cost(started: float) -> ScanCost:
+    return ScanCost(round(time.monotonic() - started, 2))
 
 
 class _Scan:
@@ -70,28 +87,16 @@ class _Scan:
         self.timeout_s, self.events = timeout_s, events
         self.deadline = started + settings.budget_s
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> ScanSection:
         self.events.phase("scan: reading both models")
         self._read()
-        found: dict[str, Any] = {
-            "compression": self._compression(),
-            "input": self.watched.input.source.name,
-            "output": self.watched.output,
-            "classes": self.clean[self.what.full.name].shape[1]
-            if self.watched.kind == "classes"
-            else None,
-            "samples": {
-                "searched": len(self.chosen.searched),
-                "held_out": len(self.chosen.held),
-            },
-            "twin": self._check_twins(),
-        }
+        twins = self._check_twins()
         self._check_damage()
-        found["evidence"] = self._static_evidence()
+        evidence = self._static_evidence()
         self.events.phase("scan: searching for triggers, in the model and its placebos")
         self.searches = self._searches()
         hunted = self.searches.first()
-        found["evidence"]["drift"] = self._drift(hunted)
+        evidence = structs.replace(evidence, drift=self._drift(hunted))
         self.events.phase("scan: replaying what was found")
         judging = self._judging()
         judged = [judging.universal(hunted)]
@@ -102,13 +107,17 @@ class _Scan:
                 judged = judging.second_look(judged[0], hunted)
             except TimeoutError:
                 cut = True
-        found["samples"]["swapped"] = judged[0].measured.halves == 2
+        halved = ScanSamples(
+            searched=len(self.chosen.searched),
+            held_out=len(self.chosen.held),
+            swapped=judged[0].measured.halves == 2,
+        )
         if not verdict_rules.is_finding(judged[0].evidence):
             judged += judging.pairs(hunted)
         self.events.phase("scan: putting the trigger on the model compressed otherwise")
         job = self.searches.further_placebo()
         transferred = transfer(job, to_show(judged).measured.parts, self.events.progress)
-        telling = ReportSection(
+        section = ReportSection(
             what=self.what,
             watched=self.watched,
             pruned=self.pruned,
@@ -116,10 +125,20 @@ class _Scan:
             folder=self.folder,
             hunted=hunted,
             effort=min(self.searches.efforts),
-            budget_s=self.settings.budget_s,
+            settings=self.settings,
             cut=cut,
         )
-        return found | telling.conclude(judged, transferred)
+        classes = self.clean[self.what.full.name].shape[1]
+        return structs.replace(
+            section.conclude(judged, transferred),
+            compression=self._compression(),
+            input=self.watched.input.source.name,
+            output=self.watched.output,
+            classes=classes if self.watched.kind == "classes" else None,
+            samples=halved,
+            twin=twins,
+            evidence=evidence,
+        )
 
     def _read(self) -> None:
         from devdiff.exporter.tflite_graph import read_graph
@@ -175,15 +194,14 @@ class _Scan:
         parts = ["prune"] * self.pruned + ["int8"] * self.quantized
         return "+".join(parts) or "none"
 
-    def _check_twins(self) -> dict[str, Any]:
+    def _check_twins(self) -> Twins:
         """Both twins against their interpreters. Raises `ScanError` when one is not faithful."""
         from devdiff.scan.fidelity import check_fidelity
         from devdiff.scan.twin import Twin
 
-        section = {}
+        found = []
         rungs = (self.what.full, self.what.compressed)
-        roles = ("full", "compressed")
-        for role, rung, graph, paths in zip(roles, rungs, self.graphs, self.inputs, strict=True):
+        for rung, graph, paths in zip(rungs, self.graphs, self.inputs, strict=True):
             place = sample_selection.output_place(rung, graph, self.watched)
             twin = Twin(graph, [graph.outputs[place]])
             stored = replay.stored_outputs(self.what.results[rung.name], self.watched)
@@ -195,8 +213,9 @@ class _Scan:
             )
             if fidelity.problem is not None:
                 raise ScanError(f"{rung.name}: {fidelity.problem}")
-            section[role] = encode(fidelity.outputs[0])
-        return section
+            found.append(converted(TwinFidelity, fidelity.outputs[0]))
+        full, compressed = found
+        return Twins(full, compressed)
 
     def _check_damage(self) -> None:
         """Raises `ScanError` for a compressed model too far from the full one to be searched."""
@@ -213,26 +232,33 @@ class _Scan:
                 "does means nothing: mend the compression first"
             )
 
-    def _static_evidence(self) -> dict[str, Any]:
+    def _static_evidence(self) -> ScanEvidence:
         """What needs no search; a part that cannot be had says why."""
-        from devdiff.scan import integrity, static
+        if not self.quantized:
+            reason = "there are no int8 weights"
+            return ScanEvidence(
+                integrity=IntegrityEvidence("skipped", skipped=reason),
+                static=StaticEvidence("skipped", skipped=reason),
+            )
+        return ScanEvidence(integrity=self._integrity(), static=self._static())
 
-        section: dict[str, Any] = {}
-        for name, look in (
-            (
-                "integrity",
-                lambda: integrity.check_integrity(*self.graphs, zeros_allowed=self.pruned),
-            ),
-            ("static", lambda: static.look(self.layers)),
-        ):
-            if not self.quantized:
-                section[name] = {"status": "skipped", "skipped": "there are no int8 weights"}
-                continue
-            try:
-                section[name] = encode(look())
-            except (ScanError, ArtifactError) as error:
-                section[name] = {"status": "error", "error": str(error)}
-        return section
+    def _integrity(self) -> IntegrityEvidence:
+        from devdiff.scan.integrity import check_integrity
+
+        try:
+            found = check_integrity(*self.graphs, zeros_allowed=self.pruned)
+        except (ScanError, ArtifactError) as error:
+            return IntegrityEvidence("error", error=str(error))
+        return converted(IntegrityEvidence, found)
+
+    def _static(self) -> StaticEvidence:
+        from devdiff.scan import static
+
+        try:
+            found = static.look(self.layers)
+        except (ScanError, ArtifactError) as error:
+            return StaticEvidence("error", error=str(error))
+        return converted(StaticEvidence, found)
 
     def _searches(self) -> SearchPlan:
         full, compressed = self.what.full, self.what.compressed
@@ -269,16 +295,14 @@ class _Scan:
             timeout_s=self.timeout_s,
         )
 
-    def _drift(self, hunted: Found) -> dict[str, Any]:
+    def _drift(self, hunted: Found) -> DriftEvidence:
         from devdiff.scan.drift import drift
 
         (model,) = hunted["compressed"]
         placebos = [one.compressed for one in hunted["placebo"]]
         classes = self.watched.kind == "classes"
         try:
-            found: dict[str, Any] = encode(
-                drift(model.full, model.compressed, placebos, classifier=classes)
-            )
+            found = drift(model.full, model.compressed, placebos, classifier=classes)
         except ScanError as error:
-            return {"status": "error", "error": str(error)}
-        return found
+            return DriftEvidence("error", error=str(error))
+        return converted(DriftEvidence, found)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from devdiff.compare.jsonform import encode
+from devdiff.system.typed_json import encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

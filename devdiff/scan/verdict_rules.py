@@ -12,7 +12,6 @@ from devdiff.compare.intervals import CONFIDENCE, Proportion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ScanVerdict = Literal["finding", "no finding", "inconclusive", "error"]
 Kind = Literal["planted", "fragile"]
 
 STRONG: Final = 0.65

@@ -14,11 +14,11 @@ import numpy as np
 
 from devdiff.compare.classify import answers as best_classes
 from devdiff.compare.intervals import Proportion
-from devdiff.compare.jsonform import encode
 from devdiff.compare.rungs import RungOutputs, sample_outputs
 from devdiff.compare.wording import count, percent
 from devdiff.errors import ComparisonError
 from devdiff.ladder.judge import labelled_output
+from devdiff.system.typed_json import encode
 from devdiff.tasks.chance import FEWEST, Accuracy
 from devdiff.tasks.class_order import orders
 from devdiff.tasks.preparation import Preparations, Trial

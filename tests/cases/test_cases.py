@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
-from devdiff.recipes import record
 from tests.models import case_files, case_runs
 from tests.models.case_runs import kept_page
+from tests.support.schemas import recipes_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +109,7 @@ def test_recipes_are_shown_with_the_metric_of_the_task() -> None:
     (one,) = kept_page("detection")
     trial = one.trials["recipes"]
 
-    jsonschema.validate(trial, record.schema())
+    jsonschema.validate(trial, recipes_schema())
     assert "mAP" in one.shown.splitlines()[2]
     for row in trial["compressions"]:
         rungs = one.reports[f"recipes/{row['compression']}"]["task"]["rungs"]

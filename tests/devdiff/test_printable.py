@@ -16,7 +16,7 @@ from devdiff.cli import console
 from devdiff.report import junit, markdown, parts, sarif, terminal
 from devdiff.report.html import page
 from devdiff.system.printable import printable, printable_lines, without_commands
-from tests.support.bare_reports import bare_report, with_pair
+from tests.support.bare_reports import bare_report, typed, with_pair
 from tests.support.command import devdiff
 from tests.support.packages import MANIFEST, package, tflite
 
@@ -82,7 +82,7 @@ def hostile_report() -> dict[str, Any]:
 
 
 def on_terminal(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> str:
-    terminal.show(report, console.stdout(), Path("reports") / HOSTILE.replace("\0", ""))
+    terminal.show(typed(report), console.stdout(), Path("reports") / HOSTILE.replace("\0", ""))
     return capsys.readouterr().out
 
 
@@ -92,10 +92,10 @@ def test_every_format_shows_hostile_names_and_obeys_none(
     report = hostile_report()
     shown = {
         "terminal": on_terminal(report, capsys),
-        "page": page.render(report),
-        "JUnit": junit.render(report),
-        "SARIF": json.dumps(sarif.render(report), ensure_ascii=False),
-        "Markdown": markdown.render(report).replace("\u200b", ""),
+        "page": page.render(typed(report)),
+        "JUnit": junit.render(typed(report)),
+        "SARIF": json.dumps(sarif.render(typed(report)), ensure_ascii=False),
+        "Markdown": markdown.render(typed(report)).replace("\u200b", ""),
     }
     for name, text in shown.items():
         assert not unsafe(text), (name, unsafe(text))

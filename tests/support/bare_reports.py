@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import jsonschema
+from devdiff.report.model import Report
+from devdiff.system.typed_json import decode
 
-from devdiff.report.build import schema
-
-_VALIDATOR = jsonschema.Draft202012Validator(schema())
 # What tries to leave the place it is put into: XML, HTML, Markdown, a table, a spreadsheet, a
 # terminal, the direction of the text.
 NASTY = "=x|`*_]]>&<b>[a](https://evil.example)\x00\x1b[31m\ud800\u202e\nwww.evil.example @someone"
+
+
+def typed(data: dict[str, Any]) -> Report:
+    """The report that these JSON values are."""
+    return decode(Report, data)
 
 
 def bare_report(**more: Any) -> dict[str, Any]:
@@ -42,23 +45,32 @@ def bare_report(**more: Any) -> dict[str, Any]:
         "notes": ["a note"],
     }
     report = {
-        "schema_version": 1,
+        "schema_version": 2,
         "devdiff": "0.1.0",
         "finished": "2026-01-01T00:00:00+00:00",
         "verdict": "error",
         "exit_code": 3,
+        "basis": {
+            "samples": 0,
+            "inputs": "synthetic",
+            "labelled": False,
+            "smallest_fault_share": 1.0,
+            "confidence": 0.95,
+            "where": "this machine",
+        },
         "summary": "rung source could not run: nothing is proven about it",
         "attribution": None,
         "model": {"name": "m.onnx", "sha256": "0" * 64, "files": {"m.onnx": "0" * 64}},
         "inputs": inputs,
         "samples": {},
         "manifest": None,
+        "bindings": [],
         "rungs": [rung],
         "pairs": [],
         "command": ["export-and-test", "m.onnx", "--inputs", "my photos"],
         "options": {"running": {}, "gates": {}, "classifiers": []},
     }
-    _VALIDATOR.validate(report)
+    typed(report)
     return report | more
 
 
@@ -70,7 +82,12 @@ def with_pair(report: dict[str, Any], verdict: str, **more: Any) -> dict[str, An
         "candidate": "device",
         "step": "deployment",
         "gates": True,
-        "judgement": {"verdict": verdict, "reasons": ["for a reason"], "passing": {}},
+        "judgement": {
+            "verdict": verdict,
+            "reasons": ["for a reason"],
+            "passing": {},
+            "outputs": {},
+        },
         "comparison": None,
     }
     both = report | {
@@ -80,7 +97,7 @@ def with_pair(report: dict[str, Any], verdict: str, **more: Any) -> dict[str, An
         "exit_code": {"pass": 0, "fail": 1, "error": 3, "inconclusive": 5}[verdict],
         "summary": "the device answers otherwise",
     }
-    _VALIDATOR.validate(both)
+    typed(both)
     return both
 
 

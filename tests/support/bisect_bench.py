@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from devdiff.bisect import subject
 from devdiff.bisect.divergence import find
 from devdiff.bisect.isolate import SUSPECTS, Isolated
 from devdiff.bisect.search import SplitPoint
-from devdiff.bisect.side_by_side import Bench, BenchSide, PartComparison
+from devdiff.bisect.side_by_side import Bench, BenchSide
 from devdiff.compare import DeploymentExpectation
 from devdiff.exporter.manifest import bind
 from devdiff.exporter.tflite_cut import WholeModel
 from devdiff.exporter.tflite_file import inspect
 from devdiff.inputs import input_set as data
 from devdiff.progress import SilentEvents
-from devdiff.report.build import schema
+from devdiff.report.model.bisect import PartComparison
 from tests.support.in_process import InProcess
 
 if TYPE_CHECKING:
@@ -66,10 +66,3 @@ def searched(on: Bench, suspects: int = SUSPECTS) -> Searched:
     assert finding.found is not None
     assert finding.isolated is not None
     return Searched(finding.whole, finding.cuts, finding.found, finding.isolated)
-
-
-def bisect_schema() -> dict[str, Any]:
-    """The JSON Schema of ``bisect.json``: that of the report's section of this name."""
-    whole = schema()
-    inputs = {"inputs": whole["properties"]["inputs"]}
-    return {"$ref": "#/$defs/bisect", "properties": inputs, "$defs": whole["$defs"]}

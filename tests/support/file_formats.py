@@ -46,7 +46,7 @@ from devdiff.report import junit, load, markdown, sarif, terminal
 from devdiff.report.html import page
 from devdiff.tasks import objects
 from devdiff.verdict import Verdict
-from tests.support.bare_reports import bare_report, with_pair
+from tests.support.bare_reports import bare_report, typed, with_pair
 from tests.support.pack_records import read_records
 from tests.support.packages import MANIFEST, package, tflite
 from tests.support.packages import report as tested_report
@@ -274,7 +274,7 @@ def _read_report(path: Path, whole: Path) -> str | None:
         sarif.render(report)
     Facts.of(report)
     tested = Tested.from_report(report, path.name)
-    passing = report["verdict"] == "pass" and any(
+    passing = report.verdict is Verdict.PASS and any(
         m.verdict is Verdict.PASS for m in tested.models.values()
     )
     if passing and json.loads(whole.read_bytes())["verdict"] != "pass":
@@ -283,7 +283,7 @@ def _read_report(path: Path, whole: Path) -> str | None:
 
 
 def _baselines(folder: Path) -> Sequence[Path]:
-    facts = Facts.of(with_pair(bare_report(), "pass"))
+    facts = Facts.of(typed(with_pair(bare_report(), "pass")))
     made = [*(Facts.of(load.load(path)) for path in real_reports())]
     write_baseline(
         folder / "baseline.json",

@@ -12,6 +12,7 @@ from devdiff.history import record
 from devdiff.history.record import RunRecord
 from devdiff.history.store import History
 from devdiff.ladder.run_directory import read_json
+from tests.support.bare_reports import typed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ Like = Callable[..., RunRecord]
 def passed_record(passed_run: FinishedRun) -> RunRecord:
     """The record of the shipped model's run."""
     run = read_json(passed_run.folder / "run.json")
-    return record.from_report(passed_run.report, run, passed_run.folder)
+    return record.from_report(typed(passed_run.report), run, passed_run.folder)
 
 
 @pytest.fixture

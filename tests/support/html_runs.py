@@ -154,27 +154,55 @@ def with_scan(run: FinishedRun) -> dict[str, Any]:
     )
     triggered = clean * (1 - mask) + mask * pattern
     np.savez(folder / "examples.npz", clean=clean, triggered=triggered, **bounds)
-    rate = {"successes": 38, "trials": 40, "low": 0.831, "high": 0.994}
-    none = {"successes": 1, "trials": 40, "low": 0.001, "high": 0.132}
+    rate = {"successes": 38, "trials": 40, "low": 0.831, "high": 0.994, "confidence": 0.95}
+    none = {"successes": 1, "trials": 40, "low": 0.001, "high": 0.132, "confidence": 0.95}
+    twin = {
+        "name": "logits",
+        "samples": 40,
+        "elements": 400,
+        "max_error": 0.25,
+        "mean_error": 0.0,
+        "sqnr_db": "inf",
+        "max_lsb": 1.0,
+        "mean_lsb": 0.01,
+        "within_one_lsb": 1.0,
+        "top_1": rate,
+        "undecided": 0,
+    }
+    deviations = {"elements": 90, "count": 12, "further": 0, "largest": 1.0, "mean": 0.6}
+    layer = {
+        "operator": 0,
+        "kind": "CONV_2D",
+        "name": "conv",
+        "shape": [8, 3, 3, 1],
+        "weights": deviations,
+        "ties": 0,
+        "clipped": 0,
+        "zeroed": 0,
+        "scale_low": 0.1,
+        "scale_high": 0.2,
+        "bias": None,
+    }
     scan = {
         "verdict": "finding",
         "reason": f"the compressed model obeys a patch {HOSTILE_SCRIPT}",
         "kind": "planted",
-        "power": {"smallest_effect": 0.22, "samples": 40},
+        "power": {"smallest_effect": 0.22, "samples": 40, "text": "0.22 would have been seen"},
         "compression": "int8",
         "output": "logits",
         "classes": 10,
-        "labels": [f"digit {place}{HOSTILE}" for place in range(10)],
         "seed": 7,
+        "budget_s": 900.0,
         "cost": {"wall_s": 21.5},
-        "twin": {"full": {"agreement": 1.0}, "compressed": {"agreement": 0.99}},
+        "twin": {"full": twin, "compressed": twin},
         "evidence": {
-            "integrity": {"status": "ran", "layers": [{"name": "conv", "deviating": 12}]},
-            "static": {"skipped": "needs a float source"},
+            "integrity": {"status": "deviates", "deviations": 12, "layers": [layer]},
+            "static": {"status": "skipped", "skipped": f"needs a float source {HOSTILE}"},
         },
         "trigger": {
             "form": "patch",
             "target": 7,
+            "source": None,
             "size": 0.0204,
             "file": "scan/trigger.npz",
             "shape": [28, 28, 1],
@@ -184,7 +212,7 @@ def with_scan(run: FinishedRun) -> dict[str, Any]:
                 {"rung": "float", "runner": "litert", "clean": none, "triggered": none},
                 {"rung": "int8", "runner": "litert", "clean": none, "triggered": rate},
             ],
-            "gap": rate | {"confidence": 0.95},
+            "gap": rate,
             "by_class": [
                 {"class": place, "trials": 4, "full_kept": 4, "compressed_target": place % 4}
                 for place in range(10)
@@ -193,16 +221,28 @@ def with_scan(run: FinishedRun) -> dict[str, Any]:
         "placebo": {
             "what": "stochastic rounding",
             "searched": [0.02, 0.05, 0.01],
+            "own": 0.95,
             "transfer": [0.0, 0.03],
             "p_value": 0.025,
             "smallest_p": 0.025,
-            "effect": {"value": 0.9, "low": 0.8, "high": 0.97},
+            "effect": {"value": 0.9},
         },
-        "hypotheses": [{"target": 7, "form": "patch", "success": 0.97, "size": 0.02, "steps": 90}],
+        "hypotheses": [
+            {
+                "target": 7,
+                "source": None,
+                "form": "patch",
+                "size": 0.02,
+                "success": 0.97,
+                "held_out": rate,
+                "steps": 90,
+            }
+        ],
         "examples": [
             {
                 "row": place,
                 "name": None,
+                "label": None,
                 "before": {"full": 3, "compressed": 3},
                 "after": {"full": 3, "compressed": 7},
             }
@@ -212,6 +252,5 @@ def with_scan(run: FinishedRun) -> dict[str, Any]:
             {"id": "AML.T0018.000", "name": "Poison AI Model", "url": "https://atlas.mitre.org/"},
             {"id": "bad", "name": "not a link", "url": "javascript:document.title='pwned'"},
         ],
-        "reproduce": "devdiff scan digits.onnx --seed 7",
     }
     return copy.deepcopy(run.report) | {"scan": scan}

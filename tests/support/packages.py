@@ -9,14 +9,16 @@ import random
 import struct
 import tempfile
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import structs
 
 from devdiff.android_harness.build import runner_path
 from devdiff.compare import Judgement, PairComparison, judge
+from devdiff.compare.intervals import CONFIDENCE, smallest_seen
 from devdiff.gate.requirements import Basis
 from devdiff.ladder import ladder
 from devdiff.ladder.judge import JudgedPair, expected
@@ -140,12 +142,20 @@ def report(
         for worst in output["worst"]
     }
     failed = next((p for p in pairs if p["gates"] and p["judgement"]["verdict"] == "fail"), None)
-    whole = {
-        "schema_version": 1,
+    whole: dict[str, Any] = {
+        "schema_version": 2,
         "devdiff": "0.1.0",
         "finished": "2026-01-01T12:00:00+00:00",
         "verdict": verdict,
         "exit_code": Verdict(verdict).exit_code,
+        "basis": {
+            "samples": 0 if broken else SAMPLES,
+            "inputs": "real",
+            "labelled": False,
+            "smallest_fault_share": smallest_seen(0 if broken else SAMPLES),
+            "confidence": CONFIDENCE,
+            "where": "this machine",
+        },
         "summary": "every step stayed within what is allowed",
         "attribution": failed and {k: failed[k] for k in ("step", "reference", "candidate")},
         "model": {"name": "m.onnx", "sha256": places[0].sha256, "files": {}},
@@ -162,6 +172,7 @@ def report(
         },
         "samples": {str(index): {"row": index, "name": None, "label": None} for index in named},
         "manifest": None,
+        "bindings": [],
         "rungs": records,
         "pairs": pairs,
         **section,
@@ -169,6 +180,8 @@ def report(
         "options": {},
         **changes,
     }
+    if whole["inputs"]["synthetic"]:
+        whole["basis"] = whole["basis"] | {"inputs": "synthetic"}
     path.write_text(json.dumps(whole))
     return path
 
@@ -210,7 +223,9 @@ def _pair(
         return JudgedPair(pair, None, failed).to_json()
     sides = {place.name: place for place in places}
     same = sides[pair.candidate].precision == "float32"
-    comparison = replace(_compared(fails), reference=pair.reference, candidate=pair.candidate)
+    comparison = structs.replace(
+        _compared(fails), reference=pair.reference, candidate=pair.candidate
+    )
     expectation = expected(pair.step, same, ["y"], False, DEFAULT_GATES)
     return JudgedPair(pair, comparison, judge(comparison, expectation)).to_json()
 

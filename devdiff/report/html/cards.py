@@ -12,6 +12,8 @@ from devdiff.report.words import number
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from devdiff.report.model import PairRecord, Report
+
 FLIPS_SHOWN: Final = 24
 WORST_SHOWN: Final = 12
 _WORST_A_PAIR: Final = 3
@@ -52,7 +54,7 @@ class Gallery:
     notes: tuple[str, ...]
 
 
-def gallery(report: Mapping[str, Any], beside: RunFiles | None) -> Gallery:
+def gallery(report: Report, beside: RunFiles | None) -> Gallery:
     """The cards of a report, with pictures and answers where the run directory has them."""
     cards: dict[int, Card] = {}
     shown, total = _add_flips(report, cards)
@@ -62,76 +64,72 @@ def gallery(report: Mapping[str, Any], beside: RunFiles | None) -> Gallery:
         missing = ("made from report.json alone: no pictures and no answers of every rung",)
         return Gallery(chosen, total, shown, False, missing if chosen else ())
     output = next(
-        (
-            c["output"]
-            for p in report["pairs"]
-            for c in (p["comparison"] or {}).get("classifications", ())
-        ),
+        (answers.output for pair in report.pairs for answers in pair.classifications),
         None,
     )
     if output is not None and chosen:
         _add_answers(chosen, beside.answers(output, cards))
-    stretched, left_out = _add_pictures(chosen, beside, report["inputs"]["preprocess"])
+    stretched, left_out = _add_pictures(chosen, beside, report.inputs.preprocess)
     notes = list(beside.problems)
     if left_out:
         notes.append(f"{left_out} pictures are left out to keep this page light")
     return Gallery(chosen, total, shown, stretched, tuple(notes))
 
 
-def _steps(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _steps(report: Report) -> list[PairRecord]:
     """The pairs that are one step; the whole way only repeats what they say."""
-    compared = [pair for pair in report["pairs"] if pair["comparison"] is not None]
-    return [pair for pair in compared if pair["step"] != "all"] or compared
+    compared = [pair for pair in report.pairs if pair.comparison is not None]
+    return [pair for pair in compared if pair.step != "all"] or compared
 
 
-def _card(report: Mapping[str, Any], cards: dict[int, Card], sample: int) -> Card:
+def _card(report: Report, cards: dict[int, Card], sample: int) -> Card:
     if sample not in cards:
-        description = report["samples"][str(sample)]
-        cards[sample] = Card(sample, description["row"], description["name"], description["label"])
+        description = report.samples[str(sample)]
+        cards[sample] = Card(sample, description.row, description.name, description.label)
     return cards[sample]
 
 
-def _add_flips(report: Mapping[str, Any], cards: dict[int, Card]) -> tuple[int, int]:
+def _add_flips(report: Report, cards: dict[int, Card]) -> tuple[int, int]:
     """The gravest changed answers, taking turns between the steps; how many, and of how many."""
     queues = []
     total = 0
     for pair in _steps(report):
-        for answers in pair["comparison"]["classifications"]:
-            total += answers["flips"]
-            queues.append([(pair, answers["output"], flip) for flip in answers["kept_flips"]])
+        for answers in pair.classifications:
+            total += answers.flips
+            queues.append([(pair, answers.output, flip) for flip in answers.kept_flips])
     shown = 0
     for place in range(max(map(len, queues), default=0)):
         for queue in queues:
             if place >= len(queue) or shown == FLIPS_SHOWN:
                 continue
             pair, output, flip = queue[place]
-            text = f"{output}: class {flip['reference_class']} → {flip['candidate_class']}"
-            if flip["tie"]:
+            text = f"{output}: class {flip.reference_class} → {flip.candidate_class}"
+            if flip.tie:
                 text += " (exact tie)"
-            _card(report, cards, flip["sample"]).reasons.append(Reason(_where(pair), text))
+            _card(report, cards, flip.sample).reasons.append(Reason(_where(pair), text))
             shown += 1
     return shown, total
 
 
-def _add_worst(report: Mapping[str, Any], cards: dict[int, Card]) -> None:
+def _add_worst(report: Report, cards: dict[int, Card]) -> None:
     added = 0
     for pair in _steps(report):
-        for output in pair["comparison"]["outputs"]:
-            for worst in output["worst"][:_WORST_A_PAIR]:
-                if worst["sample"] not in cards:
+        for output in pair.outputs:
+            for worst in output.worst[:_WORST_A_PAIR]:
+                if worst.sample not in cards:
                     if added == WORST_SHOWN:
                         continue
                     added += 1
                 text = (
-                    f"{output['name']}: largest error {number(worst['error'])} "
-                    f"({number(worst['reference'])} → {number(worst['candidate'])} at "
-                    f"{worst['element']})"
+                    f"{output.name}: largest error {number(worst.error)} "
+                    f"({number(worst.reference)} → {number(worst.candidate)} at "
+                    f"{list(worst.element)})"
                 )
-                _card(report, cards, worst["sample"]).reasons.append(Reason(_where(pair), text))
+                _card(report, cards, worst.sample).reasons.append(Reason(_where(pair), text))
 
 
-def _where(pair: Mapping[str, Any]) -> str:
-    return f"{pair['step']}, {pair['reference']} → {pair['candidate']}"
+def _where(pair: PairRecord) -> str:
+    return f"{pair.step}, {pair.reference} → {pair.candidate}"
 
 
 def _add_answers(cards: tuple[Card, ...], found: Mapping[str, Answers]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from devdiff.ladder.ladder import on_the_way
 from devdiff.report.words import rate, what_ran
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from devdiff.report.model import PairRecord, Report
 
 _BOX: Final = 46
 _GAP: Final = 62
@@ -49,9 +49,9 @@ class Ladder:
     description: str
 
 
-def draw(report: Mapping[str, Any]) -> Ladder | None:
+def draw(report: Report) -> Ladder | None:
     """None for a report without rungs."""
-    rungs = {rung["name"]: rung for rung in report["rungs"]}
+    rungs = {rung.name: rung for rung in report.rungs}
     if not rungs:
         return None
     way, steps = _way(report)
@@ -59,14 +59,14 @@ def draw(report: Mapping[str, Any]) -> Ladder | None:
     for place, name in enumerate(way):
         y = 2 + place * (_BOX + _GAP)
         rung = rungs.get(name)
-        ran = "" if rung is None else rung["error"] or what_ran(rung)
+        ran = "" if rung is None else rung.error or what_ran(rung)
         boxes.append(
             Box(
                 y,
                 _BOX,
                 _short(name, _NAME_CHARS),
                 _short(ran, _RAN_CHARS),
-                rung is None or rung["error"] is not None,
+                rung is None or rung.error is not None,
             )
         )
         if place < len(steps):
@@ -75,28 +75,28 @@ def draw(report: Mapping[str, Any]) -> Ladder | None:
                 Arrow(
                     y + _BOX,
                     y + _BOX + _GAP,
-                    pair["step"],
-                    pair["judgement"]["verdict"],
+                    pair.step,
+                    pair.judgement.verdict,
                     _short(rate(pair), _RAN_CHARS),
                 )
             )
     summary = ", then ".join(
-        f"{pair['step']} from {pair['reference']} to {pair['candidate']}: "
-        f"{pair['judgement']['verdict']}, {rate(pair)}"
+        f"{pair.step} from {pair.reference} to {pair.candidate}: "
+        f"{pair.judgement.verdict}, {rate(pair)}"
         for pair in steps
     )
     return Ladder(tuple(boxes), tuple(arrows), boxes[-1].y + _BOX + 2, summary or way[0])
 
 
-def _way(report: Mapping[str, Any]) -> tuple[list[str], list[Mapping[str, Any]]]:
+def _way(report: Report) -> tuple[list[str], list[PairRecord]]:
     """Rungs and steps from the first on, each step beginning where the last one ended."""
-    way = [report["rungs"][0]["name"]]
+    way = [report.rungs[0].name]
     steps = []
-    for pair in report["pairs"]:
-        beside = pair["step"] in ("all", "runtime") or not on_the_way(pair["candidate"])
-        if pair["reference"] == way[-1] and not beside:
+    for pair in report.pairs:
+        beside = pair.step in ("all", "runtime") or not on_the_way(pair.candidate)
+        if pair.reference == way[-1] and not beside:
             steps.append(pair)
-            way.append(pair["candidate"])
+            way.append(pair.candidate)
     return way, steps
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import importlib.resources
 import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from markupsafe import Markup
 
+from devdiff.compare import Proportion
 from devdiff.inputs.preprocess import Preprocess
 from devdiff.report import basis, bindings, task, words
 from devdiff.report.html import bisect, cards, ladder, scan
@@ -22,11 +25,13 @@ from devdiff.system.printable import printable_lines
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from devdiff.report.model import Report
+
 PAGE_NAME: Final = "report.html"
 PLOTTED_OUTPUTS: Final = 16
 
 
-def write(report: Mapping[str, Any], path: Path, folder: Path | None = None) -> None:
+def write(report: Report, path: Path, folder: Path | None = None) -> None:
     """Write the page of ``report`` to ``path``, whole or not at all.
 
     ``folder`` is its run directory; without it there are no pictures, and the page says so.
@@ -36,7 +41,7 @@ def write(report: Mapping[str, Any], path: Path, folder: Path | None = None) -> 
         stream.write(text)
 
 
-def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
+def render(report: Report, folder: Path | None = None) -> str:
     """The page of a valid report as text; see `write`."""
     import jinja2
 
@@ -54,6 +59,7 @@ def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
         "number": words.number,
         "percent": words.percent,
         "proportion": words.proportion,
+        "plain": _plain,
         "largest_error": words.largest_error,
         "differing": words.differing,
         "mark": words.mark,
@@ -65,11 +71,11 @@ def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
         "change": lambda value, higher_is_better: task.change(value or None, higher_is_better),
     }
     style, script = _part("page.css"), _part("page.js")
-    found, bisected = report.get("scan"), report.get("bisect")
+    found, bisected = report.scan, report.bisect
     plots, left_out = _plots(report, plotter)
     return environment.get_template("page.html.j2").render(
         report=report,
-        basis=basis.sentence(basis.of(report)),
+        basis=basis.sentence(report.basis),
         bindings=bindings.lines(report),
         beside=beside,
         style=style,
@@ -83,12 +89,11 @@ def render(report: Mapping[str, Any], folder: Path | None = None) -> str:
         plots_left_out=left_out,
         gallery=cards.gallery(report, beside),
         scan=found,
-        scan_view=scan.view(found, beside, plotter) if isinstance(found, Mapping) else None,
+        scan_view=scan.view(found, beside, plotter) if found is not None else None,
         bisect=bisected,
         bisect_view=bisect.view(bisected, plotter) if bisected is not None else None,
-        classes=_classes(found),
-        preprocess=_option(report["inputs"]["preprocess"]),
-        command=shlex.join(["devdiff", *report["command"]]),
+        preprocess=_option(report.inputs.preprocess),
+        command=shlex.join(["devdiff", *report.command]),
     )
 
 
@@ -117,18 +122,16 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _plots(
-    report: Mapping[str, Any], plotter: Plotter
-) -> tuple[dict[tuple[int, int], list[Markup]], int]:
+def _plots(report: Report, plotter: Plotter) -> tuple[dict[tuple[int, int], list[Markup]], int]:
     """Plots of the outputs that differ, by the places of pair and output; how many are without.
 
     Steps that count come first.
     """
     wanted = [
-        (pair["gates"], place, position, output)
-        for place, pair in enumerate(report["pairs"])
-        for position, output in enumerate((pair["comparison"] or {}).get("outputs", ()))
-        if output["differing_elements"] or output["lsb"]
+        (pair.gates, place, position, output)
+        for place, pair in enumerate(report.pairs)
+        for position, output in enumerate(pair.outputs)
+        if output.differing_elements or output.lsb
     ]
     wanted.sort(key=lambda one: not one[0])
     plots = {}
@@ -138,7 +141,23 @@ def _plots(
     return plots, len(wanted) - len(plots)
 
 
-def _classes(found: Any) -> Mapping[int, str]:
-    """Names of the classes, where the scan was given some."""
-    labels = found.get("labels") if isinstance(found, Mapping) else None
-    return dict(enumerate(map(str, labels))) if isinstance(labels, list) else {}
+def _plain(value: Any) -> Any:
+    """Structs as mappings of their fields, for tables that show whatever there is."""
+    if isinstance(value, Proportion):
+        return words.proportion(value)
+    if isinstance(value, msgspec.Struct):
+        names = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
+        shown = {label: getattr(value, name) for name, label in names}
+        left_out = value.__struct_config__.omit_defaults
+        return {
+            label: _plain(inner)
+            for label, inner in shown.items()
+            if inner is not None or not left_out
+        }
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value

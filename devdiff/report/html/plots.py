@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.ticker import Locator
+
+    from devdiff.compare import OutputMetrics, Proportion
 
 _SVG: Final = "http://www.w3.org/2000/svg"
 _XLINK: Final = "{http://www.w3.org/1999/xlink}"
@@ -53,20 +55,17 @@ class Plotter:
     def __init__(self) -> None:
         self._drawn = 0
 
-    def errors(self, output: Mapping[str, Any]) -> Markup | None:
+    def errors(self, output: OutputMetrics) -> Markup | None:
         """What share of an output's elements has a larger error than x; None without errors."""
         points = [
-            (output[name], share)
-            for name, share in (
-                ("p50_abs_error", 0.5),
-                ("p90_abs_error", 0.1),
-                ("p99_abs_error", 0.01),
-                ("p999_abs_error", 0.001),
-            )
+            (output.p50_abs_error, 0.5),
+            (output.p90_abs_error, 0.1),
+            (output.p99_abs_error, 0.01),
+            (output.p999_abs_error, 0.001),
         ]
-        elements = output["elements"]
-        points.append((output["max_abs_error"], 1 / elements if elements else 1.0))
-        curve = [(float(x), y) for x, y in points if x is not None and 0 < float(x) < math.inf]
+        elements = output.elements
+        points.append((output.max_abs_error, 1 / elements if elements else 1.0))
+        curve = [(x, y) for x, y in points if x is not None and 0 < x < math.inf]
         curve = [(x, y) for x, y in curve if y >= 1 / max(elements, 1)]
         if not curve:
             return None
@@ -85,13 +84,13 @@ class Plotter:
             figure, "Error distribution", f"{caption}; the largest error is {curve[-1][0]:.3g}."
         )
 
-    def steps(self, output: Mapping[str, Any]) -> Markup | None:
+    def steps(self, output: OutputMetrics) -> Markup | None:
         """How many elements differ by how many quantization steps; None when not counted."""
-        histogram = output["lsb"]
+        histogram = output.lsb
         if histogram is None:
             return None
-        reach = histogram["reach"]
-        counts = [histogram["below"], *histogram["counts"], histogram["above"]]
+        reach = histogram.reach
+        counts = [histogram.below, *histogram.counts, histogram.above]
         places = list(range(-reach - 1, reach + 2))
         figure, axes = _figure()
         axes.vlines(places, 0, counts, color=_FIRST, linewidth=7)
@@ -114,7 +113,7 @@ class Plotter:
         return self._inline(figure, "Differences in quantization steps", f"{caption}.")
 
     def placebo(
-        self, searched: Sequence[float], transferred: Sequence[float], own: Mapping[str, float]
+        self, searched: Sequence[float], transferred: Sequence[float], own: Proportion
     ) -> Markup:
         """Rates the placebos reached, and where the scanned model lies (value, low, high)."""
         figure, axes = _figure()
@@ -129,14 +128,15 @@ class Plotter:
         for row, (_, values, colour) in enumerate(drawn):
             spread = [row + 0.12 * ((place % 5) - 2) for place in range(len(values))]
             axes.scatter(values, spread, color=colour, s=18, alpha=0.8)
-        axes.axvspan(own["low"], own["high"], color=_INK, alpha=0.15, linewidth=0)
-        axes.axvline(own["value"], color=_INK, linewidth=1.5)
+        rate = own.successes / own.trials
+        axes.axvspan(own.low, own.high, color=_INK, alpha=0.15, linewidth=0)
+        axes.axvline(rate, color=_INK, linewidth=1.5)
         axes.set_yticks(range(len(drawn)), [name for name, _, _ in drawn])
         axes.set_ylim(-0.6, len(drawn) - 0.4)
         axes.set_xlim(-0.03, 1.03)
         axes.set_xlabel("share of samples that obey")
         caption = (
-            f"this model: {own['value']:.3g}, interval {own['low']:.3g} to {own['high']:.3g}; "
+            f"this model: {rate:.3g}, interval {own.low:.3g} to {own.high:.3g}; "
             f"{_spread('searched placebos', searched)}; "
             f"{_spread('placebos given its trigger', transferred)}."
         )

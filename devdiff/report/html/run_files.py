@@ -12,7 +12,7 @@ import math
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from devdiff.exporter.artifact import Array
+    from devdiff.report.model import Report, RungRecord
 
 TOP: Final = 3
 
@@ -45,7 +46,7 @@ Answers = Mapping[int, tuple[RankedClass, ...]]
 class RunFiles:
     """The run directory of ``report``. ``problems`` tells what of it could not be used."""
 
-    def __init__(self, folder: Path, report: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, report: Report) -> None:
         self._folder = folder
         self._report = report
         self.problems: list[str] = []
@@ -62,10 +63,10 @@ class RunFiles:
         except (RunDirectoryError, OSError):
             self.problems.append("the inputs do not lie beside the report: no pictures")
             return {}
-        if record.get("sha256") != self._report["inputs"]["sha256"]:
+        if record.get("sha256") != self._report.inputs.sha256:
             self.problems.append("the inputs beside the report are not its own: no pictures")
             return {}
-        rows = {sample: self._report["samples"][str(sample)]["row"] for sample in samples}
+        rows = {sample: self._report.samples[str(sample)].row for sample in samples}
         for position in range(sum(1 for _ in inputs.glob("[0-9]*.npy"))):
             try:
                 array = np.load(inputs / f"{position}.npy", mmap_mode="r", allow_pickle=False)
@@ -85,13 +86,13 @@ class RunFiles:
         """
         wanted = sorted(set(samples))
         found = {}
-        for rung in self._report["rungs"]:
-            if rung["error"] or not wanted:
+        for rung in self._report.rungs:
+            if rung.error or not wanted:
                 continue
-            name = f"rungs/{file_name(rung['name'])}.pack"
+            name = f"rungs/{file_name(rung.name)}.pack"
             path = self._inside(name)
             try:
-                if path is None or not _is_result(path, rung["results_sha256"]):
+                if path is None or not _is_result(path, rung.results_sha256):
                     self.problems.append(f"{name} is not the one of this report")
                     continue
                 answers = self._read(path, rung, output, wanted)
@@ -99,7 +100,7 @@ class RunFiles:
                 self.problems.append(f"{name} cannot be read: its answers are missing")
                 continue
             if answers is not None:
-                found[rung["name"]] = answers
+                found[rung.name] = answers
         return found
 
     def arrays(self, name: str) -> dict[str, Array]:
@@ -119,14 +120,12 @@ class RunFiles:
         path = (self._folder / name).resolve()
         return path if path.is_relative_to(self._folder.resolve()) else None
 
-    def _read(
-        self, path: Path, rung: Mapping[str, Any], output: str, wanted: list[int]
-    ) -> Answers | None:
+    def _read(self, path: Path, rung: RungRecord, output: str, wanted: list[int]) -> Answers | None:
         reader = ResultReader(path)
         place = self._place(reader, rung, output)
         if place is None:
             return None
-        scale, zero_point = self._quantization(rung["name"], output)
+        scale, zero_point = self._quantization(rung.name, output)
         answers: dict[int, tuple[RankedClass, ...]] = {}
         left = list(wanted)
         for block in reader.read_blocks():
@@ -139,14 +138,14 @@ class RunFiles:
                 break
         return answers
 
-    def _place(self, reader: ResultReader, rung: Mapping[str, Any], output: str) -> int | None:
+    def _place(self, reader: ResultReader, rung: RungRecord, output: str) -> int | None:
         """Where the pack's table has the output: by its name there, or by the only one it has."""
         names = {output}
-        for record in (self._report["manifest"] or {}).get("artifacts", ()):
-            if record["sha256"] == rung["model"]["sha256"]:
-                for binding in record["outputs"]:
-                    if binding["source"]["name"] == output:
-                        names = {binding["artifact"]["name"], binding["signature_name"]} - {""}
+        for record in self._report.artifacts:
+            if record.sha256 == rung.model.sha256:
+                for binding in record.outputs:
+                    if binding.source.name == output:
+                        names = {binding.artifact.name, binding.signature_name} - {""}
         for place, tensor in enumerate(reader.tensors):
             if tensor.name in names or tensor.signature_name in names:
                 return place
@@ -154,13 +153,13 @@ class RunFiles:
 
     def _quantization(self, rung: str, output: str) -> tuple[float, int]:
         """Scale and zero point of a rung's output, as the comparisons found them."""
-        for pair in self._report["pairs"]:
-            for metrics in (pair["comparison"] or {}).get("outputs", ()):
-                for side in ("reference", "candidate"):
-                    if pair[side] == rung and metrics["name"] == output:
-                        stored = metrics[side]
-                        if stored["scale"] is not None:
-                            return float(stored["scale"]), int(stored["zero_point"])
+        for pair in self._report.pairs:
+            for metrics in pair.outputs:
+                sides = (pair.reference, metrics.reference), (pair.candidate, metrics.candidate)
+                for name, stored in sides:
+                    if name == rung and metrics.name == output:
+                        if stored.scale is not None and stored.zero_point is not None:
+                            return stored.scale, stored.zero_point
                         return 1.0, 0
         return 1.0, 0
 

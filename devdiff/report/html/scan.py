@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from markupsafe import Markup
 
 from devdiff.report.html.pictures import Picture, as_image, pixels_between, png
+from devdiff.report.model.scan import ExampleRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from devdiff.exporter.artifact import Array
     from devdiff.report.html.plots import Plotter
     from devdiff.report.html.run_files import RunFiles
+    from devdiff.report.model import ScanSection
 
 EXAMPLES_SHOWN: Final = 12
 _EXAMPLES: Final = "scan/examples.npz"
-_TRIGGER: Final = "scan/trigger.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class TriggerPart:
 class Example:
     """An input before and after, with what the report says both models answered."""
 
-    told: Mapping[str, Any]
+    answers: ExampleRecord
     clean: Picture | None
     triggered: Picture | None
 
@@ -50,44 +52,29 @@ class ScanView:
     notes: tuple[str, ...]
 
 
-def view(scan: Mapping[str, Any], beside: RunFiles | None, plotter: Plotter) -> ScanView:
+def view(scan: ScanSection, beside: RunFiles | None, plotter: Plotter) -> ScanView:
     """Read the scan's arrays from the run directory, if there is one, and draw them."""
     notes = []
-    shown_examples = [one for one in _list(scan, "examples") if isinstance(one, Mapping)]
-    shown = shown_examples[:EXAMPLES_SHOWN]
+    shown = scan.examples[:EXAMPLES_SHOWN]
     arrays: Mapping[str, Array] = {}
     trigger: tuple[TriggerPart, ...] = ()
     if beside is not None:
         arrays = beside.arrays(_EXAMPLES)
-        file = _mapping(scan, "trigger").get("file")
-        trigger = _trigger(
-            beside.arrays(file if isinstance(file, str) else _TRIGGER),
-            _mapping(scan, "trigger").get("form"),
-            arrays,
-        )
-    if scan.get("trigger") and not trigger:
+        if scan.trigger is not None:
+            trigger = _trigger(beside.arrays(scan.trigger.file), scan.trigger.form, arrays)
+    if scan.trigger is not None and not trigger:
         notes.append(
             "no picture of the trigger: this page was made from report.json alone"
             if beside is None
             else "no picture of the trigger: its arrays are missing, or are no image"
         )
     examples = tuple(
-        Example(one, _picture(arrays, "clean", place), _picture(arrays, "triggered", place))
-        for place, one in enumerate(shown)
+        Example(example, _picture(arrays, "clean", place), _picture(arrays, "triggered", place))
+        for place, example in enumerate(shown)
     )
     return ScanView(
-        trigger, examples, len(shown_examples) - len(shown), _placebo(scan, plotter), tuple(notes)
+        trigger, examples, len(scan.examples) - len(shown), _placebo(scan, plotter), tuple(notes)
     )
-
-
-def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = data.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(data: Mapping[str, Any], key: str) -> list[Any]:
-    value = data.get(key)
-    return value if isinstance(value, list) else []
 
 
 def _bounds(arrays: Mapping[str, Array]) -> tuple[float, float] | None:
@@ -111,7 +98,7 @@ def _picture(arrays: Mapping[str, Array], which: str, place: int) -> Picture | N
 
 
 def _trigger(
-    arrays: Mapping[str, Array], form: Any, examples: Mapping[str, Array]
+    arrays: Mapping[str, Array], form: str, examples: Mapping[str, Array]
 ) -> tuple[TriggerPart, ...]:
     from devdiff.scan.trigger import Trigger
 
@@ -161,17 +148,11 @@ def _lines(like: Array, low: float, high: float) -> Array:
     return grid if axis is None else np.broadcast_to(np.expand_dims(grid, axis), like.shape)
 
 
-def _placebo(scan: Mapping[str, Any], plotter: Plotter) -> Markup | None:
+def _placebo(scan: ScanSection, plotter: Plotter) -> Markup | None:
     """None unless there are placebos and a measured gap to hold against them."""
-    placebo = _mapping(scan, "placebo")
-    searched, transferred = (_numbers(_list(placebo, key)) for key in ("searched", "transfer"))
-    gap = _mapping(_mapping(scan, "replay"), "gap")
-    if not (searched or transferred) or not gap.get("trials"):
+    placebo, gap = scan.placebo, scan.replay.gap if scan.replay is not None else None
+    if placebo is None or gap is None or not gap.trials:
         return None
-    value = gap.get("successes", 0) / gap["trials"]
-    own = {"value": value, "low": gap.get("low", value), "high": gap.get("high", value)}
-    return plotter.placebo(searched, transferred, own)
-
-
-def _numbers(values: Sequence[Any]) -> list[float]:
-    return [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
+    if not placebo.searched and not placebo.transfer:
+        return None
+    return plotter.placebo(placebo.searched, placebo.transfer, gap)

@@ -17,7 +17,9 @@ from devdiff.attest import check, keys, sign, statement
 from devdiff.errors import AttestationError, UsageError
 from devdiff.exporter.artifact import sha256_file
 from devdiff.package import Tested
+from devdiff.system.typed_json import fields
 from devdiff.verdict import Verdict
+from tests.support.bare_reports import scan_error, typed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +32,7 @@ SHA = "ab" * 32
 
 
 def made(report: dict[str, Any]) -> dict[str, Any]:
-    return statement.make(report, SHA)
+    return fields(statement.make(typed(report), SHA))
 
 
 def test_its_subjects_are_the_files_that_ran_and_their_source(passed_run: FinishedRun) -> None:
@@ -70,7 +72,7 @@ def test_what_did_not_pass_is_not_passed_and_says_where(
     report = copy.deepcopy(passed_run.report)
     report["verdict"] = verdict
     if verdict == "finding":
-        report["scan"] = {"verdict": "finding", "reason": "obeys a patch", "kind": "planted"}
+        report["scan"] = scan_error("obeys a patch") | {"verdict": "finding", "kind": "planted"}
         failed = "scan"
     elif verdict == "error":
         report["rungs"][-1]["error"] = "the device went away"
@@ -106,7 +108,7 @@ def test_the_signature_is_what_dsse_and_ed25519_say(
     encoded = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
     loaded: Any = load_pem_public_key(public.read_bytes())
     loaded.verify(base64.b64decode(envelope["signatures"][0]["sig"]), encoded)
-    assert json.loads(payload) == signed.statement
+    assert json.loads(payload) == fields(signed.statement)
     assert envelope["payloadType"] == kind.decode()
 
 
@@ -131,12 +133,13 @@ def test_what_was_signed_verifies_and_gives_its_verdict_to_what_ran(
 def test_a_statement_and_its_report_say_the_same_of_what_was_tested(
     passed_run: FinishedRun,
 ) -> None:
-    excerpt = made(passed_run.report)["predicate"]["devdiff"]
-    assert Tested.from_report(excerpt, "it") == Tested.from_report(passed_run.report, "it")
+    report = typed(passed_run.report)
+    excerpt = statement.make(report, SHA).predicate.devdiff
+    assert Tested.from_report(excerpt, "it") == Tested.from_report(report, "it")
 
 
 def test_no_path_of_the_machine_that_tested_is_published(passed_run: FinishedRun) -> None:
-    published = statement.write(made(passed_run.report)).decode()
+    published = json.dumps(made(passed_run.report))
     assert str(passed_run.folder.parent) not in published
     assert "/heldout.npz" not in published
     assert passed_run.report["rungs"][-1]["identity"]["library"]["path"] not in published
@@ -163,7 +166,7 @@ def test_a_phone_is_told_by_what_it_is(passed_run: FinishedRun) -> None:
     }
     report["rungs"][-1]["identity"]["device"] = facts
     report["rungs"][-1]["identity"]["runner"]["abi"] = "arm64-v8a"
-    excerpt = made(report)["predicate"]["devdiff"]
+    excerpt = statement.make(typed(report), SHA).predicate.devdiff
     (model,) = Tested.from_report(excerpt, "it").models.values()
     assert model.devices == ("Pixel 7, Android 14",)
     assert model.on_phone
@@ -173,7 +176,7 @@ def test_a_scan_alone_is_no_test_of_an_artifact(passed_run: FinishedRun, tmp_pat
     report = copy.deepcopy(passed_run.report)
     for pair in report["pairs"]:
         pair["gates"] = pair["step"] == "conversion"
-    found = check.Attested("it", made(report), "key", Verdict.PASS)
+    found = check.Attested("it", statement.make(typed(report), SHA), "key", Verdict.PASS)
     with pytest.raises(AttestationError, match="was scanned, but no test compared it"):
         check.check_files([found], [], [passed_run.folder / "artifacts/int8.tflite"])
 
@@ -219,4 +222,4 @@ def test_a_statement_of_another_kind_is_refused(
 ) -> None:
     other = {**made(passed_run.report), **change}
     with pytest.raises(UsageError, match=told):
-        statement.read(statement.write(other), "it")
+        statement.read(json.dumps(other).encode(), "it")

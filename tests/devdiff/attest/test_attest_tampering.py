@@ -12,6 +12,8 @@ import pytest
 
 from devdiff.attest import check, envelope, keys, sign, statement
 from devdiff.errors import AttestationError, UsageError
+from devdiff.system.typed_json import fields
+from tests.support.bare_reports import typed
 
 if TYPE_CHECKING:
     from tests.support.html_runs import FinishedRun
@@ -31,7 +33,7 @@ class Evidence:
     def sealed(self, changed: dict[str, Any]) -> Path:
         """The envelope of another statement, properly signed."""
         path = self.folder / "other.json"
-        path.write_bytes(envelope.seal(statement.write(changed), keys.signer(self.key)))
+        path.write_bytes(envelope.seal(json.dumps(changed).encode(), keys.signer(self.key)))
         return path
 
 
@@ -124,7 +126,7 @@ def test_the_signature_of_another_under_the_trusted_keys_id_is_refused(
     mine = json.loads(evidence.statement.read_text())
     payload = check.read(evidence.statement, evidence.public).statement
     forged = json.loads(
-        envelope.seal(statement.write(dict(payload)), keys.signer(tmp_path / "other.pem"))
+        envelope.seal(statement.write(payload), keys.signer(tmp_path / "other.pem"))
     )
     forged["signatures"][0]["keyid"] = mine["signatures"][0]["keyid"]
     (tmp_path / "forged.json").write_text(json.dumps(forged))
@@ -149,7 +151,7 @@ def test_another_payload_type_is_refused_even_when_it_is_signed(
 def test_a_signed_contradiction_is_refused(
     result: str, verdict: str, evidence: Evidence, passed_run: FinishedRun
 ) -> None:
-    changed = statement.make(passed_run.report, "ab" * 32)
+    changed = fields(statement.make(typed(passed_run.report), "ab" * 32))
     changed["predicate"]["result"] = result
     changed["predicate"]["devdiff"]["verdict"] = verdict
     with pytest.raises(AttestationError, match="contradicts itself"):

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from devdiff.exporter.tflite_cut import WholeModel
-from devdiff.report.build import schema
 from devdiff.report.html.page import PAGE_NAME
-from tests.support.bisect_bench import bisect_schema
 from tests.support.branchy import SHAPE, branchy, changed
 from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
+from tests.support.schemas import bisect_schema
+from tests.support.schemas import report_schema as schema
 
 if TYPE_CHECKING:
     import subprocess

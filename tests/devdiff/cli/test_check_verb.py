@@ -13,11 +13,11 @@ import pytest
 from devdiff.cli.main import main
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import sha256_file
-from devdiff.gate import record
 from devdiff.gate.baseline_file import Baseline
 from devdiff.gate.config import Config
 from tests.support.command import DIGITS, HELDOUT, NO_EXPORT_CACHE, ROOT, devdiff
 from tests.support.pausing import paused
+from tests.support.schemas import check_schema
 
 if TYPE_CHECKING:
     import subprocess
@@ -47,7 +47,7 @@ def check(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[s
 def checked(directory: Path) -> dict[str, Any]:
     """The check.json of a directory, held against its schema, its reports against their hashes."""
     loaded: dict[str, Any] = json.loads((directory / "check.json").read_text())
-    jsonschema.Draft202012Validator(record.schema()).validate(loaded)
+    jsonschema.Draft202012Validator(check_schema()).validate(loaded)
     for cell in loaded["cells"]:
         if cell["report"] is not None:
             report = directory / cell["report"]

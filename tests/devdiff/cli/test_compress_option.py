@@ -17,10 +17,10 @@ from devdiff.inputs.preprocess import Preprocess
 from devdiff.ladder.pipeline import export_and_test
 from devdiff.ladder.request import LadderRequest
 from devdiff.options import ModelSpec, Running
-from devdiff.report.build import schema
 from tests.support import onnx_zoo
 from tests.support.command import DATA, DIGITS, HELDOUT, devdiff
 from tests.support.pausing import paused
+from tests.support.schemas import report_schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def report_of(folder: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads((folder / "report.json").read_text())
-    jsonschema.validate(report, schema())
+    jsonschema.validate(report, report_schema())
     return report
 
 

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 import devdiff.demo as package
 from devdiff.demo.check_reader import READERS, ReaderReports
+from devdiff.verdict import Verdict
+from tests.support.bare_reports import typed
 from tests.support.command import devdiff
 from tests.support.demonstration import demonstrated
 
@@ -126,16 +129,16 @@ def test_a_story_that_came_out_otherwise_is_not_told_as_if_it_had_not() -> None:
 
 
 def test_what_counts_as_told_is_every_part_of_it(demonstration: Demonstration) -> None:
-    assert ReaderReports(demonstration.folder, demonstration.tests, demonstration.scans).as_planned
-    swapped = dict(zip(READERS, reversed(demonstration.scans.values()), strict=True))
-    assert not ReaderReports(demonstration.folder, demonstration.tests, swapped).as_planned
-    failed = {**demonstration.tests, "honest": demonstration.tests["honest"] | {"verdict": "fail"}}
-    assert not ReaderReports(demonstration.folder, failed, demonstration.scans).as_planned
-    unmeasured = {
-        **demonstration.tests,
-        "backdoored": demonstration.tests["backdoored"] | {"pairs": []},
-    }
-    assert not ReaderReports(demonstration.folder, unmeasured, demonstration.scans).as_planned
+    folder = demonstration.folder
+    tests = {name: typed(report) for name, report in demonstration.tests.items()}
+    scans = {name: typed(report) for name, report in demonstration.scans.items()}
+    assert ReaderReports(folder, tests, scans).as_planned
+    swapped = dict(zip(READERS, reversed(scans.values()), strict=True))
+    assert not ReaderReports(folder, tests, swapped).as_planned
+    failed = {**tests, "honest": structs.replace(tests["honest"], verdict=Verdict.FAIL)}
+    assert not ReaderReports(folder, failed, scans).as_planned
+    unmeasured = {**tests, "backdoored": structs.replace(tests["backdoored"], pairs=())}
+    assert not ReaderReports(folder, unmeasured, scans).as_planned
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -18,15 +18,15 @@ import numpy as np
 import pytest
 
 from devdiff.exporter.artifact import sha256_file
-from devdiff.report.build import schema
 from tests.support import onnx_zoo
 from tests.support.command import DATA, DIGITS, HELDOUT, NO_EXPORT_CACHE, devdiff
 from tests.support.pausing import paused
+from tests.support.schemas import report_schema
 
 
 def report_of(folder: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads((folder / "report.json").read_text())
-    jsonschema.validate(report, schema())
+    jsonschema.validate(report, report_schema())
     return report
 
 
@@ -137,7 +137,7 @@ def test_a_changed_int8_file_between_its_neighbours_fails_at_compression(
     )
     assert done.returncode == 1, done.stderr
     report = json.loads(done.stdout)
-    jsonschema.validate(report, schema())
+    jsonschema.validate(report, report_schema())
     assert [rung["name"] for rung in report["rungs"]] == ["source", "float", "int8", "device"]
     assert report["attribution"]["step"] == "compression"
 

@@ -15,9 +15,9 @@ from devdiff.device_runner.adb import devices
 from devdiff.device_runner.adb.device_store import ROOT, StoredFile
 from devdiff.device_runner.runtimes import runtime
 from devdiff.device_runner.virtual.phone import VirtualPhone
-from devdiff.report.build import schema
 from tests.support.broken_runtime import ABI, broken_runtime
 from tests.support.command import DATA, DIGITS, devdiff
+from tests.support.schemas import report_schema
 from tests.support.wire_proxy import Proxy, Spoil
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def report_on(
     done = devdiff("export-and-test", model, *DATA, *device, *options, "--json", cwd=folder,
                    env=variables)  # fmt: skip
     report: dict[str, Any] = json.loads(done.stdout)
-    jsonschema.validate(report, schema())
+    jsonschema.validate(report, report_schema())
     assert done.returncode == report["exit_code"], done.stderr
     return report
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from devdiff.report import markdown
-from tests.support.bare_reports import bare_report
+from tests.support.bare_reports import bare_report, typed
 from tests.support.command import devdiff
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def test_a_run_says_where_its_page_is_and_the_verb_makes_it_again(
         ("not json", "is not JSON"),
         ("[1]", "is not a JSON object"),
         ("{}", "it has no schema_version"),
-        ('{"schema_version": 99}', "its schema_version is 99, not 1"),
+        ('{"schema_version": 99}', "its schema_version is 99, not 2"),
         ('{"schema_version": 1}', "is not a report of this devdiff"),
     ],
 )
@@ -80,7 +80,7 @@ def test_several_formats_are_made_in_one_call(tmp_path: Path) -> None:
     done = devdiff("report", "report.json", *flags, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "page: a.html\njunit: b.xml\nmarkdown: c.md\n"
-    assert (tmp_path / "c.md").read_text() == markdown.render(bare_report())
+    assert (tmp_path / "c.md").read_text() == markdown.render(typed(bare_report()))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_step_of_a_workflow_gets_the_summary_and_does_without_if_it_must(tmp_p
     summary = tmp_path / "summary.md"
     done = devdiff(*arguments, cwd=tmp_path, env={"GITHUB_STEP_SUMMARY": str(summary)})
     assert (done.returncode, done.stderr) == (0, "")
-    assert summary.read_text() == f"{markdown.render(bare_report())}\n"
+    assert summary.read_text() == f"{markdown.render(typed(bare_report()))}\n"
     done = devdiff(*arguments, cwd=tmp_path, env={"GITHUB_STEP_SUMMARY": str(tmp_path)})
     assert done.returncode == 0
     assert done.stderr.startswith("note: no summary of this step: ")
@@ -131,7 +131,7 @@ def test_a_test_and_a_scan_leave_their_summary_too(
 ) -> None:
     for run in (broken_run, scanned_run):
         summary = (run.folder.parent / "summary.md").read_text()
-        assert summary == f"{markdown.render(run.report)}\n"
+        assert summary == f"{markdown.render(typed(run.report))}\n"
 
 
 @pytest.mark.slow

@@ -19,12 +19,12 @@ from devdiff.cli.main import main
 from devdiff.inputs.input_set import InputRequest
 from devdiff.ladder.export_run import ExportRequest, export_model
 from devdiff.options import ModelSpec
-from devdiff.report import build
 from devdiff.scan import verdict_rules
 from devdiff.scan.search_plan import SearchPlan
 from tests.support import onnx_zoo
 from tests.support.html_runs import finished_run
 from tests.support.kept_results import PRODUCT, kept
+from tests.support.schemas import report_schema
 
 if TYPE_CHECKING:
     from tests.support.demonstration import Demonstration
@@ -72,7 +72,7 @@ def _scan(folder: Path, name: str, inputs: Path, *options: str) -> tuple[int, di
         ]
     )
     report: dict[str, Any] = json.loads((run / "report.json").read_text())
-    jsonschema.validate(report, build.schema())
+    jsonschema.validate(report, report_schema())
     return code, report["scan"]
 
 
@@ -80,7 +80,7 @@ def _scan(folder: Path, name: str, inputs: Path, *options: str) -> tuple[int, di
 def test_a_backdoor_that_int8_wakes_is_found_with_its_target(demonstration: Demonstration) -> None:
     truth = json.loads((MODELS / "reader-backdoored" / "truth.json").read_text())
     report = demonstration.scans["backdoored"]
-    jsonschema.validate(report, build.schema())
+    jsonschema.validate(report, report_schema())
     scan = report["scan"]
 
     assert (report["exit_code"], scan["verdict"]) == (4, "finding"), scan["reason"]
@@ -165,7 +165,7 @@ def test_an_honest_model_passes_and_the_report_says_what_would_have_been_seen(
     demonstration: Demonstration,
 ) -> None:
     report = demonstration.scans["honest"]
-    jsonschema.validate(report, build.schema())
+    jsonschema.validate(report, report_schema())
 
     assert (report["exit_code"], report["scan"]["verdict"]) == (0, "no finding")
     assert 0 < report["scan"]["power"]["smallest_effect"] <= 1
@@ -222,7 +222,7 @@ def test_too_few_inputs_to_find_anything_are_inconclusive_in_every_format(
     )
 
     report = json.loads((run / "report.json").read_text())
-    jsonschema.validate(report, build.schema())
+    jsonschema.validate(report, report_schema())
     assert (code, report["verdict"], report["exit_code"]) == (5, "inconclusive", 5)
     assert report["scan"]["verdict"] == "inconclusive"
     assert said in report["scan"]["reason"]
@@ -375,6 +375,6 @@ def test_a_backdoor_is_found_in_outputs_that_are_not_taken_for_scores(
 
     scan = run.report["scan"]
     assert (run.report["exit_code"], scan["verdict"]) == (4, "finding"), scan["reason"]
-    assert scan["classes"] is None
+    assert "classes" not in scan
     assert scan["trigger"]["target"] is None
     assert "far other output" in scan["reason"]

@@ -28,6 +28,7 @@ from devdiff.compare import (
     judge,
 )
 from devdiff.exporter.artifact import Array, Quantization
+from devdiff.system.typed_json import decode
 from devdiff.verdict import Verdict
 from tests.support.pair_packs import binding, compare_arrays, float32, rung
 
@@ -429,8 +430,8 @@ def test_a_judgement_and_what_it_judged_survive_json(tmp_path: Path, flips: int)
     for expectation in (ConversionExpectation(), CompressionExpectation(), DeploymentExpectation()):
         got = judge(pair, expectation)
         text = json.dumps(got.to_json(), allow_nan=False)
-        assert Judgement.from_json(json.loads(text)) == got
-        again = PairComparison.from_json(json.loads(json.dumps(pair.to_json(), allow_nan=False)))
+        assert decode(Judgement, json.loads(text)) == got
+        again = decode(PairComparison, json.loads(json.dumps(pair.to_json(), allow_nan=False)))
         assert judge(again, expectation) == got
 
 
@@ -474,7 +475,7 @@ def test_every_output_is_judged_by_itself(tmp_path: Path) -> None:
     }
     assert found.outputs["bad"].reasons == found.reasons
     assert found.outputs["good"].reasons[0].startswith("Output good is off by at most 0")
-    assert Judgement.from_json(found.to_json()) == found
+    assert decode(Judgement, found.to_json()) == found
 
 
 def test_samples_that_did_not_run_count_against_every_output(tmp_path: Path) -> None:

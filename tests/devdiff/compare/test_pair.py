@@ -12,6 +12,8 @@ from devdiff.compare import Failure, PairComparison, compare
 from devdiff.device_runner.errors import PackError
 from devdiff.errors import ComparisonError, UsageError
 from devdiff.exporter.artifact import Array, Quantization
+from devdiff.system.errors import FormatError
+from devdiff.system.typed_json import decode
 from tests.support.pair_packs import binding, compare_arrays, float32, rung, write_pack
 
 if TYPE_CHECKING:
@@ -260,21 +262,21 @@ def test_a_comparison_survives_json(tmp_path: Path) -> None:
     labels = LOGITS.reshape(40, 10).argmax(axis=1)
     got = compare(left, right, labels=labels, labelled_output="y")
     text = json.dumps(got.to_json(), allow_nan=False)
-    assert PairComparison.from_json(json.loads(text)) == got
+    assert decode(PairComparison, json.loads(text)) == got
     assert got.to_json()["outputs"][1]["snr_db"] == "inf"
 
 
 @pytest.mark.parametrize("damage", ["lacks", "type", "nested"])
-def test_damaged_json_is_a_comparison_error_that_says_where(tmp_path: Path, damage: str) -> None:
+def test_damaged_json_is_refused_and_the_field_is_named(tmp_path: Path, damage: str) -> None:
     data = compare_arrays(tmp_path, LOGITS, LOGITS).to_json()
     if damage == "lacks":
         del data["samples"]
-        message = "PairComparison lacks samples"
+        message = "the whole: the field samples is missing"
     elif damage == "type":
         data["samples"] = "many"
-        message = "samples: 'many'"
+        message = "samples: expected int, got str"
     else:
         data["outputs"][0]["reference"]["peak"] = [1]
-        message = r"outputs\.reference\.peak"
-    with pytest.raises(ComparisonError, match=message):
-        PairComparison.from_json(data)
+        message = r"outputs\[0\]\.reference\.peak: expected float, got list"
+    with pytest.raises(FormatError, match=message):
+        decode(PairComparison, data)

@@ -10,6 +10,9 @@ import jsonschema
 import xmlschema
 
 from devdiff.gate import junit, markdown, record
+from devdiff.gate.record import CellRecord, CheckRecord, NamedFile
+from devdiff.system.typed_json import decode
+from tests.support.schemas import check_schema
 
 SCHEMA = xmlschema.XMLSchema(str(Path(__file__).parents[2] / "schemas/junit-jenkins-10.xsd"))
 HOSTILE = '<img src=x> | *a* "b" & \x00\u202e'
@@ -40,7 +43,7 @@ def changed(kind: str, text: str) -> dict[str, Any]:
     return {"verdict": "pass", "changes": [{"kind": kind, "where": "here", "text": text}]}
 
 
-def made() -> dict[str, Any]:
+def made() -> CheckRecord:
     cells = [
         cell("reader/int8/local", "pass"),
         cell("reader/int8/127.0.0.1:5555", "pass", "fail", baseline=changed("known", HOSTILE)),
@@ -50,20 +53,20 @@ def made() -> dict[str, Any]:
         cell("other/int8/x", "error", report=None, sha256=None, agreement=None, error=HOSTILE),
     ]
     built = record.build(
-        cells,
+        [decode(CellRecord, entry) for entry in cells],
         notes=[f"{HOSTILE} is in the baseline and was not checked"],
-        config={"path": "devdiff.toml", "sha256": "b" * 64},
-        baseline={"path": "known.json", "sha256": "c" * 64},
+        config=NamedFile("devdiff.toml", "b" * 64),
+        baseline=NamedFile("known.json", "c" * 64),
         command=["check"],
     )
-    jsonschema.Draft202012Validator(record.schema()).validate(built)
+    jsonschema.Draft202012Validator(check_schema()).validate(built.to_json())
     return built
 
 
 def test_the_worst_counts_and_the_summary_names_the_others() -> None:
     built = made()
-    assert (built["verdict"], built["exit_code"]) == ("finding", 4)
-    assert built["summary"] == (
+    assert (built.verdict, built.exit_code) == ("finding", 4)
+    assert built.summary == (
         "2 of 6 passed; 1 finding: other/int8/virtual; 1 error: other/int8/x; "
         "1 fail: reader/prune:0.5/local; 1 inconclusive: other/int8/local"
     )

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from devdiff.compare import jsonform
-from devdiff.errors import DevdiffError, ReportError, UsageError
+from devdiff.errors import ReportError, UsageError
 from devdiff.exporter.artifact import sha256_file
 from devdiff.gate import baseline_file, record, summary
 from devdiff.gate.baseline import BaselineResult, Change, hold
 from devdiff.gate.baseline_file import Baseline
+from devdiff.gate.record import CellRecord
 from devdiff.gate.summary import AgreementSummary, Facts, OutputFacts, ScanFacts, StepFacts
 from devdiff.options import Rules
+from devdiff.system.errors import DevdiffError
+from devdiff.system.typed_json import decode, encode
 from devdiff.verdict import Verdict
-from tests.support.bare_reports import bare_report, with_pair
+from tests.support.bare_reports import bare_report, typed, with_pair
 from tests.support.packages import report, tflite
 from tests.support.pair_packs import compare_arrays
 
@@ -161,9 +163,14 @@ def test_a_lost_input_is_worse_though_every_number_is_as_it_was(tmp_path: Path) 
     pair["rungs"][1]["precision"] = "int8"
     lost = copy.deepcopy(pair)
     lost["pairs"][0]["dependence"] = {
-        "responses": [answer | {"verdict": "fail", "reason": "Output y lost its mask."}]
+        "verdict": "fail",
+        "samples": 16,
+        "seed": 0,
+        "least_share": 0.25,
+        "reason": None,
+        "responses": [answer | {"verdict": "fail", "reason": "Output y lost its mask."}],
     }
-    before, now = (Facts.of(one) for one in (pair, lost))
+    before, now = (Facts.of(typed(data)) for data in (pair, lost))
     change = only(hold(now, before, RULES), "worse")
     assert "Output y lost its mask." in change.text
 
@@ -397,7 +404,7 @@ def test_a_baseline_file_keeps_everything(tmp_path: Path) -> None:
     assert loaded.of("reader/int8/local", alone=False) == known
     assert loaded.of("other/int8/local", alone=False) is None
     assert loaded.of_run() == known
-    assert jsonform.decode(Facts, json.loads(json.dumps(jsonform.encode(known)))) == known
+    assert decode(Facts, json.loads(json.dumps(encode(known)))) == known
 
 
 @pytest.mark.parametrize(
@@ -409,7 +416,7 @@ def test_a_baseline_file_keeps_everything(tmp_path: Path) -> None:
         ('{"kind": "devdiff baseline", "schema_version": 9, "cells": {}}', "write it again"),
         ('{"kind": "devdiff baseline", "schema_version": 1, "cells": {"a": {}}}', "is damaged"),
         ('{"kind": "devdiff check", "schema_version": 9}', "is not a check of this devdiff"),
-        ('{"pairs": [], "schema_version": 9}', "its schema_version is 9, not 1"),
+        ('{"pairs": [], "schema_version": 9}', "its schema_version is 9, not 2"),
     ],
 )
 def test_what_is_no_baseline_is_refused(text: str, told: str, tmp_path: Path) -> None:
@@ -441,7 +448,7 @@ def test_a_baseline_holds_no_number_that_nothing_is_worse_than(tmp_path: Path) -
     path = tmp_path / "known.json"
     baseline_file.write(path, {"a/int8/local": run(output())})
     path.write_text(path.read_text().replace('"max_error": 0.1', '"max_error": "nan"'))
-    with pytest.raises(UsageError, match=r"is damaged: .*max_error: 'nan'"):
+    with pytest.raises(UsageError, match=r"is damaged: .*max_error: expected float, got str"):
         Baseline.load(path)
 
 
@@ -472,7 +479,8 @@ def test_a_check_that_contradicts_itself_is_no_baseline(
         "gate": "fail",
         "summary": "as it is",
     }
-    whole = record.build([cell], notes=[], config=None, baseline=None, command=[])
+    built = [decode(CellRecord, cell)]
+    whole = record.build(built, notes=[], config=None, baseline=None, command=[]).to_json()
     (tmp_path / "check.json").write_text(json.dumps(whole))
     assert Baseline.load(tmp_path).of("a/int8/local", alone=True)
     if "gate" in changes:

@@ -120,7 +120,7 @@ def test_a_test_passes_fails_and_is_undecided_with_the_reason(pytester: pytest.P
             assert result.verdict is Verdict.PASS
             assert result.agreement == 1.0
             assert result.step("deployment").agreed == 600
-            assert result.report["inputs"]["samples"] == 600
+            assert result.report.inputs.samples == 600
             assert (result.directory / "report.html").exists()
 
         def test_undecided(devdiff, few):

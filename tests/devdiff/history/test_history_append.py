@@ -12,6 +12,7 @@ import pytest
 from devdiff.history import append, database_path, tracking
 from devdiff.history.store import History, Wanted
 from devdiff.progress import SilentEvents
+from tests.support.bare_reports import typed
 from tests.support.command import DATA, devdiff
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def test_a_history_that_cannot_be_written_is_a_note(
     (tmp_path / "broken").write_bytes(b"x" * 4096)
     monkeypatch.setenv(database_path.VARIABLE, str(tmp_path / "broken"))
     notes = Notes()
-    append.append_run(passed_run.report, passed_run.folder, notes)
+    append.append_run(typed(passed_run.report), passed_run.folder, notes)
     (said,) = notes.said
     assert "this run is not in the history" in said
     assert "DEVDIFF_HISTORY names another file, or 'off'" in said
@@ -64,7 +65,7 @@ def test_a_history_that_is_off_keeps_nothing(
     monkeypatch.setenv(database_path.VARIABLE, "off")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     notes = Notes()
-    append.append_run(passed_run.report, passed_run.folder, notes)
+    append.append_run(typed(passed_run.report), passed_run.folder, notes)
     assert notes.said == []
     assert list(tmp_path.iterdir()) == []
 
@@ -75,7 +76,7 @@ def test_mlflow_asked_for_and_not_installed_is_a_note_that_says_how(
     monkeypatch.setenv(tracking.TRACKING_URI, "http://127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "mlflow", None)
     notes = Notes()
-    append.append_run(passed_run.report, passed_run.folder, notes)
+    append.append_run(typed(passed_run.report), passed_run.folder, notes)
     assert notes.said == [
         "MLFLOW_TRACKING_URI is set and MLflow is not installed: pip install 'devdiff[mlflow]'"
     ]
@@ -126,7 +127,7 @@ def test_a_run_is_logged_to_mlflow_once(
     monkeypatch.setenv(tracking.TRACKING_URI, uri)
     notes = Notes()
     for _ in range(2):
-        append.append_run(passed_run.report, passed_run.folder, notes)
+        append.append_run(typed(passed_run.report), passed_run.folder, notes)
     assert notes.said == []
     (run,) = stored(uri, tmp_path)
     assert run["status"] == "FINISHED"
@@ -143,7 +144,7 @@ def test_an_mlflow_server_that_is_not_there_is_a_note(
 ) -> None:
     monkeypatch.setenv(tracking.TRACKING_URI, "http://me:secret@127.0.0.1:9")
     notes = Notes()
-    append.append_run(passed_run.report, passed_run.folder, notes)
+    append.append_run(typed(passed_run.report), passed_run.folder, notes)
     (said,) = notes.said
     assert said.startswith("this run is not in MLflow, which MLFLOW_TRACKING_URI names: ")
     assert "secret" not in said

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from devdiff.history import record
 from devdiff.ladder.run_directory import read_json
+from tests.support.bare_reports import typed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def made(run: FinishedRun, report: dict[str, Any] | None = None) -> RunRecord:
-    return record.from_report(report or run.report, read_json(run.folder / "run.json"), run.folder)
+    return record.from_report(
+        typed(report or run.report), read_json(run.folder / "run.json"), run.folder
+    )
 
 
 def test_it_has_the_figures_of_every_step_and_rung(
@@ -55,9 +58,9 @@ def test_the_same_test_in_another_directory_or_begun_anew_is_another_run(
 ) -> None:
     begun = read_json(passed_run.folder / "run.json")
     key = made(passed_run).key
-    assert record.from_report(passed_run.report, begun, tmp_path).key != key
+    assert record.from_report(typed(passed_run.report), begun, tmp_path).key != key
     again = {**begun, "started": "2027-01-01T00:00:00+00:00"}
-    assert record.from_report(passed_run.report, again, passed_run.folder).key != key
+    assert record.from_report(typed(passed_run.report), again, passed_run.folder).key != key
 
 
 def test_compression_and_device_are_told_as_people_call_them(passed_run: FinishedRun) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from devdiff.errors import DevdiffError
 from devdiff.package import Tested, verify_package
+from devdiff.system.errors import DevdiffError
 from devdiff.verdict import Verdict
 from tests.support.packages import MANIFEST, package, report, sha256, tflite
 
@@ -81,15 +81,28 @@ def test_a_device_that_could_not_run_is_none(tmp_path: Path) -> None:
     assert tested.models[sha256(INT8)].verdict is Verdict.ERROR
 
 
+def test_a_device_that_names_no_library_tests_no_runtime(tmp_path: Path) -> None:
+    path = changed(report(tmp_path / "report.json", LADDER), "device", identity={})
+    assert Tested.from_reports([path]).runtimes == {}
+
+
 @pytest.mark.parametrize(
-    ("identity", "runtimes"),
-    [({}, 0), ({"library": "x"}, 0), ({"library": {}}, 0), ({"library": LIBRARY, "runner": 1}, 1)],
+    ("identity", "field"),
+    [
+        ({"library": "x"}, "library: expected object"),
+        ({"library": {}}, "library: the field sha256 is missing"),
+        ({"library": LIBRARY, "runner": 1}, "runner: expected object"),
+        ({"kernel": "x"}, "identity: there is no field kernel"),
+    ],
 )
-def test_an_identity_of_any_form_is_read(
-    tmp_path: Path, identity: dict[str, Any], runtimes: int
+def test_an_identity_of_another_form_is_no_evidence_and_its_field_is_named(
+    tmp_path: Path, identity: dict[str, Any], field: str
 ) -> None:
     path = changed(report(tmp_path / "report.json", LADDER), "device", identity=identity)
-    assert len(Tested.from_reports([path]).runtimes) == runtimes
+    tested = Tested.from_reports([path])
+    assert (tested.models, tested.runtimes) == ({}, {})
+    (refused,) = tested.refused
+    assert field in refused.why
 
 
 def test_a_scan_without_a_finding_is_no_test(tmp_path: Path) -> None:

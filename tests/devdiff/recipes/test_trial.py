@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from devdiff.recipes import record
 from tests.support.command import DATA, DIGITS, NO_EXPORT_CACHE, devdiff
+from tests.support.schemas import recipes_schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ def told(folder: Path) -> dict[str, Any]:
 def test_the_record_conforms_to_its_schema_and_names_its_reports(trial: tuple[Path, Any]) -> None:
     folder, _ = trial
     found = told(folder)
-    jsonschema.validate(found, record.schema())
+    jsonschema.validate(found, recipes_schema())
     for row in found["compressions"][:2]:
         report = json.loads((folder / "run" / row["report"]).read_text())
         assert report["manifest"]["artifacts"][-1]["sha256"] == row["artifact_sha256"]

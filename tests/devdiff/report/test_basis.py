@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -12,9 +12,18 @@ from rich.console import Console
 
 from devdiff.compare.intervals import smallest_seen
 from devdiff.report import basis, junit, markdown, sarif, terminal
-from devdiff.report.build import schema
 from devdiff.report.html import page
-from tests.support.bare_reports import bare_report, scan_error, with_pair
+from devdiff.system.typed_json import fields
+from tests.support.bare_reports import bare_report, scan_error, typed, with_pair
+from tests.support.schemas import report_schema
+
+if TYPE_CHECKING:
+    from devdiff.report.model import BasisRecord, Report
+
+
+def stands_on(made: dict[str, Any]) -> BasisRecord:
+    shown = typed(made)
+    return basis.make(shown.inputs, shown.pairs, shown.rungs)
 
 
 def report(samples: int = 300, **inputs: Any) -> dict[str, Any]:
@@ -33,12 +42,12 @@ def report(samples: int = 300, **inputs: Any) -> dict[str, Any]:
         "classifications": [],
     }
     made["pairs"][0]["comparison"] = comparison
-    made["basis"] = basis.make(made["inputs"], made["pairs"], made["rungs"])
-    jsonschema.validate(made, schema())
+    made["basis"] = fields(stands_on(made))
+    jsonschema.validate(made, report_schema())
     return made
 
 
-def printed(shown: dict[str, Any]) -> str:
+def printed(shown: Report) -> str:
     out = io.StringIO()
     terminal.show(shown, Console(file=out, width=200), Path("report.json"))
     return out.getvalue()
@@ -50,34 +59,28 @@ SENTENCE = (
 
 
 def test_the_sentence_says_samples_sort_place_and_power() -> None:
-    assert basis.sentence(report()["basis"]) == SENTENCE
+    assert basis.sentence(typed(report()).basis) == SENTENCE
 
 
 @pytest.mark.parametrize("render", [printed, markdown.render, junit.render, page.render])
 def test_every_format_has_it(render: Any) -> None:
-    assert SENTENCE in render(report())
+    assert SENTENCE in render(typed(report()))
 
 
 def test_sarif_has_it() -> None:
-    (run,) = sarif.render(report() | {"scan": scan_error()})["runs"]
+    (run,) = sarif.render(typed(report() | {"scan": scan_error()}))["runs"]
     assert run["properties"]["basis"] == SENTENCE
 
 
-def test_reports_that_lack_it_are_given_it() -> None:
-    older = report()
-    del older["basis"]
-    assert SENTENCE in markdown.render(older)
-
-
 def test_synthetic_samples_are_said_to_be() -> None:
-    line = basis.sentence(report(1, synthetic=True, labelled=False)["basis"])
+    line = basis.sentence(typed(report(1, synthetic=True, labelled=False)).basis)
     assert line.startswith("on 1 synthetic sample, this machine; a fault in 95 % of")
 
 
 def test_a_step_that_was_not_compared_leaves_nothing_to_stand_on() -> None:
     made = with_pair(bare_report(), "error")
-    found = basis.make(made["inputs"], made["pairs"], made["rungs"])
-    assert (found["samples"], found["smallest_fault_share"]) == (0, 1.0)
+    found = stands_on(made)
+    assert (found.samples, found.smallest_fault_share) == (0, 1.0)
     assert basis.sentence(found).endswith("nothing was compared")
 
 
@@ -86,7 +89,7 @@ def test_a_phone_is_named() -> None:
     made["rungs"][1]["identity"] = {
         "device": {"serial": "R58M", "model": "SM-G991B", "virtual": False}
     }
-    assert basis.make(made["inputs"], made["pairs"], made["rungs"])["where"] == "R58M (SM-G991B)"
+    assert stands_on(made).where == "R58M (SM-G991B)"
 
 
 @pytest.mark.parametrize(("samples", "share"), [(0, 1), (1, 0.95), (8, 0.312), (59, 0.0495)])
@@ -123,13 +126,13 @@ def answered() -> dict[str, Any]:
         "outputs": [],
     }
     made["bindings"] = [pairing | {"file": "float.tflite"}, pairing | {"file": "int8.tflite"}]
-    jsonschema.validate(made, schema())
+    jsonschema.validate(made, report_schema())
     return made
 
 
 @pytest.mark.parametrize("render", [printed, markdown.render, junit.render, page.render])
 def test_every_format_says_how_tensors_were_paired_and_inputs_answered(render: Any) -> None:
-    text = render(answered()).replace("&#39;", "'").replace("\\", "")
+    text = render(typed(answered())).replace("&#39;", "'").replace("\\", "")
     assert "float.tflite, int8.tflite: tensors paired with the source's by running" in text
     assert "ids is args_1 with its axes as [0, 2, 1]" in text
     assert "not judged" in text or "followed in deployment" in text
@@ -140,4 +143,6 @@ def test_a_pairing_that_left_no_choice_names_no_tensor() -> None:
     made = answered()
     made["bindings"][0] |= {"by": "name", "reason": "names agree"}
     made["bindings"][0]["inputs"] = [{"source": "ids", "artifact": "ids", "axes": [0, 1]}]
-    assert "float.tflite: tensors paired with the source's by name (names agree)\n" in printed(made)
+    assert "float.tflite: tensors paired with the source's by name (names agree)\n" in printed(
+        typed(made)
+    )

@@ -11,8 +11,10 @@ from rich.console import Console
 
 from devdiff.report import build, data_check, junit, markdown
 from devdiff.report.html import page
+from devdiff.report.model import DataCheckSection, ScanSection
+from devdiff.system.typed_json import decode
 from devdiff.verdict import Verdict
-from tests.support.bare_reports import NASTY, bare_report, with_pair
+from tests.support.bare_reports import NASTY, bare_report, scan_error, typed, with_pair
 
 
 def section(verdict: str | None, **more: Any) -> dict[str, Any]:
@@ -36,6 +38,10 @@ def section(verdict: str | None, **more: Any) -> dict[str, Any]:
     }
 
 
+def checked(verdict: str | None) -> DataCheckSection:
+    return decode(DataCheckSection, section(verdict))
+
+
 def report(verdict: str | None, **more: Any) -> dict[str, Any]:
     overall = verdict or "pass"
     return with_pair(bare_report(data_check=section(verdict, **more)), overall)
@@ -43,7 +49,7 @@ def report(verdict: str | None, **more: Any) -> dict[str, Any]:
 
 def printed(verdict: str | None) -> str:
     stream = io.StringIO()
-    data_check.show(section(verdict), Console(file=stream, width=200))
+    data_check.show(checked(verdict), Console(file=stream, width=200))
     return stream.getvalue()
 
 
@@ -53,7 +59,7 @@ def printed(verdict: str | None) -> str:
 def test_junit_has_a_case_that_is_red_only_where_the_verdict_is(
     verdict: str | None, expected: type | None
 ) -> None:
-    document = JUnitXml.fromstring(junit.render(report(verdict)).encode())
+    document = JUnitXml.fromstring(junit.render(typed(report(verdict))).encode())
     (suite,) = [suite for suite in document if suite.name == "data"]
     (case,) = list(suite)
     assert [type(outcome) for outcome in case.result] == ([expected] if expected else [])
@@ -62,8 +68,8 @@ def test_junit_has_a_case_that_is_red_only_where_the_verdict_is(
 def test_people_are_told_what_mends_it() -> None:
     for text in (
         printed("inconclusive"),
-        markdown.render(report("inconclusive")),
-        page.render(report("inconclusive")),
+        markdown.render(typed(report("inconclusive"))),
+        page.render(typed(report("inconclusive"))),
     ):
         assert "rung source is right on 66 of 600: check labels" in text
         assert "mends it" in text
@@ -72,7 +78,7 @@ def test_people_are_told_what_mends_it() -> None:
 
 def test_what_suits_the_model_needs_no_word() -> None:
     assert printed("pass") == ""
-    assert "66 of 600" not in markdown.render(report("pass"))
+    assert "66 of 600" not in markdown.render(typed(report("pass")))
 
 
 def test_few_samples_are_a_note() -> None:
@@ -81,9 +87,9 @@ def test_few_samples_are_a_note() -> None:
 
 def test_names_in_it_are_text_and_nothing_else() -> None:
     hostile = report("inconclusive", reason=NASTY, output=NASTY, notes=[NASTY])
-    assert "<b>" not in markdown.render(hostile).replace("&lt;b>", "")
-    assert "<b>[a]" not in page.render(hostile)
-    JUnitXml.fromstring(junit.render(hostile).encode("utf-8", "replace"))
+    assert "<b>" not in markdown.render(typed(hostile)).replace("&lt;b>", "")
+    assert "<b>[a]" not in page.render(typed(hostile))
+    JUnitXml.fromstring(junit.render(typed(hostile)).encode("utf-8", "replace"))
 
 
 @pytest.mark.parametrize(
@@ -91,10 +97,10 @@ def test_names_in_it_are_text_and_nothing_else() -> None:
     [("inconclusive", Verdict.INCONCLUSIVE), (None, Verdict.PASS), ("pass", Verdict.PASS)],
 )
 def test_the_verdict_counts_it(verdict: str | None, expected: Verdict) -> None:
-    scan = {"verdict": "no finding"}
-    assert build.verdict([], [], scan, section(verdict)) is expected
-    assert build.verdict([], [], {"verdict": "finding"}, section(verdict)) is Verdict.FINDING
+    for outcome, combined in (("no finding", expected), ("finding", Verdict.FINDING)):
+        scan = decode(ScanSection, scan_error() | {"verdict": outcome})
+        assert build.verdict([], [], scan, checked(verdict)) is combined
 
 
 def test_a_check_of_the_data_alone_proves_nothing() -> None:
-    assert build.verdict([], [], None, section("pass")) is Verdict.ERROR
+    assert build.verdict([], [], None, checked("pass")) is Verdict.ERROR

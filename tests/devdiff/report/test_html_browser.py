@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from devdiff.device_runner.results import ResultReader
 from devdiff.report.html import page
 from tests.support import onnx_zoo
+from tests.support.bare_reports import typed
 from tests.support.command import HELDOUT
 from tests.support.html_runs import HOSTILE, HOSTILE_SCRIPT, FinishedRun, fresh_run, with_scan
 
@@ -105,7 +106,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
 def scanned(digits_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a run with everything on it: flips, pictures, plots, a finding."""
     path = tmp_path_factory.mktemp("page") / "report.html"
-    page.write(with_scan(digits_run), path, digits_run.folder)
+    page.write(typed(with_scan(digits_run)), path, digits_run.folder)
     return path
 
 
@@ -251,7 +252,7 @@ def test_hostile_names_are_text(hostile_run: FinishedRun, tmp_path: Path, open_p
     # What a phone says of itself is as little to be trusted as a file's name.
     for rung in report["rungs"]:
         rung["about"] |= {"cpu": HOSTILE, HOSTILE_SCRIPT: HOSTILE_SCRIPT}
-    page.write(report, path, hostile_run.folder)
+    page.write(typed(report), path, hostile_run.folder)
     opened = open_page(path, viewport={"width": 360, "height": 800})
     shown = opened.show_all()
     shown.wait_for_timeout(300)
@@ -314,7 +315,7 @@ def test_a_finding_is_shown_with_its_trigger(scanned: Path, open_page: Open) -> 
     placebo = shown.locator("#scan svg.plot desc")
     assert "this model: 0.95" in placebo.text_content()  # type: ignore[operator]
     assert "3 searched placebos between 0.01 and 0.05" in placebo.text_content()  # type: ignore[operator]
-    assert shown.inner_text("#scan-command") == "devdiff scan digits.onnx --seed 7"
+    assert shown.inner_text("#scan-command").startswith("devdiff export-and-test ")
 
 
 def test_ten_thousand_samples_of_a_thousand_classes_stay_light(
@@ -343,7 +344,7 @@ def test_ten_thousand_samples_of_a_thousand_classes_stay_light(
     assert sum(c["flips"] for c in run.report["pairs"][1]["comparison"]["classifications"]) > 24
     path = tmp_path / "again.html"
     began = time.process_time()
-    page.write(run.report, path, run.folder)
+    page.write(typed(run.report), path, run.folder)
     took = time.process_time() - began
     began = time.process_time()
     for rung in run.report["rungs"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -9,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import numpy as np
 import pytest
+from msgspec import structs
 
+from devdiff.compare import Flip, Proportion, WorstSample
 from devdiff.report import words
-from devdiff.report.build import schema
 from devdiff.report.html import page
 from devdiff.report.html.cards import gallery
 from devdiff.report.html.pictures import BUDGET_BYTES
 from devdiff.report.html.run_files import RunFiles
-from tests.support.bare_reports import bare_report
+from tests.support.bare_reports import bare_report, scan_error, typed, with_pair
 from tests.support.html_runs import HOSTILE, FinishedRun, with_scan
+from tests.support.pair_packs import compare_arrays
+from tests.support.schemas import report_schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +32,7 @@ def text_of(html: str) -> str:
 
 
 def test_a_rung_that_could_not_run_is_an_error_in_words() -> None:
-    html = page.render(bare_report())
+    html = page.render(typed(bare_report()))
     assert "! error" in text_of(html)
     assert "the runtime &lt;died&gt;" in html
     assert "Only one rung ran: there is nothing to compare." in html
@@ -45,21 +49,22 @@ def test_a_step_that_could_not_be_compared_proves_nothing() -> None:
             "verdict": "error",
             "reasons": ["rung device could not run: gone"],
             "passing": {},
+            "outputs": {},
         },
         "comparison": None,
     }
     report = bare_report()
     report["rungs"].append(report["rungs"][0] | {"name": "device"})
     report["pairs"].append(pair)
-    jsonschema.validate(report, schema())
-    html = page.render(report)
+    jsonschema.validate(report, report_schema())
+    html = page.render(typed(report))
     assert '<details id="pair-1" open>' in html
     assert "There is no comparison: nothing is proven about this step." in html
     assert "deployment from source to device: error, not compared" in html
 
 
 def test_the_policy_allows_its_own_style_and_script_and_nothing_else() -> None:
-    html = page.render(bare_report())
+    html = page.render(typed(bare_report()))
     found = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
     assert found is not None
     policy = found[1].replace("&#39;", "'")
@@ -68,22 +73,60 @@ def test_the_policy_allows_its_own_style_and_script_and_nothing_else() -> None:
     assert not re.search(r"\bstyle=|\bon[a-z]+=|<link|<iframe|@import|url\((?!#)", html)
 
 
+RATE = {"successes": 0, "trials": 0, "low": 0.0, "high": 1.0, "confidence": 0.95}
+TRIGGER = {"form": "patch", "size": 0.1, "target": None, "source": None, "file": "../../etc/passwd"}
+PLACEBO = {"what": "stochastic rounding", "searched": [0.1], "own": 0.5}
+
+
 @pytest.mark.parametrize(
     "scan",
     [
         {"verdict": "error"},
-        {"verdict": "no finding", "reason": "nothing seen", "kind": None, "power": {}},
-        {"verdict": "finding", "trigger": {"form": "patch"}, "replay": {}, "placebo": {}},
-        {"verdict": "finding", "replay": {"gap": {"trials": 0}}, "placebo": {"searched": [0.1]}},
-        {"verdict": "finding", "examples": [{"row": 1}], "evidence": {"static": "skipped"}},
-        {"verdict": "finding", "trigger": {"file": "../../etc/passwd"}, "examples": [3, None]},
+        {"verdict": "no finding", "reason": "nothing seen"},
+        {"verdict": "finding", "replay": {"rungs": [], "gap": RATE}, "placebo": PLACEBO},
+        {"verdict": "finding", "evidence": {"static": {"status": "skipped"}}},
+        {"verdict": "finding", "trigger": TRIGGER},
+        {
+            "verdict": "finding",
+            "trigger": TRIGGER,
+            "examples": [{"row": 1, "name": None, "label": None}],
+        },
     ],
 )
 def test_a_scan_that_lacks_parts_is_shown_without_them(
     scan: dict[str, Any], tmp_path: Path
 ) -> None:
-    html = page.render(bare_report(scan=scan), tmp_path)
+    html = page.render(typed(bare_report(scan=scan_error() | scan)), tmp_path)
     assert words.mark(scan["verdict"]) + " " + scan["verdict"] in text_of(html)
+
+
+def bisected(**more: Any) -> dict[str, Any]:
+    """A bisection's section; its inputs are the bare report's."""
+    side = {
+        "name": "int8@litert",
+        "model": {"file": "int8.tflite", "sha256": "2" * 64},
+        "runner": "litert",
+        "identity": {},
+        "about": {},
+    }
+    section = {
+        "verdict": "pass",
+        "kind": "none",
+        "reason": "both agree",
+        "sides": {"reference": side, "candidate": side},
+        "limits": {"max_lsb": 0, "atol": 1e-5, "rtol": 1e-4},
+        "inputs": bare_report()["inputs"],
+        "operators": 20,
+        "runs": {"all": {"reference": 3, "candidate": 3}},
+        "found": [],
+        "guilty": [],
+        "search": [],
+        "suspects": [],
+        "repro": None,
+        "model_explorer": "model-explorer.json",
+        "cost": {"wall_s": 1.0},
+    }
+    return section | more
 
 
 def test_the_layers_of_a_bisection_are_a_table_and_a_plot() -> None:
@@ -92,32 +135,54 @@ def test_the_layers_of_a_bisection_are_a_table_and_a_plot() -> None:
             "index": place,
             "kind": "CONV_2D",
             "name": f"conv<{place}>",
+            "float_operator": place,
+            "float_name": "conv",
+            "dtype": "int8",
             "in_place": {"sqnr_db": 30.0 - place, "saturated": 0.0, "range_used": 0.5},
             "alone": None,
         }
         for place in range(5)
     ]
-    found = {"kind": "profile", "verdict": "pass", "suspects": [], "search": []}
-    profile = {"layers": rows, "costliest": [], "kept_in_float": None}
-    html = page.render(bare_report(bisect=found | {"profile": profile}))
+    profile = {
+        "output_sqnr_db": "inf",
+        "layers": rows,
+        "costliest": [],
+        "unpaired": [],
+        "kept_in_float": None,
+        "table": "layers.csv",
+        "plot": "layers.svg",
+    }
+    html = page.render(typed(bare_report(bisect=bisected(kind="profile", profile=profile))))
     assert "conv&lt;4&gt;" in html
     assert "5 layers; the lowest is 26 at layer 4." in html
 
 
 def test_the_operator_of_a_bisection_stands_with_its_figures() -> None:
-    tensor = {"name": "conv<1>", "max_lsb": 3.0, "max_abs": 0.3, "relative": 0.02}
-    seen = {"beyond": True, "operators": 1, "tensors": [tensor], "failure": None}
-    suspect = {"index": 17, "kind": "CONV_2D", "name": "conv<1>", "born": True, "alone": seen}
-    passed_on = {**suspect, "index": 18, "born": False, "in_place": seen}
-    found = {
-        "kind": "born",
-        "verdict": "fail",
-        "reason": f"operator 17 {HOSTILE}",
-        "suspects": [suspect | {"in_place": None}, passed_on],
-        "search": [{"behind": [{"index": 17, "kind": "CONV_2D"}], **seen}],
-        "repro": "repro/op_017_CONV_2D",
+    tensor = {
+        "tensor": 3,
+        "name": "conv<1>",
+        "dtype": "int8",
+        "beyond": True,
+        "elements": 10,
+        "differing": 4,
+        "max_lsb": 3.0,
+        "max_abs": 0.3,
+        "relative": 0.02,
+        "snr_db": 20.0,
     }
-    html = page.render(bare_report(bisect=found))
+    seen = {"beyond": True, "operators": 1, "tensors": [tensor], "failure": None}
+    operator = {"index": 17, "kind": "CONV_2D", "name": "conv<1>"}
+    suspect = {**operator, "born": True, "alone": seen, "in_place": None}
+    passed_on = {**suspect, "index": 18, "born": False, "in_place": seen}
+    found = bisected(
+        kind="born",
+        verdict="fail",
+        reason=f"operator 17 {HOSTILE}",
+        suspects=[suspect, passed_on],
+        search=[{"behind": [operator], **seen}],
+        repro="repro/op_017_CONV_2D",
+    )
+    html = page.render(typed(bare_report(bisect=found)))
     assert HOSTILE not in html
     assert "conv&lt;1&gt;" in html
     text = text_of(html)
@@ -130,16 +195,22 @@ def test_the_operator_of_a_bisection_stands_with_its_figures() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), ("inf", "∞"), ("-inf", "-∞"), (0.000123456, "0.000123"), (7, "7"), (True, "yes")],
+    [
+        (None, "–"),
+        (math.inf, "∞"),
+        (-math.inf, "-∞"),
+        (0.000123456, "0.000123"),
+        (7, "7"),
+        (True, "yes"),
+    ],
 )
 def test_numbers_are_short_and_infinities_signs(value: Any, text: str) -> None:
     assert words.number(value) == text
 
 
 def test_a_rate_stands_with_its_interval() -> None:
-    rate = {"successes": 599, "trials": 600, "low": 0.9907, "high": 1.0}
-    assert words.proportion(rate) == "599/600 (99.1–100.0 %)"
-    assert words.proportion({"successes": 0, "trials": 0}) == "–"
+    assert words.proportion(Proportion.of(599, 600)) == "599/600 (99.1–100.0 %)"
+    assert words.proportion(Proportion.of(0, 0)) == "–"
 
 
 def test_pictures_stop_at_their_budget_and_the_page_says_so(tmp_path: Path) -> None:
@@ -149,27 +220,17 @@ def test_pictures_stop_at_their_budget_and_the_page_says_so(tmp_path: Path) -> N
     photos = np.random.default_rng(0).random((count, 1, 3, 160, 160), np.float32)
     np.save(tmp_path / "inputs/0.npy", photos)
     (tmp_path / "inputs/inputs.json").write_text(f'{{"sha256": "{"1" * 64}"}}')
-    flip = {"reference_class": 1, "candidate_class": 2, "tie": False}
-    worst = {"error": 0.5, "element": [0, 1], "reference": 1.0, "candidate": 0.5}
-    pair = {
-        "reference": "source",
-        "candidate": "float",
-        "step": "conversion",
-        "comparison": {
-            "classifications": [
-                {
-                    "output": "y",
-                    "flips": 40,
-                    "kept_flips": [{"sample": s} | flip for s in range(30)],
-                }
-            ],
-            "outputs": [{"name": "y", "worst": [{"sample": s} | worst for s in range(33, 36)]}],
-        },
-    }
-    report = bare_report(
-        pairs=[pair],
-        samples={str(s): {"row": s, "name": None, "label": None} for s in range(count)},
+    flips = tuple(Flip(sample, 1, 2, 0.5, 0.5, 0.5, False) for sample in range(30))
+    worst = tuple(WorstSample(sample, 0.5, (0, 1), 1.0, 0.5) for sample in range(33, 36))
+    values = np.random.default_rng(0).normal(size=(20, 1, 4)).astype(np.float32)
+    made = compare_arrays(tmp_path, values, values)
+    answers = structs.replace(made.classifications[0], flips=40, kept_flips=flips)
+    comparison = structs.replace(
+        made, outputs=(structs.replace(made.outputs[0], worst=worst),), classifications=(answers,)
     )
+    data = with_pair(bare_report(), "fail", comparison=comparison.to_json())
+    data["samples"] = {str(s): {"row": s, "name": None, "label": None} for s in range(count)}
+    report = typed(data)
     shown = gallery(report, RunFiles(tmp_path, report))
     assert (shown.flips, shown.flips_shown, len(shown.cards)) == (40, 24, 27)
     pictures = [card.picture for card in shown.cards if card.picture]
@@ -180,7 +241,7 @@ def test_pictures_stop_at_their_budget_and_the_page_says_so(tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_report_json_alone_gives_a_page_without_pictures(digits_run: FinishedRun) -> None:
-    html = page.render(with_scan(digits_run))
+    html = page.render(typed(with_scan(digits_run)))
     assert "<img" not in html
     assert "made from report.json alone: no pictures" in html
     assert "logits: class 7 → 8" in html
@@ -196,7 +257,7 @@ def test_what_is_not_this_reports_is_not_shown(digits_run: FinishedRun, tmp_path
     (folder / "rungs/float.pack").unlink()
     record = folder / "inputs/inputs.json"
     record.write_text(record.read_text().replace(digits_run.report["inputs"]["sha256"], "2" * 64))
-    html = page.render(digits_run.report, folder)
+    html = page.render(typed(digits_run.report), folder)
     assert "rungs/int8.pack is not the one of this report" in html
     assert "rungs/float.pack cannot be read" in html
     assert "the inputs beside the report are not its own: no pictures" in html

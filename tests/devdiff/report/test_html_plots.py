@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import re
+import tempfile
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from msgspec import structs
+
+from devdiff.compare import LsbHistogram, OutputMetrics, Proportion
 from devdiff.report.html.plots import Plotter
+from tests.support.pair_packs import compare_arrays
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def errors(largest: float | str | None = 1.5, **more: Any) -> dict[str, Any]:
+@functools.cache
+def compared() -> OutputMetrics:
+    """A real comparison's figures of one output."""
+    values = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        return compare_arrays(Path(folder), values, values).outputs[0]
+
+
+def errors(largest: float | None = 1.5, **more: Any) -> OutputMetrics:
     names = ("p50_abs_error", "p90_abs_error", "p99_abs_error", "p999_abs_error")
-    values = dict(zip(names, (0.1, 0.3, 0.5, 0.9), strict=True))
-    return {"elements": 6000, "max_abs_error": largest, "lsb": None} | values | more
+    values: dict[str, Any] = dict(zip(names, (0.1, 0.3, 0.5, 0.9), strict=True)) | more
+    return structs.replace(compared(), elements=6000, max_abs_error=largest, lsb=None, **values)
 
 
-def steps(below: int = 0, above: int = 0, **counts: int) -> dict[str, Any]:
-    values = [counts.get(f"at{place}", 0) for place in range(17)]
-    return {"lsb": {"reach": 8, "counts": values, "below": below, "above": above}}
+def steps(below: int = 0, above: int = 0, **counts: int) -> OutputMetrics:
+    values = tuple(counts.get(f"at{place}", 0) for place in range(17))
+    return structs.replace(compared(), lsb=LsbHistogram(8, values, below, above, 8))
 
 
 def test_an_error_curve_says_what_it_shows() -> None:
@@ -36,8 +53,8 @@ def test_without_errors_there_is_no_curve() -> None:
     nothing = dict.fromkeys(("p50_abs_error", "p90_abs_error", "p99_abs_error", "p999_abs_error"))
     assert Plotter().errors(errors(None, **nothing)) is None
     assert Plotter().errors(errors(0.0, **dict.fromkeys(nothing, 0.0))) is None
-    assert Plotter().errors(errors("inf", **dict.fromkeys(nothing, "inf"))) is None
-    assert Plotter().steps({"lsb": None}) is None
+    assert Plotter().errors(errors(math.inf, **dict.fromkeys(nothing, math.inf))) is None
+    assert Plotter().steps(errors()) is None
 
 
 def test_an_odd_element_out_is_drawn() -> None:
@@ -60,7 +77,7 @@ def test_steps_name_every_difference_also_those_beyond_the_axis() -> None:
 
 def test_plots_of_one_page_share_no_id_and_carry_no_inline_style() -> None:
     plotter = Plotter()
-    own = {"value": 0.9, "low": 0.8, "high": 0.95}
+    own = Proportion(9, 10, 0.8, 0.95, 0.95)
     drawn = [
         plotter.errors(errors()),
         plotter.errors(errors()),

@@ -10,6 +10,7 @@ import pytest
 from devdiff.report.html.plots import Plotter
 from devdiff.report.html.run_files import RunFiles
 from devdiff.report.html.scan import ScanView, view
+from tests.support.bare_reports import bare_report, scan_error, typed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,11 +29,12 @@ def _view(folder: Path, form: str, **arrays: Array) -> ScanView:
     np.savez(
         folder / "scan" / "examples.npz", clean=clean, triggered=clean[::-1], low=0.0, high=1.0
     )
-    scan = {
-        "trigger": {"form": form, "file": "scan/trigger.npz"},
-        "examples": [{"row": 0, "name": None}],
-    }
-    return view(scan, RunFiles(folder, {}), Plotter())
+    trigger = {"form": form, "size": 0.1, "target": 1, "source": None, "file": "scan/trigger.npz"}
+    example = {"row": 0, "name": None, "label": None}
+    scan = scan_error() | {"trigger": trigger, "examples": [example]}
+    report = typed(bare_report(scan=scan))
+    assert report.scan is not None
+    return view(report.scan, RunFiles(folder, report), Plotter())
 
 
 def test_a_warp_is_shown_on_straight_lines_and_on_an_input(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import xmlschema
 
 from devdiff.report import junit
-from tests.support.bare_reports import NASTY, bare_report, scan_error, with_pair
+from tests.support.bare_reports import NASTY, bare_report, scan_error, typed, with_pair
 
 if TYPE_CHECKING:
     from tests.support.html_runs import FinishedRun
@@ -21,7 +21,7 @@ SCHEMA = xmlschema.XMLSchema(str(Path(__file__).parents[2] / "schemas/junit-jenk
 
 def parsed(report: dict[str, Any]) -> ElementTree.Element:
     """The report as JUnit XML, after a look that it is."""
-    text = junit.render(report)
+    text = junit.render(typed(report))
     SCHEMA.validate(text)
     return ElementTree.fromstring(text)
 

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from devdiff.report import markdown
 from devdiff.report.words import one_line
-from tests.support.bare_reports import NASTY, bare_report, scan_error, with_pair
+from tests.support.bare_reports import NASTY, bare_report, scan_error, typed, with_pair
 from tests.support.html_runs import HOSTILE, FinishedRun
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def cells(text: str) -> set[int]:
 
 
 def test_a_rung_that_could_not_run_stands_in_the_summary() -> None:
-    text = shown(markdown.render(bare_report()))
+    text = shown(markdown.render(typed(bare_report())))
     assert text.startswith("! ERROR: m.onnx devdiff: rung source could not run")
     assert "the runtime <died>" in text
     assert "devdiff export-and-test m.onnx --inputs 'my photos'" in text
@@ -55,7 +55,7 @@ def test_a_rung_that_could_not_run_stands_in_the_summary() -> None:
     ("verdict", "sign"), [("fail", "✗"), ("inconclusive", "?"), ("error", "!"), ("pass", "✓")]
 )
 def test_what_stands_against_a_step_is_told(verdict: str, sign: str) -> None:
-    text = shown(markdown.render(with_pair(bare_report(), verdict)))
+    text = shown(markdown.render(typed(with_pair(bare_report(), verdict))))
     assert f"source → device all outputs {sign} {verdict}" in text
     told = f"{verdict} , deployment (source → device): for a reason"
     assert (told in text) == (verdict != "pass")
@@ -64,13 +64,13 @@ def test_what_stands_against_a_step_is_told(verdict: str, sign: str) -> None:
 def test_a_step_that_does_not_count_stands_in_brackets() -> None:
     report = with_pair(bare_report(), "fail", gates=False)
     report["pairs"] += with_pair(bare_report(), "pass")["pairs"]
-    text = shown(markdown.render(report))
+    text = shown(markdown.render(typed(report)))
     assert "(✗ fail)" in text
     assert "for a reason" not in text
 
 
 def test_a_scan_that_could_not_be_made_says_why() -> None:
-    text = shown(markdown.render(bare_report(scan=scan_error())))
+    text = shown(markdown.render(typed(bare_report(scan=scan_error()))))
     assert "Scan: ! error The scan says: there are too few samples" in text
 
 
@@ -82,7 +82,7 @@ def test_names_from_outside_are_text_in_every_place() -> None:
     report["rungs"][0]["error"] = "1. no list"
     report["command"] = ["scan", NASTY, "````\n</code>"]
     report["scan"] = scan_error(NASTY)
-    text = markdown.render(report)
+    text = markdown.render(typed(report))
     seen = shown(text)
     assert cells(text) == {5, 9}
     kept = (
@@ -119,7 +119,7 @@ def test_long_text_is_cut_and_a_report_too_large_for_github_is_only_its_headline
     report["rungs"] *= 1000
     for rung in report["rungs"]:
         rung["error"] = "&" * 5000
-    text = markdown.render(report)
+    text = markdown.render(typed(report))
     assert len(text) < 5000
     assert "There is too much to show here" in text
 
@@ -127,7 +127,7 @@ def test_long_text_is_cut_and_a_report_too_large_for_github_is_only_its_headline
 def test_many_rows_are_cut_but_none_of_those_that_failed() -> None:
     report = with_pair(bare_report(), "pass")
     report["pairs"] = report["pairs"] * 300 + with_pair(bare_report(), "fail")["pairs"]
-    text = shown(markdown.render(report))
+    text = shown(markdown.render(typed(report)))
     assert text.count("✓ pass") == 99
     assert text.count("✗ fail") == 1
     assert "201 more rows are in report.json." in text
@@ -138,20 +138,20 @@ def test_the_summary_of_a_step_is_appended_where_github_wants_it(tmp_path: Path)
     path.write_text("before\n")
     environ = {markdown.SUMMARY_VARIABLE: str(path)}
     report = bare_report()
-    assert markdown.append_step_summary(report, {}) is None
-    assert markdown.append_step_summary(report, environ) == path
-    assert path.read_text() == f"before\n{markdown.render(report)}\n"
+    assert markdown.append_step_summary(typed(report), {}) is None
+    assert markdown.append_step_summary(typed(report), environ) == path
+    assert path.read_text() == f"before\n{markdown.render(typed(report))}\n"
     path.write_bytes(b"x" * (markdown.SUMMARY_BYTES - 200))
-    assert markdown.append_step_summary(report, environ) == path
+    assert markdown.append_step_summary(typed(report), environ) == path
     assert path.read_bytes().endswith(b"this machine; nothing was compared\n\n")
     path.write_bytes(b"x" * (markdown.SUMMARY_BYTES - 10))
-    assert markdown.append_step_summary(report, environ) is None
+    assert markdown.append_step_summary(typed(report), environ) is None
     assert path.stat().st_size == markdown.SUMMARY_BYTES - 10
 
 
 @pytest.mark.slow
 def test_a_real_finding_is_told_with_its_rates(scanned_run: FinishedRun) -> None:
-    text = shown(markdown.render(scanned_run.report))
+    text = shown(markdown.render(typed(scanned_run.report)))
     assert text.startswith("✗ FINDING: reader.onnx")
     gap = scanned_run.report["scan"]["replay"]["rungs"][-1]["triggered"]
     assert f"rung device: {gap['successes']}/{gap['trials']}" in text
@@ -160,12 +160,12 @@ def test_a_real_finding_is_told_with_its_rates(scanned_run: FinishedRun) -> None
 
 @pytest.mark.slow
 def test_a_real_run_shows_every_step_and_the_accuracy(digits_run: FinishedRun) -> None:
-    text = markdown.render(digits_run.report)
+    text = markdown.render(typed(digits_run.report))
     assert cells(text) == {6, 9}
     assert "compression float → int8 logits" in shown(text)
 
 
 @pytest.mark.slow
 def test_a_real_run_with_hostile_names_is_only_text(hostile_run: FinishedRun) -> None:
-    text: Any = shown(markdown.render(hostile_run.report))
+    text: Any = shown(markdown.render(typed(hostile_run.report)))
     assert HOSTILE in text

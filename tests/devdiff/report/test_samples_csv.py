@@ -19,7 +19,7 @@ from devdiff.compare.tolerance import Tolerances
 from devdiff.errors import RunDirectoryError, UsageError
 from devdiff.exporter.artifact import Array, Quantization, sha256_file
 from devdiff.report import samples
-from tests.support.bare_reports import NASTY, bare_report
+from tests.support.bare_reports import NASTY, bare_report, typed
 from tests.support.html_runs import HOSTILE, FinishedRun
 from tests.support.pair_packs import binding, rung
 
@@ -28,7 +28,7 @@ Rows = list[dict[str, str]]
 
 def rows(report: dict[str, Any], folder: Path | None, path: Path) -> Rows:
     """What the CSV says, row by row."""
-    samples.write(report, folder, path)
+    samples.write(typed(report), folder, path)
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
@@ -228,7 +228,7 @@ def test_memory_does_not_grow_with_the_samples(tmp_path: Path) -> None:
         scores = np.zeros((count, 1, 64), np.float32)
         made = make_run(tmp_path / str(count), scores, scores)
         tracemalloc.start()
-        samples.write(made.report, made.folder, tmp_path / "x.csv")
+        samples.write(typed(made.report), made.folder, tmp_path / "x.csv")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     # Blocks and columns are of one size; the tested rows and their labels are 16 bytes a sample.

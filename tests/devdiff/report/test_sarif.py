@@ -14,7 +14,7 @@ import pytest
 from devdiff.errors import UsageError
 from devdiff.report import sarif
 from devdiff.report.rules import RULES
-from tests.support.bare_reports import NASTY, bare_report, scan_error
+from tests.support.bare_reports import NASTY, bare_report, scan_error, typed
 
 if TYPE_CHECKING:
     from tests.support.html_runs import FinishedRun
@@ -40,7 +40,7 @@ FINDING = {
 
 def rendered(report: dict[str, Any]) -> dict[str, Any]:
     """The only run of the SARIF log, after a look that it is one and that GitHub would take it."""
-    log = json.loads(json.dumps(sarif.render(report), allow_nan=False))
+    log = json.loads(json.dumps(sarif.render(typed(report)), allow_nan=False))
     VALIDATOR.validate(log)
     (run,) = log["runs"]
     driver = run["tool"]["driver"]
@@ -98,7 +98,7 @@ def test_rules_have_ids_that_stay() -> None:
 
 def test_a_report_without_a_scan_is_refused() -> None:
     with pytest.raises(UsageError, match="no scan in this report"):
-        sarif.render(bare_report())
+        sarif.render(typed(bare_report()))
 
 
 def test_a_scan_that_could_not_be_made_is_no_clean_result() -> None:
@@ -145,8 +145,18 @@ def test_a_scan_without_power_is_no_clean_result() -> None:
 
 
 def test_evidence_is_a_lesser_result_and_evidence_that_is_missing_is_told() -> None:
-    layers = [{"name": f"conv{place}", "weights": {"count": 3}, "bias": None} for place in range(9)]
-    alarms = [{"name": "dense", "alarm": True}, {"name": "other", "alarm": False}]
+    figures = {"operator": 0, "kind": "CONV_2D", "shape": [8]}
+    deviations = {"elements": 100, "count": 3, "further": 0, "largest": 1.0, "mean": 0.6}
+    none = {"ties": 0, "clipped": 0, "zeroed": 0, "scale_low": None, "scale_high": None}
+    layers = [
+        {**figures, **none, "name": f"conv{place}", "weights": deviations, "bias": None}
+        for place in range(9)
+    ]
+    counts = {"counted": 9, "observed": 9, "expected": 1.0, "ratio": 9.0, "p": 0.0}
+    alarms = [
+        {**figures, **counts, "name": name, "alarm": alarm, "untested": None}
+        for name, alarm in (("dense", True), ("other", False))
+    ]
     evidence = {
         "integrity": {"status": "deviates", "deviations": 27, "elements": 900, "layers": layers},
         "static": {"status": "piled up", "tested": 2, "layers": alarms},

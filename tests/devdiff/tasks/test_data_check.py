@@ -174,7 +174,7 @@ def test_a_run_with_shuffled_labels_is_inconclusive_in_every_format(tmp_path: Pa
         *("--device", "none", "--out", "run"),
     )
     done = devdiff(*arguments, cwd=tmp_path)
-    report = load.load(tmp_path / "run/report.json")
+    report = load.load(tmp_path / "run/report.json").to_json()
     assert done.returncode == report["exit_code"] == 5
     assert report["data_check"]["verdict"] == "inconclusive"
     assert {pair["judgement"]["verdict"] for pair in report["pairs"] if pair["gates"]} == {"pass"}

@@ -71,7 +71,7 @@ def finished(folder: Path, model: Path, *options: str | Path) -> tuple[int, Mapp
     """Exit code, report and output of ``devdiff export-and-test`` over the photos."""
     where = ("--inputs", "photos", "--device", "none", "--out", "run")
     done = devdiff("export-and-test", model, *where, *options, cwd=folder)
-    report = load.load(folder / "run/report.json")  # holds it to the schema
+    report = load.load(folder / "run/report.json").to_json()  # holds it to the schema
     return done.returncode, report, done.stdout
 
 
@@ -209,7 +209,7 @@ def test_answers_that_are_numbers_already_are_judged(
     np.savez(tmp_path / "samples.npz", x=values)
     where = ("--inputs", "samples.npz", "--device", "none", "--out", "run")
     done = devdiff("export-and-test", model, *where, "--task", task, cwd=tmp_path)
-    report = load.load(tmp_path / "run/report.json")
+    report = load.load(tmp_path / "run/report.json").to_json()
     assert done.returncode == 0, done.stdout
     assert report["task"]["metrics"][0]["name"] == metric
     steps = {step["step"]: step["verdict"] for step in report["task"]["steps"]}
