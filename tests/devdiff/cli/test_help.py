@@ -110,7 +110,7 @@ def test_the_examples_of_runs_and_their_comparison_run_as_written(tmp_path: Path
             "there is no command 'model.onnx': it is a file; to test a model, devdiff",
         ),
         (["exprot"], "there is no command 'exprot'; did you mean export?"),
-        (["virtual", "strat"], "there is no command 'strat'; did you mean start?"),
+        (["virtual", "sta"], "there is no command 'sta'; did you mean start?"),
         (["virtual", "start", "--cpu", "cortex-a35"], "did you mean cortex-a53?"),
         (["run", "{model}", "--host-runtime", "litret", "--out", "o"], "did you mean litert?"),
         (["export-and-test", "{model}", "--task", "detektion"], "did you mean detection?"),
