@@ -73,9 +73,11 @@ class Parser(argparse.ArgumentParser):
 
     def _usage(self) -> str:
         required = [_shown(action) for action in self._get_optional_actions() if action.required]
-        for group in self._mutually_exclusive_groups:
-            choices = " | ".join(map(_shown, group._group_actions))
-            required += [f"({choices})"] if group.required else []
+        required += [
+            f"({' | '.join(map(_shown, group._group_actions))})"
+            for group in self._mutually_exclusive_groups
+            if group.required
+        ]
         places = [_place(action) for action in self._get_positional_actions()]
         optional = ["[OPTIONS]"] if self._get_optional_actions() else []
         words = [*(place for place in places if place), *required, *optional]

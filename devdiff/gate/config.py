@@ -29,6 +29,7 @@ from devdiff.options import (
     ScanSettings,
 )
 from devdiff.system.errors import DevdiffError
+from devdiff.system.suggest import did_you_mean
 from devdiff.tasks.request import TaskRequest
 
 if TYPE_CHECKING:
@@ -176,7 +177,10 @@ class Config:
         known = {entry.name: entry for entry in self.entries}
         unknown = [name for name in names if name not in known]
         if unknown:
-            raise UsageError(f"{self.path} has no model {unknown[0]!r}; it has {', '.join(known)}")
+            raise UsageError(
+                f"{self.path} has no model {unknown[0]!r}{did_you_mean(unknown[0], known)}; it has "
+                f"{', '.join(known)}"
+            )
         found = tuple(known[name] for name in dict.fromkeys(names)) or self.entries
         missing = [
             f"[models.{entry.name}] {key}: {path} does not exist"

@@ -23,6 +23,7 @@ from devdiff.compare.dependence import Dependence
 from devdiff.device_runner.runtimes import known_faults
 from devdiff.errors import ComparisonError, UsageError
 from devdiff.ladder.ladder import RungPair, RungResult, Step
+from devdiff.system.suggest import did_you_mean
 from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -180,7 +181,8 @@ def check_names(outputs: Sequence[str], gates: Gates) -> None:
     for name in gates.classifiers:
         if name not in outputs:
             raise UsageError(
-                f"--classifier {name}: there is no such output; there are {', '.join(outputs)}"
+                f"--classifier {name}: there is no such output{did_you_mean(name, outputs)}; there "
+                f"are {', '.join(outputs)}"
             )
 
 

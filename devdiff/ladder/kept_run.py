@@ -105,7 +105,6 @@ def _of_test(folder: Path, rung: str) -> KeptRun:
     samples = input_set.load(folder / "inputs", inputs)
     if not report.inputs.labelled:
         samples = replace(samples, labels=None)
-    # The folder stands for what ships, unless a rung was named.
     kept = KeptRun(result, inputs, samples, tuple(report.options.classifiers or ()))
     return _checked(kept, f"{folder.name}:{name}")
 

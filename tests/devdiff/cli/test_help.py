@@ -110,7 +110,7 @@ def test_the_examples_of_runs_and_their_comparison_run_as_written(tmp_path: Path
             "there is no command 'model.onnx': it is a file; to test a model, devdiff",
         ),
         (["exprot"], "there is no command 'exprot'; did you mean export?"),
-        (["virtual", "strat"], "there is no command 'strat'; did you mean start?"),
+        (["virtual", "sta"], "there is no command 'sta'; did you mean start?"),
         (["virtual", "start", "--cpu", "cortex-a35"], "did you mean cortex-a53?"),
         (["run", "{model}", "--host-runtime", "litret", "--out", "o"], "did you mean litert?"),
         (["export-and-test", "{model}", "--task", "detektion"], "did you mean detection?"),
@@ -131,3 +131,12 @@ def test_a_mistyped_word_is_answered_with_the_one_that_was_meant(
     (tmp_path / "m.tflite").write_bytes(b"x")
     assert main([word.format(model="m.tflite") for word in words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_mistyped_model_of_the_configuration_is_answered_with_the_one_that_was_meant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "devdiff.toml").write_text('[models.reader]\nmodel = "m.onnx"\n')
+    assert main(["check", "reader2"]) == 2
+    assert "has no model 'reader2'; did you mean reader?; it has reader" in capsys.readouterr().err

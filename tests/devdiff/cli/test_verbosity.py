@@ -72,6 +72,7 @@ def test_json_stays_whole_when_it_is_quiet(folder: Path) -> None:
 def test_quiet_says_every_verdict_in_a_line(folder: Path) -> None:
     (folder / "devdiff.toml").write_text('[models.m]\nmodel = "m.onnx"\ndevices = "none"\n')
     model = ("export-and-test", "m.onnx", "--device", "none")
+    assert devdiff("attest", "--new-key", "key.pem", "-q", cwd=folder).stdout == ""
     for words, verdict in (
         ((*model, "--out", "test"), "PASS  m.onnx: every step stayed"),
         ((*model, "--out", "again", "--baseline", "test/report.json"), "PASS  m.onnx: held to"),
@@ -85,6 +86,8 @@ def test_quiet_says_every_verdict_in_a_line(folder: Path) -> None:
         (("bisect", "exported/int8.tflite", "--device", "local"), "PASS  "),
         # A pass on synthetic samples is no test of a model.
         (("check",), "INCONCLUSIVE  "),
+        (("attest", "test", "--key", "key.pem", "--out", "s.json"), "PASS  s.json"),
+        (("verify", "--attestation", "s.json", "--public-key", "key.pub.pem"), "INCONCLUSIVE  "),
     ):
         done = devdiff(*words, "--quiet", cwd=folder)
         assert len(done.stdout.splitlines()) == 1, (words, done.stdout, done.stderr)
