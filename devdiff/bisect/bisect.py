@@ -17,6 +17,7 @@ from devdiff.compare import DeploymentExpectation, Tolerances
 from devdiff.device_runner.errors import RunnerChoiceError
 from devdiff.errors import BisectError, UsageError
 from devdiff.exporter.errors import ArtifactError
+from devdiff.inputs import retention
 from devdiff.ladder.run_directory import REPORT_NAME, RunDirectory, make_way, open_run, write_json
 from devdiff.progress import Events, SilentEvents
 from devdiff.report import load
@@ -75,9 +76,13 @@ def bisect(
             if of_run
             else subject.from_files(request, run.inputs, log, events)
         )
-        named = endpoints.choose(request, target)
-        with endpoints.opened(named, request, target, log, events) as (reference, candidate):
-            section = _section(request, target, reference, candidate, run, events)
+        try:
+            named = endpoints.choose(request, target)
+            with endpoints.opened(named, request, target, log, events) as (reference, candidate):
+                section = _section(request, target, reference, candidate, run, events)
+        finally:
+            if of_run:
+                retention.release(request.model / "inputs", target.read.inputs)
         section["cost"] = {"wall_s": round(time.monotonic() - started, 2)}
         path = run.path / BISECT_NAME
         for name in (run.rungs, run.artifacts):
