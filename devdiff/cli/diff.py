@@ -35,9 +35,9 @@ def run(args: argparse.Namespace) -> int:
     from devdiff.ladder.single_run import diff_runs
     from devdiff.report import terminal
 
-    judged = diff_runs(args.reference, args.candidate, limits.gates(args))
+    found = diff_runs(args.reference, args.candidate, limits.gates(args))
     if args.json:
-        print(json.dumps(judged.to_json(), indent=2))
+        print(json.dumps({**found.judged.to_json(), "basis": found.basis}, indent=2))
     else:
-        terminal.show_pair(judged, console.stdout())
-    return judged.judgement.verdict.exit_code
+        terminal.show_pair(found.judged, found.basis, console.stdout())
+    return found.judged.judgement.verdict.exit_code

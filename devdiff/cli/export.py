@@ -77,7 +77,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         for outcome in outcomes:
             terminal.show_export(
-                outcome.manifest, outcome.folder, outcome.conversions, console.stdout()
+                outcome.manifest,
+                outcome.folder,
+                outcome.conversions,
+                outcome.basis,
+                console.stdout(),
             )
     return combine(outcome.verdict for outcome in outcomes).exit_code
 
@@ -85,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
 def _document(outcome: ExportOutcome) -> dict[str, Any]:
     document = {
         "manifest": outcome.manifest.to_json(),
+        "basis": outcome.basis,
         "conversion": outcome.conversion.to_json(),
     }
     if outcome.full_conversion is not None:

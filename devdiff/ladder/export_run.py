@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.errors import UsageError
@@ -22,6 +22,7 @@ from devdiff.ladder import ladder, pairing, subject
 from devdiff.ladder.judge import JudgedPair, check_names, judge_pairs
 from devdiff.options import DEFAULT_GATES, Gates
 from devdiff.progress import Events, SilentEvents
+from devdiff.report import basis
 from devdiff.verdict import Verdict, combine
 
 CHECKED_SAMPLES: Final = 20
@@ -51,10 +52,12 @@ class ExportOutcome:
 
     ``conversion`` compares the float artifact with what it was made of, the source or the pruned
     source; ``full_conversion`` the unpruned float artifact with the source, where both were made.
+    ``basis`` is what their verdict stands on, as `devdiff.report.basis.make` has it.
     """
 
     manifest: Manifest
     folder: Path
+    basis: Mapping[str, Any]
     conversion: JudgedPair
     full_conversion: JudgedPair | None = None
 
@@ -124,7 +127,9 @@ def export_model(
         conversions = _check(read, manifest, samples, out, work, request, events)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return ExportOutcome(manifest, out, *conversions)
+    judged = [conversion.to_json() for conversion in conversions]
+    stands_on = basis.make({**samples.to_json(), "labelled": False}, judged, ())
+    return ExportOutcome(manifest, out, stands_on, *conversions)
 
 
 def export_each(

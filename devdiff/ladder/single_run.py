@@ -25,6 +25,7 @@ from devdiff.ladder.judge import JudgedPair, classifier_outputs, judge_pairs
 from devdiff.ladder.ladder import Rung, RungPair, RungResult, Step
 from devdiff.ladder.run_directory import REPORT_NAME, read_json, write_json
 from devdiff.progress import Events, SilentEvents
+from devdiff.report import basis
 
 if TYPE_CHECKING:
     from devdiff.device_runner.runner import Runner
@@ -159,7 +160,15 @@ def _rung(read: subject.Subject, runner: Runner) -> Rung:
     return replace(rung, name="outputs")
 
 
-def diff_runs(reference: Path, candidate: Path, gates: Gates) -> JudgedPair:
+@dataclass(frozen=True, slots=True)
+class RunDiff:
+    """Two runs compared, and what that stands on, as `devdiff.report.basis.make` has it."""
+
+    judged: JudgedPair
+    basis: Mapping[str, Any]
+
+
+def diff_runs(reference: Path, candidate: Path, gates: Gates) -> RunDiff:
     """Compare two folders that `run_model` wrote.
 
     Raises `UsageError` when one is no such folder, or they ran on different inputs.
@@ -171,7 +180,9 @@ def diff_runs(reference: Path, candidate: Path, gates: Gates) -> JudgedPair:
             f"{reference} and {candidate} ran on different inputs ({hashes[0][:12]}… and "
             f"{hashes[1][:12]}…): run both on the same --inputs, --preprocess and --seed"
         )
-    return _judge(reference, candidate, records, gates)
+    judged = _judge(reference, candidate, records, gates)
+    rungs = [record["rung"] for record in records]
+    return RunDiff(judged, basis.make(records[0]["inputs"], [judged.to_json()], rungs))
 
 
 def _judge(

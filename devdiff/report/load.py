@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import ReportError, RunDirectoryError, UsageError
 from devdiff.ladder.run_directory import REPORT_NAME, RUN_NAME, read_json
+from devdiff.report.beside_run import disagreements
 from devdiff.report.build import SCHEMA_VERSION, schema
 from devdiff.report.consistency import contradictions
 
@@ -48,10 +49,11 @@ def run_directory(report: Path) -> Path | None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The report in a file, checked against its schema and against itself.
+    """The report in a file, checked against its schema, itself, and the run it lies in, if any.
 
-    Raises `ReportError` when it is no report of this version, damaged, or concludes what does not
-    follow from what it holds; the message names the field.
+    Raises `ReportError` when it is no report of this version, damaged, concludes what does not
+    follow from what it holds, or says otherwise than its run directory; the message names the
+    field.
     """
     import jsonschema
     from jsonschema.exceptions import best_match
@@ -81,6 +83,12 @@ def load(path: Path) -> dict[str, Any]:
         raise ReportError(
             f"{path} contradicts itself: {_shortened(wrong, _SHOWN_CONTRADICTION)}; it was changed "
             "after its run, so take the run's own, or run the test again"
+        )
+    folder = run_directory(path) if path.name == REPORT_NAME else None
+    if folder is not None and (other := next(disagreements(data, folder), None)) is not None:
+        raise ReportError(
+            f"{path} contradicts the run it lies in: {_shortened(other, _SHOWN_CONTRADICTION)}; "
+            "one of them was changed after the run, so run the test again"
         )
     return data
 

@@ -70,9 +70,13 @@ def show(report: Mapping[str, Any], out: Console, path: Path) -> None:
 
 
 def show_export(
-    manifest: Manifest, folder: Path, conversions: Sequence[JudgedPair], out: Console
+    manifest: Manifest,
+    folder: Path,
+    conversions: Sequence[JudgedPair],
+    stands_on: Mapping[str, Any],
+    out: Console,
 ) -> None:
-    """Print what an export made and how its conversions were judged."""
+    """Print what an export made, how its conversions were judged, and on what basis."""
     pairs = [judged.to_json() for judged in conversions]
     verdict = combine(judged.judgement.verdict for judged in conversions).value
     sentence = {
@@ -80,6 +84,7 @@ def show_export(
         "inconclusive": "converted, and compared on too few samples to be sure of it",
     }
     parts.headline(verdict, sentence.get(verdict, "the conversion is not to be trusted"), out)
+    out.print(escape(basis.sentence(stands_on)), soft_wrap=True)
     out.print()
     _steps(pairs, out)
     _reasons(pairs, out)
@@ -107,11 +112,12 @@ def show_run(record: Mapping[str, Any], folder: Path, out: Console) -> None:
     out.print(f"outputs: {escape(str(folder))}", soft_wrap=True)
 
 
-def show_pair(judged: JudgedPair, out: Console) -> None:
-    """Print one comparison."""
+def show_pair(judged: JudgedPair, stands_on: Mapping[str, Any], out: Console) -> None:
+    """Print one comparison, and what its verdict stands on."""
     pair = judged.to_json()
     reasons = pair["judgement"]["reasons"]
     parts.headline(pair["judgement"]["verdict"], f"{pair['reference']} → {pair['candidate']}", out)
+    out.print(escape(basis.sentence(stands_on)), soft_wrap=True)
     out.print()
     _steps([pair], out)
     if reasons:
