@@ -136,17 +136,17 @@ class Worker:
         One that is refused is its reason.
         """
         made = self._make(None)
-        from devdiff.exporter.quantizers import mixed_precision
+        from devdiff.exporter.quantizers import calibrated
 
         self.emit(event="phase", phase="measuring ranges")
-        model = mixed_precision.calibrated(made.saved_model, made.calibration(job["calibration"]))
+        model = calibrated.calibrated(made.floating, made.calibration(job["calibration"]))
         entries: list[Any] = []
         for place, names in enumerate(job["variants"]):
             # A fused layer has the names of all its parts.
             layer_names = ", ".join(name.split(";")[0] for name in names) or "no layer"
             self.emit(event="phase", phase=f"quantizing with {layer_names} in float")
             try:
-                data = mixed_precision.keeping(model, names)
+                data = calibrated.int8(model, float_io=False, per_channel=True, layers=names)
             except ConversionError as error:
                 entries.append(str(error))
                 continue

@@ -18,6 +18,7 @@ examples:
   devdiff run model.onnx --inputs samples.npz --out outputs/source
   devdiff run int8.tflite --inputs samples.npz --on litert:builtin --out outputs/builtin
   devdiff run int8.tflite --inputs samples.npz --on local --out outputs/device
+  devdiff run shipped.tflite --source model.onnx --inputs samples.npz --out outputs/shipped
   devdiff diff outputs/builtin outputs/device
 
 A source model runs in the framework it comes from. For a .tflite, --on is litert (the default),
@@ -27,6 +28,12 @@ tflite-runtime or tensorflow, with :xnnpack, :builtin or :reference, or local (t
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_model(parser)
+    parser.add_argument(
+        "--source",
+        type=Path,
+        metavar="SOURCE",
+        help="the source model of a .tflite MODEL: inputs and outputs go by its names and layout",
+    )
     arguments.add_data(parser, calibration=False)
     parser.add_argument("--on", metavar="RUNNER", help="where to run it (see below)")
     parser.add_argument(
@@ -54,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--{name} is for the native runner: give --on local, too")
     request = RunRequest(
         model=args.model,
+        source=args.source,
         shapes=arguments.shapes(args.shape),
         signature=args.signature,
         trust=args.trust,

@@ -20,7 +20,7 @@ from devdiff.exporter.sources.formats import format_of
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.inputs import input_set as data
 from devdiff.inputs.input_set import InputRequest
-from devdiff.ladder import ladder, subject
+from devdiff.ladder import ladder, pairing, subject
 from devdiff.ladder.judge import JudgedPair, classifier_outputs, judge_pairs
 from devdiff.ladder.ladder import Rung, RungPair, RungResult, Step
 from devdiff.ladder.run_directory import REPORT_NAME, read_json, write_json
@@ -29,6 +29,7 @@ from devdiff.report import basis
 
 if TYPE_CHECKING:
     from devdiff.device_runner.runner import Runner
+    from devdiff.inputs.input_set import InputSet
     from devdiff.options import Gates
 
 SCHEMA_VERSION: Final = 1
@@ -39,9 +40,14 @@ _BEGUN: Final = ".unfinished"
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """One model, one place, one input set. ``on`` None is the format's usual host runtime."""
+    """One model, one place, one input set. ``on`` None is the format's usual host runtime.
+
+    With the ``source`` of a finished .tflite ``model``, inputs and outputs go by the source's names
+    and layout, as in a test of the two.
+    """
 
     model: Path
+    source: Path | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     signature: str | None = None
     trust: bool = False
@@ -60,7 +66,7 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
     packages' errors for bad models or data.
     """
     events = events or SilentEvents()
-    subject.check_paths(request.model)
+    subject.check_paths(request.model, request.source)
     _check_runner(request)
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file: give a folder as --out")
@@ -79,6 +85,7 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
             read = subject.read(
                 worker,
                 request.model,
+                request.source,
                 shapes=request.shapes,
                 signature=request.signature,
                 trust=request.trust,
@@ -93,6 +100,8 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
             calibrate=False,
             progress=events.progress,
         )
+        if read.finished and read.source is not None:
+            read = _paired(read, samples, request, work / "pairing", events)
         rung = _rung(read, runner)
         samples, _ = samples.with_labels_of([binding.source for binding in rung.outputs])
         for note in samples.notes:
@@ -138,7 +147,8 @@ def _check_runner(request: RunRequest) -> None:
 
 def _runner(request: RunRequest, read: subject.Subject) -> Runner:
     """The runner of ``--on``. Raises `UsageError` when it cannot run such a file."""
-    if read.source is not None:
+    if not read.finished:
+        assert read.source is not None
         runner = subject.source_runner(read.source, request.threads)
         if request.on not in (None, runner.name):
             raise UsageError(f"{read.model.name} runs on {runner.name}, not on {request.on}")
@@ -146,6 +156,17 @@ def _runner(request: RunRequest, read: subject.Subject) -> Runner:
     if request.on == "local":
         return LocalRunner(request.runtime, request.delegate, request.threads)
     return HostRunner.parse(request.on or "litert", request.threads)
+
+
+def _paired(
+    read: subject.Subject, samples: InputSet, request: RunRequest, folder: Path, events: Events
+) -> subject.Subject:
+    """The model with its tensors bound to its source's, by running where there is a choice."""
+    artifacts, host = request.model.parent, HostRunner("litert", threads=request.threads)
+    paired = pairing.pair(read, None, samples, artifacts, folder, host, request.timeout_s, events)
+    for found in paired.pairings:
+        events.note(f"{found.file}: tensors paired with the source's by {found.by}: {found.reason}")
+    return paired.subject
 
 
 def _rung(read: subject.Subject, runner: Runner) -> Rung:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 import tensorflow as tf
 
 from devdiff.exporter.errors import ConversionError
-from devdiff.exporter.quantizers import calibration, float_check
+from devdiff.exporter.quantizers import float_check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,64 +78,46 @@ def compress(
     the quantizer refuses the model, `CompressionError` when it cannot do what the recipe says.
     """
     float_check.check(recipe, floating)
-    notes: tuple[str, ...] = ()
-    if recipe.quantizer == "ai-edge":
-        from devdiff.exporter.quantizers import ai_edge
-
-        made = ai_edge.quantize(floating, recipe, arrays)
-    elif recipe.keep_layers or recipe.keep_operators:
-        from devdiff.exporter.quantizers import mixed_precision
-
-        made = mixed_precision.keeping(
-            mixed_precision.calibrated(saved_model, arrays),
-            recipe.keep_layers,
-            recipe.keep_operators,
-            float_io=recipe.float_io,
-            per_channel=recipe.per_channel,
-        )
-    else:
-        made, notes = _quantized(saved_model, recipe, arrays)
+    made, notes = _made(saved_model, recipe, arrays, floating)
     float_check.check_made(recipe, floating, made)
     return made, notes
 
 
-def _quantized(
-    saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array]
+def _made(
+    saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array], floating: Path
 ) -> tuple[bytes, tuple[str, ...]]:
-    made = _converter(saved_model, recipe, arrays)
+    if recipe.quantizer == "ai-edge":
+        from devdiff.exporter.quantizers import ai_edge
+
+        return ai_edge.quantize(floating, recipe, arrays), ()
     if not recipe.calibrated:
-        return _convert(made), ()
-    integers = (
-        tf.lite.OpsSet.TFLITE_BUILTINS_INT8
-        if recipe.precision == "int8"
-        else tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-    )
-    made.target_spec.supported_ops = [integers]
+        return _convert(_converter(saved_model, recipe)), ()
+    from devdiff.exporter.quantizers import calibrated
+
+    if recipe.precision == "int8":
+        model = calibrated.calibrated(floating, arrays)
+        return calibrated.int8(
+            model,
+            float_io=recipe.float_io,
+            per_channel=recipe.per_channel,
+            layers=recipe.keep_layers,
+            operators=recipe.keep_operators,
+        ), ()
     try:
-        return _convert(made), ()
+        return calibrated.int16x8(floating, recipe, arrays, strict=True), ()
     except ConversionError as error:
-        strict = str(error)
-    relaxed = _converter(saved_model, recipe, arrays)
-    relaxed.target_spec.supported_ops = [integers, tf.lite.OpsSet.TFLITE_BUILTINS]
-    return _convert(relaxed), (
+        reason = str(error)
+    return calibrated.int16x8(floating, recipe, arrays, strict=False), (
         f"not full-integer: some operators have no {recipe.precision} kernel and stay in float32 "
-        f"({strict})",
+        f"({reason})",
     )
 
 
-def _converter(saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array]) -> Any:
+def _converter(saved_model: Path, recipe: Recipe) -> Any:
     made = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
     made.optimizations = [tf.lite.Optimize.DEFAULT]
     if recipe.precision == "float16":
         made.target_spec.supported_types = [tf.float16]
-    if not recipe.calibrated:
-        return made
-    made.representative_dataset = functools.partial(calibration.samples, arrays)
-    # There is no public switch for weights with one scale a tensor.
-    made._experimental_disable_per_channel = not recipe.per_channel
-    if not recipe.float_io:
-        integer = tf.int8 if recipe.precision == "int8" else tf.int16
-        made.inference_input_type = made.inference_output_type = integer
     return made
 
 
