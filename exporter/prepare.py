@@ -78,9 +78,11 @@ def make(
         load = partial(_convert_file, source, ready, more, scratch, phase)
     else:
         load = partial(_convert, read, scratch, phase)
-    converted, inputs, outputs = step(partial(_save, load, saved_model, phase))
+    constants = scratch / "constants" if large else None
+    converted, inputs, outputs = step(partial(_save, load, saved_model, constants, phase))
     phase("writing the float32 artifact")
-    floating = step(partial(_to_float32, saved_model, scratch / "float.tflite"))
+    floating = scratch / "float.tflite"
+    step(partial(_to_float32, saved_model, floating, constants))
     return PreparedModel(
         source=source,
         large=large,
@@ -129,24 +131,35 @@ def _convert_file(
 
 
 def _save(
-    load: Callable[[], Converted], saved_model: Path, phase: Callable[[str], None]
+    load: Callable[[], Converted],
+    saved_model: Path,
+    constants: Path | None,
+    phase: Callable[[str], None],
 ) -> tuple[Converted, list[str], list[str]]:
-    """Convert the model and write it as a SavedModel; its description, and signature names."""
+    """Convert the model and write it as a SavedModel; its description, and signature names.
+
+    Large constants lie in the folder ``constants``, where there is one.
+    """
     phase("loading TensorFlow")
+    from devdiff.exporter.converters.stand_ins import StandIns
     from devdiff.exporter.quantizers import tflite_converter
 
     converted = load()
     inputs = tflite_converter.signature_names([spec.name for spec in converted.inputs])
     outputs = tflite_converter.signature_names([out.source.name for out in converted.outputs])
-    tflite_converter.save_function(converted, inputs, outputs, saved_model)
+    aside = None
+    if constants is not None:
+        constants.mkdir()
+        aside = StandIns(constants)
+    tflite_converter.save_function(converted, inputs, outputs, saved_model, aside)
     # The function holds all weights, and is not needed any more.
     return replace(converted, call=None), inputs, outputs
 
 
-def _to_float32(saved_model: Path, path: Path) -> Path:
+def _to_float32(saved_model: Path, path: Path, constants: Path | None) -> None:
     from devdiff.exporter.quantizers import tflite_converter
 
-    return write(path, tflite_converter.to_float32(saved_model))
+    tflite_converter.to_float32(saved_model, path, constants)
 
 
 def _convert(read: ReadSource, scratch: Path, phase: Callable[[str], None]) -> Converted:

@@ -30,7 +30,7 @@ from devdiff.exporter.artifact import Array, Binding, sha256_path
 from devdiff.exporter.errors import ConversionError, ExporterError
 from devdiff.exporter.manifest import PRUNED_NAME, ArtifactRecord, Manifest
 from devdiff.exporter.prepare import PreparedModel, write
-from devdiff.exporter.quantizers import calibration
+from devdiff.exporter.quantizers import calibration, compress
 from devdiff.exporter.recipe import INT8, Pruning, Recipe
 from devdiff.exporter.sources.formats import THROUGH_ONNX, SourceFormat
 
@@ -105,15 +105,17 @@ class Worker:
             recipe = replace(chosen, pruning=pruning)
             path = folder / recipe.file_name
             if recipe.precision == "float32":
-                write(path, made.floating.read_bytes())
+                shutil.copyfile(made.floating, partial_path := path.with_suffix(".partial"))
+                partial_path.replace(path)
             else:
                 arrays: dict[str, Array] = {}
                 if recipe.calibrated:
                     arrays = made.calibration(job["calibration"]["arrays"])
                     dataset = calibration.info(job["calibration"], arrays)
                 self.emit(event="phase", phase=f"quantizing ({recipe.name})")
-                extra = step(partial(_compress, made, recipe, arrays, path))
-                notes += extra
+                ranges = Path.cwd() / "ranges.tflite"
+                step(partial(compress.calibrate, recipe, arrays, made.floating, ranges))
+                notes += step(partial(_compress, made, recipe, arrays, ranges, path))
             records.append(_record(path, recipe, made))
 
         manifest = Manifest(
@@ -136,17 +138,18 @@ class Worker:
         One that is refused is its reason.
         """
         made = self._make(None)
-        from devdiff.exporter.quantizers import calibrated
+        from devdiff.exporter.quantizers import calibrated, int8
 
         self.emit(event="phase", phase="measuring ranges")
-        model = calibrated.calibrated(made.floating, made.calibration(job["calibration"]))
+        ranges = Path.cwd() / "ranges.tflite"
+        calibrated.calibrate(made.floating, made.calibration(job["calibration"]), ranges)
         entries: list[Any] = []
         for place, names in enumerate(job["variants"]):
             # A fused layer has the names of all its parts.
             layer_names = ", ".join(name.split(";")[0] for name in names) or "no layer"
             self.emit(event="phase", phase=f"quantizing with {layer_names} in float")
             try:
-                data = calibrated.int8(model, float_io=False, per_channel=True, layers=names)
+                data = int8.quantize(ranges, float_io=False, per_channel=True, layers=names)
             except ConversionError as error:
                 entries.append(str(error))
                 continue
@@ -182,12 +185,12 @@ def _call(step: Callable[[], Any]) -> Any:
 
 
 def _compress(
-    made: PreparedModel, recipe: Recipe, arrays: Mapping[str, Array], path: Path
+    made: PreparedModel, recipe: Recipe, arrays: Mapping[str, Array], ranges: Path, path: Path
 ) -> tuple[str, ...]:
     """Write the artifact that ``recipe`` makes to ``path``; returns the notes on it."""
-    from devdiff.exporter.quantizers import tflite_converter
-
-    data, notes = tflite_converter.compress(made.saved_model, recipe, arrays, made.floating)
+    data, notes = compress.compress(
+        made.saved_model, recipe, arrays, made.floating, ranges, lean=made.large
+    )
     write(path, data)
     return notes
 

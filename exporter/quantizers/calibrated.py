@@ -1,8 +1,7 @@
-"""Integers from a float32 .tflite and a representative dataset. Imported by the child process only.
+"""The ranges of a float32 .tflite over a representative dataset. For child processes only.
 
 TensorFlow's converter does the same behind a second conversion of the source. Made of the float32
-artifact it comes out the same to the byte, is done sooner, and there are two copies of the weights
-at a time instead of ten.
+artifact the same comes out, sooner, and with few copies of the weights instead of many.
 """
 
 from __future__ import annotations
@@ -11,78 +10,55 @@ import functools
 from typing import TYPE_CHECKING, Any, Final
 
 import tensorflow as tf
-from tensorflow.lite.python import conversion_metadata_schema_py_generated as metadata_schema
-
-# What the converter and tf.lite.experimental.QuantizationDebugger call; the latter can only make
-# models that take and give floats, and quantizes everything twice.
-from tensorflow.lite.python.convert import deduplicate_readonly_buffers, mlir_quantize
+from ai_edge_litert import schema_py_generated as schema
 from tensorflow.lite.python.optimize import calibrator
-from tensorflow.lite.python.util import (
-    get_model_hash,
-    modify_model_io_type,
-    populate_conversion_metadata,
-)
-from tensorflow.lite.tools import flatbuffer_utils
+from tensorflow.lite.python.util import modify_model_io_type
 
+from devdiff.exporter import tflite_constants
 from devdiff.exporter.errors import ConversionError
 from devdiff.exporter.quantizers import calibration
+from devdiff.exporter.quantizers.finish import finish
+from devdiff.exporter.tflite_file import operator_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from devdiff.exporter.artifact import Array
     from devdiff.exporter.recipe import Recipe
 
-_METADATA: Final = b"CONVERSION_METADATA"
-_MODES: Final = metadata_schema.ModelOptimizationMode
+# They compute what has a range inside of themselves.
+_FUSED: Final = {"LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM"}
 
 
-def calibrated(floating: Path, arrays: Mapping[str, Array]) -> bytes:
-    """The model in ``floating`` with the ranges of its tensors over the representative dataset.
+def calibrate(floating: Path, arrays: Mapping[str, Array], out: Path) -> None:
+    """Write to ``out`` the model in ``floating`` with the ranges of its tensors over the
+    representative dataset.
 
     ``arrays`` maps signature names to arrays [N, *shape]. Raises `ConversionError`.
     """
+    data: Any = tflite_constants.mapped(floating)
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    if _FUSED & {operator_name(code) for code in model.operatorCodes}:
+        data = calibrator.add_intermediate_tensors(data[:])
+        model = schema.ModelT.InitFromPackedBuf(data, 0)
+    constants = tflite_constants.large(model)
     try:
-        return bytes(
-            _calibrator(floating).calibrate(functools.partial(calibration.samples, arrays))
-        )
+        measured = calibrator.Calibrator(tflite_constants.behind(model, constants))
+        ranges = measured.calibrate(functools.partial(calibration.samples, arrays))
     except Exception as error:
         raise ConversionError(f"the converter cannot measure ranges: {error}") from error
+    _take_ranges(model, schema.ModelT.InitFromPackedBuf(ranges, 0), constants)
+    tflite_constants.write(model, constants, out)
 
 
-def int8(
-    model: bytes,
-    *,
-    float_io: bool,
-    per_channel: bool,
-    layers: Sequence[str] = (),
-    operators: Sequence[str] = (),
-) -> bytes:
-    """The int8 model of a `calibrated` one, some of its operators in float32.
-
-    ``layers`` are the names of the tensors they make, ``operators`` their kinds; the others as in
-    `devdiff.exporter.recipe.Recipe`. Where the quantizer does not part an operator from its
-    neighbours it is quantized all the same. Raises `ConversionError`.
-    """
-    stored = tf.float32 if float_io else tf.int8
-    keeping = bool(layers or operators)
-    try:
-        made = bytes(
-            mlir_quantize(
-                model,
-                disable_per_channel=not per_channel,
-                fully_quantize=keeping,
-                input_data_type=stored,
-                output_data_type=stored,
-                denylisted_ops=list(operators) or None,
-                denylisted_nodes=list(layers) or None,
-            )
-        )
-    except Exception as error:
-        what = "to keep layers in float" if keeping else "the model"
-        raise ConversionError(f"the quantizer refused {what}: {error}") from error
-    return _finished(made, _MODES.PTQ_FULL_INTEGER)
+def _take_ranges(model: Any, measured: Any, constants: Mapping[int, Array]) -> None:
+    """The ranges that were ``measured``, but for those of large constants, which seem computed
+    where they lie behind the flatbuffer."""
+    for graph, found in zip(model.subgraphs, measured.subgraphs, strict=True):
+        for tensor, other in zip(graph.tensors, found.tensors, strict=True):
+            if tensor.buffer not in constants:
+                tensor.quantization = other.quantization
 
 
 def int16x8(floating: Path, recipe: Recipe, arrays: Mapping[str, Array], *, strict: bool) -> bytes:
@@ -99,23 +75,10 @@ def int16x8(floating: Path, recipe: Recipe, arrays: Mapping[str, Array], *, stri
             tf.int64,
             disable_per_channel=not recipe.per_channel,
         )
-        return _finished(modify_model_io_type(made, stored, stored), _MODES.PTQ_INT16)
+        return finish(modify_model_io_type(made, stored, stored), "PTQ_INT16")
     except Exception as error:
         raise ConversionError(f"the quantizer refused the model: {error}") from error
 
 
 def _calibrator(floating: Path) -> Any:
     return calibrator.Calibrator(calibrator.add_intermediate_tensors(floating.read_bytes()))
-
-
-def _finished(made: bytes, mode: int) -> bytes:
-    """Equal constants once, and in the model's own description what was done to it."""
-    model = flatbuffer_utils.convert_bytearray_to_object(deduplicate_readonly_buffers(made))
-    for entry in model.metadata or []:
-        if entry.name == _METADATA:
-            data = bytes(model.buffers[entry.buffer].data)
-            described = metadata_schema.ConversionMetadataT.InitFromPackedBuf(data, 0)
-            described.options.modelOptimizationModes = [mode]
-            described.environment.modelHash = get_model_hash(model)
-            model = populate_conversion_metadata(model, described)
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))

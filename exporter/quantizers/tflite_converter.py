@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import tensorflow as tf
 
+from devdiff.exporter.converters import answers, fill, stand_ins
 from devdiff.exporter.errors import ConversionError
-from devdiff.exporter.quantizers import float_check
+from devdiff.system.atomic_file import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from devdiff.exporter.artifact import Array
+    from devdiff.exporter.converters.stand_ins import StandIns
     from devdiff.exporter.converters.tf_function_io import Converted
     from devdiff.exporter.recipe import Recipe
 
@@ -39,9 +40,16 @@ def signature_names(names: list[str]) -> list[str]:
 
 
 def save_function(
-    converted: Converted, input_names: list[str], output_names: list[str], folder: Path
+    converted: Converted,
+    input_names: list[str],
+    output_names: list[str],
+    folder: Path,
+    constants: StandIns | None = None,
 ) -> None:
     """Write the converted model as a SavedModel with one signature.
+
+    With ``constants`` it has stand-ins for the large ones, and a sample of what it answers lies
+    beside them.
 
     A plain `tf.Module` tracking only the variables is written, since Keras' own SavedModel spends
     nearly all of its time on metadata that the converter does not read.
@@ -53,64 +61,52 @@ def save_function(
 
     def call(*values: Any) -> dict[str, Any]:
         assert converted.call is not None
+        if constants is not None:
+            constants.watch(tf.compat.v1.get_default_graph())
         results = converted.call(*values)
         # An output that is an input, or stands twice, would fold into one tensor of one name.
         return {name: tf.identity(value) for name, value in zip(output_names, results, strict=True)}
 
     function = tf.function(call, autograph=False).get_concrete_function(*specs)
+    if constants is not None:
+        constants.save()
+        answers.keep(converted, input_names, output_names, constants.folder)
     module = tf.Module()
     module.tracked = list(function.graph.variables)
     tf.saved_model.save(module, str(folder), signatures=function)
 
 
-def to_float32(saved_model: Path) -> bytes:
-    """The float32 artifact's bytes. Raises `ConversionError` naming what has no builtin kernel."""
-    return _convert(tf.lite.TFLiteConverter.from_saved_model(str(saved_model)))
+def to_float32(saved_model: Path, path: Path, constants: Path | None = None) -> None:
+    """Write the float32 artifact to ``path``.
 
-
-def compress(
-    saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array], floating: Path
-) -> tuple[bytes, tuple[str, ...]]:
-    """The bytes of the artifact that ``recipe`` makes, and notes on what it could not do.
-
-    ``arrays`` maps signature names to arrays [N, *shape]: the representative dataset, empty
-    where the recipe needs none. ``floating`` is the float32 artifact. Raises `ConversionError` when
-    the quantizer refuses the model, `CompressionError` when it cannot do what the recipe says.
+    ``constants`` is the folder of the `StandIns` that the model was saved with. Raises
+    `ConversionError` naming what has no builtin kernel.
     """
-    float_check.check(recipe, floating)
-    made, notes = _made(saved_model, recipe, arrays, floating)
-    float_check.check_made(recipe, floating, made)
-    return made, notes
-
-
-def _made(
-    saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array], floating: Path
-) -> tuple[bytes, tuple[str, ...]]:
-    if recipe.quantizer == "ai-edge":
-        from devdiff.exporter.quantizers import ai_edge
-
-        return ai_edge.quantize(floating, recipe, arrays), ()
-    if not recipe.calibrated:
-        return _convert(_converter(saved_model, recipe)), ()
-    from devdiff.exporter.quantizers import calibrated
-
-    if recipe.precision == "int8":
-        model = calibrated.calibrated(floating, arrays)
-        return calibrated.int8(
-            model,
-            float_io=recipe.float_io,
-            per_channel=recipe.per_channel,
-            layers=recipe.keep_layers,
-            operators=recipe.keep_operators,
-        ), ()
+    found = stand_ins.load(constants) if constants is not None else ()
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
+    if constants is None or not found:
+        write_whole(path, _convert(converter))
+        return
+    # Constants behind the flatbuffer are not copied over and over.
+    converter._experimental_use_buffer_offset = True
+    partial = path.with_suffix(".partial")
     try:
-        return calibrated.int16x8(floating, recipe, arrays, strict=True), ()
+        fill.fill(_convert(converter), found, partial)
+        answers.check(constants, partial)
     except ConversionError as error:
-        reason = str(error)
-    return calibrated.int16x8(floating, recipe, arrays, strict=False), (
-        f"not full-integer: some operators have no {recipe.precision} kernel and stay in float32 "
-        f"({reason})",
-    )
+        print(f"converting with all constants in memory: {error}", file=sys.stderr)
+        stand_ins.with_real_constants(saved_model, found)
+        write_whole(path, _convert(tf.lite.TFLiteConverter.from_saved_model(str(saved_model))))
+        return
+    partial.replace(path)
+
+
+def without_ranges(saved_model: Path, recipe: Recipe) -> bytes:
+    """The artifact of a ``recipe`` that no representative dataset is needed for.
+
+    Raises `ConversionError`.
+    """
+    return _convert(_converter(saved_model, recipe))
 
 
 def _converter(saved_model: Path, recipe: Recipe) -> Any:
