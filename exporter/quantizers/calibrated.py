@@ -7,6 +7,7 @@ artifact the same comes out, sooner, and with few copies of the weights instead 
 from __future__ import annotations
 
 import functools
+import mmap
 from typing import TYPE_CHECKING, Any, Final
 
 import tensorflow as tf
@@ -45,6 +46,8 @@ def calibrate(floating: Path, arrays: Mapping[str, Array], out: Path) -> None:
     constants = tflite_constants.large(model)
     try:
         measured = calibrator.Calibrator(tflite_constants.behind(model, constants))
+        if isinstance(data, mmap.mmap):
+            data.madvise(mmap.MADV_DONTNEED)  # it was copied; what is read again comes again
         ranges = measured.calibrate(functools.partial(calibration.samples, arrays))
     except Exception as error:
         raise ConversionError(f"the converter cannot measure ranges: {error}") from error

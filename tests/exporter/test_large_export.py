@@ -6,22 +6,27 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from onnx import helper
 
-from devdiff.exporter import apart
+from devdiff.exporter import apart, prepare
+from devdiff.exporter.artifact import TensorSpec
+from devdiff.exporter.converters import answers, stand_ins
+from devdiff.exporter.converters.tf_function_io import Converted, ConvertedOutput
 from devdiff.exporter.errors import ConversionError, WorkerError
+from devdiff.exporter.manifest import Manifest
+from devdiff.exporter.quantizers import tflite_converter
+from devdiff.exporter.sources import reader
+from devdiff.exporter.tflite_graph import read_graph
+from scripts.bench import export_memory, models
 from tests.support import onnx_zoo
 from tests.support.exporting import export
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_WIDTH = 4_200  # squared, in float32: 70 MB
 
 
 def test_a_step_gives_back_what_it_returns_or_raises() -> None:
@@ -51,34 +56,88 @@ def test_a_step_that_is_killed_takes_its_process_along() -> None:
 
 
 @pytest.mark.slow
-def test_a_large_model_is_exported_as_a_small_one_is(tmp_path: Path) -> None:
-    nodes = [
-        helper.make_node("Gemm", ["x", "wide"], ["y"]),
-        helper.make_node("Relu", ["y"], ["z"]),
-        helper.make_node("Gemm", ["z", "last"], ["logits"]),
-    ]
-    wide = onnx_zoo.weights("wide", _WIDTH, _WIDTH)
-    last = onnx_zoo.weights("last", _WIDTH, 10, seed=1)
-    model = onnx_zoo.save(
-        tmp_path / "large.onnx",
-        nodes,
-        [onnx_zoo.value("x", [1, _WIDTH])],
-        [onnx_zoo.value("logits", [1, 10])],
-        [wide, last],
-    )
+def test_a_large_model_is_exported_as_a_small_one_is_in_little_memory(tmp_path: Path) -> None:
+    model = models.wide(tmp_path / "wide.onnx", 100)
     assert model.stat().st_size > apart.LARGE
-    exported = export(model, tmp_path / "out")
-    assert [record.recipe.precision for record in exported.manifest.artifacts] == [
-        "float32",
-        "int8",
-    ]
-    interpreter = Interpreter(str(tmp_path / "out/float.tflite"))
+    cost = export_memory.export(model, tmp_path)
+    assert cost.peak_bytes <= export_memory.allowed(model)
+    assert "converting with all constants" not in (tmp_path / "out/export.log").read_text()
+    manifest = Manifest.load(tmp_path / "out")
+    assert [record.recipe.precision for record in manifest.artifacts] == ["float32", "int8"]
+    operators = [list(record.operators) for record in manifest.artifacts]
+    assert operators[0] == ["CONV_2D", "FULLY_CONNECTED", "RESHAPE"]
+    assert operators[0] == operators[1]
+    assert manifest.artifacts[1].float_operators == {}
+
+
+def test_weights_that_are_put_aside_leave_the_same_artifacts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way of large models on one that both ways can go, in this process."""
+    model = models.wide(tmp_path / "wide.onnx", 6)
+    made = {}
+    for name, limit in (("usual", 1 << 40), ("aside", 1)):
+        monkeypatch.setattr(apart, "LARGE", limit)
+        monkeypatch.setattr(apart, "run", lambda step: step())
+        (folder := tmp_path / name).mkdir()
+        monkeypatch.chdir(folder)
+        read = reader.read(model, {}, None, False, folder)
+        prepared = prepare.make(read, None, folder, lambda phase: None)
+        assert prepared.large == (name == "aside")
+        made[name] = read_graph(prepared.floating)
+    usual, aside = made["usual"], made["aside"]
+    assert [o.kind for o in aside.operators] == [o.kind for o in usual.operators]
+    for mine, other in zip(aside.operators, usual.operators, strict=True):
+        pairs = zip(mine.inputs, other.inputs, strict=True)
+        for left, right in ((aside.tensors[a], usual.tensors[b]) for a, b in pairs):
+            assert (left.data is None) == (right.data is None)
+            if left.data is not None and right.data is not None:
+                np.testing.assert_allclose(left.data, right.data, rtol=1e-4, atol=1e-5)
+
+
+def test_a_constant_that_the_converter_computed_with_is_converted_as_it_is(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import tensorflow as tf
+
+    matrix = np.random.default_rng(0).standard_normal((600, 600), np.float32)
+    weight = tf.constant(matrix)
+    spec = TensorSpec("x", (1, 600), "float32")
+
+    def call(x: Any) -> list[Any]:
+        return [tf.matmul(x, weight * np.linspace(1, 2, 600, dtype=np.float32))]
+
+    converted = Converted(
+        call, (spec,), (ConvertedOutput(TensorSpec("y", (1, 600), "float32"), (0, 1)),), ()
+    )
+    (constants := tmp_path / "constants").mkdir()
+    aside = stand_ins.StandIns(constants)
+    tflite_converter.save_function(converted, ["x"], ["y"], tmp_path / "saved", aside)
+    artifact = tmp_path / "float.tflite"
+    tflite_converter.to_float32(tmp_path / "saved", artifact, constants)
+    assert "converting with all constants in memory" in capfd.readouterr().err
+    answers.check(constants, artifact)
+    interpreter = Interpreter(str(artifact))
     interpreter.allocate_tensors()
-    x = np.random.default_rng(3).normal(size=(1, _WIDTH)).astype(np.float32)
+    x = np.random.default_rng(3).normal(size=(1, 600)).astype(np.float32)
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
     interpreter.invoke()
     found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    import onnxruntime
+    wanted = x @ (matrix * np.linspace(1, 2, 600, dtype=np.float32))
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
 
-    (expected,) = onnxruntime.InferenceSession(str(model)).run(None, {"x": x})
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+def test_a_file_that_answers_otherwise_is_not_taken(tmp_path: Path) -> None:
+    made = onnx_zoo.dense(tmp_path / "dense.onnx")
+    export(made, tmp_path / "out")
+    (spec,) = Manifest.load(tmp_path / "out").artifacts[0].inputs
+    (output,) = Manifest.load(tmp_path / "out").artifacts[0].outputs
+
+    def call(x: Any) -> list[Any]:
+        return [np.full(output.source.shape, 7.0, np.float32)]
+
+    outputs = (ConvertedOutput(output.source, output.permutation),)
+    converted = Converted(call, (spec.source,), outputs, ())
+    answers.keep(converted, [spec.signature_name], [output.signature_name], tmp_path)
+    with pytest.raises(ConversionError, match="is off by"):
+        answers.check(tmp_path, tmp_path / "out/float.tflite")
