@@ -114,7 +114,7 @@ class Worker:
                     dataset = calibration.info(job["calibration"], arrays)
                 self.emit(event="phase", phase=f"quantizing ({recipe.name})")
                 ranges = Path.cwd() / "ranges.tflite"
-                step(partial(compress.calibrate, recipe, arrays, made.floating, ranges))
+                step(partial(compress.calibrate, recipe, arrays, made.floating, ranges, made.large))
                 notes += step(partial(_compress, made, recipe, arrays, ranges, path))
             records.append(_record(path, recipe, made))
 

@@ -17,7 +17,7 @@ from tensorflow.lite.python.util import modify_model_io_type
 
 from devdiff.exporter import tflite_constants
 from devdiff.exporter.errors import ConversionError
-from devdiff.exporter.quantizers import calibration
+from devdiff.exporter.quantizers import calibration, int8_weights
 from devdiff.exporter.quantizers.finish import finish
 from devdiff.exporter.tflite_file import operator_name
 
@@ -32,11 +32,14 @@ if TYPE_CHECKING:
 _FUSED: Final = {"LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM"}
 
 
-def calibrate(floating: Path, arrays: Mapping[str, Array], out: Path) -> None:
+def calibrate(
+    floating: Path, arrays: Mapping[str, Array], out: Path, weights: bool = False
+) -> None:
     """Write to ``out`` the model in ``floating`` with the ranges of its tensors over the
     representative dataset.
 
-    ``arrays`` maps signature names to arrays [N, *shape]. Raises `ConversionError`.
+    ``arrays`` maps signature names to arrays [N, *shape]. With ``weights``, large ones are int8
+    already, with a scale a channel. Raises `ConversionError`.
     """
     data: Any = tflite_constants.mapped(floating)
     model = schema.ModelT.InitFromPackedBuf(data, 0)
@@ -52,6 +55,8 @@ def calibrate(floating: Path, arrays: Mapping[str, Array], out: Path) -> None:
     except Exception as error:
         raise ConversionError(f"the converter cannot measure ranges: {error}") from error
     _take_ranges(model, schema.ModelT.InitFromPackedBuf(ranges, 0), constants)
+    if weights:
+        constants = int8_weights.put_in(model, constants)
     tflite_constants.write(model, constants, out)
 
 

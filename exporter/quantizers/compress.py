@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from devdiff.exporter.recipe import Recipe
 
 
-def calibrate(recipe: Recipe, arrays: Mapping[str, Array], floating: Path, out: Path) -> None:
+def calibrate(
+    recipe: Recipe, arrays: Mapping[str, Array], floating: Path, out: Path, lean: bool = False
+) -> None:
     """Write the float32 artifact with its tensors' ranges to ``out``, for a recipe that needs it.
 
-    Raises `ConversionError`.
+    ``lean`` spares the quantizer the large weights. Raises `ConversionError`.
     """
     float_check.check(recipe, floating)
     if _has_ranges(recipe):
         from devdiff.exporter.quantizers import calibrated
 
-        calibrated.calibrate(floating, arrays, out)
+        kept = recipe.keep_layers or recipe.keep_operators
+        weights = lean and recipe.per_channel and not kept
+        calibrated.calibrate(floating, arrays, out, weights)
 
 
 def _has_ranges(recipe: Recipe) -> bool:

@@ -18,7 +18,7 @@ from devdiff.exporter.converters import answers, stand_ins
 from devdiff.exporter.converters.tf_function_io import Converted, ConvertedOutput
 from devdiff.exporter.errors import ConversionError, WorkerError
 from devdiff.exporter.manifest import Manifest
-from devdiff.exporter.quantizers import tflite_converter
+from devdiff.exporter.quantizers import calibrated, int8, tflite_converter
 from devdiff.exporter.sources import reader
 from devdiff.exporter.tflite_graph import read_graph
 from scripts.bench import export_memory, models
@@ -93,6 +93,27 @@ def test_weights_that_are_put_aside_leave_the_same_artifacts(
             assert (left.data is None) == (right.data is None)
             if left.data is not None and right.data is not None:
                 np.testing.assert_allclose(left.data, right.data, rtol=1e-4, atol=1e-5)
+
+
+def test_weights_that_are_integers_ahead_leave_the_same_int8_artifact(tmp_path: Path) -> None:
+    export(models.wide(tmp_path / "wide.onnx", 6), tmp_path)
+    floating, made = tmp_path / "float.tflite", []
+    samples = np.random.default_rng(0).standard_normal((3, 1, 3, 32, 32), np.float32)
+    for ahead in (False, True):
+        ranges = tmp_path / "ranges.tflite"
+        calibrated.calibrate(floating, {"image": samples}, ranges, weights=ahead)
+        assert (ranges.stat().st_size < floating.stat().st_size / 3) == ahead
+        path = tmp_path / f"{ahead}.tflite"
+        path.write_bytes(int8.quantize(ranges, float_io=False, per_channel=True))
+        made.append(read_graph(path))
+    assert [o.kind for o in made[0].operators] == [o.kind for o in made[1].operators]
+    for one, other in zip(made[0].operators, made[1].operators, strict=True):
+        for left, right in zip(one.inputs, other.inputs, strict=True):
+            usual, ahead_of = made[0].tensors[left], made[1].tensors[right]
+            for name in ("data", "scales", "zero_points"):
+                values = getattr(usual, name), getattr(ahead_of, name)
+                assert (values[0] is None) == (values[1] is None)
+                assert values[0] is None or np.array_equal(*values), name
 
 
 def test_a_constant_that_the_converter_computed_with_is_converted_as_it_is(
