@@ -19,10 +19,10 @@ from devdiff.exporter import tflite_constants
 from devdiff.exporter.errors import ConversionError
 from devdiff.exporter.quantizers import calibration, int8_weights
 from devdiff.exporter.quantizers.finish import finish
-from devdiff.exporter.tflite_file import operator_name
+from devdiff.exporter.tflite_file import operator_name, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from devdiff.exporter.artifact import Array
@@ -51,7 +51,7 @@ def calibrate(
         measured = calibrator.Calibrator(tflite_constants.behind(model, constants))
         if isinstance(data, mmap.mmap):
             data.madvise(mmap.MADV_DONTNEED)  # it was copied; what is read again comes again
-        ranges = measured.calibrate(functools.partial(calibration.samples, arrays))
+        ranges = measured.calibrate(functools.partial(_samples, model, arrays))
     except Exception as error:
         raise ConversionError(f"the converter cannot measure ranges: {error}") from error
     _take_ranges(model, schema.ModelT.InitFromPackedBuf(ranges, 0), constants)
@@ -73,9 +73,11 @@ def int16x8(floating: Path, recipe: Recipe, arrays: Mapping[str, Array], *, stri
     """The model with activations of 16 bits; operators without such a kernel are refused if
     ``strict``, or else stay in float32. Raises `ConversionError`."""
     stored = tf.float32 if recipe.float_io else tf.int16
+    data = calibrator.add_intermediate_tensors(floating.read_bytes())
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
     try:
-        made = _calibrator(floating).calibrate_and_quantize(
-            functools.partial(calibration.samples, arrays),
+        made = calibrator.Calibrator(data).calibrate_and_quantize(
+            functools.partial(_samples, model, arrays),
             stored,
             stored,
             not strict,
@@ -88,5 +90,9 @@ def int16x8(floating: Path, recipe: Recipe, arrays: Mapping[str, Array], *, stri
         raise ConversionError(f"the quantizer refused the model: {error}") from error
 
 
-def _calibrator(floating: Path) -> Any:
-    return calibrator.Calibrator(calibrator.add_intermediate_tensors(floating.read_bytes()))
+def _samples(model: Any, arrays: Mapping[str, Array]) -> Iterator[list[Array]]:
+    """The representative dataset in the order of the model's inputs."""
+    (signature,) = model.signatureDefs
+    names = [text(one.name) for one in sorted(signature.inputs, key=lambda one: one.tensorIndex)]
+    for sample in calibration.samples(arrays):
+        yield [sample[name] for name in names]

@@ -70,6 +70,7 @@ def test_a_large_model_is_exported_as_a_small_one_is_in_little_memory(tmp_path: 
     assert manifest.artifacts[1].float_operators == {}
 
 
+@pytest.mark.slow
 def test_weights_that_are_put_aside_leave_the_same_artifacts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +96,7 @@ def test_weights_that_are_put_aside_leave_the_same_artifacts(
                 np.testing.assert_allclose(left.data, right.data, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_weights_that_are_integers_ahead_leave_the_same_int8_artifact(tmp_path: Path) -> None:
     export(models.wide(tmp_path / "wide.onnx", 6), tmp_path)
     floating, made = tmp_path / "float.tflite", []
@@ -148,6 +150,7 @@ def test_a_constant_that_the_converter_computed_with_is_converted_as_it_is(
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
 
 
+@pytest.mark.slow
 def test_a_file_that_answers_otherwise_is_not_taken(tmp_path: Path) -> None:
     made = onnx_zoo.dense(tmp_path / "dense.onnx")
     export(made, tmp_path / "out")
