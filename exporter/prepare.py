@@ -29,7 +29,8 @@ class PreparedModel:
 
     ``inputs`` and ``outputs`` are signature names in the order of ``converted``. ``saved_model``,
     ``floating`` (the float32 artifact) and ``pruned_path`` (there if it was pruned) lie in the
-    worker's scratch folder. What is made of a ``large`` one is made with `devdiff.exporter.apart`.
+    worker's scratch folder. What is made of a ``large`` one is made with `devdiff.exporter.apart`;
+    its ``saved_model`` has stand-ins for the large constants, which lie in ``constants``.
     """
 
     source: SourceModel
@@ -41,6 +42,7 @@ class PreparedModel:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     saved_model: Path
+    constants: Path | None
     floating: Path
     notes: tuple[str, ...]
 
@@ -93,6 +95,7 @@ def make(
         inputs=tuple(inputs),
         outputs=tuple(outputs),
         saved_model=saved_model,
+        constants=constants,
         floating=floating,
         notes=(*notes, *converted.notes),
     )

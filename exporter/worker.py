@@ -189,7 +189,7 @@ def _compress(
 ) -> tuple[str, ...]:
     """Write the artifact that ``recipe`` makes to ``path``; returns the notes on it."""
     data, notes = compress.compress(
-        made.saved_model, recipe, arrays, made.floating, ranges, lean=made.large
+        made.saved_model, recipe, arrays, made.floating, ranges, made.constants, made.large
     )
     write(path, data)
     return notes

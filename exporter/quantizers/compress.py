@@ -42,25 +42,32 @@ def compress(
     arrays: Mapping[str, Array],
     floating: Path,
     ranges: Path,
+    constants: Path | None = None,
     lean: bool = False,
 ) -> tuple[bytes, tuple[str, ...]]:
     """The bytes of the artifact that ``recipe`` makes, and notes on what it could not do.
 
     ``arrays`` maps signature names to arrays [N, *shape]: the representative dataset, empty
     where the recipe needs none. ``floating`` is the float32 artifact, ``ranges`` what `calibrate`
-    made of it. With ``lean`` this process is used for nothing else. Raises `ConversionError` when
-    the quantizer refuses the model, `CompressionError` when it cannot do what the recipe says.
+    made of it, ``constants`` the folder of what ``saved_model`` has stand-ins for. With ``lean``
+    this process is used for nothing else. Raises `ConversionError` when the quantizer refuses the
+    model, `CompressionError` when it cannot do what the recipe says.
     """
     float_check.check(recipe, floating)
     if lean and _has_ranges(recipe):
         lean_tensorflow()
-    made, notes = _made(saved_model, recipe, arrays, floating, ranges)
+    made, notes = _made(saved_model, recipe, arrays, floating, ranges, constants)
     float_check.check_made(recipe, floating, made)
     return made, notes
 
 
 def _made(
-    saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array], floating: Path, ranges: Path
+    saved_model: Path,
+    recipe: Recipe,
+    arrays: Mapping[str, Array],
+    floating: Path,
+    ranges: Path,
+    constants: Path | None,
 ) -> tuple[bytes, tuple[str, ...]]:
     if recipe.quantizer == "ai-edge":
         from devdiff.exporter.quantizers import ai_edge
@@ -69,7 +76,7 @@ def _made(
     if not recipe.calibrated:
         from devdiff.exporter.quantizers import tflite_converter
 
-        return tflite_converter.without_ranges(saved_model, recipe), ()
+        return tflite_converter.without_ranges(saved_model, recipe, constants), ()
     if _has_ranges(recipe):
         from devdiff.exporter.quantizers import int8
 

@@ -101,11 +101,13 @@ def to_float32(saved_model: Path, path: Path, constants: Path | None = None) -> 
     partial.replace(path)
 
 
-def without_ranges(saved_model: Path, recipe: Recipe) -> bytes:
+def without_ranges(saved_model: Path, recipe: Recipe, constants: Path | None) -> bytes:
     """The artifact of a ``recipe`` that no representative dataset is needed for.
 
-    Raises `ConversionError`.
+    ``constants`` as for `to_float32`. Raises `ConversionError`.
     """
+    if constants is not None and (found := stand_ins.load(constants)):
+        stand_ins.with_real_constants(saved_model, found)
     return _convert(_converter(saved_model, recipe))
 
 
