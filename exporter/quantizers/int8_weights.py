@@ -31,7 +31,7 @@ def put_in(model: Any, constants: dict[int, Array]) -> dict[int, Array]:
     names = [operator_name(code) for code in model.operatorCodes]
     graph = model.subgraphs[0]
     uses = Counter(index for o in graph.operators for index in integers(o.inputs))
-    buffers = Counter(tensor.buffer for tensor in graph.tensors)
+    buffers = Counter(tensor.buffer for part in model.subgraphs for tensor in part.tensors)
     made = dict(constants)
     ahead = []
     for operator in graph.operators:
