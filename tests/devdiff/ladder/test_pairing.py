@@ -175,11 +175,11 @@ def test_bisect_and_run_bind_a_finished_file_as_a_test_does(shipped: Path, tmp_p
     bound = {one.source.name: one for one in record.inputs}
     assert "args_1" in bound["color"].artifact.name
     assert {one.permutation for one in (*record.inputs, *record.outputs)} == {(0, 2, 3, 1)}
-    for model, beside, folder in ((source, (), "source"), (shipped, ("--source", source), "out")):
-        done = devdiff(
-            "run", model, *beside, "--inputs", samples, "--out", folder, cwd=tmp_path
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    given_samples = ("--inputs", samples)
+    done = devdiff("run", source, *given_samples, "--out", "source", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = devdiff("run", shipped, "--source", source, *given_samples, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     assert "tensors paired with the source's by running" in done.stderr
     done = devdiff("diff", "source", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
