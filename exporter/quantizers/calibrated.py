@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tensorflow.lite.python.optimize import calibrator
 from tensorflow.lite.python.util import modify_model_io_type
 
-from devdiff.exporter import tflite_constants
+from devdiff.exporter import apart, tflite_constants
 from devdiff.exporter.errors import ConversionError
 from devdiff.exporter.quantizers import calibration, int8_weights
 from devdiff.exporter.quantizers.finish import finish
@@ -47,17 +47,25 @@ def calibrate(
         data = calibrator.add_intermediate_tensors(data[:])
         model = schema.ModelT.InitFromPackedBuf(data, 0)
     constants = tflite_constants.large(model)
-    try:
-        measured = calibrator.Calibrator(tflite_constants.behind(model, constants))
-        if isinstance(data, mmap.mmap):
-            data.madvise(mmap.MADV_DONTNEED)  # it was copied; what is read again comes again
-        ranges = measured.calibrate(functools.partial(_samples, model, arrays))
-    except Exception as error:
-        raise ConversionError(f"the converter cannot measure ranges: {error}") from error
-    _take_ranges(model, schema.ModelT.InitFromPackedBuf(ranges, 0), constants)
+    measured = _measured(model, constants, data, arrays)
+    apart.give_back()
+    _take_ranges(model, schema.ModelT.InitFromPackedBuf(measured, 0), constants)
     if weights:
         constants = int8_weights.put_in(model, constants)
     tflite_constants.write(model, constants, out)
+
+
+def _measured(
+    model: Any, constants: Mapping[int, Array], data: Any, arrays: Mapping[str, Array]
+) -> bytes:
+    """The model with ranges; its ``constants``, which lie in ``data``, are left out."""
+    try:
+        measuring = calibrator.Calibrator(tflite_constants.behind(model, constants))
+        if isinstance(data, mmap.mmap):
+            data.madvise(mmap.MADV_DONTNEED)  # it was copied; what is read again comes again
+        return bytes(measuring.calibrate(functools.partial(_samples, model, arrays)))
+    except Exception as error:
+        raise ConversionError(f"the converter cannot measure ranges: {error}") from error
 
 
 def _take_ranges(model: Any, measured: Any, constants: Mapping[int, Array]) -> None:

@@ -65,7 +65,7 @@ def put_in(model: Any, constants: dict[int, Array]) -> dict[int, Array]:
 def rows(values: Array) -> tuple[Array, Array]:
     """Weights [rows, …] as int8, and the scale of each row, as TensorFlow's quantizer has them."""
     flat = values.reshape(len(values), -1)
-    scales = np.abs(flat).max(axis=1) / _LARGEST
+    scales = np.maximum(flat.max(axis=1), -flat.min(axis=1)) / _LARGEST
     quantized = np.empty(flat.shape, np.int8)
     with np.errstate(divide="ignore", invalid="ignore"):
         inverse = np.float32(1) / scales
