@@ -169,10 +169,10 @@ def test_a_large_run_releases_its_inputs_and_is_bisected_all_the_same(tmp_path: 
     assert done.returncode == 1, done.stderr
     assert tensors(tmp_path / "run/inputs") == []
     assert sum(f.stat().st_size for f in (tmp_path / "run/inputs").iterdir()) < 1 << 20
-    done = devdiff("bisect", "run", "--keep-float", "0", cwd=tmp_path)
+    done = devdiff("bisect", "run", "--between", "float", "int8", "--keep-float", "1", cwd=tmp_path)
     assert done.returncode in (0, 1), done.stderr
     assert tensors(tmp_path / "run/inputs") == []
     (tmp_path / "many.npz").unlink()
-    done = devdiff("bisect", "run", "--keep-float", "1", cwd=tmp_path)
+    done = devdiff("bisect", "run", "--between", "float", "int8", cwd=tmp_path)
     assert done.returncode == 2
     assert "many.npz, which is gone" in done.stderr
