@@ -40,16 +40,18 @@ def check(folder: Path, artifact: Path) -> None:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # XNNPACK copies the weights
-    interpreter = Interpreter(str(artifact), experimental_op_resolver_type=kernels)
-    (signature,) = interpreter.get_signature_list()
-    runner = interpreter.get_signature_runner(signature)
     with np.load(folder / _FILE) as kept:
         given = {name[3:]: kept[name] for name in kept.files if name.startswith("in ")}
-        found = runner(**given)
+        try:
+            interpreter = Interpreter(str(artifact), experimental_op_resolver_type=kernels)
+            (signature,) = interpreter.get_signature_list()
+            found = interpreter.get_signature_runner(signature)(**given)
+        except (ValueError, RuntimeError) as error:
+            raise ConversionError(f"it does not run: {error}") from error
         for name, value in found.items():
-            error = _error(kept[f"out {name}"], np.asarray(value))
-            if not error <= _TOLERANCE:
-                raise ConversionError(f"output {name} is off by {error:.2g} of its largest value")
+            off = _error(kept[f"out {name}"], np.asarray(value))
+            if not off <= _TOLERANCE:
+                raise ConversionError(f"output {name} is off by {off:.2g} of its largest value")
 
 
 def _error(wanted: Any, found: Any) -> float:

@@ -93,6 +93,11 @@ def load(folder: Path) -> tuple[StandIn, ...]:
     )
 
 
+def forget(folder: Path) -> None:
+    """Nothing has a stand-in any more."""
+    (folder / _RECORD).unlink()
+
+
 def with_real_constants(saved_model: Path, stand_ins: tuple[StandIn, ...]) -> None:
     """Write the constants themselves into a SavedModel in place of their stand-ins."""
     from tensorflow.core.protobuf import saved_model_pb2

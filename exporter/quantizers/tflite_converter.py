@@ -70,10 +70,16 @@ def save_function(
     function = tf.function(call, autograph=False).get_concrete_function(*specs)
     if constants is not None:
         constants.save()
-        answers.keep(converted, input_names, output_names, constants.folder)
     module = tf.Module()
     module.tracked = list(function.graph.variables)
     tf.saved_model.save(module, str(folder), signatures=function)
+    if constants is not None:
+        try:
+            answers.keep(converted, input_names, output_names, constants.folder)
+        except Exception as error:  # noqa: BLE001  no sample fits every function
+            print(f"converting with all constants in memory: {error}", file=sys.stderr)
+            stand_ins.with_real_constants(folder, stand_ins.load(constants.folder))
+            stand_ins.forget(constants.folder)
 
 
 def to_float32(saved_model: Path, path: Path, constants: Path | None = None) -> None:
