@@ -30,7 +30,8 @@ class PreparedModel:
 
     ``inputs`` and ``outputs`` are signature names in the order of ``converted``. ``saved_model``,
     ``floating`` (the float32 artifact) and ``pruned_path`` (there if it was pruned) lie in the
-    worker's scratch folder. What is made of a ``large`` one is made with `devdiff.exporter.apart`.
+    worker's scratch folder. What is made of a ``large`` one is made with `devdiff.exporter.apart`;
+    its ``saved_model`` has stand-ins for the large constants, which lie in ``constants``.
     """
 
     source: SourceModel
@@ -42,6 +43,7 @@ class PreparedModel:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     saved_model: Path
+    constants: Path | None
     floating: Path
     notes: tuple[str, ...]
 
@@ -79,9 +81,11 @@ def make(
         load = partial(_convert_file, source, ready, more, scratch, phase)
     else:
         load = partial(_convert, read, scratch, phase)
-    converted, inputs, outputs = step(partial(_save, load, saved_model, phase))
+    constants = scratch / "constants" if large else None
+    converted, inputs, outputs = step(partial(_save, load, saved_model, constants, phase))
     phase("writing the float32 artifact")
-    floating = step(partial(_to_float32, saved_model, scratch / "float.tflite"))
+    floating = scratch / "float.tflite"
+    step(partial(_to_float32, saved_model, floating, constants))
     return PreparedModel(
         source=source,
         large=large,
@@ -92,6 +96,7 @@ def make(
         inputs=tuple(inputs),
         outputs=tuple(outputs),
         saved_model=saved_model,
+        constants=constants,
         floating=floating,
         notes=(*notes, *converted.notes),
     )
@@ -130,24 +135,35 @@ def _convert_file(
 
 
 def _save(
-    load: Callable[[], Converted], saved_model: Path, phase: Callable[[str], None]
+    load: Callable[[], Converted],
+    saved_model: Path,
+    constants: Path | None,
+    phase: Callable[[str], None],
 ) -> tuple[Converted, list[str], list[str]]:
-    """Convert the model and write it as a SavedModel; its description, and signature names."""
+    """Convert the model and write it as a SavedModel; its description, and signature names.
+
+    Large constants lie in the folder ``constants``, where there is one.
+    """
     phase("loading TensorFlow")
+    from devdiff.exporter.converters.stand_ins import StandIns
     from devdiff.exporter.quantizers import tflite_converter
 
     converted = load()
     inputs = tflite_converter.signature_names([spec.name for spec in converted.inputs])
     outputs = tflite_converter.signature_names([out.source.name for out in converted.outputs])
-    tflite_converter.save_function(converted, inputs, outputs, saved_model)
+    aside = None
+    if constants is not None:
+        constants.mkdir()
+        aside = StandIns(constants)
+    tflite_converter.save_function(converted, inputs, outputs, saved_model, aside)
     # The function holds all weights, and is not needed any more.
     return replace(converted, call=None), inputs, outputs
 
 
-def _to_float32(saved_model: Path, path: Path) -> Path:
+def _to_float32(saved_model: Path, path: Path, constants: Path | None) -> None:
     from devdiff.exporter.quantizers import tflite_converter
 
-    return write(path, tflite_converter.to_float32(saved_model))
+    tflite_converter.to_float32(saved_model, path, constants)
 
 
 def _convert(read: ReadSource, scratch: Path, phase: Callable[[str], None]) -> Converted:

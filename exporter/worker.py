@@ -98,15 +98,19 @@ class Worker:
             recipe = replace(chosen, pruning=pruning)
             path = folder / recipe.file_name
             if recipe.precision == "float32":
-                write(path, made.floating.read_bytes())
+                shutil.copyfile(made.floating, partial_path := path.with_suffix(".partial"))
+                partial_path.replace(path)
             else:
                 arrays: dict[str, Array] = {}
                 if recipe.calibrated:
                     arrays = made.calibration(job["calibration"]["arrays"])
                     dataset = calibration.info(job["calibration"], arrays)
                 self.emit(event="phase", phase=f"quantizing ({recipe.name})")
-                extra = step(partial(_compress, made, recipe, arrays, path))
-                notes += extra
+                ranges = Path.cwd() / "ranges.tflite"
+                step(
+                    partial(quantizer.calibrate, recipe, arrays, made.floating, ranges, made.large)
+                )
+                notes += step(partial(_compress, made, recipe, arrays, ranges, path))
             records.append(_record(path, recipe, made))
 
         manifest = Manifest(
@@ -129,17 +133,18 @@ class Worker:
         One that is refused is its reason.
         """
         made = self._make(None)
-        from devdiff.exporter.quantizers import mixed_precision
+        from devdiff.exporter.quantizers import calibrated, int8
 
         self.emit(event="phase", phase="measuring ranges")
-        model = mixed_precision.calibrated(made.saved_model, made.calibration(job["calibration"]))
+        ranges = Path.cwd() / "ranges.tflite"
+        calibrated.calibrate(made.floating, made.calibration(job["calibration"]), ranges)
         entries: list[Any] = []
         for place, names in enumerate(job["variants"]):
             # A fused layer has the names of all its parts.
             layer_names = ", ".join(name.split(";")[0] for name in names) or "no layer"
             self.emit(event="phase", phase=f"quantizing with {layer_names} in float")
             try:
-                data = mixed_precision.keeping(model, names)
+                data = int8.to_integers(ranges, float_io=False, per_channel=True, layers=names)
             except ConversionError as error:
                 entries.append(str(error))
                 continue
@@ -175,10 +180,11 @@ def _call(step: Callable[[], Any]) -> Any:
 
 
 def _compress(
-    made: PreparedModel, recipe: Recipe, arrays: Mapping[str, Array], path: Path
+    made: PreparedModel, recipe: Recipe, arrays: Mapping[str, Array], ranges: Path, path: Path
 ) -> tuple[str, ...]:
     """Write the artifact that ``recipe`` makes to ``path``; returns the notes on it."""
-    compressed = quantizer.compress(FloatModel(made.saved_model, made.floating), recipe, arrays)
+    model = FloatModel(made.saved_model, made.floating, ranges, made.constants, made.large)
+    compressed = quantizer.compress(model, recipe, arrays)
     write(path, compressed.data)
     return compressed.notes
 

@@ -30,7 +30,7 @@ from devdiff.exporter.manifest import (
 )
 from devdiff.exporter.recipe import FLOAT32, Pruning, Recipe
 from devdiff.exporter.sources.formats import FORMATS, format_of
-from devdiff.system import extras
+from devdiff.system import extras, interrupts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,13 +64,18 @@ class ExportWorker:
 
     def __init__(self, log: Path) -> None:
         self._log_path = log
+        self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
         self._phase = ""
         self._scratch = tempfile.TemporaryDirectory(prefix="devdiff-export-")
         read_end, write_end = os.pipe()
+        self._events = os.fdopen(read_end)
+        self._process = None
         try:
-            with self._log_path.open("ab") as log:
+            # An interrupt between the start and the assignment would leave a worker that nobody
+            # knows of.
+            with self._log_path.open("ab") as log, interrupts.deferred():
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "devdiff.exporter.worker", str(write_end)],
                     stdin=subprocess.PIPE,
@@ -84,12 +89,10 @@ class ExportWorker:
                     text=True,
                 )
         except BaseException:
-            os.close(read_end)
-            self._scratch.cleanup()
+            self._end()
             raise
         finally:
             os.close(write_end)
-        self._events = os.fdopen(read_end)
         return self
 
     def __exit__(
@@ -98,23 +101,33 @@ class ExportWorker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
+        self._end()
+
+    def _end(self) -> None:
+        """The process gone, and after it what it would have written into."""
         self._events.close()
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # with its steps, see `apart`
+            self._process.wait()
+            if self._process.stdin is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    self._process.stdin.close()
         self._scratch.cleanup()
 
     @property
     def alive(self) -> bool:
         """Whether it still takes jobs."""
-        return self._process.poll() is None
+        return self._running.poll() is None
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._running.pid
+
+    @property
+    def _running(self) -> subprocess.Popen[str]:
+        assert self._process is not None
+        return self._process
 
     def describe(
         self,
@@ -248,7 +261,7 @@ class ExportWorker:
         )
 
     def _call(self, job: Mapping[str, Any], progress: Progress = lambda phase: None) -> Any:
-        stdin = self._process.stdin
+        stdin = self._running.stdin
         assert stdin is not None
         try:
             stdin.write(json.dumps(job) + "\n")
@@ -271,7 +284,7 @@ class ExportWorker:
         raise self._death()
 
     def _death(self) -> ExporterError:
-        code = self._process.wait()
+        code = self._running.wait()
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
         log_hint = f"what it printed is in {self._log_path}"
         if code in (-signal.SIGSEGV, -signal.SIGABRT) and self._phase.startswith(_QUANTIZING):

@@ -18,6 +18,7 @@ from devdiff.compare import DeploymentExpectation, Tolerances
 from devdiff.device_runner.errors import RunnerChoiceError
 from devdiff.errors import BisectError, UsageError
 from devdiff.exporter.errors import ArtifactError
+from devdiff.inputs import retention
 from devdiff.ladder import details
 from devdiff.ladder.run_directory import REPORT_NAME, RunDirectory, make_way, open_run, write_json
 from devdiff.progress import Events, SilentEvents
@@ -82,9 +83,13 @@ def bisect(
         )
         details.of_model(target.read, events)
         details.of_inputs(target.samples, events)
-        named = endpoints.choose(request, target)
-        with endpoints.opened(named, request, target, log, events) as (reference, candidate):
-            section = _section(request, target, reference, candidate, run, events)
+        try:
+            named = endpoints.choose(request, target)
+            with endpoints.opened(named, request, target, log, events) as (reference, candidate):
+                section = _section(request, target, reference, candidate, run, events)
+        finally:
+            if of_run:
+                retention.release(request.model.path / "inputs", target.read.inputs)
         cost = BisectCost(round(time.monotonic() - started, 2))
         section = structs.replace(section, cost=cost)
         path = run.path / BISECT_NAME

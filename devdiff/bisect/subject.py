@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from devdiff.compare import Tolerances
+from devdiff.device_runner.host.host_runner import HostRunner
 from devdiff.errors import BisectError, UsageError
 from devdiff.exporter.artifact import Artifact, sha256_path
 from devdiff.exporter.errors import ArtifactError
@@ -18,7 +19,7 @@ from devdiff.exporter.manifest import ArtifactRecord, Manifest, bind
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.inputs import input_set as data
 from devdiff.inputs.input_set import InputRequest, InputSet
-from devdiff.ladder import subject
+from devdiff.ladder import pairing, subject
 from devdiff.ladder.run_directory import RUN_NAME, read_json
 from devdiff.ladder.subject import Subject
 from devdiff.options import (
@@ -168,6 +169,7 @@ def from_files(request: BisectRequest, folder: Path, log: Path, events: Events) 
             calibrate=read.source is not None,
             progress=events.progress,
         )
+    read = _paired(read, samples, request.running, log, events)
     found = subject.artifacts(read, None, request.model.path.parent)
     files = _by_rung(found)
     gates = request.gates or BISECT_GATES
@@ -197,13 +199,15 @@ def from_run(request: BisectRequest, log: Path, events: Events) -> BisectSubject
         data.SYNTHETIC, read.inputs, read.index_limits, folder / "inputs", calibrate=False
     )
     manifest = None if read.finished else Manifest.load(folder / "artifacts")
+    running = _running(asked["running"], request, report)
+    read = _paired(read, samples, running, log, events)
     found = subject.artifacts(read, manifest, folder / "artifacts")
     blamed = report.attribution
     return BisectSubject(
         read,
         _by_rung(found),
         samples,
-        _running(asked["running"], request, report),
+        running,
         request.gates or Gates(**_tuples(asked["gates"])),
         (blamed.reference, blamed.candidate) if blamed else None,
         _shown(report, blamed),
@@ -211,6 +215,20 @@ def from_run(request: BisectRequest, log: Path, events: Events) -> BisectSubject
         shapes,
         _recorded_device(report) if request.running.device is None else None,
     )
+
+
+def _paired(
+    read: Subject, samples: InputSet, running: Running, log: Path, events: Events
+) -> Subject:
+    """The model with the tensors of finished files bound as a test binds them, by running where
+    names and shapes leave a choice. What was exported has its manifest, which says so already."""
+    if read.source is None or not read.finished:
+        return read
+    runner = HostRunner.parse(running.hosts[0], running.threads)
+    folder = log.with_name("pairing")
+    return pairing.pair(
+        read, None, samples, log.parent, folder, runner, running.timeout_s, events
+    ).subject
 
 
 def _by_rung(

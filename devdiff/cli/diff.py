@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         console.headline(outcome.verdict.value, f"{pair.reference} → {pair.candidate}")
     else:
         out = console.stdout()
-        terminal.show_pair(outcome.judged, out)
+        terminal.show_pair(outcome.judged, outcome.basis, out)
         if outcome.task is not None:
             out.print()
             measured.show(converted(TaskSection, outcome.task.to_json()), out)

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.cli.groups import compression, gates, inputs, model, output
+from devdiff.system.typed_json import fields
 
 if TYPE_CHECKING:
     import argparse
@@ -74,7 +75,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         for outcome in outcomes:
             terminal.show_export(
-                outcome.manifest, outcome.folder, outcome.conversions, console.stdout()
+                outcome.manifest,
+                outcome.folder,
+                outcome.conversions,
+                outcome.basis,
+                console.stdout(),
             )
     return verdict.exit_code
 
@@ -82,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
 def _document(outcome: ExportOutcome) -> dict[str, Any]:
     document = {
         "manifest": outcome.manifest.to_json(),
+        "basis": fields(outcome.basis),
         "conversion": outcome.conversion.to_json(),
     }
     if outcome.full_conversion is not None:

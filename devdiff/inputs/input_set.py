@@ -6,19 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from devdiff.errors import UsageError
 from devdiff.exporter.artifact import Array, TensorSpec
+from devdiff.inputs import retention
 from devdiff.inputs.builder import Builder
 from devdiff.inputs.digest import set_digest
 from devdiff.inputs.request import SYNTHETIC, InputRequest, Progress
+from devdiff.inputs.retention import RECORD
 
 __all__ = ["SYNTHETIC", "InputRequest", "InputSet", "load", "prepare"]
-
-_RECORD: Final = "inputs.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,19 +135,23 @@ def prepare(
     calibrate: bool,
     progress: Progress = lambda done, total: None,
 ) -> InputSet:
-    """Fix the input set of a run in ``folder``; what an earlier run fixed there is taken as it is.
+    """Fix the input set of a run in ``folder``; what an earlier run fixed there is taken as it is,
+    and made again where `devdiff.inputs.retention.release` removed it.
 
     ``limits`` bounds integer inputs that index a table. Raises `UsageError` when the data does not
     fit the model.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    record = folder / _RECORD
+    record = folder / RECORD
     if record.exists():
+        retention.restore(folder, inputs, progress)
         fixed = load(folder, inputs)
         if set_digest(folder, inputs, fixed.tested) != fixed.sha256:
             raise UsageError(f"{folder} was changed since its run began: start a new run")
         return fixed
     data = Builder(request, inputs, limits, folder, calibrate, progress).build()
+    origin = retention.Origin(request, calibrate, limits)
+    data["origin_data"] = origin.to_json() if origin.repeatable else None
     temporary = record.with_suffix(".partial")
     temporary.write_text(json.dumps(data, indent=2))
     temporary.replace(record)
@@ -156,7 +160,7 @@ def prepare(
 
 def load(folder: Path, inputs: tuple[TensorSpec, ...]) -> InputSet:
     """What `prepare` fixed in ``folder``; without ``inputs`` all but the tensors themselves."""
-    data = json.loads((folder / _RECORD).read_text())
+    data = json.loads((folder / RECORD).read_text())
     arrays = {
         spec.name: np.load(folder / f"{position}.npy", mmap_mode="r", allow_pickle=False)
         for position, spec in enumerate(inputs)

@@ -21,6 +21,8 @@ from devdiff.ladder import details, ladder, pairing, subject
 from devdiff.ladder.judge import JudgedPair, check_names, judge_pairs
 from devdiff.options import DEFAULT_GATES, DEFAULT_RUNNING, Gates, ModelSpec
 from devdiff.progress import Events, SilentEvents
+from devdiff.report.build import basis_of
+from devdiff.report.model import BasisRecord
 from devdiff.verdict import Verdict, combine
 
 if TYPE_CHECKING:
@@ -51,10 +53,12 @@ class ExportOutcome:
 
     ``conversion`` compares the float artifact with what it was made of, the source or the pruned
     source; ``full_conversion`` the unpruned float artifact with the source, where both were made.
+    ``basis`` is what their verdict stands on, in words `devdiff.report.basis.sentence`.
     """
 
     manifest: Manifest
     folder: Path
+    basis: BasisRecord
     conversion: JudgedPair
     full_conversion: JudgedPair | None = None
 
@@ -122,7 +126,8 @@ def export_model(
         details.of_pairs(conversions, events)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return ExportOutcome(manifest, out, *conversions)
+    stands_on = basis_of(replace(samples, labels=None), conversions)
+    return ExportOutcome(manifest, out, stands_on, *conversions)
 
 
 def export_each(

@@ -15,6 +15,7 @@ from devdiff.exporter.manifest import Manifest
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.history.append import append_run
 from devdiff.inputs import input_set as data
+from devdiff.inputs import retention
 from devdiff.inputs.input_set import InputSet
 from devdiff.ladder import assembly as ladder_rungs
 from devdiff.ladder import dependence, details, ladder, pairing, subject
@@ -38,6 +39,7 @@ from devdiff.tasks import data_check
 from devdiff.tasks.measure import measure, with_drops
 from devdiff.tasks.request import CLASSIFICATION, TaskRequest
 from devdiff.tasks.resolve import ResolvedTask, check_truth, resolve_task
+from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -183,6 +185,7 @@ def export_and_test(
         write_json(run.report, report.to_json())
         written = _write_page(report, run, events)
         append_run(report, run.path, events)
+        _release_inputs(report, read, run)
         return LadderOutcome(report, run.path, report.exit_code, written)
 
 
@@ -279,6 +282,13 @@ def _write_page(report: Report, run: RunDirectory, events: Events) -> Path | Non
         events.note(f"no page: {error}; try devdiff report {run.path} --html FILE")
         return None
     return path
+
+
+def _release_inputs(report: Report, read: Subject, run: RunDirectory) -> None:
+    """Large inputs go with the verdict; a run in error is continued, and needs them."""
+    if report.verdict != Verdict.ERROR:
+        rows = [sample.row for sample in report.samples.values()]
+        retention.release(run.inputs, read.inputs, rows)
 
 
 def _output_specs(read: Subject, manifest: Manifest | None) -> list[TensorSpec]:

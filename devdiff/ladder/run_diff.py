@@ -13,6 +13,9 @@ from devdiff.ladder.judge import JudgedPair, check_names, classifier_outputs, ju
 from devdiff.ladder.ladder import RungPair, RungResult, Step
 from devdiff.options import DEFAULT_GATES, Gates
 from devdiff.progress import Events, SilentEvents
+from devdiff.report.build import basis_of
+from devdiff.report.model import BasisRecord
+from devdiff.system.typed_json import fields
 from devdiff.tasks.measure import TaskResult, measure, with_drops
 from devdiff.tasks.request import CLASSIFICATION, TaskRequest
 from devdiff.tasks.resolve import check_truth, resolve_task
@@ -42,9 +45,10 @@ class DiffRequest:
 
 @dataclass(frozen=True, slots=True)
 class DiffOutcome:
-    """The judged pair, and what came of the task, if one was asked for."""
+    """The judged pair, what it stands on, and what came of the task, if one was asked for."""
 
     judged: JudgedPair
+    basis: BasisRecord
     task: TaskResult | None = None
 
     @property
@@ -54,6 +58,7 @@ class DiffOutcome:
     def to_json(self) -> dict[str, Any]:
         return {
             **self.judged.to_json(),
+            "basis": fields(self.basis),
             **({"task": self.task.to_json()} if self.task is not None else {}),
         }
 
@@ -100,12 +105,12 @@ def diff_runs(request: DiffRequest, events: Events | None = None) -> DiffOutcome
     )
     details.of_pairs(judged, events)
     if task is None:
-        return DiffOutcome(judged[0])
+        return DiffOutcome(judged[0], basis_of(samples, judged, results))
     events.phase(f"measuring {task.kind}")
     resolved = resolve_task(task, outputs, first.inputs, samples, classifiers)
     measured = measure(resolved, results, [pair], len(samples), samples.seed)
     (judged_pair,) = with_drops(judged, measured)
-    return DiffOutcome(judged_pair, measured)
+    return DiffOutcome(judged_pair, basis_of(samples, [judged_pair], results), measured)
 
 
 def _labelled(request: DiffRequest, first: KeptRun, second: KeptRun) -> InputSet:

@@ -14,7 +14,7 @@ from devdiff.exporter.sources.formats import format_of
 from devdiff.exporter.worker_client import ExportWorker
 from devdiff.inputs import input_set as data
 from devdiff.inputs.input_set import InputRequest
-from devdiff.ladder import details, ladder, subject
+from devdiff.ladder import details, ladder, pairing, subject
 from devdiff.ladder.device_selection import check_device, open_device
 from devdiff.ladder.kept_run import INPUTS, OUTPUTS, SCHEMA_VERSION
 from devdiff.ladder.run_directory import RUN_NAME, write_json
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from devdiff.device_runner.runner import Runner
     from devdiff.exporter.artifact import TensorSpec
+    from devdiff.inputs.input_set import InputSet
     from devdiff.ladder.ladder import Rung
 
 _BEGUN: Final = ".unfinished"
@@ -88,6 +89,8 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
             progress=events.progress,
         )
         details.of_inputs(samples, events)
+        if read.finished and read.source is not None:
+            read = _paired(read, samples, request, work / "pairing", events)
         specs = _outputs(read)
         samples, _ = samples.with_labels_of(specs)
         for note in samples.notes:
@@ -184,6 +187,20 @@ def _outputs(read: subject.Subject) -> list[TensorSpec]:
         return [binding.source for binding in read.finished[-1].record.outputs]
     assert read.source is not None
     return list(read.source.outputs)
+
+
+def _paired(
+    read: subject.Subject, samples: InputSet, request: RunRequest, folder: Path, events: Events
+) -> subject.Subject:
+    """The model with its tensors bound to its source's, by running where there is a choice."""
+    artifacts = request.model.path.parent
+    host = HostRunner("litert", threads=request.running.threads)
+    paired = pairing.pair(
+        read, None, samples, artifacts, folder, host, request.running.timeout_s, events
+    )
+    for found in paired.pairings:
+        events.note(f"{found.file}: tensors paired with the source's by {found.by}: {found.reason}")
+    return paired.subject
 
 
 def _rung(read: subject.Subject, runner: Runner) -> Rung:

@@ -11,6 +11,7 @@ from devdiff.report import basis
 from devdiff.report.model import (
     SCHEMA_VERSION,
     Attribution,
+    BasisRecord,
     InputsRecord,
     ModelRecord,
     PairingRecord,
@@ -48,6 +49,17 @@ def verdict(
         broken=any(result.error for result in results),
         scan=scan.verdict if scan is not None else None,
         data=Verdict(data) if data is not None else None,
+    )
+
+
+def basis_of(
+    samples: InputSet, judged: Sequence[JudgedPair], results: Sequence[RungResult] = ()
+) -> BasisRecord:
+    """What the verdict of comparisons stands on that are in no report."""
+    return basis.make(
+        converted(InputsRecord, samples.to_json()),
+        tuple(map(pair_record, judged)),
+        tuple(converted(RungRecord, result.to_json()) for result in results),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from devdiff.errors import ReportError, RunDirectoryError, UsageError
 from devdiff.ladder.run_directory import REPORT_NAME, RUN_NAME, read_json
 from devdiff.report import version_1
+from devdiff.report.beside_run import disagreements
 from devdiff.report.consistency import contradictions
 from devdiff.report.model import SCHEMA_VERSION, Report
 from devdiff.system.errors import DevdiffError
@@ -51,10 +52,11 @@ def run_directory(report: Path) -> Path | None:
 
 
 def load(path: Path) -> Report:
-    """The report in a file, checked field by field and against itself.
+    """The report in a file, checked field by field, against itself and the run it lies in, if any.
 
-    Those of version 1 are read, too. Raises `ReportError` when it is no report, damaged, or
-    concludes what does not follow from what it holds; the message names the field.
+    Those of version 1 are read, too. Raises `ReportError` when it is no report, damaged, concludes
+    what does not follow from what it holds, or says otherwise than its run directory; the message
+    names the field.
     """
     try:
         data = read_json(path)
@@ -83,6 +85,12 @@ def load(path: Path) -> Report:
         raise ReportError(
             f"{path} contradicts itself: {_shortened(wrong, _SHOWN_CONTRADICTION)}; it was changed "
             "after its run, so take the run's own, or run the test again"
+        )
+    folder = run_directory(path) if path.name == REPORT_NAME else None
+    if folder is not None and (other := next(disagreements(data, folder), None)) is not None:
+        raise ReportError(
+            f"{path} contradicts the run it lies in: {_shortened(other, _SHOWN_CONTRADICTION)}; "
+            "one of them was changed after the run, so run the test again"
         )
     return report
 

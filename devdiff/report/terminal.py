@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from devdiff.compare import OutputMetrics, Proportion
     from devdiff.exporter.manifest import Manifest, PrunedSource
     from devdiff.ladder.judge import JudgedPair
-    from devdiff.report.model import PairRecord, Report
+    from devdiff.report.model import BasisRecord, PairRecord, Report
 
 _FLIPS_SHOWN: Final = 3
 _FLAT_SHARE: Final = 0.1
@@ -80,9 +80,13 @@ def show_verdict(report: Report, out: Console) -> None:
 
 
 def show_export(
-    manifest: Manifest, folder: Path, conversions: Sequence[JudgedPair], out: Console
+    manifest: Manifest,
+    folder: Path,
+    conversions: Sequence[JudgedPair],
+    stands_on: BasisRecord,
+    out: Console,
 ) -> None:
-    """Print what an export made and how its conversions were judged."""
+    """Print what an export made, how its conversions were judged, and on what basis."""
     pairs = [pair_record(judged) for judged in conversions]
     verdict = combine(judged.judgement.verdict for judged in conversions).value
     sentence = {
@@ -90,6 +94,7 @@ def show_export(
         "inconclusive": "converted, and compared on too few samples to be sure of it",
     }
     parts.headline(verdict, sentence.get(verdict, "the conversion is not to be trusted"), out)
+    out.print(escape(basis.sentence(stands_on)), soft_wrap=True)
     out.print()
     _steps(pairs, out)
     _reasons(pairs, out)
@@ -117,11 +122,12 @@ def show_run(record: Mapping[str, Any], folder: Path, out: Console) -> None:
     out.print(f"outputs: {escape(str(folder))}", soft_wrap=True)
 
 
-def show_pair(judged: JudgedPair, out: Console) -> None:
-    """Print one comparison."""
+def show_pair(judged: JudgedPair, stands_on: BasisRecord, out: Console) -> None:
+    """Print one comparison, and what its verdict stands on."""
     pair = pair_record(judged)
     reasons = pair.judgement.reasons
     parts.headline(pair.judgement.verdict, f"{pair.reference} → {pair.candidate}", out)
+    out.print(escape(basis.sentence(stands_on)), soft_wrap=True)
     out.print()
     _steps([pair], out)
     if reasons:

@@ -19,6 +19,7 @@ import onnx.shape_inference
 import onnx.version_converter
 
 from devdiff.exporter.artifact import TensorSpec
+from devdiff.exporter.converters import onnx_aside
 from devdiff.exporter.converters.tf_function_io import Converted, ConvertedOutput, worth_unrolling
 from devdiff.exporter.errors import ConversionError
 from devdiff.exporter.sources.onnx import graph_inputs
@@ -46,24 +47,32 @@ def convert(source: SourceModel, model: Any, scratch: Path) -> Converted:
     return convert_prepared(source, *prepare(source, model), scratch)
 
 
-def prepare(source: SourceModel, model: Any) -> tuple[Any, tuple[str, ...]]:
-    """The model as onnx2tf can digest it but for its names, and notes. Raises `ConversionError`."""
+def prepare(
+    source: SourceModel, model: Any, aside: Path | None = None
+) -> tuple[Any, tuple[str, ...]]:
+    """The model as onnx2tf can digest it but for its names, and notes.
+
+    Its large weights lie in the folder ``aside`` in the end, where one is given. Raises
+    `ConversionError`.
+    """
     _refuse_unknown_operators(model)
-    return _prepare(model, source)
+    return _prepare(model, source, aside)
 
 
 def prepare_file(source: SourceModel, path: Path, out: Path) -> tuple[str, ...]:
-    """As `prepare`, from a file into another, for a model whose copies fill the memory."""
-    prepared, notes = prepare(source, onnx.load(path))
-    onnx.save(prepared, out)
+    """As `prepare`, from a file into another with its large weights beside it, for a model whose
+    copies fill the memory."""
+    prepared, notes = prepare(source, onnx.load(path), out.parent)
+    out.write_bytes(prepared.SerializeToString())
     return notes
 
 
 def convert_file(
     source: SourceModel, path: Path, notes: tuple[str, ...], scratch: Path
 ) -> Converted:
-    """As `convert_prepared`, of a file."""
-    return convert_prepared(source, onnx.load(path), notes, scratch)
+    """As `convert_prepared`, of what `prepare_file` wrote into the working directory."""
+    onnx_aside.read_in_place()
+    return convert_prepared(source, onnx.load(path, load_external_data=False), notes, scratch)
 
 
 def convert_prepared(
@@ -130,7 +139,7 @@ def _refuse_unknown_operators(model: Any) -> None:
         )
 
 
-def _prepare(model: Any, source: SourceModel) -> tuple[Any, tuple[str, ...]]:
+def _prepare(model: Any, source: SourceModel, aside: Path | None) -> tuple[Any, tuple[str, ...]]:
     """Static shapes, a recent opset, constants folded."""
     import onnxsim
 
@@ -156,6 +165,7 @@ def _prepare(model: Any, source: SourceModel) -> tuple[Any, tuple[str, ...]]:
     for value in model.graph.output:
         for dim in value.type.tensor_type.shape.dim:
             dim.Clear()
+    weights = onnx_aside.put_aside(model, aside) if aside is not None else []
     try:
         simplified, sound = onnxsim.simplify(model, overwrite_input_shapes=shapes)
     except Exception as error:  # noqa: BLE001  onnxsim raises what it likes
@@ -163,6 +173,7 @@ def _prepare(model: Any, source: SourceModel) -> tuple[Any, tuple[str, ...]]:
         notes.append(f"onnxsim could not simplify the model: {' '.join(str(error).split())[:200]}")
     if sound:
         model = simplified
+    onnx_aside.put_back(model, weights)
     # What onnxsim kept of unused initializers and old shapes must not confuse onnx2tf.
     model = onnx.shape_inference.infer_shapes(model)
     kept = {value.name for value in graph_inputs(model)}

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from devdiff.exporter.converters import answers, fill, stand_ins
 from devdiff.exporter.errors import ConversionError
-from devdiff.exporter.quantizers import calibration
-from devdiff.exporter.quantizers.quantizer import Quantized
+from devdiff.system.atomic_file import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from devdiff.exporter.artifact import Array
+    from devdiff.exporter.converters.stand_ins import StandIns
     from devdiff.exporter.converters.tf_function_io import Converted
-    from devdiff.exporter.quantizers.quantizer import FloatModel
     from devdiff.exporter.recipe import Recipe
 
 
@@ -40,9 +38,16 @@ def signature_names(names: list[str]) -> list[str]:
 
 
 def save_function(
-    converted: Converted, input_names: list[str], output_names: list[str], folder: Path
+    converted: Converted,
+    input_names: list[str],
+    output_names: list[str],
+    folder: Path,
+    constants: StandIns | None = None,
 ) -> None:
     """Write the converted model as a SavedModel with one signature.
+
+    With ``constants`` it has stand-ins for the large ones, and a sample of what it answers lies
+    beside them.
 
     A plain `tf.Module` tracking only the variables is written, since Keras' own SavedModel spends
     nearly all of its time on metadata that the converter does not read.
@@ -54,74 +59,67 @@ def save_function(
 
     def call(*values: Any) -> dict[str, Any]:
         assert converted.call is not None
+        if constants is not None:
+            constants.watch(tf.compat.v1.get_default_graph())
         results = converted.call(*values)
         # An output that is an input, or stands twice, would fold into one tensor of one name.
         return {name: tf.identity(value) for name, value in zip(output_names, results, strict=True)}
 
     function = tf.function(call, autograph=False).get_concrete_function(*specs)
+    if constants is not None:
+        constants.save()
     module = tf.Module()
     module.tracked = list(function.graph.variables)
     tf.saved_model.save(module, str(folder), signatures=function)
+    if constants is not None:
+        try:
+            answers.keep(converted, input_names, output_names, constants.folder)
+        except Exception as error:  # noqa: BLE001  no sample fits every function
+            print(f"converting with all constants in memory: {error}", file=sys.stderr)
+            stand_ins.with_real_constants(folder, stand_ins.load(constants.folder))
+            stand_ins.forget(constants.folder)
 
 
-def to_float32(saved_model: Path) -> bytes:
-    """The float32 artifact's bytes. Raises `ConversionError` naming what has no builtin kernel."""
-    return _convert(tf.lite.TFLiteConverter.from_saved_model(str(saved_model)))
+def to_float32(saved_model: Path, path: Path, constants: Path | None = None) -> None:
+    """Write the float32 artifact to ``path``.
 
-
-def quantize(model: FloatModel, recipe: Recipe, arrays: Mapping[str, Array]) -> Quantized:
-    """See `devdiff.exporter.quantizers.quantizer.Quantizer`."""
-    if not (recipe.keep_layers or recipe.keep_operators):
-        return _quantized(model.saved_model, recipe, arrays)
-    from devdiff.exporter.quantizers import mixed_precision
-
-    return Quantized(
-        mixed_precision.keeping(
-            mixed_precision.calibrated(model.saved_model, arrays),
-            recipe.keep_layers,
-            recipe.keep_operators,
-            float_io=recipe.float_io,
-            per_channel=recipe.per_channel,
-        )
-    )
-
-
-def _quantized(saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array]) -> Quantized:
-    made = _converter(saved_model, recipe, arrays)
-    if not recipe.calibrated:
-        return Quantized(_convert(made))
-    integers = (
-        tf.lite.OpsSet.TFLITE_BUILTINS_INT8
-        if recipe.precision == "int8"
-        else tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-    )
-    made.target_spec.supported_ops = [integers]
+    ``constants`` is the folder of the `StandIns` that the model was saved with. Raises
+    `ConversionError` naming what has no builtin kernel.
+    """
+    found = stand_ins.load(constants) if constants is not None else ()
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
+    if constants is None or not found:
+        write_whole(path, _convert(converter))
+        return
+    # Constants behind the flatbuffer are not copied over and over.
+    converter._experimental_use_buffer_offset = True
+    partial = path.with_suffix(".partial")
     try:
-        return Quantized(_convert(made))
+        fill.fill(_convert(converter), found, partial)
+        answers.check(constants, partial)
     except ConversionError as error:
-        strict = str(error)
-    relaxed = _converter(saved_model, recipe, arrays)
-    relaxed.target_spec.supported_ops = [integers, tf.lite.OpsSet.TFLITE_BUILTINS]
-    note = (
-        f"not full-integer: some operators have no {recipe.precision} kernel and stay in float32 "
-        f"({strict})"
-    )
-    return Quantized(_convert(relaxed), (note,))
+        print(f"converting with all constants in memory: {error}", file=sys.stderr)
+        stand_ins.with_real_constants(saved_model, found)
+        write_whole(path, _convert(tf.lite.TFLiteConverter.from_saved_model(str(saved_model))))
+        return
+    partial.replace(path)
 
 
-def _converter(saved_model: Path, recipe: Recipe, arrays: Mapping[str, Array]) -> Any:
+def without_ranges(saved_model: Path, recipe: Recipe, constants: Path | None) -> bytes:
+    """The artifact of a ``recipe`` that no representative dataset is needed for.
+
+    ``constants`` as for `to_float32`. Raises `ConversionError`.
+    """
+    if constants is not None and (found := stand_ins.load(constants)):
+        stand_ins.with_real_constants(saved_model, found)
+    return _convert(_converter(saved_model, recipe))
+
+
+def _converter(saved_model: Path, recipe: Recipe) -> Any:
     made = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
     made.optimizations = [tf.lite.Optimize.DEFAULT]
     if recipe.precision == "float16":
         made.target_spec.supported_types = [tf.float16]
-    if not recipe.calibrated:
-        return made
-    made.representative_dataset = functools.partial(calibration.samples, arrays)
-    # There is no public switch for weights with one scale a tensor.
-    made._experimental_disable_per_channel = not recipe.per_channel
-    if not recipe.float_io:
-        integer = tf.int8 if recipe.precision == "int8" else tf.int16
-        made.inference_input_type = made.inference_output_type = integer
     return made
 
 

@@ -134,5 +134,5 @@ def _index_limits(model: Any, integer_inputs: set[str]) -> dict[str, int]:
 
 
 def external_files_on_disk(path: Path) -> list[str]:
-    """External data files of the model at ``path``, read from its headers alone."""
+    """External data files of the model at ``path``."""
     return external_files(onnx.load(path, load_external_data=False))

@@ -96,11 +96,14 @@ class _Graph:
             inside = self.node("Add", value, inside)
         return inside
 
-    def linear(self, value: str, inputs: int, outputs: int) -> str:
-        kernel = self._random.normal(0.0, np.sqrt(1.0 / inputs), (outputs, inputs))
-        self.weight("classifier.weight", kernel)
-        self.weight("classifier.bias", self._random.normal(0.0, 0.1, outputs))
-        return self.node("Gemm", value, "classifier.weight", "classifier.bias", transB=1)
+    def linear(self, value: str, inputs: int, outputs: int, name: str = "classifier") -> str:
+        weight = self.weight(f"{name}.weight", self.normal(outputs, inputs))
+        bias = self.weight(f"{name}.bias", self._random.normal(0.0, 0.1, outputs))
+        return self.node("Gemm", value, weight, bias, transB=1)
+
+    def normal(self, *shape: int) -> Array:
+        """A matrix for a dense layer with as many inputs as it has columns."""
+        return self._random.normal(0.0, np.sqrt(1.0 / shape[1]), shape)
 
 
 def mobilenet_v2(path: Path, side: int = 224, batch_norm: bool = True, seed: int = 0) -> Path:
@@ -124,15 +127,19 @@ def mobilenet_v2(path: Path, side: int = 224, batch_norm: bool = True, seed: int
             channels = outputs
     value = graph.conv(value, (channels, 1280))
     value = graph.node("Flatten", graph.node("GlobalAveragePool", value))
-    logits = graph.linear(value, 1280, CLASSES)
+    graph.linear(value, 1280, CLASSES)
+    return _save(graph, path, "mobilenet_v2", [1, 3, side, side], [1, CLASSES])
+
+
+def _save(graph: _Graph, path: Path, name: str, image: list[int], logits: list[int]) -> Path:
+    """Write the graph, whose last node makes the logits."""
     graph.nodes[-1].output[:] = ["logits"]
-    assert logits != "logits"
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
-            "mobilenet_v2",
-            [_tensor("image", [1, 3, side, side])],
-            [_tensor("logits", [1, CLASSES])],
+            name,
+            [_tensor("image", image)],
+            [_tensor("logits", logits)],
             graph.weights,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -141,6 +148,37 @@ def mobilenet_v2(path: Path, side: int = 224, batch_norm: bool = True, seed: int
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
     return path
+
+
+def wide(path: Path, mib: int, seed: int = 0) -> Path:
+    """Write a net of about ``mib`` MiB of random weights to ``path`` and return it.
+
+    Input ``image`` float32 [1, 3, 32, 32], output ``logits`` float32 [1, 10]. Half of the weights
+    are those of convolutions, some with batch norms; the others of dense layers, as Gemm and as
+    MatMul. It computes little for its size.
+    """
+    budget = mib * 2**20 // 4
+    graph, folded = _Graph(seed, batch_norm=True), _Graph(seed, batch_norm=False)
+    folded.nodes, folded.weights = graph.nodes, graph.weights
+    graph.weight("zero", np.array(0.0, np.float32))
+    graph.weight("six", np.array(6.0, np.float32))
+    value, channels, used = "image", 3, 0
+    for outputs in (64, 256, 512):
+        value = graph.conv(value, (channels, outputs), kernel=3, stride=2)
+        used, channels = used + 9 * channels * outputs, outputs
+    wanted, number = min(1024, max(256, mib * 8)), 0
+    while used + 9 * channels * wanted < budget // 2:
+        value = (folded if number % 2 else graph).conv(value, (channels, wanted), kernel=3)
+        used, channels, number = used + 9 * channels * wanted, wanted, number + 1
+    value, inputs = graph.node("Flatten", value), 16 * channels
+    hidden = max(64, 3 * (budget - used) // 5 // inputs)
+    value = graph.node("Relu", graph.linear(value, inputs, hidden, "first"))
+    used += inputs * hidden
+    last = max(64, (budget - used) // hidden)
+    kernel = graph.weight("second.weight", graph.normal(last, hidden).T)
+    value = graph.node("Relu", graph.node("MatMul", value, kernel))
+    graph.linear(value, last, 10, "logits")
+    return _save(graph, path, "wide", [1, 3, 32, 32], [1, 10])
 
 
 def _tensor(name: str, shape: list[int]) -> Any:

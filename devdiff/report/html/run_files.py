@@ -19,6 +19,7 @@ import numpy as np
 from devdiff.device_runner.errors import PackError
 from devdiff.device_runner.results import ResultReader
 from devdiff.errors import RunDirectoryError
+from devdiff.inputs import retention
 from devdiff.ladder.ladder import file_name
 from devdiff.ladder.run_directory import read_json
 from devdiff.report.html.pictures import as_image
@@ -67,6 +68,8 @@ class RunFiles:
             self.problems.append("the inputs beside the report are not its own: no pictures")
             return {}
         rows = {sample: self._report.samples[str(sample)].row for sample in samples}
+        if (inputs / retention.SHOWN).is_file():
+            return self._shown(inputs, rows)
         for position in range(sum(1 for _ in inputs.glob("[0-9]*.npy"))):
             try:
                 array = np.load(inputs / f"{position}.npy", mmap_mode="r", allow_pickle=False)
@@ -77,6 +80,21 @@ class RunFiles:
             images = {sample: image for sample, image in found.items() if image is not None}
             if images:
                 return images
+        return {}
+
+    def _shown(self, inputs: Path, rows: Mapping[int, int]) -> dict[int, Array]:
+        """As `images`, of a set that `devdiff.inputs.retention` released."""
+        try:
+            places, values = retention.shown_rows(inputs)
+            for array in values:
+                found = {
+                    s: as_image(array[places[row]]) for s, row in rows.items() if row in places
+                }
+                images = {sample: image for sample, image in found.items() if image is not None}
+                if images:
+                    return images
+        except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile):
+            self.problems.append(f"inputs/{retention.SHOWN} cannot be read: no pictures")
         return {}
 
     def answers(self, output: str, samples: Iterable[int]) -> dict[str, Answers]:

@@ -25,6 +25,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = devdiff("export", DIGITS, "--out", "exported", *DATA, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("PASS  converted")
+    assert done.stdout.splitlines()[1] == (
+        "on 20 real unlabelled samples, this machine; a fault in 13.9 % of inputs would have been "
+        "seen"
+    )
     for name, model, place in (
         ("source", DIGITS, ()),
         ("host", "exported/int8.tflite", ("--host-runtime", "litert")),
@@ -71,6 +75,7 @@ def test_host_and_device_agree_in_every_element(kept: Path) -> None:
     assert done.returncode == 0, done.stdout
     judged = json.loads(done.stdout)
     assert judged["step"] == "deployment"
+    assert (judged["basis"]["samples"], judged["basis"]["inputs"]) == (800, "real")
     assert judged["comparison"]["outputs"][0]["differing_elements"] == 0
 
 
@@ -83,6 +88,7 @@ def test_other_kernels_differ_by_a_step_and_fail_only_when_exact(kept: Path) -> 
     exact = devdiff("diff", "runs/builtin", "runs/device", "--exact", cwd=kept)
     assert exact.returncode == 1
     assert f"differs in {output['differing_elements']} of 8000 elements" in exact.stdout
+    assert exact.stdout.splitlines()[1].startswith("on 800 real labelled samples, this machine; a")
 
 
 def test_source_and_device_are_compared_by_their_answers(kept: Path) -> None:
@@ -99,6 +105,8 @@ def test_runs_on_different_inputs_are_not_compared(kept: Path, tmp_path: Path) -
     done = devdiff("diff", "runs/source", tmp_path / "other", cwd=kept)
     assert done.returncode == 2
     assert "different inputs" in done.stderr
+    done = devdiff("diff", tmp_path / "other", tmp_path / "other", cwd=kept)
+    assert done.stdout.splitlines()[1].startswith("on 100 synthetic samples, this machine; a fault")
 
 
 def test_changed_outputs_are_refused(kept: Path, tmp_path: Path) -> None:

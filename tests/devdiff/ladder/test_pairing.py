@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from devdiff.bisect import subject as bisect_subject
+from devdiff.bisect.subject import BisectRequest
 from devdiff.exporter.artifact import Array, Binding, Quantization, TensorSpec
 from devdiff.exporter.binding import (
     MOST_CHOICES,
@@ -18,6 +20,9 @@ from devdiff.exporter.binding import (
     output_choices,
     paired_by_name,
 )
+from devdiff.inputs.input_set import InputRequest
+from devdiff.options import ModelSpec
+from devdiff.progress import SilentEvents
 from tests.support import onnx_zoo
 from tests.support.command import devdiff
 
@@ -157,6 +162,28 @@ def test_renamed_exchanged_and_transposed_inputs_are_found(shipped: Path, tmp_pa
     assert "args_0" in by_source["depth"]["artifact"]
     assert {tuple(one["axes"]) for one in by_source.values()} == {(0, 2, 3, 1)}
     assert "binding: shipped.tflite: tensors paired with the source's by running" in done.stdout
+
+
+@pytest.mark.slow
+def test_bisect_and_run_bind_a_finished_file_as_a_test_does(shipped: Path, tmp_path: Path) -> None:
+    source = onnx_zoo.cubes(tmp_path / "cubes.onnx")
+    samples = write(tmp_path, color=normal(12, 1, 4, 4, 4), depth=normal(12, 1, 4, 4, 4, seed=1))
+    request = BisectRequest(ModelSpec(shipped, source=source), data=InputRequest(samples))
+    given = bisect_subject.from_files(
+        request, tmp_path / "kept", tmp_path / "reading.log", SilentEvents()
+    )
+    record = given.files["float"][1]
+    bound = {one.source.name: one for one in record.inputs}
+    assert "args_1" in bound["color"].artifact.name
+    assert {one.permutation for one in (*record.inputs, *record.outputs)} == {(0, 2, 3, 1)}
+    given_samples = ("--inputs", samples)
+    done = devdiff("run", source, *given_samples, "--out", "source", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = devdiff("run", shipped, "--source", source, *given_samples, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "tensors paired with the source's by running" in done.stderr
+    done = devdiff("diff", "source", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow

@@ -284,7 +284,7 @@ def test_what_a_dead_run_left_is_swept(
     remote.identity()
     assert len(shell(phone, f"ls {ROOT}/runs").split()) == 1
     # As if this process had been killed: the connection and the lock go, the run folder stays.
-    remote._disconnect()
-    remote._open.close()
+    remote._device.disconnect()
+    remote._device._open.close()
     run(runner(phone), digits.job(tmp_path, samples=5))
     assert shell(phone, f"ls {ROOT}/runs") == ""
