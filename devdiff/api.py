@@ -29,8 +29,8 @@ from devdiff.progress import SilentEvents
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from devdiff.attest.sign import Signed
-    from devdiff.bisect.bisect import BisectOutcome
+    from devdiff.attestation.sign import Signed
+    from devdiff.bisection.bisect import BisectOutcome
     from devdiff.device_runner.adb.inventory import InventoryEntry
     from devdiff.exporter.compression import Compression
     from devdiff.gate.check import CheckOutcome
@@ -177,8 +177,8 @@ def bisect(
     ``--between`` takes them, ``against`` another file of the same operators for the second one.
     ``running`` None is the run's own, or the usual.
     """
-    from devdiff.bisect.bisect import bisect as find
-    from devdiff.bisect.subject import BisectRequest
+    from devdiff.bisection.bisect import bisect as find
+    from devdiff.bisection.subject import BisectRequest
 
     request = BisectRequest(
         model=_model(model),
@@ -231,7 +231,7 @@ def verify(
     ``reports`` are run folders or report.json files; ``attestations`` signed statements, which
     need the ``public_key``. ``skip`` and ``allow`` are patterns as on the command line.
     """
-    from devdiff.attest import check as signed
+    from devdiff.attestation import check as signed
     from devdiff.errors import UsageError
     from devdiff.package import Tested, verify_package
 
@@ -248,7 +248,7 @@ def attest(report: Path | str, key: Path | str, *, out: Path | str | None = None
 
     A key with a passphrase takes it from ``DEVDIFF_KEY_PASSPHRASE``.
     """
-    from devdiff.attest import keys, sign
+    from devdiff.attestation import keys, sign
 
     signer = keys.signer(Path(key), keys.passphrase())
     return sign.attest(Path(report), signer, _path(out))

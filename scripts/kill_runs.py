@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from devdiff.compare.intervals import clopper_pearson
+from devdiff.comparison.intervals import clopper_pearson
 from tests.support.interrupted_run import Command
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL)

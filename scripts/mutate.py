@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.compare.intervals import clopper_pearson
+from devdiff.comparison.intervals import clopper_pearson
 from tests.support.file_formats import FORMATS, Format
 from tests.support.outcomes import Outcome, changed_files, outcome
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from devdiff.attest.predicate import Statement
+from devdiff.attestation.predicate import Statement
 from devdiff.gate.record import CheckRecord
 from devdiff.recipes.record import RecipesRecord
 from devdiff.report.model import BisectSection, Report
@@ -18,7 +18,7 @@ STRUCTS: Final[dict[str, tuple[type[Any], str]]] = {
     "report/bisect.schema.json": (BisectSection, "bisect.json of devdiff"),
     "gate/check.schema.json": (CheckRecord, "check.json of devdiff"),
     "recipes/recipes.schema.json": (RecipesRecord, "recipes.json of devdiff"),
-    "attest/schema.json": (Statement, "statement of devdiff"),
+    "attestation/schema.json": (Statement, "statement of devdiff"),
 }
 
 

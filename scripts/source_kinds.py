@@ -35,7 +35,7 @@ from devdiff.options import HOST_ONLY, ModelSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from devdiff.compare import Proportion
+    from devdiff.comparison import Proportion
     from devdiff.exporter.artifact import Array
 
 _DIGITS: Final = Path(__file__).resolve().parent.parent / "examples" / "digits"

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.attest import check, envelope, keys, sign, statement
-from devdiff.compare.intervals import clopper_pearson
+from devdiff.attestation import check, envelope, keys, sign, statement
+from devdiff.comparison.intervals import clopper_pearson
 from devdiff.errors import AttestationError, ReportError, UsageError
 from devdiff.report import load
 

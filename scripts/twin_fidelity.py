@@ -22,8 +22,8 @@ from devdiff.exporter.artifact import Array, Artifact
 from devdiff.exporter.errors import ArtifactError
 from devdiff.exporter.manifest import MANIFEST_NAME, Manifest
 from devdiff.exporter.tflite_graph import read_graph
-from devdiff.scan.fidelity import Fidelity, OutputFidelity, check_fidelity
-from devdiff.scan.twin import Twin
+from devdiff.scanner.fidelity import Fidelity, OutputFidelity, check_fidelity
+from devdiff.scanner.twin import Twin
 from tests.models.model_catalogue import CATALOGUE, by_name
 
 if TYPE_CHECKING:

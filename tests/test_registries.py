@@ -169,11 +169,11 @@ def test_every_step_of_preprocessing_is_a_field_and_is_read_back() -> None:
 def test_every_module_with_operators_of_the_twin_is_registered() -> None:
     modules = {
         name.rpartition(".")[2]
-        for name, tree in trees("devdiff/scan/twin")
+        for name, tree in trees("devdiff/scanner/twin")
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "builds"
     }
-    package = ast.parse((ROOT / "devdiff/scan/twin/__init__.py").read_text())
+    package = ast.parse((ROOT / "devdiff/scanner/twin/__init__.py").read_text())
     (families,) = [
         node.value
         for node in package.body

@@ -51,7 +51,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from devdiff.attest import keys, sign
+    from devdiff.attestation import keys, sign
     from devdiff.cli import console
     from devdiff.errors import UsageError
 

@@ -100,8 +100,8 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from devdiff.bisect.bisect import bisect
-    from devdiff.bisect.subject import BisectRequest
+    from devdiff.bisection.bisect import bisect
+    from devdiff.bisection.subject import BisectRequest
     from devdiff.cli import console
     from devdiff.options import BisectSettings
     from devdiff.report import bisect as report

@@ -11,7 +11,7 @@ from devdiff.cli.groups import evidence, output
 if TYPE_CHECKING:
     import argparse
 
-    from devdiff.attest.check import Attested
+    from devdiff.attestation.check import Attested
     from devdiff.cli.parsing import Parser
     from devdiff.package import PackageCheck
 
@@ -118,7 +118,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from devdiff.attest import terminal as signed
+    from devdiff.attestation import terminal as signed
     from devdiff.cli import console
     from devdiff.gate.config import Config, PackageRules
     from devdiff.package import Strictness, Tested, terminal, verify_package
@@ -188,7 +188,7 @@ def _attested(args: argparse.Namespace) -> list[Attested]:
     """The statements that were named, their signatures and the files beside them checked."""
     if not args.attestation:
         return []
-    from devdiff.attest import check
+    from devdiff.attestation import check
 
     attested = [check.read(path, args.public_key) for path in args.attestation]
     check.check_files(attested, args.report, args.artifact)

@@ -23,8 +23,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from devdiff.compare.intervals import binomial_tail
-from devdiff.compare.wording import number, percent
+from devdiff.comparison.intervals import binomial_tail
+from devdiff.comparison.wording import number, percent
 from devdiff.gate.summary import (
     BY_AGREEMENT,
     BY_EQUALITY,

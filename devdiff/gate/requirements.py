@@ -15,7 +15,7 @@ from devdiff.system.typed_json import Count, Record, fields
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from devdiff.attest.predicate import Excerpt
+    from devdiff.attestation.predicate import Excerpt
     from devdiff.report.model import Report
 
 

@@ -1,6 +1,6 @@
 """What a report comes to, output by output: small enough to keep, enough to tell better from worse.
 
-A step is judged by one measure an output, the one `devdiff.compare.judge` holds against a limit;
+A step is judged by one measure an output, the one `devdiff.comparison.judge` holds against a limit;
 that is also the one that may get worse.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
 
-from devdiff.compare import (
+from devdiff.comparison import (
     ClassifierAgreement,
     CompressionExpectation,
     DeploymentExpectation,

@@ -134,7 +134,7 @@ def tags(run: record.RunRecord) -> Iterator[tuple[str, str]]:
     if run.culprit is not None:
         yield "devdiff.culprit", run.culprit
     if run.scan is not None:
-        yield "devdiff.scan", run.scan
+        yield "devdiff.scanner", run.scan
     for rung in run.rungs:
         yield f"devdiff.{_safe(rung.name)}.sha256", rung.sha256
         yield f"devdiff.{_safe(rung.name)}.runtime", rung.runtime

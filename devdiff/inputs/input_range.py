@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from devdiff.compare.wording import number
+from devdiff.comparison.wording import number
 from devdiff.inputs.variants import Arithmetic, channel_axis
 
 if TYPE_CHECKING:

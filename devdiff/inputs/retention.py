@@ -3,8 +3,8 @@ again.
 
 The tensors that every rung was given are most of a large run, and follow from the user's own data,
 the preprocessing and a seed. So once a run came to its verdict they go, and whoever needs them
-again (`devdiff.bisect`) has them made anew and held against the hash that was taken then. What the
-page shows of them stays.
+again (`devdiff.bisection`) has them made anew and held against the hash that was taken then. What
+the page shows of them stays.
 """
 
 from __future__ import annotations

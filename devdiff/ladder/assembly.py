@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from devdiff.exporter.recipe import FLOAT32
 from devdiff.ladder import details, ladder, subject
-from devdiff.scan.options import ScanSubject
+from devdiff.scanner.options import ScanSubject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

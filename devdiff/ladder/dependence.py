@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 import numpy as np
 import numpy.typing as npt
 
-from devdiff.compare.dependence import (
+from devdiff.comparison.dependence import (
     LEAST_SHARE,
     Dependence,
     Response,
@@ -25,7 +25,7 @@ from devdiff.compare.dependence import (
     response,
     with_check,
 )
-from devdiff.compare.rungs import RungOutputs, RungReader
+from devdiff.comparison.rungs import RungOutputs, RungReader
 from devdiff.device_runner.errors import PackError
 from devdiff.errors import ComparisonError
 from devdiff.exporter.artifact import Array, Quantization

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from devdiff.compare import (
+from devdiff.comparison import (
     CompressionExpectation,
     ConversionExpectation,
     DeploymentExpectation,
@@ -19,7 +19,7 @@ from devdiff.compare import (
     compare,
     judge,
 )
-from devdiff.compare.dependence import Dependence
+from devdiff.comparison.dependence import Dependence
 from devdiff.device_runner.runtimes import known_faults
 from devdiff.errors import ComparisonError, UsageError
 from devdiff.ladder.ladder import RungPair, RungResult, Step

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from devdiff.compare.rungs import RungOutputs, sample_outputs
-from devdiff.compare.wording import count
+from devdiff.comparison.rungs import RungOutputs, sample_outputs
+from devdiff.comparison.wording import count
 from devdiff.device_runner.errors import DeviceRunnerError
 from devdiff.device_runner.host.host_runner import SOURCE_RUNNER, HostRunner
 from devdiff.device_runner.pack import PackTensor

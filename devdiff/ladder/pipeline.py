@@ -29,10 +29,10 @@ from devdiff.progress import Events, SilentEvents
 from devdiff.report import build
 from devdiff.report.html import page
 from devdiff.report.model import DataCheckSection, Options, Report, TaskSection
-from devdiff.scan.power import held_out_needed
-from devdiff.scan.sample_selection import FEWEST_SAMPLES
-from devdiff.scan.scan import scan
-from devdiff.scan.verdict_rules import STRONG
+from devdiff.scanner.power import held_out_needed
+from devdiff.scanner.sample_selection import FEWEST_SAMPLES
+from devdiff.scanner.scan import scan
+from devdiff.scanner.verdict_rules import STRONG
 from devdiff.system import extras
 from devdiff.system.typed_json import converted
 from devdiff.tasks import data_check

@@ -15,7 +15,7 @@ from devdiff.verdict import Verdict, combine
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from devdiff.attest.predicate import Excerpt, ExcerptIdentity, ExcerptRung
+    from devdiff.attestation.predicate import Excerpt, ExcerptIdentity, ExcerptRung
     from devdiff.report.model import Identity, Report, RungRecord
 
 HOST: Final = "the host only"

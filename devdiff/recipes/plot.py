@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.compare.intervals import Proportion
+from devdiff.comparison.intervals import Proportion
 from devdiff.system.atomic_file import whole_file
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
-from devdiff.compare.intervals import Proportion
+from devdiff.comparison.intervals import Proportion
 from devdiff.exporter.artifact import sha256_file
 from devdiff.exporter.recipe import Recipe
 from devdiff.gate.summary import Facts

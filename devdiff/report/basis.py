@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from devdiff.compare.intervals import CONFIDENCE, smallest_seen
-from devdiff.compare.wording import count, percent
+from devdiff.comparison.intervals import CONFIDENCE, smallest_seen
+from devdiff.comparison.wording import count, percent
 from devdiff.report.model import BasisRecord
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from devdiff.compare import ClassifierAgreement, OutputMetrics
+from devdiff.comparison import ClassifierAgreement, OutputMetrics
 from devdiff.errors import UsageError
 from devdiff.verdict import Verdict
 

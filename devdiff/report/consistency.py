@@ -2,7 +2,7 @@
 
 A report is a file that anybody can edit. This finds edits that do not fit the rest, and faults of
 the program that wrote it; who changes everything so that it fits is found by a signature alone
-(`devdiff.attest`).
+(`devdiff.attestation`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from devdiff.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from devdiff.compare import PairComparison
+    from devdiff.comparison import PairComparison
     from devdiff.report.model import PairRecord, Report
 
 _SYNTHETIC: Final = "synthetic, seed "

@@ -6,12 +6,12 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Final
 
-from devdiff.compare.intervals import CONFIDENCE, clopper_pearson
+from devdiff.comparison.intervals import CONFIDENCE, clopper_pearson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from devdiff.compare import (
+    from devdiff.comparison import (
         ClassifierAgreement,
         OutputMetrics,
         OutputSide,

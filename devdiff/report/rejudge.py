@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from devdiff.compare import Expectation, Judgement, PairComparison, judge
+from devdiff.comparison import Expectation, Judgement, PairComparison, judge
 from devdiff.ladder.judge import expected
 from devdiff.options import DEFAULT_GATES
 

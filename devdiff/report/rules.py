@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from devdiff.scan.report_section import TAXONOMY
+from devdiff.scanner.report_section import TAXONOMY
 
 if TYPE_CHECKING:
     from devdiff.report.model.scan import Threat

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from devdiff.compare.classify import answers
-from devdiff.compare.rungs import RungOutputs, RungReader, aligned, common_count
-from devdiff.compare.samples import largest_errors
+from devdiff.comparison.classify import answers
+from devdiff.comparison.rungs import RungOutputs, RungReader, aligned, common_count
+from devdiff.comparison.samples import largest_errors
 from devdiff.device_runner.errors import PackError
 from devdiff.errors import ComparisonError, RunDirectoryError, UsageError
 from devdiff.exporter.artifact import Array, Binding, sha256_file

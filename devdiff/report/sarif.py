@@ -20,7 +20,7 @@ from devdiff.report import basis, rules
 from devdiff.report.cases import finished
 from devdiff.report.rules import RULES, Rule
 from devdiff.report.words import one_line
-from devdiff.scan.report_section import TAXONOMY
+from devdiff.scanner.report_section import TAXONOMY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -86,7 +86,7 @@ def render(report: Report) -> dict[str, Any]:
             }
         },
         # What is uploaded under the same id takes the place of what was there before.
-        "automationDetails": {"id": f"devdiff/scan/{_quoted(report.model.name)}/"},
+        "automationDetails": {"id": f"devdiff/scanner/{_quoted(report.model.name)}/"},
         "taxonomies": rules.taxonomies(),
         "originalUriBaseIds": {_RUN: {"description": {"text": "The run's artifacts folder"}}},
         "artifacts": artifacts,

@@ -9,7 +9,7 @@ from devdiff.report.parts import escape
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from devdiff.compare import Proportion
+    from devdiff.comparison import Proportion
     from devdiff.report.model import ScanSection
     from devdiff.report.model.scan import PlaceboRecord, ReplayRecord, TriggerRecord
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from devdiff.compare import OutputMetrics, Proportion
+    from devdiff.comparison import OutputMetrics, Proportion
     from devdiff.exporter.manifest import Manifest, PrunedSource
     from devdiff.ladder.judge import JudgedPair
     from devdiff.report.model import BasisRecord, PairRecord, Report

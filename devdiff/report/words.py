@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from devdiff.system.printable import printable
 
 if TYPE_CHECKING:
-    from devdiff.compare import OutputMetrics, Proportion
+    from devdiff.comparison import OutputMetrics, Proportion
     from devdiff.report.model import PairRecord, RungRecord
     from devdiff.report.model.bisect import Agreeing
 

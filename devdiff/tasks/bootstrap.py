@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from devdiff.compare.intervals import CONFIDENCE, clopper_pearson
+from devdiff.comparison.intervals import CONFIDENCE, clopper_pearson
 from devdiff.tasks.task import Figure, Scores, Sums
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from devdiff.compare.intervals import Proportion, binomial_tail, clopper_pearson
-from devdiff.compare.wording import count, percent
+from devdiff.comparison.intervals import Proportion, binomial_tail, clopper_pearson
+from devdiff.comparison.wording import count, percent
 
 if TYPE_CHECKING:
     from devdiff.exporter.artifact import Array

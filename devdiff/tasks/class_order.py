@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from devdiff.compare.intervals import binomial_tail
+from devdiff.comparison.intervals import binomial_tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

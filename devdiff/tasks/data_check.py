@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from devdiff.compare.classify import answers as best_classes
-from devdiff.compare.intervals import Proportion
-from devdiff.compare.rungs import RungOutputs, sample_outputs
-from devdiff.compare.wording import count, percent
+from devdiff.comparison.classify import answers as best_classes
+from devdiff.comparison.intervals import Proportion
+from devdiff.comparison.rungs import RungOutputs, sample_outputs
+from devdiff.comparison.wording import count, percent
 from devdiff.errors import ComparisonError
 from devdiff.ladder.judge import labelled_output
 from devdiff.system.typed_json import encode

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from devdiff.compare.intervals import CONFIDENCE, clopper_pearson
-from devdiff.compare.judge import Judgement
-from devdiff.compare.rungs import RungOutputs, sample_outputs
-from devdiff.compare.wording import count, number, percent
+from devdiff.comparison.intervals import CONFIDENCE, clopper_pearson
+from devdiff.comparison.judge import Judgement
+from devdiff.comparison.rungs import RungOutputs, sample_outputs
+from devdiff.comparison.wording import count, number, percent
 from devdiff.errors import ComparisonError, UnmeasurableError, UsageError
 from devdiff.ladder.ladder import RungPair, RungResult
 from devdiff.tasks import bootstrap

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from devdiff.compare.intervals import Proportion, binomial_tail
+from devdiff.comparison.intervals import Proportion, binomial_tail
 from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.inputs.input_range import unsuited
 from devdiff.inputs.input_set import InputSet

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from devdiff.bisect.divergence import find
-from devdiff.bisect.side_by_side import Bench, BenchSide
-from devdiff.compare import DeploymentExpectation
+from devdiff.bisection.divergence import find
+from devdiff.bisection.side_by_side import Bench, BenchSide
+from devdiff.comparison import DeploymentExpectation
 from devdiff.device_runner.adb import devices
 from devdiff.device_runner.adb.adb_runner import RemoteOptions, RemoteRunner
 from devdiff.device_runner.host.host_runner import HostRunner

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from devdiff.compare import OutputMetrics, RungOutputs, compare
+from devdiff.comparison import OutputMetrics, RungOutputs, compare
 from devdiff.device_runner.pack import Header, PackTensor, encode_done, encode_header, encode_record
 from devdiff.device_runner.results import ResultReader
 from devdiff.exporter.artifact import Array, Binding, TensorSpec
@@ -95,7 +95,7 @@ def main() -> int:
         folder = Path(scratch)
         sides = write(folder / "source.pack", reference), write(folder / "float.pack", candidate)
         contestants: dict[str, Callable[[], object]] = {
-            "devdiff.compare": lambda: compare(*sides),
+            "devdiff.comparison": lambda: compare(*sides),
             "of which reading and checksums": lambda: [read(side.pack) for side in sides],
             "(a) the same figures, whole arrays": lambda: whole_arrays(reference, candidate),
             "(b) np.abs(a - b).max() alone": lambda: np.abs(reference - candidate).max(),

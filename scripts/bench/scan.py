@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from devdiff.compare.intervals import Proportion
+from devdiff.comparison.intervals import Proportion
 from devdiff.ladder.run_directory import write_json
 from devdiff.system.cache import cache_root
 
@@ -133,7 +133,7 @@ def cleanse_seconds(folder: Path, images: Any) -> float:
     from torch.nn import functional
 
     from devdiff.exporter.tflite_graph import read_graph
-    from devdiff.scan.twin import Twin
+    from devdiff.scanner.twin import Twin
 
     twin = Twin(read_graph(folder / "float.tflite"))
     samples = torch.from_numpy(images[:32])

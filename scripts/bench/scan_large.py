@@ -82,7 +82,7 @@ def cleanse_seconds(model: Path, images: models.Array) -> float:
     from torch.nn import functional
 
     from devdiff.exporter.tflite_graph import read_graph
-    from devdiff.scan.twin import Twin
+    from devdiff.scanner.twin import Twin
 
     twin = Twin(read_graph(model))
     samples = torch.from_numpy(images[:_TIMED_SAMPLES]).requires_grad_()

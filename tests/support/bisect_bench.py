@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from devdiff.bisect import subject
-from devdiff.bisect.divergence import find
-from devdiff.bisect.isolate import SUSPECTS, Isolated
-from devdiff.bisect.search import SplitPoint
-from devdiff.bisect.side_by_side import Bench, BenchSide
-from devdiff.compare import DeploymentExpectation
+from devdiff.bisection import subject
+from devdiff.bisection.divergence import find
+from devdiff.bisection.isolate import SUSPECTS, Isolated
+from devdiff.bisection.search import SplitPoint
+from devdiff.bisection.side_by_side import Bench, BenchSide
+from devdiff.comparison import DeploymentExpectation
 from devdiff.exporter.manifest import bind
 from devdiff.exporter.tflite_cut import WholeModel
 from devdiff.exporter.tflite_file import inspect

@@ -25,8 +25,8 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from devdiff.attest import check, keys
-from devdiff.attest.sign import attest
+from devdiff.attestation import check, keys
+from devdiff.attestation.sign import attest
 from devdiff.device_runner import pack, results
 from devdiff.device_runner.pack import Header, PackTensor
 from devdiff.device_runner.runtimes import app_archive

@@ -23,7 +23,7 @@ PHONE_FILES: Final = (
     "tests/device_runner/adb/test_adb_runner_failures.py",
     "tests/device_runner/adb/",
     "tests/device_runner/virtual/",
-    "tests/devdiff/bisect/test_bisect_devices.py",
+    "tests/devdiff/bisection/test_bisect_devices.py",
     "tests/devdiff/cli/test_interrupts.py",
     "tests/devdiff/cli/test_phone.py",
 )

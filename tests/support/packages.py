@@ -17,8 +17,8 @@ import numpy as np
 from msgspec import structs
 
 from devdiff.android_harness.build import runner_path
-from devdiff.compare import Judgement, PairComparison, judge
-from devdiff.compare.intervals import CONFIDENCE, smallest_seen
+from devdiff.comparison import Judgement, PairComparison, judge
+from devdiff.comparison.intervals import CONFIDENCE, smallest_seen
 from devdiff.gate.requirements import Basis
 from devdiff.ladder import ladder
 from devdiff.ladder.judge import JudgedPair, expected

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from devdiff.compare import PairComparison, RungOutputs, compare
+from devdiff.comparison import PairComparison, RungOutputs, compare
 from devdiff.device_runner.pack import (
     Header,
     PackTensor,

@@ -33,4 +33,4 @@ def recipes_schema() -> dict[str, Any]:
 
 
 def statement_schema() -> dict[str, Any]:
-    return _read("attest/schema.json")
+    return _read("attestation/schema.json")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from markupsafe import Markup
 
-from devdiff.compare import Proportion
+from devdiff.comparison import Proportion
 from devdiff.inputs.preprocess import Preprocess
 from devdiff.report import basis, bindings, task, words
 from devdiff.report.html import bisect, cards, ladder, scan

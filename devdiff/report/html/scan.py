@@ -100,7 +100,7 @@ def _picture(arrays: Mapping[str, Array], which: str, place: int) -> Picture | N
 def _trigger(
     arrays: Mapping[str, Array], form: str, examples: Mapping[str, Array]
 ) -> tuple[TriggerPart, ...]:
-    from devdiff.scan.trigger import Trigger
+    from devdiff.scanner.trigger import Trigger
 
     bounds = _bounds(arrays)
     if bounds is None or not {"mask", "pattern", "shift"} <= set(arrays):
@@ -138,7 +138,7 @@ def _trigger(
 
 def _lines(like: Array, low: float, high: float) -> Array:
     """A grid of bright lines as a sample of this shape, to see what a warp does to it."""
-    from devdiff.scan.trigger import channel_axis
+    from devdiff.scanner.trigger import channel_axis
 
     axis = channel_axis(like.shape)
     height, width = (size for place, size in enumerate(like.shape) if place != axis)

@@ -1,8 +1,8 @@
 """``report.json`` and its kin as frozen structs: what every format is made from.
 
 What a struct of another room says already is taken as it is: a comparison is
-`devdiff.compare.PairComparison`, a manifest `devdiff.exporter.manifest.Manifest`. The JSON Schemas
-beside `devdiff.report` are generated from here by ``scripts/schemas``.
+`devdiff.comparison.PairComparison`, a manifest `devdiff.exporter.manifest.Manifest`. The JSON
+Schemas beside `devdiff.report` are generated from here by ``scripts/schemas``.
 """
 
 from devdiff.report.model.bisect import BisectSection

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from devdiff.compare import ClassifierAgreement, Judgement, OutputMetrics, PairComparison
-from devdiff.compare.dependence import Dependence, Response
+from devdiff.comparison import ClassifierAgreement, Judgement, OutputMetrics, PairComparison
+from devdiff.comparison.dependence import Dependence, Response
 from devdiff.exporter.manifest import ArtifactRecord, Manifest
 from devdiff.exporter.recipe import Precision
 from devdiff.ladder.ladder import Step

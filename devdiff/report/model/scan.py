@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from devdiff.compare.intervals import Proportion
+from devdiff.comparison.intervals import Proportion
 from devdiff.system.typed_json import Count, Extended, Record
 
 Form = Literal["patch", "additive", "warp"]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from devdiff.compare.intervals import Proportion
+from devdiff.comparison.intervals import Proportion
 from devdiff.ladder.ladder import Step
 from devdiff.system.typed_json import Count, Record
 from devdiff.verdict import Verdict

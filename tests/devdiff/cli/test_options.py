@@ -18,8 +18,8 @@ from devdiff.cli.groups import gates, inputs, model, running, scan
 from devdiff.cli.groups.model import shapes
 from devdiff.cli.groups.values import shown
 from devdiff.cli.main import main, parser
-from devdiff.compare.expectation import CompressionExpectation, DeploymentExpectation
-from devdiff.compare.tolerance import DEFAULT_TOLERANCE
+from devdiff.comparison.expectation import CompressionExpectation, DeploymentExpectation
+from devdiff.comparison.tolerance import DEFAULT_TOLERANCE
 from devdiff.errors import UsageError
 from devdiff.gate.requirements import Requirements
 

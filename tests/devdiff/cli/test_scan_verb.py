@@ -19,8 +19,8 @@ from devdiff.cli.main import main
 from devdiff.inputs.input_set import InputRequest
 from devdiff.ladder.export_run import ExportRequest, export_model
 from devdiff.options import ModelSpec
-from devdiff.scan import verdict_rules
-from devdiff.scan.search_plan import SearchPlan
+from devdiff.scanner import verdict_rules
+from devdiff.scanner.search_plan import SearchPlan
 from tests.support import onnx_zoo
 from tests.support.html_runs import finished_run
 from tests.support.kept_results import PRODUCT, kept

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devdiff.attest import keys
+from devdiff.attestation import keys
 from devdiff.cli.main import main
 from devdiff.errors import UsageError
 from devdiff.gate.config import Config

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from devdiff.compare import CompressionExpectation, compare, judge
-from devdiff.compare.dependence import Dependence, change, response
+from devdiff.comparison import CompressionExpectation, compare, judge
+from devdiff.comparison.dependence import Dependence, change, response
 from devdiff.exporter.artifact import Array, Quantization
 from devdiff.inputs.input_set import InputSet
 from devdiff.ladder import dependence

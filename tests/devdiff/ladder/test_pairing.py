@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from devdiff.bisect import subject as bisect_subject
-from devdiff.bisect.subject import BisectRequest
+from devdiff.bisection import subject as bisect_subject
+from devdiff.bisection.subject import BisectRequest
 from devdiff.exporter.artifact import Array, Binding, Quantization, TensorSpec
 from devdiff.exporter.binding import (
     MOST_CHOICES,

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from devdiff.compare.intervals import smallest_seen
+from devdiff.comparison.intervals import smallest_seen
 from devdiff.report import basis, junit, markdown, sarif, terminal
 from devdiff.report.html import page
 from devdiff.system.typed_json import fields

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from devdiff.attest import keys, sign
+from devdiff.attestation import keys, sign
 from devdiff.errors import ReportError
 from devdiff.package.tested_files import Tested
 from devdiff.report import load

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from devdiff.compare import Flip, Proportion, WorstSample
+from devdiff.comparison import Flip, Proportion, WorstSample
 from devdiff.report import words
 from devdiff.report.html import page
 from devdiff.report.html.cards import gallery

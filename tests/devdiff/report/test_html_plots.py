@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from devdiff.compare import LsbHistogram, OutputMetrics, Proportion
+from devdiff.comparison import LsbHistogram, OutputMetrics, Proportion
 from devdiff.report.html.plots import Plotter
 from tests.support.pair_packs import compare_arrays
 

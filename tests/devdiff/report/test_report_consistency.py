@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from devdiff.cli.main import main
-from devdiff.compare.intervals import clopper_pearson
+from devdiff.comparison.intervals import clopper_pearson
 from devdiff.errors import ReportError
 from devdiff.gate.baseline_file import Baseline
 from devdiff.history import tracking

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devdiff.compare import ConversionExpectation, compare, judge
-from devdiff.compare.tolerance import Tolerances
+from devdiff.comparison import ConversionExpectation, compare, judge
+from devdiff.comparison.tolerance import Tolerances
 from devdiff.errors import RunDirectoryError, UsageError
 from devdiff.exporter.artifact import Array, Quantization, sha256_file
 from devdiff.report import samples

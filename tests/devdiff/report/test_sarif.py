@@ -254,4 +254,4 @@ def test_a_real_finding_names_the_model_the_artifact_and_their_hashes(
     assert run["artifacts"][0]["location"]["uri"] == "reader.onnx"
     assert run["invocations"][0]["exitCode"] == 4
     assert run["invocations"][0]["executionSuccessful"] is True
-    assert run["automationDetails"]["id"] == "devdiff/scan/reader.onnx/"
+    assert run["automationDetails"]["id"] == "devdiff/scanner/reader.onnx/"

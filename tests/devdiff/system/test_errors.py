@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(devdiff.__file__).parent
 # A child's word to its parent, and a script that runs where no devdiff is.
 OF_THEIR_OWN = {
-    (ROOT / name).resolve() for name in ("device_runner/host/child.py", "bisect/standalone.py")
+    (ROOT / name).resolve() for name in ("device_runner/host/child.py", "bisection/standalone.py")
 }
 # What tells one module of a room something of another, and is caught there.
 WITHIN_A_ROOM = {

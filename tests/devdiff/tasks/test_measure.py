@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from devdiff.compare.judge import Judgement
+from devdiff.comparison.judge import Judgement
 from devdiff.exporter.artifact import Array, Quantization
 from devdiff.ladder.judge import JudgedPair
 from devdiff.ladder.ladder import RungPair, RungResult, Step
