@@ -19,6 +19,7 @@ the names, and holds for what is below unless that has one of its own::
     ├── NotTestedError                  3
     ├── ExporterError                   2   devdiff.exporter.errors
     │   ├── SourceModelError
+    │   │   └── NotInstalledError
     │   ├── ConversionError
     │   ├── CompressionError
     │   ├── CalibrationError

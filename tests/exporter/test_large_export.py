@@ -18,7 +18,7 @@ from devdiff.exporter.converters import answers, stand_ins
 from devdiff.exporter.converters.tf_function_io import Converted, ConvertedOutput
 from devdiff.exporter.errors import ConversionError, WorkerError
 from devdiff.exporter.manifest import Manifest
-from devdiff.exporter.quantizers import calibrated, int8, quantizer, tflite_converter
+from devdiff.exporter.quantizers import quantizer
 from devdiff.exporter.quantizers.quantizer import FloatModel
 from devdiff.exporter.recipe import BUILTIN
 from devdiff.exporter.sources import reader
@@ -75,25 +75,31 @@ def test_a_large_model_is_exported_as_a_small_one_is_in_little_memory(tmp_path: 
 def test_weights_that_are_put_aside_leave_the_same_artifacts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The way of large models on one that both ways can go, in this process."""
+    """The way of large models on one that both ways can go, in a process for each."""
     model = models.wide(tmp_path / "wide.onnx", 6)
-    made = {}
+    run, made = apart.run, {}
+    monkeypatch.setattr(apart, "run", lambda step: step())
     for name, limit in (("usual", 1 << 40), ("aside", 1)):
         monkeypatch.setattr(apart, "LARGE", limit)
-        monkeypatch.setattr(apart, "run", lambda step: step())
         (folder := tmp_path / name).mkdir()
-        monkeypatch.chdir(folder)
-        read = reader.read(model, {}, None, False, folder)
-        prepared = prepare.make(read, None, folder, lambda phase: None)
-        assert prepared.large == (name == "aside")
-        made[name] = [read_graph(prepared.floating)]
-        for recipe in ("float16", "dynamic"):
-            floating = FloatModel(
-                prepared.saved_model, prepared.floating, folder, prepared.constants
-            )
-            compressed = quantizer.compress(floating, BUILTIN[recipe], {})
-            (path := folder / f"{recipe}.tflite").write_bytes(compressed.data)
-            made[name].append(read_graph(path))
+
+        def convert(folder: Path = folder) -> tuple[bool, list[Path]]:
+            os.chdir(folder)
+            read = reader.read(model, {}, None, False, folder)
+            prepared = prepare.make(read, None, folder, lambda phase: None)
+            paths = [prepared.floating]
+            for recipe in ("float16", "dynamic"):
+                floating = FloatModel(
+                    prepared.saved_model, prepared.floating, folder, prepared.constants
+                )
+                compressed = quantizer.compress(floating, BUILTIN[recipe], {})
+                paths.append(folder / f"{recipe}.tflite")
+                paths[-1].write_bytes(compressed.data)
+            return prepared.large, paths
+
+        large, paths = run(convert)
+        assert large == (name == "aside")
+        made[name] = [read_graph(path) for path in paths]
     for usual, aside in zip(made["usual"], made["aside"], strict=True):
         assert [o.kind for o in aside.operators] == [o.kind for o in usual.operators]
         _have_equal_constants(aside, usual)
@@ -120,11 +126,16 @@ def test_weights_that_are_integers_ahead_leave_the_same_int8_artifact(tmp_path: 
     floating, made = tmp_path / "float.tflite", []
     samples = np.random.default_rng(0).standard_normal((3, 1, 3, 32, 32), np.float32)
     for ahead in (False, True):
-        ranges = tmp_path / "ranges.tflite"
-        calibrated.calibrate(floating, {"image": samples}, ranges, weights=ahead)
+        path, ranges = tmp_path / f"{ahead}.tflite", tmp_path / "ranges.tflite"
+
+        def quantize(ahead: bool = ahead, path: Path = path, ranges: Path = ranges) -> None:
+            from devdiff.exporter.quantizers import calibrated, int8
+
+            calibrated.calibrate(floating, {"image": samples}, ranges, weights=ahead)
+            path.write_bytes(int8.to_integers(ranges, float_io=False, per_channel=True))
+
+        apart.run(quantize)
         assert (ranges.stat().st_size < floating.stat().st_size / 3) == ahead
-        path = tmp_path / f"{ahead}.tflite"
-        path.write_bytes(int8.to_integers(ranges, float_io=False, per_channel=True))
         made.append(read_graph(path))
     assert [o.kind for o in made[0].operators] == [o.kind for o in made[1].operators]
     for one, other in zip(made[0].operators, made[1].operators, strict=True):
@@ -140,25 +151,29 @@ def test_weights_that_are_integers_ahead_leave_the_same_int8_artifact(tmp_path: 
 def test_a_constant_that_the_converter_computed_with_is_converted_as_it_is(
     sample: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    import tensorflow as tf
-
     matrix = np.random.default_rng(0).standard_normal((600, 600), np.float32)
-    weight = tf.constant(matrix)
-    spec = TensorSpec("x", (1, 600), "float32")
-
-    def call(x: Any) -> list[Any]:
-        if sample == "no sample that runs" and tf.executing_eagerly():
-            raise ValueError("not with these values")
-        return [tf.matmul(x, weight * np.linspace(1, 2, 600, dtype=np.float32))]
-
-    converted = Converted(
-        call, (spec,), (ConvertedOutput(TensorSpec("y", (1, 600), "float32"), (0, 1)),), ()
-    )
-    (constants := tmp_path / "constants").mkdir()
-    aside = stand_ins.StandIns(constants)
-    tflite_converter.save_function(converted, ["x"], ["y"], tmp_path / "saved", aside)
     artifact = tmp_path / "float.tflite"
-    tflite_converter.to_float32(tmp_path / "saved", artifact, constants)
+
+    def convert() -> None:
+        import tensorflow as tf
+
+        from devdiff.exporter.quantizers import tflite_converter
+
+        weight = tf.constant(matrix)
+        spec, output = TensorSpec("x", (1, 600), "float32"), TensorSpec("y", (1, 600), "float32")
+
+        def call(x: Any) -> list[Any]:
+            if sample == "no sample that runs" and tf.executing_eagerly():
+                raise ValueError("not with these values")
+            return [tf.matmul(x, weight * np.linspace(1, 2, 600, dtype=np.float32))]
+
+        converted = Converted(call, (spec,), (ConvertedOutput(output, (0, 1)),), ())
+        (constants := tmp_path / "constants").mkdir()
+        aside = stand_ins.StandIns(constants)
+        tflite_converter.save_function(converted, ["x"], ["y"], tmp_path / "saved", aside)
+        tflite_converter.to_float32(tmp_path / "saved", artifact, constants)
+
+    apart.run(convert)
     assert "converting with all constants in memory" in capfd.readouterr().err
     interpreter = Interpreter(str(artifact))
     interpreter.allocate_tensors()

@@ -17,6 +17,7 @@ from devdiff.inputs import input_set, retention
 from devdiff.inputs.input_set import SYNTHETIC, InputRequest, InputSet
 from devdiff.inputs.preprocess import Preprocess
 from devdiff.report.html.run_files import RunFiles
+from tests.support.bare_reports import typed
 from tests.support.command import DATA, DIGITS, devdiff
 
 if TYPE_CHECKING:
@@ -143,14 +144,14 @@ def test_a_run_without_its_tensors_still_has_its_pictures(
     run = Path(shutil.copytree(digits_run.folder, tmp_path / "run"))
     report = json.loads((run / "report.json").read_text())
     samples = [int(sample) for sample in report["samples"]]
-    before = RunFiles(run, report).images(samples)
+    before = RunFiles(run, typed(report)).images(samples)
     retention.release(run / "inputs", IMAGE, [s["row"] for s in report["samples"].values()])
     assert tensors(run / "inputs") == []
-    after = RunFiles(run, report).images(samples)
+    after = RunFiles(run, typed(report)).images(samples)
     assert len(after) == len(before) > 1
     assert all(np.array_equal(after[sample], before[sample]) for sample in before)
     np.savez(run / "inputs" / retention.SHOWN, rows=np.arange(9), other=np.arange(9))
-    beside = RunFiles(run, report)
+    beside = RunFiles(run, typed(report))
     assert beside.images(samples) == {}
     assert "cannot be read" in beside.problems[0]
 
