@@ -175,6 +175,8 @@ def test_a_run_is_bisected_on_its_own_device_and_on_no_other_that_is_there(tmp_p
     asked["request"]["running"]["device"] = None
     (run / "run.json").write_text(json.dumps(asked))
     report = json.loads((run / "report.json").read_text())
+    report["options"]["running"]["device"] = None
+    (run / "report.json").write_text(json.dumps(report))
     device = next(rung for rung in report["rungs"] if rung["name"] == "device")
     assert device["runner"] == "local"
     env = {"ANDROID_ADB_SERVER_PORT": "9"}
@@ -186,6 +188,8 @@ def test_a_run_is_bisected_on_its_own_device_and_on_no_other_that_is_there(tmp_p
 
     device["runner"] = "emulator-5998"
     (run / "report.json").write_text(json.dumps(report))
+    recorded = json.loads((run / "rungs/device.json").read_text())
+    (run / "rungs/device.json").write_text(json.dumps({**recorded, "runner": "emulator-5998"}))
     done = devdiff("bisect", run, cwd=tmp_path, env=env)
     assert done.returncode == 3, done.stderr
     last = done.stderr.splitlines()[-1]
