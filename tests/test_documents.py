@@ -111,3 +111,12 @@ def test_links_and_commands_exist(document: Path) -> None:
                 verbs.parse_args([word for word in words[1:] if word not in ("…", "\\")])
             elif words and words[0].startswith("scripts/"):
                 assert (ROOT / words[0]).exists(), words[0]
+
+
+def test_every_path_of_the_architecture_is_there() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    rooms = "|".join(path.name for path in (ROOT / "devdiff").iterdir())
+    named = re.findall(rf"`((?:devdiff/)?(?:{rooms})(?:/[\w./]*|\.py))`", text)
+    assert len(named) > 30
+    missing = [name for name in named if not (ROOT / "devdiff" / name).exists()]
+    assert [name for name in missing if not (ROOT / name).exists()] == []
