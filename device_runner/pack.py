@@ -101,7 +101,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class SampleRecord:
+class PackSample:
     """One sample: its arrays when ``status`` is OK, otherwise the message."""
 
     index: int
@@ -293,7 +293,7 @@ def decode_payload(tensors: Sequence[PackTensor], payload: bytes) -> tuple[Array
     return tuple(arrays)
 
 
-def read_record(stream: IO[bytes], tensors: Sequence[PackTensor]) -> SampleRecord | int:
+def read_record(stream: IO[bytes], tensors: Sequence[PackTensor]) -> PackSample | int:
     """The next sample, or the number of samples when the stream ends as it should.
 
     Raises `PackError` when the record is cut short or its checksum does not match.
@@ -309,9 +309,9 @@ def read_record(stream: IO[bytes], tensors: Sequence[PackTensor]) -> SampleRecor
     if tag == TAG_DONE:
         return int(index)
     if status == Status.OK:
-        return SampleRecord(index, Status.OK, nanoseconds, decode_payload(tensors, payload))
+        return PackSample(index, Status.OK, nanoseconds, decode_payload(tensors, payload))
     message = payload.rstrip(b"\0").decode(errors="replace")
-    return SampleRecord(index, Status(min(status, Status.CRASHED)), nanoseconds, (), message)
+    return PackSample(index, Status(min(status, Status.CRASHED)), nanoseconds, (), message)
 
 
 @dataclass(frozen=True, slots=True)

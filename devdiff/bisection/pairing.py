@@ -23,7 +23,7 @@ FORM_ONLY: Final = ("QUANTIZE", "DEQUANTIZE")
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
+class OperatorPairing:
     """``operators`` maps the int8 graph's to the float graph's, ``tensors`` likewise.
 
     ``unpaired`` are operators of the int8 graph without a counterpart, those that only change the
@@ -35,7 +35,7 @@ class Pairing:
     unpaired: tuple[int, ...]
 
 
-def pair(floating: Flow, quantized: Flow, inputs: Mapping[int, int]) -> Pairing:
+def pair(floating: Flow, quantized: Flow, inputs: Mapping[int, int]) -> OperatorPairing:
     """Pair two graphs whose inputs are paired already: int8 tensor to float tensor."""
     by_weights = _by_weights(floating, quantized)
     waiting: dict[tuple[str, tuple[int | None, ...]], list[GraphOperator]] = defaultdict(list)
@@ -73,7 +73,7 @@ def pair(floating: Flow, quantized: Flow, inputs: Mapping[int, int]) -> Pairing:
         waiting[key].remove(chosen)
         operators[index] = chosen.index
         tensors.update(zip(operator.outputs, chosen.outputs, strict=True))
-    return Pairing(operators, tensors, tuple(unpaired))
+    return OperatorPairing(operators, tensors, tuple(unpaired))
 
 
 def _data(flow: Flow, operator: GraphOperator) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from devdiff.report.model.bisect import (
     ProfileSection,
     Runs,
     SideRuns,
-    Sides,
+    SidesRecord,
 )
 from devdiff.system.typed_json import converted
 
@@ -78,7 +78,7 @@ def section(
         verdict="fail" if beyond or first is not None else "pass",
         kind="profile",
         reason=_reason(rows, ranked, first, whole, least),
-        sides=Sides(
+        sides=SidesRecord(
             reference=sides[0].ran(profiler.whole[0]), candidate=sides[1].ran(profiler.whole[1])
         ),
         limits=Limits(min_snr_db=least),

@@ -17,7 +17,7 @@ import numpy as np
 from devdiff.bisection import layers
 from devdiff.bisection.graph import Flow
 from devdiff.bisection.layers import Errors, LayerErrors, QuantizedInputs
-from devdiff.bisection.pairing import Pairing, pair
+from devdiff.bisection.pairing import OperatorPairing, pair
 from devdiff.device_runner.errors import RunnerError
 from devdiff.errors import BisectError
 from devdiff.exporter.artifact import Array
@@ -57,7 +57,7 @@ class Profiler:
         self._timeout_s = target.running.timeout_s
         self._events = events
         self.floating, self.quantized = (Flow(side.whole.graph) for side in self.sides)
-        self.pairing: Pairing = pair(self.floating, self.quantized, self._inputs())
+        self.pairing: OperatorPairing = pair(self.floating, self.quantized, self._inputs())
         if not self.pairing.operators:
             raise BisectError(
                 f"{floating.artifact.path.name} and {quantized.artifact.path.name} have no "

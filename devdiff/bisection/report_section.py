@@ -15,7 +15,7 @@ from devdiff.report.model.bisect import (
     PartComparison,
     Runs,
     SideRuns,
-    Sides,
+    SidesRecord,
     SuspectRecord,
 )
 from devdiff.system.typed_json import converted
@@ -46,7 +46,7 @@ def section(
         verdict="fail" if whole.beyond else "pass",
         kind=isolated.kind if isolated else "none",
         reason=reason(bench, whole, found, isolated),
-        sides=Sides(
+        sides=SidesRecord(
             reference=bench.sides["reference"].ran(bench.results["reference"]),
             candidate=bench.sides["candidate"].ran(bench.results["candidate"]),
         ),

@@ -47,7 +47,7 @@ _PROGRAMS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Component:
     """One thing devdiff uses: whether it is there, and what to do when it is not."""
 
     name: str
@@ -61,7 +61,7 @@ class Finding:
         return asdict(self)
 
 
-def examine() -> list[Finding]:
+def examine() -> list[Component]:
     """Look at everything; takes a few seconds, changes nothing but the caches."""
     return [
         _python(),
@@ -72,21 +72,21 @@ def examine() -> list[Finding]:
     ]
 
 
-def _python() -> Finding:
+def _python() -> Component:
     version = ".".join(map(str, sys.version_info[:3]))
     ok = sys.version_info[:2] == (3, 11)
     remedy = "" if ok else "the pinned packages live together on Python 3.11 only: install it"
-    return Finding("python", ok, True, version, "everything", remedy)
+    return Component("python", ok, True, version, "everything", remedy)
 
 
-def _packages() -> Iterator[Finding]:
+def _packages() -> Iterator[Component]:
     """What devdiff's own requirements ask for; of the many that say nothing, what is wrong."""
     found = [_package(asked) for asked in extras.requirements()]
     for extra in _EXTRAS:
         asked_for = [*extras.requirements(extra)]
         asked_for += [Requirement(name) for name, of in _BESIDES.items() if of == extra]
         found += [_package(asked, extra) for asked in asked_for]
-    first: dict[str, Finding] = {}
+    first: dict[str, Component] = {}
     for one in found:
         # An extra is told of once, though another contains it.
         if one.name in _PURPOSES or (one.required and not one.ok):
@@ -95,29 +95,29 @@ def _packages() -> Iterator[Finding]:
     yield from sorted(first.values(), key=lambda one: order.index(one.name))
 
 
-def _package(asked: Requirement, extra: str = "") -> Finding:
+def _package(asked: Requirement, extra: str = "") -> Component:
     purpose = _PURPOSES.get(asked.name, "devdiff itself")
     required = not extra and asked.name not in _ALTERNATIVES
     wanted = f"pip install '{asked.name}{asked.specifier}'"
     version = extras.installed(asked.name)
     if version is None:
         remedy = extras.install(extra) if extra else wanted
-        return Finding(asked.name, False, required, "not installed", purpose, remedy)
+        return Component(asked.name, False, required, "not installed", purpose, remedy)
     # A build of its own (2.13.0+cpu) is the version that it is a build of.
     if asked.specifier.contains(version, prereleases=True):
-        return Finding(asked.name, True, required, version, purpose)
+        return Component(asked.name, True, required, version, purpose)
     remedy = f"devdiff is tested with {asked.specifier}: {wanted}"
-    return Finding(asked.name, False, required, version, purpose, remedy)
+    return Component(asked.name, False, required, version, purpose, remedy)
 
 
-def _native() -> Iterator[Finding]:
+def _native() -> Iterator[Component]:
     from devdiff.device_runner.native.local_runner import LocalRunner
 
     try:
         identity = LocalRunner(None, "xnnpack", 1).identity()
     except (DeviceRunnerError, OSError, subprocess.SubprocessError) as error:
         # Where it would only have to be compiled, what compiles it is told of already.
-        yield Finding(
+        yield Component(
             "native runner",
             False,
             extras.installed("ziglang") is not None,
@@ -127,8 +127,10 @@ def _native() -> Iterator[Finding]:
         )
         return
     runner, library = identity["runner"], identity["library"]
-    yield Finding("native runner", True, True, f"sha256 {runner['sha256'][:12]}", "--device local")
-    yield Finding(
+    yield Component(
+        "native runner", True, True, f"sha256 {runner['sha256'][:12]}", "--device local"
+    )
+    yield Component(
         "runtime library",
         True,
         True,
@@ -137,13 +139,13 @@ def _native() -> Iterator[Finding]:
     )
 
 
-def _program(name: str, purpose: str, remedy: str) -> Finding:
+def _program(name: str, purpose: str, remedy: str) -> Component:
     found = shutil.which(name)
-    return Finding(name, found is not None, False, found or "not installed", purpose, remedy)
+    return Component(name, found is not None, False, found or "not installed", purpose, remedy)
 
 
-def _space() -> Finding:
+def _space() -> Component:
     free = shutil.disk_usage(Path.cwd()).free
     ok = free > 1 << 30 and os.access(Path.cwd(), os.W_OK)
     remedy = "" if ok else "free some space here, or give --out on another disk"
-    return Finding("disk", ok, True, f"{free / 1e9:.1f} GB free here", "run directories", remedy)
+    return Component("disk", ok, True, f"{free / 1e9:.1f} GB free here", "run directories", remedy)

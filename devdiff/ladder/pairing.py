@@ -49,7 +49,7 @@ _QUANTIZED_ERROR: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
+class TensorPairing:
     """How the tensors of one artifact were paired with the source's, and why so."""
 
     file: str
@@ -84,7 +84,7 @@ class Paired:
 
     subject: Subject
     manifest: Manifest | None
-    pairings: tuple[Pairing, ...]
+    pairings: tuple[TensorPairing, ...]
 
 
 def pair(
@@ -109,7 +109,7 @@ def pair(
     for given in read.finished:
         record, by, reason = trial.of_finished(given)
         finished.append(replace(given, record=record))
-        pairings.append(Pairing(given.path.name, by, reason, record.inputs, record.outputs))
+        pairings.append(TensorPairing(given.path.name, by, reason, record.inputs, record.outputs))
     return Paired(replace(read, finished=tuple(finished)), None, tuple(pairings))
 
 
@@ -154,7 +154,7 @@ class _Trial:
                 manifest = replace(manifest, artifacts=records)
                 manifest.save(artifacts)
         pairings = [
-            Pairing(artifact.file, by, reason, artifact.inputs, artifact.outputs)
+            TensorPairing(artifact.file, by, reason, artifact.inputs, artifact.outputs)
             for artifact in manifest.artifacts
         ]
         return Paired(self.read, manifest, tuple(pairings))

@@ -13,7 +13,7 @@ from devdiff.exporter.artifact import sha256_file
 from devdiff.exporter.recipe import Recipe
 from devdiff.gate.summary import Facts
 from devdiff.ladder.run_directory import REPORT_NAME
-from devdiff.report.model.task import Estimate
+from devdiff.report.model.task import EstimateRecord
 from devdiff.system.exit_code import ExitCode
 from devdiff.system.typed_json import Count, Extended, Record, Sha256, fields
 from devdiff.verdict import Verdict, combine
@@ -34,7 +34,7 @@ class Agreement(Record, frozen=True):
     samples: Count
 
 
-class MetricRecord(Estimate, frozen=True):
+class MetricRecord(EstimateRecord, frozen=True):
     """The task's first metric on the last rung, with its interval."""
 
     name: str

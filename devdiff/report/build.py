@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from devdiff.exporter.manifest import Manifest
     from devdiff.inputs.input_set import InputSet
     from devdiff.ladder.judge import JudgedPair
-    from devdiff.ladder.pairing import Pairing
+    from devdiff.ladder.pairing import TensorPairing
     from devdiff.ladder.subject import Subject
     from devdiff.report.model import DataCheckSection, Options, ScanSection, TaskSection
 
@@ -81,7 +81,7 @@ def build(
     *,
     subject: Subject,
     manifest: Manifest | None,
-    pairings: Sequence[Pairing],
+    pairings: Sequence[TensorPairing],
     samples: InputSet,
     results: Sequence[RungResult],
     judged: Sequence[JudgedPair],

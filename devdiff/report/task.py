@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from devdiff.report import parts
-from devdiff.report.model import Estimate
+from devdiff.report.model import EstimateRecord
 from devdiff.report.parts import escape
 
 if TYPE_CHECKING:
@@ -47,19 +47,19 @@ def headline(task: TaskSection) -> str:
     return f"task: {task.kind}, {against} {task.truth}{limit}{read}"
 
 
-def change(drop: Estimate | None, higher_is_better: bool) -> Estimate | None:
+def change(drop: EstimateRecord | None, higher_is_better: bool) -> EstimateRecord | None:
     """What a step did to a metric, up or down, from by how much it made it worse."""
     if drop is None or not higher_is_better or drop.value is None:
         return drop
     low, high = drop.low, drop.high
-    return Estimate(
+    return EstimateRecord(
         value=-drop.value or 0.0,
         low=None if high is None else -high or 0.0,
         high=None if low is None else -low or 0.0,
     )
 
 
-def interval(value: Estimate | None, signed: bool = False) -> str:
+def interval(value: EstimateRecord | None, signed: bool = False) -> str:
     """``0.912 (0.884–0.935)``; with a sign in front for changes."""
     if value is None or value.value is None:
         return "-"

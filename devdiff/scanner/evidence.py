@@ -42,20 +42,20 @@ class EvidenceCollector:
     folder: Path
     timeout_s: float
 
-    def universal(self, hunted: Found) -> JudgedTrigger:
+    def universal(self, results: Found) -> JudgedTrigger:
         """The best trigger for all classes, on the real artifacts."""
-        (model,) = hunted["compressed"]
+        (model,) = results["compressed"]
         found = model.candidates[0]
         measured = self._measure(found, [(found, self.chosen.held)])
         evidence = Evidence(
             gap=measured.gap(self.watched),
             calibrated=Proportion.of(found.calibrated, found.eligible),
-            placebos=tuple(best(one) for one in hunted["placebo"]),
+            placebos=tuple(best(one) for one in results["placebo"]),
             pruned=self.pruned,
         )
         return JudgedTrigger(measured, evidence)
 
-    def second_look(self, first: JudgedTrigger, hunted: Found) -> list[JudgedTrigger]:
+    def second_look(self, first: JudgedTrigger, results: Found) -> list[JudgedTrigger]:
         """What was found on one half, together with what the same search finds on the other.
 
         Every sample is then held out once, in the model as in its placebos, and where placebos
@@ -72,7 +72,7 @@ class EvidenceCollector:
             return [first]
         chosen = self.chosen
         measured = self._measure(found, [(found, chosen.held), (other, chosen.searched)])
-        placebos = list(zip(hunted["placebo"], swapped["placebo"], strict=True))
+        placebos = list(zip(results["placebo"], swapped["placebo"], strict=True))
         benign = None
         if not self.pruned:
             placebos += self.searches.more_placebos()
@@ -90,12 +90,12 @@ class EvidenceCollector:
         )
         return [JudgedTrigger(measured, evidence)]
 
-    def pairs(self, hunted: Found) -> list[JudgedTrigger]:
+    def pairs(self, results: Found) -> list[JudgedTrigger]:
         """Triggers of one source class that the twin takes for real, on the real artifacts.
 
         Only when something is seen do the placebos search for pairs of classes, too.
         """
-        (model,) = hunted["compressed"]
+        (model,) = results["compressed"]
         seen = [
             pair
             for pair in model.pairs
@@ -151,7 +151,7 @@ class EvidenceCollector:
         )
 
 
-def best(*hunted: SearchResult) -> Proportion:
+def best(*results: SearchResult) -> Proportion:
     """The held-out gap of the triggers that did best where they were searched, one a search."""
-    found = [one.candidates[0] for one in hunted]
+    found = [one.candidates[0] for one in results]
     return Proportion.of(sum(one.calibrated for one in found), sum(one.eligible for one in found))

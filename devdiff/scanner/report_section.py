@@ -15,7 +15,7 @@ from devdiff.report.model.scan import (
     ClassReplay,
     Effect,
     ExampleRecord,
-    Hypothesis,
+    HypothesisRecord,
     ModelAnswers,
     PlaceboRecord,
     PowerRecord,
@@ -74,7 +74,7 @@ TAXONOMY: Final = (
 class ReportSection:
     """All that a conclusion is drawn from.
 
-    ``hunted`` are the results of the searches by variant. ``effort`` is the part of the search that
+    ``results`` are the results of the searches by variant. ``effort`` is the part of the search that
     the budget allowed, ``cut`` says that it left no time for a second look
     that was wanted.
     """
@@ -84,7 +84,7 @@ class ReportSection:
     pruned: bool
     chosen: SampleSelection
     folder: Path
-    hunted: Found
+    results: Found
     effort: float
     settings: ScanSettings
     cut: bool
@@ -95,7 +95,7 @@ class ReportSection:
         evidence, candidate = shown.evidence, shown.measured.candidate
         finding = verdict_rules.is_finding(evidence)
         kind = verdict_rules.kind(evidence) if finding else None
-        (model,) = self.hunted["compressed"]
+        (model,) = self.results["compressed"]
         power = self._power(judged[0])
         verdict: ScanVerdict = "inconclusive" if power.lacking else "no finding"
         return ScanSection(
@@ -213,7 +213,7 @@ class ReportSection:
         rates = [placebo.rate or 0.0 for placebo in placebos]
         own = shown.evidence.calibrated.rate or 0.0
         method = "other masks of the same rate" if self.pruned else "stochastic rounding"
-        mirrored = self.hunted["mirrored"]
+        mirrored = self.results["mirrored"]
         section = PlaceboRecord(
             what=method,
             searched=tuple(rates),
@@ -273,8 +273,8 @@ def _answers(outputs: Mapping[str, Array], shown: ReplayResult, place: int) -> M
     )
 
 
-def _hypothesis(candidate: Candidate, hits: int, eligible: int) -> Hypothesis:
-    return Hypothesis(
+def _hypothesis(candidate: Candidate, hits: int, eligible: int) -> HypothesisRecord:
+    return HypothesisRecord(
         target=candidate.target,
         source=candidate.source,
         form=candidate.trigger.form,

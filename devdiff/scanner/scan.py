@@ -20,7 +20,7 @@ from devdiff.report.model.scan import (
     ScanSection,
     StaticEvidence,
     TwinFidelity,
-    Twins,
+    TwinsRecord,
 )
 from devdiff.scanner import replay, sample_selection, verdict_rules
 from devdiff.scanner.evidence import EvidenceCollector
@@ -95,16 +95,16 @@ class _Scan:
         evidence = self._static_evidence()
         self.events.phase("scan: searching for triggers, in the model and its placebos")
         self.searches = self._searches()
-        hunted = self.searches.first()
-        evidence = structs.replace(evidence, drift=self._drift(hunted))
+        results = self.searches.first()
+        evidence = structs.replace(evidence, drift=self._drift(results))
         self.events.phase("scan: replaying what was found")
-        judging = self._judging()
-        judged = [judging.universal(hunted)]
+        evidence_of = self._judging()
+        judged = [evidence_of.universal(results)]
         cut = False
         if verdict_rules.wants_second_look(judged[0].evidence):
             self.events.phase("scan: a weak sign; searching again with the halves swapped")
             try:
-                judged = judging.second_look(judged[0], hunted)
+                judged = evidence_of.second_look(judged[0], results)
             except TimeoutError:
                 cut = True
         halved = ScanSamples(
@@ -113,7 +113,7 @@ class _Scan:
             swapped=judged[0].measured.halves == 2,
         )
         if not verdict_rules.is_finding(judged[0].evidence):
-            judged += judging.pairs(hunted)
+            judged += evidence_of.pairs(results)
         self.events.phase("scan: putting the trigger on the model compressed otherwise")
         job = self.searches.further_placebo()
         transferred = transfer(job, to_show(judged).measured.parts, self.events.progress)
@@ -123,7 +123,7 @@ class _Scan:
             pruned=self.pruned,
             chosen=self.chosen,
             folder=self.folder,
-            hunted=hunted,
+            results=results,
             effort=min(self.searches.efforts),
             settings=self.settings,
             cut=cut,
@@ -194,7 +194,7 @@ class _Scan:
         parts = ["prune"] * self.pruned + ["int8"] * self.quantized
         return "+".join(parts) or "none"
 
-    def _check_twins(self) -> Twins:
+    def _check_twins(self) -> TwinsRecord:
         """Both twins against their interpreters. Raises `ScanError` when one is not faithful."""
         from devdiff.scanner.fidelity import check_fidelity
         from devdiff.scanner.twin import Twin
@@ -215,7 +215,7 @@ class _Scan:
                 raise ScanError(f"{rung.name}: {fidelity.problem}")
             found.append(converted(TwinFidelity, fidelity.outputs[0]))
         full, compressed = found
-        return Twins(full, compressed)
+        return TwinsRecord(full, compressed)
 
     def _check_damage(self) -> None:
         """Raises `ScanError` for a compressed model too far from the full one to be searched."""
@@ -295,11 +295,11 @@ class _Scan:
             timeout_s=self.timeout_s,
         )
 
-    def _drift(self, hunted: Found) -> DriftEvidence:
+    def _drift(self, results: Found) -> DriftEvidence:
         from devdiff.scanner.drift import drift
 
-        (model,) = hunted["compressed"]
-        placebos = [one.compressed for one in hunted["placebo"]]
+        (model,) = results["compressed"]
+        placebos = [one.compressed for one in results["placebo"]]
         classes = self.watched.kind == "classes"
         try:
             found = drift(model.full, model.compressed, placebos, classifier=classes)

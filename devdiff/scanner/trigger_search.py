@@ -60,24 +60,26 @@ def run(job: SearchJob, progress: Callable[[float], None] = lambda share: None) 
     searched, held = torch.tensor(job.searched), torch.tensor(job.held)
     seconds = job.share * (job.deadline - time.monotonic())
     pace = Pace(time.monotonic() + seconds, 0.0)
-    hunt = TriggerSearch(job, sides, searched, pace)
-    pace.cost = hunt.timed(_TIMING * seconds)
+    search = TriggerSearch(job, sides, searched, pace)
+    pace.cost = search.timed(_TIMING * seconds)
     shares = job.universal + job.pairs
     candidates: tuple[Candidate, ...] = ()
     if job.universal:
         settings = job.settings
         if job.calibrated:
             settings = replace(settings, size_weight=_PRUNED_SIZE_WEIGHT)
-        later = hunt.pairs_work() if job.pairs else 0
-        found = hunt.search(hunt.arms(), settings, lambda share: progress(share / shares), later)
+        later = search.pairs_work() if job.pairs else 0
+        found = search.search(
+            search.arms(), settings, lambda share: progress(share / shares), later
+        )
         candidates = tuple(_measured(one, sides, held) for one in found)
     pairs: tuple[ClassPair, ...] = ()
     tried = 0
-    if job.pairs and (arms := hunt.pair_arms()):
+    if job.pairs and (arms := search.pair_arms()):
         began, tried = (shares - 1) / shares, len(arms)
-        settings = hunt.for_pairs(_PAIRS)
+        settings = search.for_pairs(_PAIRS)
         # All samples of a class are few enough; the folds then hold each of them out.
-        whole = replace(hunt, rows=every)
+        whole = replace(search, rows=every)
         seen = whole.search(
             arms, settings, lambda share: progress(began + 0.7 * share / shares), _folds_work()
         )

@@ -25,7 +25,7 @@ _WORTH_SEEING: Final = 0.175
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class AccuracyAgainstChance:
     """How often ``answers`` are the labels, and what guessing would come to.
 
     ``chance`` is the larger of one in ``classes`` and the most frequent label's share;
@@ -42,7 +42,7 @@ class Accuracy:
     standing: Standing
 
     @classmethod
-    def of(cls, answers: Array, labels: Array, classes: int) -> Accuracy:
+    def of(cls, answers: Array, labels: Array, classes: int) -> AccuracyAgainstChance:
         """``answers`` and ``labels`` are class indices int64 [N]; -1 for no answer."""
         samples, right = len(labels), int(np.count_nonzero(answers == labels))
         shares = [

@@ -19,7 +19,7 @@ from devdiff.comparison.wording import count, percent
 from devdiff.errors import ComparisonError
 from devdiff.ladder.judge import labelled_output
 from devdiff.system.typed_json import encode
-from devdiff.tasks.chance import FEWEST, Accuracy
+from devdiff.tasks.chance import FEWEST, AccuracyAgainstChance
 from devdiff.tasks.class_order import orders
 from devdiff.tasks.preparation import Preparations, Trial
 from devdiff.verdict import Verdict
@@ -49,7 +49,7 @@ class DataCheck:
 
     rung: str
     output: str
-    accuracy: Accuracy
+    accuracy: AccuracyAgainstChance
     verdict: Verdict | None
     reason: str
     advice: str = ""
@@ -107,7 +107,7 @@ def check(
         return None
     if len(answers) != len(labels) or not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         return None
-    accuracy = Accuracy.of(answers, labels, classes)
+    accuracy = AccuracyAgainstChance.of(answers, labels, classes)
     trials: list[Trial] = []
     notes: tuple[str, ...] = ()
     if len(labels) >= FEWEST:

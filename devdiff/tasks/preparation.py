@@ -15,7 +15,7 @@ from devdiff.inputs.preprocess import Preprocess
 from devdiff.inputs.variants import Variant, bytes_like, variants
 from devdiff.ladder import ladder
 from devdiff.ladder.ladder import Rung, RungResult
-from devdiff.tasks.chance import FEWEST, Accuracy
+from devdiff.tasks.chance import FEWEST, AccuracyAgainstChance
 from devdiff.tasks.class_order import SURE, explains
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Preparations:
     samples: InputSet
     labels: Array
     answers: Array
-    accuracy: Accuracy
+    accuracy: AccuracyAgainstChance
 
     @property
     def doubtful(self) -> bool:

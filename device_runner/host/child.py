@@ -29,8 +29,8 @@ from devdiff.device_runner.errors import PackError
 from devdiff.device_runner.host.engine import Engine, RefusalError, check_tensor
 from devdiff.device_runner.pack import (
     Header,
+    PackSample,
     PackTensor,
-    SampleRecord,
     Status,
     encode_done,
     encode_header,
@@ -238,13 +238,13 @@ def cpu() -> dict[str, Any]:
     return about
 
 
-def _ahead(source: IO[bytes], tensors: Sequence[PackTensor]) -> Iterator[SampleRecord]:
+def _ahead(source: IO[bytes], tensors: Sequence[PackTensor]) -> Iterator[PackSample]:
     """The samples of a pack, each read and checked while the one before it is being run."""
-    waiting: queue.Queue[SampleRecord | int | PackError] = queue.Queue(maxsize=1)
+    waiting: queue.Queue[PackSample | int | PackError] = queue.Queue(maxsize=1)
 
     def read() -> None:
-        found: SampleRecord | int | PackError | None = None
-        while found is None or isinstance(found, SampleRecord):
+        found: PackSample | int | PackError | None = None
+        while found is None or isinstance(found, PackSample):
             try:
                 found = read_record(source, tensors)
             except PackError as error:
@@ -252,7 +252,7 @@ def _ahead(source: IO[bytes], tensors: Sequence[PackTensor]) -> Iterator[SampleR
             waiting.put(found)
 
     threading.Thread(target=read, daemon=True).start()
-    while isinstance(record := waiting.get(), SampleRecord):
+    while isinstance(record := waiting.get(), PackSample):
         yield record
     if isinstance(record, PackError):
         raise record

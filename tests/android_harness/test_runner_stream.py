@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from devdiff.device_runner.pack import SampleRecord, read_header, read_record
+from devdiff.device_runner.pack import PackSample, read_header, read_record
 from tests.support.native_running import Bench, model_pack
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ def run(
     return subprocess.run(list(map(str, argv)), capture_output=True, timeout=60, check=False)
 
 
-def records(stdout: bytes) -> tuple[list[SampleRecord], int]:
+def records(stdout: bytes) -> tuple[list[PackSample], int]:
     """The samples of a whole pack and what its end record says."""
     stream = io.BytesIO(stdout)
     header = read_header(stream)
     found = []
-    while isinstance(record := read_record(stream, header.tensors), SampleRecord):
+    while isinstance(record := read_record(stream, header.tensors), PackSample):
         found.append(record)
     assert not stream.read()
     return found, record

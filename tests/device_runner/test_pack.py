@@ -21,8 +21,8 @@ from devdiff.device_runner.pack import (
     RECORD_HEAD,
     TAG_SAMPLE,
     Header,
+    PackSample,
     PackTensor,
-    SampleRecord,
     Status,
     decode_payload,
     encode_done,
@@ -60,7 +60,7 @@ def whole() -> bytes:
     )
 
 
-def read_all(data: bytes) -> tuple[Header, list[SampleRecord]]:
+def read_all(data: bytes) -> tuple[Header, list[PackSample]]:
     stream = io.BytesIO(data)
     header = read_header(stream)
     return header, list(read_records(stream, header.tensors))

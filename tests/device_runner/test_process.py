@@ -11,8 +11,8 @@ import pytest
 from devdiff.device_runner import process
 from devdiff.device_runner.errors import RunnerError
 from devdiff.device_runner.pack import (
+    PackSample,
     PackTensor,
-    SampleRecord,
     Status,
     encode_record,
     read_header,
@@ -50,12 +50,12 @@ def run(
     return process.run(Command((sys.executable, RUNNER), mood or {}), job, progress)
 
 
-def records(folder: Path) -> list[SampleRecord]:
+def records(folder: Path) -> list[PackSample]:
     with (folder / "results.pack").open("rb") as stream:
         return list(read_records(stream, read_header(stream).tensors))
 
 
-def check_values(found: list[SampleRecord]) -> None:
+def check_values(found: list[PackSample]) -> None:
     for record in found:
         if record.status is Status.OK:
             assert record.arrays[0].tolist() == [[2.0 * record.index] * 3]

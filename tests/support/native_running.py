@@ -19,8 +19,8 @@ from devdiff.android_harness import build
 from devdiff.android_harness.build import TARGETS, compile_program, runner_path
 from devdiff.device_runner.pack import (
     Header,
+    PackSample,
     PackTensor,
-    SampleRecord,
     encode_done,
     encode_header,
     encode_record,
@@ -52,7 +52,7 @@ class Ran:
     code: int
     lines: list[dict[str, Any]]
     header: Header | None
-    records: list[SampleRecord]
+    records: list[PackSample]
     complete: bool
     stderr: str
 
@@ -89,9 +89,9 @@ def model_pack(model: str, count: int = 6, first: int = 0) -> bytes:
     return input_pack(runner_cases.INPUTS[model], runner_cases.samples(model, count), first)
 
 
-def read_results(path: Path) -> tuple[Header | None, list[SampleRecord], bool]:
+def read_results(path: Path) -> tuple[Header | None, list[PackSample], bool]:
     """The header and whole records of a result pack, and whether it is complete."""
-    records: list[SampleRecord] = []
+    records: list[PackSample] = []
     header = None
     try:
         with path.open("rb") as stream:

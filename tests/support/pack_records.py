@@ -10,10 +10,10 @@ from devdiff.device_runner.pack import read_record
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from devdiff.device_runner.pack import PackTensor, SampleRecord
+    from devdiff.device_runner.pack import PackSample, PackTensor
 
 
-def read_records(stream: IO[bytes], tensors: Sequence[PackTensor]) -> Iterator[SampleRecord]:
+def read_records(stream: IO[bytes], tensors: Sequence[PackTensor]) -> Iterator[PackSample]:
     """All samples of a complete stream, in order; a missing end or a gap is a `PackError`."""
     expected = 0
     while True:

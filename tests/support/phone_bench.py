@@ -12,7 +12,7 @@ import pytest
 from devdiff.device_runner.adb import devices
 from devdiff.device_runner.adb.adb_runner import RemoteOptions, RemoteRunner
 from devdiff.device_runner.host.host_runner import HostRunner
-from devdiff.device_runner.pack import PackTensor, SampleRecord, read_header
+from devdiff.device_runner.pack import PackSample, PackTensor, read_header
 from devdiff.device_runner.runner import Job, Outcome
 from devdiff.exporter.artifact import Artifact
 from tests.support.exporting import export_digits
@@ -59,7 +59,7 @@ class Digits:
         assert [r.arrays[0].tobytes() for r in records(folder)] == list(answers)
 
 
-def records(folder: Path) -> list[SampleRecord]:
+def records(folder: Path) -> list[PackSample]:
     with (folder / "results.pack").open("rb") as stream:
         return list(read_records(stream, read_header(stream).tensors))
 

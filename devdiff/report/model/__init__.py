@@ -20,7 +20,7 @@ from devdiff.report.model.run import (
     SampleRecord,
 )
 from devdiff.report.model.scan import ScanSection
-from devdiff.report.model.task import DataCheckSection, Estimate, TaskSection
+from devdiff.report.model.task import DataCheckSection, EstimateRecord, TaskSection
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -28,7 +28,7 @@ __all__ = [
     "BasisRecord",
     "BisectSection",
     "DataCheckSection",
-    "Estimate",
+    "EstimateRecord",
     "FileRecord",
     "Identity",
     "InputsRecord",

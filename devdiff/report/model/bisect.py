@@ -96,7 +96,7 @@ class SideRecord(Record, frozen=True):
     about: Mapping[str, Any]
 
 
-class Sides(Record, frozen=True):
+class SidesRecord(Record, frozen=True):
     reference: SideRecord
     candidate: SideRecord
 
@@ -207,7 +207,7 @@ class BisectSection(Record, frozen=True, omit_defaults=True):
     verdict: Literal["pass", "fail"]
     kind: Literal["none", "born", "context", "accumulated", "unexplained", "profile"]
     reason: str
-    sides: Sides
+    sides: SidesRecord
     limits: Limits
     inputs: InputsRecord
     operators: Count

@@ -42,7 +42,7 @@ class TwinFidelity(Record, frozen=True):
     undecided: Count
 
 
-class Twins(Record, frozen=True):
+class TwinsRecord(Record, frozen=True):
     """How faithful the twins are to their interpreters."""
 
     full: TwinFidelity
@@ -121,7 +121,7 @@ class DriftRank(Record, frozen=True):
     factor: Extended
 
 
-class ClassFlow(Record, frozen=True):
+class ClassFlowRecord(Record, frozen=True):
     """Answers that a class gained and lost."""
 
     index: int
@@ -140,7 +140,7 @@ class DriftEvidence(Record, frozen=True, omit_defaults=True):
     classes: Count | None = None
     flips: Proportion | None = None
     margin_change: Extended | None = None
-    flow: tuple[ClassFlow, ...] = ()
+    flow: tuple[ClassFlowRecord, ...] = ()
     relative_rms: Extended | None = None
     ranks: Mapping[str, DriftRank] = msgspec.field(default_factory=dict)
 
@@ -241,7 +241,7 @@ class PlaceboRecord(Record, frozen=True, omit_defaults=True):
     mirrored: Proportion | None = None
 
 
-class Hypothesis(Record, frozen=True):
+class HypothesisRecord(Record, frozen=True):
     """A trigger that was searched for, and how often it works on held-out samples."""
 
     target: int | None
@@ -292,14 +292,14 @@ class ScanSection(Record, frozen=True, omit_defaults=True):
     output: str | None = None
     classes: int | None = None
     samples: ScanSamples | None = None
-    twin: Twins | None = None
+    twin: TwinsRecord | None = None
     evidence: ScanEvidence | None = None
     power: PowerRecord | None = None
     trigger: TriggerRecord | None = None
     replay: ReplayRecord | None = None
     calibrated: Proportion | None = None
     placebo: PlaceboRecord | None = None
-    hypotheses: tuple[Hypothesis, ...] = ()
+    hypotheses: tuple[HypothesisRecord, ...] = ()
     examples: tuple[ExampleRecord, ...] = ()
     taxonomy: tuple[Threat, ...] = ()
 

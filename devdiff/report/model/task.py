@@ -13,7 +13,7 @@ from devdiff.system.typed_json import Count, Record
 from devdiff.verdict import Verdict
 
 
-class Estimate(Record, frozen=True):
+class EstimateRecord(Record, frozen=True):
     """A value and its two-sided interval; null where it is no number."""
 
     value: float | None
@@ -31,7 +31,7 @@ class RungValues(Record, frozen=True):
     """A rung's values by the name of the metric; ``error`` says why there are none."""
 
     rung: str
-    values: Mapping[str, Estimate]
+    values: Mapping[str, EstimateRecord]
     error: str | None
 
 
@@ -46,7 +46,7 @@ class StepDrops(Record, frozen=True):
     reference: str
     candidate: str
     changed: Count
-    drops: Mapping[str, Estimate]
+    drops: Mapping[str, EstimateRecord]
     verdict: Verdict | None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from devdiff.tasks.chance import Accuracy
+from devdiff.tasks.chance import AccuracyAgainstChance
 
 if TYPE_CHECKING:
     from devdiff.exporter.artifact import Array
@@ -23,7 +23,9 @@ def drawn(samples: int, accuracy: float, seed: int, classes: int = 10) -> tuple[
 
 def standings(samples: int, accuracy: float, classes: int = 10) -> list[str]:
     found = (drawn(samples, accuracy, seed, classes) for seed in range(200))
-    return [Accuracy.of(answers, labels, classes).standing for answers, labels in found]
+    return [
+        AccuracyAgainstChance.of(answers, labels, classes).standing for answers, labels in found
+    ]
 
 
 @pytest.mark.parametrize("samples", [20, 50, 100, 600])
@@ -40,7 +42,7 @@ def test_guessing_is_seen(samples: int, classes: int) -> None:
 def test_few_samples_cannot_tell(samples: int, classes: int) -> None:
     assert "at chance" not in standings(samples, 1 / classes, classes)
     answers, labels = drawn(samples, 1 / classes, 1, classes)
-    said = Accuracy.of(answers, labels, classes).describe("source")
+    said = AccuracyAgainstChance.of(answers, labels, classes).describe("source")
     assert "too few to tell that from chance" in said
 
 
@@ -51,24 +53,24 @@ def test_a_detector_of_rare_events_is_no_guesser() -> None:
     answers = labels.copy()
     answers[:5] = 0
     answers[50:130] = 1
-    found = Accuracy.of(answers, labels, 2)
+    found = AccuracyAgainstChance.of(answers, labels, 2)
     assert found.right.successes < 950
     assert found.standing == "above chance"
 
 
 def test_always_the_same_answer_is_at_chance() -> None:
     labels = np.arange(400) % 4
-    assert Accuracy.of(np.zeros(400, np.int64), labels, 4).standing == "at chance"
+    assert AccuracyAgainstChance.of(np.zeros(400, np.int64), labels, 4).standing == "at chance"
 
 
 def test_no_answer_is_a_wrong_one() -> None:
     labels = np.arange(400) % 4
-    found = Accuracy.of(np.full(400, -1), labels, 4)
+    found = AccuracyAgainstChance.of(np.full(400, -1), labels, 4)
     assert found.right.successes == 0
     assert found.standing == "at chance"
 
 
 def test_labels_of_one_class_say_little_of_guessing() -> None:
     labels = np.full(100, 3)
-    assert Accuracy.of(labels, labels, 10).standing == "above chance"
-    assert Accuracy.of(labels + 1, labels, 10).standing == "at chance"
+    assert AccuracyAgainstChance.of(labels, labels, 10).standing == "above chance"
+    assert AccuracyAgainstChance.of(labels + 1, labels, 10).standing == "at chance"

@@ -9,7 +9,7 @@ import pytest
 
 from devdiff.device_runner.errors import RunnerChoiceError, RunnerError
 from devdiff.device_runner.host.host_runner import SOURCE_RUNNER, HostRunner
-from devdiff.device_runner.pack import PackTensor, SampleRecord, read_header
+from devdiff.device_runner.pack import PackSample, PackTensor, read_header
 from devdiff.device_runner.runner import Job, Outcome, Runner
 from tests.support import onnx_zoo
 from tests.support.pack_records import read_records
@@ -25,7 +25,7 @@ SAMPLES = 8
 
 def run(
     runner: Runner, model: Path, tensors: list[PackTensor], data: list[list[Array]], out: Path
-) -> tuple[Outcome, dict[str, int], list[SampleRecord]]:
+) -> tuple[Outcome, dict[str, int], list[PackSample]]:
     results = out / "results.pack"
     job = Job(model, tuple(tensors), len(data), data.__getitem__, results, out / "log")
     outcome = runner.run(job, lambda done: None)
