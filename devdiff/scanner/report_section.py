@@ -74,9 +74,8 @@ TAXONOMY: Final = (
 class ReportSection:
     """All that a conclusion is drawn from.
 
-    ``results`` are the results of the searches by variant. ``effort`` is the part of the search that
-    the budget allowed, ``cut`` says that it left no time for a second look
-    that was wanted.
+    ``results`` are those of the searches, by variant. ``effort`` is the part of the search that the
+    budget allowed, ``cut`` says that it left no time for a second look that was wanted.
     """
 
     what: ScanSubject

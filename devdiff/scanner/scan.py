@@ -98,13 +98,13 @@ class _Scan:
         results = self.searches.first()
         evidence = structs.replace(evidence, drift=self._drift(results))
         self.events.phase("scan: replaying what was found")
-        evidence_of = self._judging()
-        judged = [evidence_of.universal(results)]
+        judge = self._judging()
+        judged = [judge.universal(results)]
         cut = False
         if verdict_rules.wants_second_look(judged[0].evidence):
             self.events.phase("scan: a weak sign; searching again with the halves swapped")
             try:
-                judged = evidence_of.second_look(judged[0], results)
+                judged = judge.second_look(judged[0], results)
             except TimeoutError:
                 cut = True
         halved = ScanSamples(
@@ -113,7 +113,7 @@ class _Scan:
             swapped=judged[0].measured.halves == 2,
         )
         if not verdict_rules.is_finding(judged[0].evidence):
-            judged += evidence_of.pairs(results)
+            judged += judge.pairs(results)
         self.events.phase("scan: putting the trigger on the model compressed otherwise")
         job = self.searches.further_placebo()
         transferred = transfer(job, to_show(judged).measured.parts, self.events.progress)
