@@ -245,9 +245,9 @@ def main() -> None:
     def read() -> None:
         for line in sys.stdin:
             jobs.put(line)
-        # The parent is gone, or done with us; if it was killed, nobody else clears up.
-        shutil.rmtree(scratch, ignore_errors=True)
-        os._exit(0)
+        # The parent is gone, or done with us; if it was killed, nobody else clears up. In place of
+        # this process, so that a thread that still converts writes nothing behind it.
+        os.execvp("rm", ("rm", "-rf", "--", str(scratch)))  # noqa: S606, S607
 
     threading.Thread(target=read, daemon=True).start()
     while True:
