@@ -1,4 +1,4 @@
-"""What ``import devdiff`` offers: a function for each verb of the command, on the same values.
+"""What ``import devdiff`` offers: a function for each verb that tests, compares or signs.
 
 Paths may be text. ``inputs`` is a file or folder as ``--inputs`` takes it (a file's array names are
 the model's inputs, float32 or the model's own type, samples first), or an `InputRequest` for all
