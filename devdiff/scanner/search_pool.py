@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import ScanError
 from devdiff.scanner import search_cache, trigger_search
+from devdiff.system import interrupts
 from devdiff.system.malloc_env import keeping_freed
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ def run_searches(
     workers = min(len(jobs), cores())
     pool = ProcessPoolExecutor(workers, context, _enter, (shares,))
     try:
-        # The processes start when they are given work.
-        with keeping_freed():
+        # The processes start when they are given work. An interrupt while one does would leave it
+        # without what it was to read, which it says with a trace.
+        with keeping_freed(), interrupts.deferred():
             futures = [pool.submit(_run, place, job, folder) for place, job in enumerate(jobs)]
         left = set(futures)
         while left:

@@ -167,10 +167,11 @@ def test_a_stream_that_is_left_does_no_harm(device: Transport, there: Path) -> N
         assert device.shell("echo well").stdout == b"well\n"
 
 
-def test_the_device_is_asked_while_it_streams(device: Transport) -> None:
-    pieces = device.stream("echo one; sleep 0.3; echo two")
+def test_the_device_is_asked_while_it_streams(device: Transport, there: Path) -> None:
+    waiting = f"until [ -e {there}/between ]; do sleep 0.1; done"
+    pieces = device.stream(f"echo one; {waiting}; echo two", idle_s=20)
     assert next(pieces) == b"one\n"
-    assert device.shell("echo between").stdout == b"between\n"
+    assert device.shell(f"touch {there}/between; echo between").stdout == b"between\n"
     assert b"".join(pieces) == b"two\n"
 
 
