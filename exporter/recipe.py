@@ -155,7 +155,7 @@ def _check(path: Path, key: str, value: Any) -> None:
     if key in _CHOSEN:
         right, wanted = value in _CHOSEN[key], f"one of {_choices(key)}"
     elif key in _LISTS:
-        right = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        right = isinstance(value, list) and all(isinstance(name, str) for name in value)
         wanted = "a list of names"
     elif key == "name":
         right, wanted = isinstance(value, str), "text"

@@ -50,6 +50,6 @@ def to_integers(
             b"",
         )
     except Exception as error:
-        what = "to keep layers in float" if keeping else "the model"
-        raise ConversionError(f"the quantizer refused {what}: {error}") from error
+        request = "to keep layers in float" if keeping else "the model"
+        raise ConversionError(f"the quantizer refused {request}: {error}") from error
     return finish(made, "PTQ_FULL_INTEGER")
