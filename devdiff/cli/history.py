@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     runs = history.runs(wanted)
     if args.json:
-        print(json.dumps([one.to_json() for one in runs], indent=2))
+        print(json.dumps([record.to_json() for record in runs], indent=2))
     elif runs:
         terminal.show(runs, console.stdout())
     else:

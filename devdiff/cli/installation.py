@@ -87,12 +87,12 @@ def _packages() -> Iterator[Finding]:
         asked_for += [Requirement(name) for name, of in _BESIDES.items() if of == extra]
         found += [_package(asked, extra) for asked in asked_for]
     first: dict[str, Finding] = {}
-    for one in found:
+    for finding in found:
         # An extra is told of once, though another contains it.
-        if one.name in _PURPOSES or (one.required and not one.ok):
-            first.setdefault(one.name, one)
+        if finding.name in _PURPOSES or (finding.required and not finding.ok):
+            first.setdefault(finding.name, finding)
     order = [*_PURPOSES, *first]
-    yield from sorted(first.values(), key=lambda one: order.index(one.name))
+    yield from sorted(first.values(), key=lambda finding: order.index(finding.name))
 
 
 def _package(asked: Requirement, extra: str = "") -> Finding:

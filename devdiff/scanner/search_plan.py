@@ -131,7 +131,7 @@ class SearchPlan:
         ]
         found: dict[Variant, list[SearchResult]] = {"compressed": [], "placebo": [], "mirrored": []}
         results = run_searches(jobs, self.folder, self.events.progress)
-        for one, result in zip(jobs, results, strict=True):
-            found[one.variant].append(result)
+        for job, result in zip(jobs, results, strict=True):
+            found[job.variant].append(result)
         self.efforts.extend(result.effort for result in found["compressed"])
         return found

@@ -52,7 +52,7 @@ def inventory(environment: Mapping[str, str] = os.environ) -> list[InventoryEntr
     """All devices that are attached, asked at the same time."""
     found = attached(environment)
     with ThreadPoolExecutor(max(1, len(found))) as pool:
-        return list(pool.map(lambda one: _examined(one, environment), found))
+        return list(pool.map(lambda device: _examined(device, environment), found))
 
 
 def _examined(attached_device: AttachedDevice, environment: Mapping[str, str]) -> InventoryEntry:

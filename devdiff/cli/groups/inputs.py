@@ -102,7 +102,7 @@ def check_calibration(args: argparse.Namespace) -> None:
             "is tested as it is"
         )
     found = compression.every(args) or (INT8_ONLY,)
-    if not any(one.calibrated for one in found):
+    if not any(choice.calibrated for choice in found):
         raise UsageError(
             f"--calibration {args.calibration}: {', '.join(map(str, found))} needs none; leave it "
             "out"
