@@ -36,21 +36,21 @@ def run(args: argparse.Namespace) -> int:
     from devdiff.device_runner.adb.devices import none_attached
     from devdiff.device_runner.adb.inventory import inventory
 
-    found = inventory()
+    entries = inventory()
     if args.json:
-        print(json.dumps([entry.to_json() for entry in found], indent=2))
+        print(json.dumps([entry.to_json() for entry in entries], indent=2))
     elif args.verbosity == output.QUIET:
-        for entry in found:
+        for entry in entries:
             if entry.facts:
                 print(printable(entry.attached.address.serial))
-    elif found:
-        _print(found)
+    elif entries:
+        _print(entries)
     else:
         print(none_attached())
     return 0
 
 
-def _print(found: list[InventoryEntry]) -> None:
+def _print(entries: list[InventoryEntry]) -> None:
     from rich.table import Table
 
     from devdiff.cli import console
@@ -61,7 +61,7 @@ def _print(found: list[InventoryEntry]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("serial", "state", "what", "CPU", "free", "runs"):
         table.add_column(column, overflow="fold")
-    for entry in found:
+    for entry in entries:
         facts = entry.facts
         state = "ready" if facts else entry.attached.state
         row = [entry.attached.address.serial, state, "", "", "", ""]
@@ -72,7 +72,7 @@ def _print(found: list[InventoryEntry]) -> None:
             row[5] = entry.runs() or "nothing"
         table.add_row(*map(escape, row))
     out.print(table)
-    for entry in found:
+    for entry in entries:
         text = entry.problem or entry.attached.address.summary()
         out.print(escape(text), soft_wrap=True)
         if entry.facts and entry.facts.virtual:

@@ -103,8 +103,8 @@ def run(args: argparse.Namespace) -> int:
                 "projects: give --all"
             )
         else:
-            known = ", ".join(history.models())
-            print(f"no such runs in {path}; " + (f"it knows {known}" if known else "it is empty"))
+            models = ", ".join(history.models())
+            print(f"no such runs in {path}; " + (f"it knows {models}" if models else "it is empty"))
     if args.plot is not None:
         plot.draw(runs, args.plot)
         if not args.json:

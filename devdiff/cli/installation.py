@@ -81,13 +81,13 @@ def _python() -> Finding:
 
 def _packages() -> Iterator[Finding]:
     """What devdiff's own requirements ask for; of the many that say nothing, what is wrong."""
-    found = [_package(asked) for asked in extras.requirements()]
+    findings = [_package(asked) for asked in extras.requirements()]
     for extra in _EXTRAS:
         asked_for = [*extras.requirements(extra)]
         asked_for += [Requirement(name) for name, of in _BESIDES.items() if of == extra]
-        found += [_package(asked, extra) for asked in asked_for]
+        findings += [_package(asked, extra) for asked in asked_for]
     first: dict[str, Finding] = {}
-    for finding in found:
+    for finding in findings:
         # An extra is told of once, though another contains it.
         if finding.name in _PURPOSES or (finding.required and not finding.ok):
             first.setdefault(finding.name, finding)

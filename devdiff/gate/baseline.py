@@ -205,10 +205,10 @@ def _step(now: StepFacts, before: StepFacts | None, paired: bool, rules: Rules) 
     if now.verdict is Verdict.ERROR:
         return
     compared = before is not None and before.verdict is not Verdict.ERROR
-    known = {output.name: output for output in before.outputs} if before and compared else {}
+    earlier = {output.name: output for output in before.outputs} if before and compared else {}
     for output in now.outputs:
         where = f"{now.title}, output {output.name}"
-        was = known.get(output.name)
+        was = earlier.get(output.name)
         if was is None or was.verdict is Verdict.ERROR:
             if output.verdict is not Verdict.PASS:
                 reason = f"{' '.join(output.reasons)} (the baseline says nothing of it)"

@@ -91,12 +91,12 @@ class StepFacts:
     @property
     def agreement(self) -> AgreementSummary | None:
         """The lowest of its outputs."""
-        found = [
+        agreements = [
             output.agreement
             for output in self.outputs
             if output.agreement and output.agreement.samples
         ]
-        return min(found, key=lambda agreement: agreement.rate, default=None)
+        return min(agreements, key=lambda agreement: agreement.rate, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +162,8 @@ class Facts:
         """What the user feels: of the whole way, else of the step that changed the most."""
         if self.whole is not None:
             return self.whole.agreement
-        found = [step.agreement for step in self.steps if step.agreement is not None]
-        return min(found, key=lambda agreement: agreement.rate, default=None)
+        agreements = [step.agreement for step in self.steps if step.agreement is not None]
+        return min(agreements, key=lambda agreement: agreement.rate, default=None)
 
     @property
     def worst(self) -> StepFacts | None:

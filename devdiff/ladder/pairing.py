@@ -337,10 +337,10 @@ def _values(outputs: RungOutputs) -> dict[str, Array]:
     """Every output of all samples ``[samples, *shape]`` in real units; raises `ComparisonError`
     when a sample failed."""
     names = [output.source.name for output in outputs.outputs]
-    found = list(sample_outputs(outputs, names))
-    if any(len({sample[name].shape for sample in found}) > 1 for name in names):
+    samples = list(sample_outputs(outputs, names))
+    if any(len({sample[name].shape for sample in samples}) > 1 for name in names):
         raise ComparisonError(f"rung {outputs.name}: shapes change from sample to sample")
-    return {name: np.stack([sample[name] for sample in found]) for name in names}
+    return {name: np.stack([sample[name] for sample in samples]) for name in names}
 
 
 def _best(

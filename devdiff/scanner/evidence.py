@@ -155,8 +155,8 @@ class EvidenceCollector:
 
 def best(*hunted: SearchResult) -> Proportion:
     """The held-out gap of the triggers that did best where they were searched, one a search."""
-    found = [result.candidates[0] for result in hunted]
+    candidates = [result.candidates[0] for result in hunted]
     return Proportion.of(
-        sum(candidate.calibrated for candidate in found),
-        sum(candidate.eligible for candidate in found),
+        sum(candidate.calibrated for candidate in candidates),
+        sum(candidate.eligible for candidate in candidates),
     )

@@ -83,12 +83,12 @@ def time_shares(parts: Sequence[int], workers: int) -> list[float]:
         free = min(queues, key=lambda queue: sum(parts[job] for job in queue))
         free.append(place)
     longest = max(sum(parts[job] for job in queue) for queue in queues)
-    found = [0.0] * len(parts)
+    shares = [0.0] * len(parts)
     for queue in queues:
         for number, place in enumerate(queue):
             behind = sum(parts[job] for job in queue[number:])
-            found[place] = parts[place] / (behind if number else longest)
-    return found
+            shares[place] = parts[place] / (behind if number else longest)
+    return shares
 
 
 def _enter(shares: Any) -> None:

@@ -177,8 +177,8 @@ def search(
         pace.took(pace.now() - began, taken)
         passed, done = passed + planned.shown, done + taken
     pace.efforts.append(done / whole)
-    found = [_judge(full, compressed, samples, rows, before, descent) for descent in living]
-    return sorted(found, key=lambda hypothesis: -hypothesis.success)
+    hypotheses = [_judge(full, compressed, samples, rows, before, descent) for descent in living]
+    return sorted(hypotheses, key=lambda hypothesis: -hypothesis.success)
 
 
 def at_once(shape: Sequence[int]) -> int:

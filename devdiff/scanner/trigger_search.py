@@ -69,8 +69,10 @@ def run(job: SearchJob, progress: Callable[[float], None] = lambda share: None) 
         if job.calibrated:
             settings = replace(settings, size_weight=_PRUNED_SIZE_WEIGHT)
         later = hunt.pairs_work() if job.pairs else 0
-        found = hunt.search(hunt.arms(), settings, lambda share: progress(share / shares), later)
-        candidates = tuple(_measured(hypothesis, sides, held) for hypothesis in found)
+        hypotheses = hunt.search(
+            hunt.arms(), settings, lambda share: progress(share / shares), later
+        )
+        candidates = tuple(_measured(hypothesis, sides, held) for hypothesis in hypotheses)
     pairs: tuple[ClassPair, ...] = ()
     tried = 0
     if job.pairs and (arms := hunt.pair_arms()):
@@ -205,12 +207,12 @@ class TriggerSearch:
         ]
         settings = self.for_pairs(_FOLDED)
         # The best come first, so each is told by what it was shown.
-        found = {fold.arm.shown: fold for fold in self.search(arms, settings, lambda share: None)}
+        folds = {fold.arm.shown: fold for fold in self.search(arms, settings, lambda share: None)}
         return ClassPair(
             objective.source,
             objective.target,
             tuple(
-                _measured(found[arm.shown], self.sides, torch.tensor(part))
+                _measured(folds[arm.shown], self.sides, torch.tensor(part))
                 for arm, part in zip(arms, parts, strict=True)
             ),
         )

@@ -137,8 +137,8 @@ def check(
             tuple(trials),
             notes,
         )
-    known = accuracy.standing == "above chance"
-    return DataCheck(rung.name, output, accuracy, Verdict.PASS if known else None, sentence)
+    above_chance = accuracy.standing == "above chance"
+    return DataCheck(rung.name, output, accuracy, Verdict.PASS if above_chance else None, sentence)
 
 
 def _explained(trials: Sequence[Trial]) -> str:

@@ -37,22 +37,22 @@ def fill(data: bytes, stand_ins: Sequence[StandIn], path: Path) -> None:
     not found again as it was: the converter computed with it, and nothing can be put in its place.
     """
     model = schema.ModelT.InitFromPackedBuf(data, 0)
-    found = tflite_constants.lying_behind(data, model)
+    constants = tflite_constants.lying_behind(data, model)
     readers = _readers(model)
     by_value = {np.float32(stand_in.value): stand_in for stand_in in stand_ins}
     missing = {stand_in.value for stand_in in stand_ins}
-    for place, stored in list(found.items()):
+    for place, stored in list(constants.items()):
         if stored.nbytes % 4 or place not in readers:
             continue
         values = stored.view(np.float32)
         stand_in = by_value.get(values[0])
         if stand_in is None or values.min() != values.max():
             continue
-        found[place] = _turned(stand_in, *readers[place])
+        constants[place] = _turned(stand_in, *readers[place])
         missing.discard(stand_in.value)
     if missing:
         raise ConversionError(f"{len(missing)} large constants were computed with")
-    tflite_constants.write(model, found, path)
+    tflite_constants.write(model, constants, path)
 
 
 def _readers(model: Any) -> dict[int, tuple[tuple[int, ...], str, int]]:
