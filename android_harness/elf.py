@@ -194,8 +194,8 @@ class _File:
             data = b""
         return cls(path, data)
 
-    def damaged(self, what: str) -> ElfError:
-        return ElfError(f"{self._path} is damaged or cut short: {what}")
+    def damaged(self, problem: str) -> ElfError:
+        return ElfError(f"{self._path} is damaged or cut short: {problem}")
 
     def bytes_at(self, offset: int, size: int) -> bytes:
         found = self._data[offset : offset + size] if offset >= 0 else b""

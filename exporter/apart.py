@@ -72,14 +72,14 @@ def _child(step: Callable[[], T], answer: int) -> None:
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         try:
-            said: tuple[bool, object] = (True, step())
+            outcome: tuple[bool, object] = (True, step())
         except (ExporterError, OSError, MemoryError) as error:
-            said = (False, error)
+            outcome = (False, error)
         except BaseException as error:  # noqa: BLE001  handed to the parent
             traceback.print_exc()
-            said = (False, WorkerError(f"{type(error).__name__}: {error}"))
+            outcome = (False, WorkerError(f"{type(error).__name__}: {error}"))
         with os.fdopen(answer, "wb") as stream:
-            pickle.dump(said, stream)
+            pickle.dump(outcome, stream)
         code = 0
     finally:
         sys.stdout.flush()

@@ -54,8 +54,13 @@ def match_to_artifact(record: ArtifactRecord, other: ArtifactRecord) -> Artifact
 
 def renamed(before: ArtifactRecord, after: ArtifactRecord) -> tuple[tuple[str, str], ...]:
     """The names that matching changed, old and new."""
-    old = {one.artifact.name: one.source.name for one in (*before.inputs, *before.outputs)}
-    names = [(old[one.artifact.name], one.source.name) for one in (*after.inputs, *after.outputs)]
+    old = {
+        binding.artifact.name: binding.source.name for binding in (*before.inputs, *before.outputs)
+    }
+    names = [
+        (old[binding.artifact.name], binding.source.name)
+        for binding in (*after.inputs, *after.outputs)
+    ]
     return tuple((was, now) for was, now in names if _key(was) != _key(now))
 
 
@@ -85,13 +90,15 @@ def input_choices(
             ranked.append((*_oddity(chosen), number, len(ranked), chosen))
         if len(ranked) >= _MOST_RANKED:
             break
-    ranked.sort(key=lambda one: one[:-1])
-    return tuple(one[-1] for one in ranked[:MOST_CHOICES])
+    ranked.sort(key=lambda entry: entry[:-1])
+    return tuple(entry[-1] for entry in ranked[:MOST_CHOICES])
 
 
 def _oddity(chosen: Sequence[Binding]) -> tuple[int, int]:
     """How many unusual layouts there are, and how many different ones."""
-    places = [tuple(_layouts(len(one.permutation))).index(one.permutation) for one in chosen]
+    places = [
+        tuple(_layouts(len(binding.permutation))).index(binding.permutation) for binding in chosen
+    ]
     return sum(place > _USUAL for place in places), len(set(places))
 
 
@@ -102,12 +109,12 @@ def output_choices(
     if paired_by_name(wanted, stored):
         return tuple(
             tuple(
-                fitting(spec, one) if _key(one.source.name) == _key(spec.name) else ()
-                for one in stored
+                fitting(spec, binding) if _key(binding.source.name) == _key(spec.name) else ()
+                for binding in stored
             )
             for spec in wanted
         )
-    return tuple(tuple(fitting(spec, one) for one in stored) for spec in wanted)
+    return tuple(tuple(fitting(spec, binding) for binding in stored) for spec in wanted)
 
 
 def fitting(spec: TensorSpec, stored: Binding) -> tuple[Binding, ...]:
@@ -189,11 +196,11 @@ def _match(
     ]
     plain = [_usual(spec, binding) for spec, binding in pairs]
     if all(plain):
-        return tuple(one for one in plain if one is not None)
+        return tuple(fit for fit in plain if fit is not None)
     choices = input_choices(wanted, stored)
     if choices:
         return choices[0]
-    spec, binding = next(pair for pair, one in zip(pairs, plain, strict=True) if one is None)
+    spec, binding = next(pair for pair, fit in zip(pairs, plain, strict=True) if fit is None)
     raise ArtifactError(
         f"{role} {spec.describe()} of the source model does not fit {binding.artifact.describe()} "
         "of the artifact in any layout: they are not the same model"

@@ -75,13 +75,13 @@ def with_recipes(
     """
     if not recipes:
         return tuple(compressions)
-    for one in compressions:
-        if one.recipe is not None or one.pruning is None:
+    for compression in compressions:
+        if compression.recipe is not None or compression.pruning is None:
             raise CompressionError(
-                f"--compress {one} says how weights are quantized, and so does --recipe: leave one "
-                "out (--compress prune:RATE goes with a recipe)"
+                f"--compress {compression} says how weights are quantized, and so does "
+                "--recipe: leave one out (--compress prune:RATE goes with a recipe)"
             )
-    if len({one.name for one in recipes}) < len(recipes):
+    if len({recipe.name for recipe in recipes}) < len(recipes):
         raise CompressionError("--recipe: two recipes have one name; each needs its own")
     bases = compressions or (Compression(),)
     return tuple(replace(base, recipe=recipe) for base in bases for recipe in recipes)

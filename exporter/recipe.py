@@ -153,19 +153,19 @@ def _choices(key: str) -> str:
 
 def _check(path: Path, key: str, value: Any) -> None:
     if key in _CHOSEN:
-        right, wanted = value in _CHOSEN[key], f"one of {_choices(key)}"
+        right, expected = value in _CHOSEN[key], f"one of {_choices(key)}"
     elif key in _LISTS:
-        right = isinstance(value, list) and all(isinstance(one, str) for one in value)
-        wanted = "a list of names"
+        right = isinstance(value, list) and all(isinstance(name, str) for name in value)
+        expected = "a list of names"
     elif key == "name":
-        right, wanted = isinstance(value, str), "text"
+        right, expected = isinstance(value, str), "text"
     else:
-        right, wanted = isinstance(value, bool), "true or false"
+        right, expected = isinstance(value, bool), "true or false"
     if not right:
         shown = repr(value)
         if len(shown) > _SHOWN_CHARS:
             shown = f"{shown[:_SHOWN_CHARS]}…"
-        raise CompressionError(f"recipe {path}: {key} is {shown}; it must be {wanted}")
+        raise CompressionError(f"recipe {path}: {key} is {shown}; it must be {expected}")
 
 
 FLOAT32: Final = Recipe("float32", "float32")

@@ -16,10 +16,10 @@ def show(name: str, folder: Path) -> None:
     """Run one case and print its table, and what commands without a report said."""
     print(f"## {name}\n", flush=True)
     ran = [case_runs.run(command, folder) for command in case_runs.commands(name)]
-    print(case_runs.table([row for one in ran for row in case_runs.rows(one)]))
-    for one in ran:
-        if message := case_runs.said(one):
-            print(f"\n{one.command}\nexit code {one.exit_code}: {message}")
+    print(case_runs.table([row for run in ran for row in case_runs.rows(run)]))
+    for run in ran:
+        if message := case_runs.said(run):
+            print(f"\n{run.command}\nexit code {run.exit_code}: {message}")
     print(flush=True)
 
 

@@ -26,7 +26,7 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL)
 _LATEST_S: Final = 20.0
 
 
-def one(folder: Path, device: str, number: signal.Signals, moment_s: float) -> list[str]:
+def interrupt(folder: Path, device: str, number: signal.Signals, moment_s: float) -> list[str]:
     """What was wrong with one run that was sent a signal and then given again."""
     command = Command(folder, device)
     process = command.start()
@@ -37,24 +37,24 @@ def one(folder: Path, device: str, number: signal.Signals, moment_s: float) -> l
         process.communicate(timeout=moment_s)
     except subprocess.TimeoutExpired:
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)
         expected = -number if number == signal.SIGKILL else 128 + number
         # It may just have ended by itself.
         if process.returncode not in (expected, 0):
             wrong.append(f"exit code {process.returncode}")
-        if "Traceback" in said:
+        if "Traceback" in stderr:
             wrong.append("traceback")
         if number != signal.SIGKILL:
-            wrong += [f"left process: {one}" for one in command.processes()]
-            wrong += [f"left file: {one}" for one in command.left()]
+            wrong += [f"left process: {entry}" for entry in command.processes()]
+            wrong += [f"left file: {entry}" for entry in command.left()]
     if (folder / "run/report.json").exists():
         return wrong
     again = command.start()
-    _, said = again.communicate(timeout=300)
+    _, stderr = again.communicate(timeout=300)
     if again.returncode != 0:
-        wrong.append(f"the run did not go on: code {again.returncode}: {said[-500:]}")
-    wrong += [f"left process after all: {one}" for one in command.processes()]
-    wrong += [f"left file after all: {one}" for one in command.left()]
+        wrong.append(f"the run did not go on: code {again.returncode}: {stderr[-500:]}")
+    wrong += [f"left process after all: {entry}" for entry in command.processes()]
+    wrong += [f"left file after all: {entry}" for entry in command.left()]
     return wrong
 
 
@@ -67,7 +67,7 @@ def main(runs: int, seed: int) -> int:
         number = _SIGNALS[place % len(_SIGNALS)]
         device = "virtual" if place // len(_SIGNALS) % 2 else "local"
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            wrong = one(Path(folder), device, number, generator.uniform(0, _LATEST_S))
+            wrong = interrupt(Path(folder), device, number, generator.uniform(0, _LATEST_S))
         tried[number.name] += 1
         failed[number.name] += bool(wrong)
         for line in wrong:

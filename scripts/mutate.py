@@ -95,7 +95,7 @@ def read_here(name: str) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    (form,) = (one for one in FORMATS if one.name == name)
+    (form,) = (entry for entry in FORMATS if entry.name == name)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what frameworks print is no answer
     if form.heavy:

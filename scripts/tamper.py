@@ -96,10 +96,10 @@ def _of_file(evidence: Evidence, luck: random.Random, file: Path, is_report: boo
 
 def by_another(evidence: Evidence, luck: random.Random) -> None:
     """A statement that says something else, signed with another key under the trusted key's id."""
-    said = json.loads(json.dumps(check.read(evidence.statement, evidence.public).statement))
-    said["predicate"]["devdiff"]["verdict"] = luck.choice(("pass", "fail", "inconclusive"))
+    claim = json.loads(json.dumps(check.read(evidence.statement, evidence.public).statement))
+    claim["predicate"]["devdiff"]["verdict"] = luck.choice(("pass", "fail", "inconclusive"))
     forged = json.loads(
-        envelope.seal(statement.write(said), keys.signer(evidence.folder / "other.pem"))
+        envelope.seal(statement.write(claim), keys.signer(evidence.folder / "other.pem"))
     )
     trusted = json.loads(evidence.statement.read_bytes())["signatures"][0]["keyid"]
     forged["signatures"][0]["keyid"] = luck.choice((trusted, forged["signatures"][0]["keyid"]))

@@ -231,9 +231,9 @@ def main() -> int:
     np.savez_compressed(FOLDER / "heldout.npz", image=images[shipped], labels=labels[shipped])
 
     print(f"trained on {len(train_rows)} digits")
-    for what, rows in (("all held-out", held_out_rows), ("shipped", shipped)):
+    for subset, rows in (("all held-out", held_out_rows), ("shipped", shipped)):
         correct = count_correct(FOLDER / "digits.onnx", images[rows], labels[rows])
-        print(f"{what}: {correct} of {len(rows)} correct, {correct / len(rows):.2%}")
+        print(f"{subset}: {correct} of {len(rows)} correct, {correct / len(rows):.2%}")
     for name in ("digits.onnx", "heldout.npz"):
         path = FOLDER / name
         print(f"{name}: {path.stat().st_size} bytes, SHA-256 {sha256_file(path)}")

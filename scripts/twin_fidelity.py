@@ -99,7 +99,7 @@ def _interpret(artifact: Artifact, inputs: dict[str, Array]) -> tuple[list[Array
 
 
 def _cells(fidelity: Fidelity) -> list[str]:
-    output: OutputFidelity = min(fidelity.outputs, key=lambda one: one.sqnr_db)
+    output: OutputFidelity = min(fidelity.outputs, key=lambda entry: entry.sqnr_db)
     top_1, error = output.top_1, f"{output.max_error:.1e}"
     share = "–" if output.within_one_lsb is None else f"{output.within_one_lsb:.2%}"
     return [

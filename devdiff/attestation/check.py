@@ -117,7 +117,7 @@ def check_files(
     A report must be one that was signed, byte for byte; an artifact must be the model that a test
     was made for, not one it only passed through.
     """
-    signed = {one.report_sha256 for one in attested}
+    signed = {report.report_sha256 for report in attested}
     tested = Tested()
     for checked in attested:
         tested = tested.joined(checked.tested)

@@ -82,7 +82,7 @@ def isolate(
         upstream = [i for i in sorted(flow.ancestors(found.clean[0])) if i not in found.operators]
         for operator in reversed(upstream[-max(1, suspects - len(looked)) :]):
             looked.append(_alone(bench, operator, cuts, whole))
-        most = max(looked, key=lambda one: one.alone.differing)
+        most = max(looked, key=lambda suspect: suspect.alone.differing)
         guilty = (most.operator,) if most.alone.differing else ()
         return Isolated("accumulated", tuple(looked), guilty)
     return _in_context(bench, found, tuple(looked))

@@ -64,10 +64,10 @@ def pair(floating: Flow, quantized: Flow, inputs: Mapping[int, int]) -> Operator
         name = quantized.tensor(operator.outputs[0]).name
         chosen = min(
             candidates,
-            key=lambda one: (
-                one.index != by_weights.get(index, one.index),
-                floating.tensor(one.outputs[0]).name != name,
-                one.index,
+            key=lambda other: (
+                other.index != by_weights.get(index, other.index),
+                floating.tensor(other.outputs[0]).name != name,
+                other.index,
             ),
         )
         waiting[key].remove(chosen)

@@ -99,10 +99,10 @@ def reason(
     first = " or ".join(describe(bench, index) for index in found.operators)
     guilty = ", ".join(describe(bench, index) for index in isolated.guilty)
     if isolated.kind == "born":
-        (one,) = (
+        (culprit,) = (
             suspect for suspect in isolated.suspects if suspect.operator == isolated.guilty[0]
         )
-        return f"{guilty} is the first to differ, and does so alone: {_figures(one.alone)}"
+        return f"{guilty} is the first to differ, and does so alone: {_figures(culprit.alone)}"
     if isolated.kind == "accumulated":
         most = f"; {guilty} adds most of those looked at" if guilty else ""
         return (

@@ -310,7 +310,7 @@ class Bench:
         if pair.candidate_failed:
             failure = f"{pair.candidate_failed} samples fail: {pair.failures[0].message}"
         found = tuple(self._figures(pair, index) for index in outputs)
-        beyond = failure is not None or any(one.beyond for one in found)
+        beyond = failure is not None or any(figures.beyond for figures in found)
         return PartComparison(beyond, operators, found, failure)
 
     def _figures(self, pair: PairComparison, index: int) -> Difference:

@@ -36,21 +36,21 @@ def run(args: argparse.Namespace) -> int:
     from devdiff.device_runner.adb.devices import none_attached
     from devdiff.device_runner.adb.inventory import inventory
 
-    found = inventory()
+    entries = inventory()
     if args.json:
-        print(json.dumps([one.to_json() for one in found], indent=2))
+        print(json.dumps([entry.to_json() for entry in entries], indent=2))
     elif args.verbosity == output.QUIET:
-        for one in found:
-            if one.facts:
-                print(printable(one.attached.address.serial))
-    elif found:
-        _print(found)
+        for entry in entries:
+            if entry.facts:
+                print(printable(entry.attached.address.serial))
+    elif entries:
+        _print(entries)
     else:
         print(none_attached())
     return 0
 
 
-def _print(found: list[InventoryEntry]) -> None:
+def _print(entries: list[InventoryEntry]) -> None:
     from rich.table import Table
 
     from devdiff.cli import console
@@ -61,22 +61,22 @@ def _print(found: list[InventoryEntry]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("serial", "state", "what", "CPU", "free", "runs"):
         table.add_column(column, overflow="fold")
-    for one in found:
-        facts = one.facts
-        state = "ready" if facts else one.attached.state
-        row = [one.attached.address.serial, state, "", "", "", ""]
+    for entry in entries:
+        facts = entry.facts
+        state = "ready" if facts else entry.attached.state
+        row = [entry.attached.address.serial, state, "", "", "", ""]
         if facts:
             row[2] = facts.title() + (", emulated" if facts.emulator else "")
             row[3] = "; ".join(filter(None, (facts.soc, _cores(facts.cores))))
             row[4] = "?" if facts.free_bytes is None else f"{facts.free_bytes / 1e9:.1f} GB"
-            row[5] = one.runs() or "nothing"
+            row[5] = entry.runs() or "nothing"
         table.add_row(*map(escape, row))
     out.print(table)
-    for one in found:
-        text = one.problem or one.attached.address.told()
+    for entry in entries:
+        text = entry.problem or entry.attached.address.summary()
         out.print(escape(text), soft_wrap=True)
-        if one.facts and one.facts.virtual:
-            out.print(escape(f"{one.attached.address.serial} is {WHAT_IT_IS}"), soft_wrap=True)
+        if entry.facts and entry.facts.virtual:
+            out.print(escape(f"{entry.attached.address.serial} is {WHAT_IT_IS}"), soft_wrap=True)
 
 
 def _cores(cores: Mapping[str, int]) -> str:

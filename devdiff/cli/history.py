@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     runs = history.runs(wanted)
     if args.json:
-        print(json.dumps([one.to_json() for one in runs], indent=2))
+        print(json.dumps([record.to_json() for record in runs], indent=2))
     elif runs:
         terminal.show(runs, console.stdout())
     else:
@@ -103,8 +103,8 @@ def run(args: argparse.Namespace) -> int:
                 "projects: give --all"
             )
         else:
-            known = ", ".join(history.models())
-            print(f"no such runs in {path}; " + (f"it knows {known}" if known else "it is empty"))
+            models = ", ".join(history.models())
+            print(f"no such runs in {path}; " + (f"it knows {models}" if models else "it is empty"))
     if args.plot is not None:
         plot.draw(runs, args.plot)
         if not args.json:

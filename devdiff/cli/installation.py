@@ -81,18 +81,18 @@ def _python() -> Component:
 
 def _packages() -> Iterator[Component]:
     """What devdiff's own requirements ask for; of the many that say nothing, what is wrong."""
-    found = [_package(asked) for asked in extras.requirements()]
+    findings = [_package(asked) for asked in extras.requirements()]
     for extra in _EXTRAS:
         asked_for = [*extras.requirements(extra)]
         asked_for += [Requirement(name) for name, of in _BESIDES.items() if of == extra]
-        found += [_package(asked, extra) for asked in asked_for]
+        findings += [_package(asked, extra) for asked in asked_for]
     first: dict[str, Component] = {}
-    for one in found:
+    for finding in findings:
         # An extra is told of once, though another contains it.
-        if one.name in _PURPOSES or (one.required and not one.ok):
-            first.setdefault(one.name, one)
+        if finding.name in _PURPOSES or (finding.required and not finding.ok):
+            first.setdefault(finding.name, finding)
     order = [*_PURPOSES, *first]
-    yield from sorted(first.values(), key=lambda one: order.index(one.name))
+    yield from sorted(first.values(), key=lambda finding: order.index(finding.name))
 
 
 def _package(asked: Requirement, extra: str = "") -> Component:

@@ -128,7 +128,7 @@ def _start(args: argparse.Namespace) -> int:
             virtual_phone.stop()
         raise
     if args.json:
-        print(json.dumps([_to_json(one, "ready") for one in started], indent=2))
+        print(json.dumps([_to_json(virtual_phone, "ready") for virtual_phone in started], indent=2))
     else:
         for virtual_phone in started:
             print(virtual_phone.serial)
@@ -146,9 +146,14 @@ def _list(args: argparse.Namespace) -> int:
 
     phones = phone.running()
     with ThreadPoolExecutor(max_workers=16) as pool:
-        states = list(pool.map(lambda one: one.answer(_LIST_SECONDS).value, phones))
+        states = list(
+            pool.map(lambda virtual_phone: virtual_phone.answer(_LIST_SECONDS).value, phones)
+        )
     if args.json:
-        records = [_to_json(one, state) for one, state in zip(phones, states, strict=True)]
+        records = [
+            _to_json(virtual_phone, state)
+            for virtual_phone, state in zip(phones, states, strict=True)
+        ]
         print(json.dumps(records, indent=2))
         return 0
     if args.verbosity == output.QUIET:

@@ -50,7 +50,7 @@ def largest_errors(
 
 def _errors(reference: Binding, candidate: Binding, left: Array, right: Array) -> Figures:
     """As `devdiff.comparison.elements.ElementSums` takes them: float32 unless it is too small."""
-    wide = any(needs_float64(one.artifact.numpy_dtype) for one in (reference, candidate))
+    wide = any(needs_float64(binding.artifact.numpy_dtype) for binding in (reference, candidate))
     values = np.empty((2, *left.shape), np.float64 if wide else np.float32)
     for binding, stored, real in zip((reference, candidate), (left, right), values, strict=True):
         load(stored, binding.artifact.quantization, real)

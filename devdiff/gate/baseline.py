@@ -144,7 +144,7 @@ def _errors(now: Facts) -> Iterator[Change]:
     for step in now.steps:
         broken = {step.reference, step.candidate} & set(now.broken_rungs)
         if step.verdict is Verdict.ERROR and not broken:
-            yield Change("error", step.told, " ".join(step.reasons), Verdict.ERROR)
+            yield Change("error", step.title, " ".join(step.reasons), Verdict.ERROR)
     if now.scan is not None and now.scan.verdict == "error":
         yield Change("error", SCAN, now.scan.reason, Verdict.ERROR)
 
@@ -176,12 +176,12 @@ def _incomparable(now: Facts, before: Facts, rules: Rules) -> Iterator[Change]:
     for step in before.steps:
         if _key(step) not in present:
             if not {step.reference, step.candidate} & set(now.broken_rungs):
-                yield refused(step.told, "the baseline has this step, this run has not")
+                yield refused(step.title, "the baseline has this step, this run has not")
             continue
         outputs = {output.name for output in present[_key(step)].outputs}
         for output in step.outputs:
             if outputs and output.name not in outputs:
-                yield refused(f"{step.told}, output {output.name}", "this run has it no more")
+                yield refused(f"{step.title}, output {output.name}", "this run has it no more")
     if before.scan is not None and now.scan is None:
         yield refused(SCAN, "the baseline's run was scanned, this one was not")
 
@@ -205,10 +205,10 @@ def _step(now: StepFacts, before: StepFacts | None, paired: bool, rules: Rules) 
     if now.verdict is Verdict.ERROR:
         return
     compared = before is not None and before.verdict is not Verdict.ERROR
-    known = {output.name: output for output in before.outputs} if before and compared else {}
+    earlier = {output.name: output for output in before.outputs} if before and compared else {}
     for output in now.outputs:
-        where = f"{now.told}, output {output.name}"
-        was = known.get(output.name)
+        where = f"{now.title}, output {output.name}"
+        was = earlier.get(output.name)
         if was is None or was.verdict is Verdict.ERROR:
             if output.verdict is not Verdict.PASS:
                 reason = f"{' '.join(output.reasons)} (the baseline says nothing of it)"
@@ -326,7 +326,9 @@ def _p_value(lower: AgreementSummary, higher: AgreementSummary, paired: bool) ->
     import numpy as np
     from scipy.stats import fisher_exact
 
-    table = np.array([[one.agreed, one.samples - one.agreed] for one in (lower, higher)])
+    table = np.array(
+        [[agreement.agreed, agreement.samples - agreement.agreed] for agreement in (lower, higher)]
+    )
     return float(fisher_exact(table, alternative="less").pvalue)
 
 

@@ -164,7 +164,7 @@ def _record(
         gate=held.verdict if held else verdict,
         summary=summary,
         agreement=AgreementRecord(agreement.agreed, agreement.samples) if agreement else None,
-        worst_step=facts.worst.told if facts and facts.worst else None,
+        worst_step=facts.worst.title if facts and facts.worst else None,
         error=error,
         baseline=held.record() if held else None,
     )

@@ -206,7 +206,7 @@ def _lines(error: ValidationError, root: Mapping[str, Any]) -> Iterator[str]:
         for key in error.schema["required"]:
             if key not in error.instance:
                 form = error.schema["properties"][key]
-                yield f"{_table(places)}{key} is missing: {_what(key, form)}"
+                yield f"{_table(places)}{key} is missing: {_hint(key, form)}"
     else:
         depth, form = _described(places)
         key = places[depth - 1] if depth else CONFIG_NAME
@@ -214,7 +214,7 @@ def _lines(error: ValidationError, root: Mapping[str, Any]) -> Iterator[str]:
             message = f"{error.instance!r} is no name for a model"
         else:
             message = f"{key} = {_toml_text(_value(root, error, depth))} does not fit"
-        yield f"{_table(places[: depth - 1])}{message}: {_what(key, form)}"
+        yield f"{_table(places[: depth - 1])}{message}: {_hint(key, form)}"
 
 
 def _value(root: Mapping[str, Any], error: ValidationError, depth: int) -> Any:
@@ -257,7 +257,7 @@ def _resolved(node: Mapping[str, Any], whole: Mapping[str, Any]) -> Mapping[str,
     return found
 
 
-def _what(key: str, form: Mapping[str, Any]) -> str:
+def _hint(key: str, form: Mapping[str, Any]) -> str:
     return f"{form['description']}; for example {key} = {_toml_text(form['examples'][0])}"
 
 

@@ -47,7 +47,7 @@ def render(record: CheckRecord) -> str:
         for cell in record.cells
     ]
     head = ("model", "compression", "device", "verdict", "agreement", "worst step")
-    parts = [_headline(record), table(head, rows), *_said(record)]
+    parts = [_headline(record), table(head, rows), *_details(record)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -57,7 +57,7 @@ def _headline(record: CheckRecord) -> str:
     return f"## {mark(verdict)} {verdict.upper()}: devdiff check\n\ndevdiff: {summary}"
 
 
-def _said(record: CheckRecord) -> Iterator[str]:
+def _details(record: CheckRecord) -> Iterator[str]:
     for cell in record.cells:
         changes = cell.changes
         if cell.gate is Verdict.PASS and not changes:

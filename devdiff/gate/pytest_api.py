@@ -68,7 +68,7 @@ class Result:
         """
         __tracebackhide__ = True
         model = self.report.model.name
-        _settle(self.verdict, "\n".join(_told(model, self)), allow_inconclusive)
+        _settle(self.verdict, "\n".join(_verdict_lines(model, self)), allow_inconclusive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class CheckResult:
                     if change.kind in ("error", "incomparable", "worse")
                 ]
             elif cell.name in self.results:
-                lines += _told(cell.name, self.results[cell.name])
+                lines += _verdict_lines(cell.name, self.results[cell.name])
             else:
                 lines.append(f"{cell.name}: {cell.summary}")
         _settle(self.verdict, "\n".join(lines), allow_inconclusive)
@@ -247,13 +247,13 @@ def _path(value: PathLike | None) -> Path | None:
     return None if value is None else Path(value)
 
 
-def _told(name: str, result: Result) -> Iterator[str]:
+def _verdict_lines(name: str, result: Result) -> Iterator[str]:
     """The verdict and every reason against it."""
     facts = result.facts
     yield f"{name}: {facts.verdict.value}: {facts.summary}"
     for step in facts.steps:
         if step.verdict is not Verdict.PASS:
-            yield from (f"  {step.told}: {reason}" for reason in step.reasons)
+            yield from (f"  {step.title}: {reason}" for reason in step.reasons)
     yield f"  report: {result.directory / 'report.json'}"
 
 

@@ -85,18 +85,18 @@ class StepFacts:
     outputs: tuple[OutputFacts, ...]
 
     @property
-    def told(self) -> str:
+    def title(self) -> str:
         return f"{self.step} ({self.reference} → {self.candidate})"
 
     @property
     def agreement(self) -> AgreementSummary | None:
         """The lowest of its outputs."""
-        found = [
+        agreements = [
             output.agreement
             for output in self.outputs
             if output.agreement and output.agreement.samples
         ]
-        return min(found, key=lambda one: one.rate, default=None)
+        return min(agreements, key=lambda agreement: agreement.rate, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,9 @@ class Facts:
             broken_rungs={n: str(rung.error) for n, rung in rungs.items() if rung.error},
             runtimes={name: _runtime(rung) for name, rung in rungs.items()},
             median_ms={name: time for name, time in times.items() if time is not None},
-            limits={key: _told(value) for key, value in limits.items() if value not in ([], None)},
+            limits={
+                key: _limit_text(value) for key, value in limits.items() if value not in ([], None)
+            },
             unsuited=_unsuited(report.data_check),
         )
 
@@ -160,8 +162,8 @@ class Facts:
         """What the user feels: of the whole way, else of the step that changed the most."""
         if self.whole is not None:
             return self.whole.agreement
-        found = [step.agreement for step in self.steps if step.agreement is not None]
-        return min(found, key=lambda one: one.rate, default=None)
+        agreements = [step.agreement for step in self.steps if step.agreement is not None]
+        return min(agreements, key=lambda agreement: agreement.rate, default=None)
 
     @property
     def worst(self) -> StepFacts | None:
@@ -285,5 +287,5 @@ def _runtime(rung: RungRecord) -> str:
     return f"{name} {rung.runtime_version or 'version unknown'}"
 
 
-def _told(value: Any) -> str:
+def _limit_text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

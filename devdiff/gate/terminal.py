@@ -98,8 +98,8 @@ def show_matrix(cells: Sequence[Cell], out: Console) -> None:
 
 def show_code(code: Sequence[Code], sha256: str, out: Console) -> None:
     """Print what of a configuration runs code, and how to trust exactly that."""
-    for one in code:
-        out.print(f"runs code: {escape(str(one))}", soft_wrap=True)
+    for part in code:
+        out.print(f"runs code: {escape(str(part))}", soft_wrap=True)
     out.print(f"to trust it as it is: --trust-config-sha256 {sha256}", soft_wrap=True)
 
 

@@ -33,7 +33,7 @@ def project(folder: Path) -> Path:
     A folder that belongs to none is its own.
     """
     folder = folder.resolve()
-    for one in (folder, *folder.parents):
-        if any((one / name).exists() for name in _ROOTS):
-            return one
+    for candidate in (folder, *folder.parents):
+        if any((candidate / name).exists() for name in _ROOTS):
+            return candidate
     return folder

@@ -88,18 +88,18 @@ def _panels(runs: Sequence[RunRecord]) -> list[tuple[Series, str]]:
     def steps(value: Callable[[StepFigures], float | None]) -> Series:
         return gather(
             lambda run: [
-                (f"{one.reference} to {one.candidate}{_on(run, one.candidate)}", value(one))
+                (f"{worst.reference} to {worst.candidate}{_on(run, worst.candidate)}", value(worst))
                 for step in dict.fromkeys(figures.step for figures in run.steps)
-                if step in (WHOLE_WAY, "compression") and (one := run.worst(step)) is not None
+                if step in (WHOLE_WAY, "compression") and (worst := run.worst(step)) is not None
             ]
         )
 
     return [
         (
-            steps(lambda one: None if one.agreement is None else 100 * one.agreement),
+            steps(lambda figures: None if figures.agreement is None else 100 * figures.agreement),
             "top-1 agreement, %",
         ),
-        (steps(lambda one: one.snr_db if one.agreement is None else None), "SNR, dB"),
+        (steps(lambda figures: figures.snr_db if figures.agreement is None else None), "SNR, dB"),
         (
             gather(
                 lambda run: [

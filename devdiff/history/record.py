@@ -97,7 +97,10 @@ class RunRecord:
 
     def latency(self, rung: str) -> float | None:
         """Median milliseconds a sample on a rung."""
-        return next((one.median_ms for one in self.rungs if one.name == rung), None)
+        return next(
+            (rung_figures.median_ms for rung_figures in self.rungs if rung_figures.name == rung),
+            None,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; infinities are the string ``inf``, as in the report."""

@@ -73,7 +73,7 @@ class History:
             connection.execute(delete(RUNS).where(RUNS.c.key == run.key))
             connection.execute(insert(RUNS).values(row))
             for table, rows in children:
-                placed = [{"run": run.key, "place": at, **one} for at, one in enumerate(rows)]
+                placed = [{"run": run.key, "place": at, **child} for at, child in enumerate(rows)]
                 if placed:
                     connection.execute(insert(table), placed)
 

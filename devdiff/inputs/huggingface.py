@@ -60,10 +60,10 @@ class Dataset:
         fit = image_fit(spec, self.preprocess)
         prepare = image_preparer(fit, spec)
 
-        def one(cell: Any, name: str) -> Array:
+        def sample(cell: Any, name: str) -> Array:
             return prepare(decode(_bytes(cell, name), name, fit))
 
-        jobs = (partial(one, cell, name) for cell, name in self._named(cells, first))
+        jobs = (partial(sample, cell, name) for cell, name in self._named(cells, first))
         return np.stack(list(in_order(jobs, _BATCH)))
 
     def _named(self, cells: list[Any], first: int) -> Iterator[tuple[Any, str]]:

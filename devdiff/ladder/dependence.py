@@ -97,12 +97,16 @@ def with_dependence(
 ) -> list[JudgedPair]:
     """The steps with what the check says of them: the graver of the two verdicts."""
     found = []
-    for one in judged:
-        check = measured.get((one.pair.reference, one.pair.candidate))
-        if check is None or one.pair.step not in _STEPS:
-            found.append(one)
+    for judged_pair in judged:
+        check = measured.get((judged_pair.pair.reference, judged_pair.pair.candidate))
+        if check is None or judged_pair.pair.step not in _STEPS:
+            found.append(judged_pair)
             continue
-        found.append(replace(one, judgement=with_check(one.judgement, check), dependence=check))
+        found.append(
+            replace(
+                judged_pair, judgement=with_check(judged_pair.judgement, check), dependence=check
+            )
+        )
     return found
 
 

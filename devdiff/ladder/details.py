@@ -61,11 +61,12 @@ def of_rung(result: RungResult, events: Events) -> None:
 
 def of_pairs(judged: Sequence[JudgedPair], events: Events) -> None:
     """What each step came to."""
-    for one in judged:
-        counted = "" if one.pair.gates else ", which does not count"
+    for judged_pair in judged:
+        counted = "" if judged_pair.pair.gates else ", which does not count"
         events.detail(
-            f"{one.pair.step}, {one.pair.reference} → {one.pair.candidate}: "
-            f"{one.judgement.verdict.value}{counted}"
+            f"{judged_pair.pair.step}, {judged_pair.pair.reference} → "
+            f"{judged_pair.pair.candidate}: "
+            f"{judged_pair.judgement.verdict.value}{counted}"
         )
 
 

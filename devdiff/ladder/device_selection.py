@@ -87,7 +87,7 @@ def _address(chosen: str | None, events: Events) -> devices.DeviceAddress | None
             raise
         events.note("no --device given and none attached: the device rung runs on this machine")
         return None
-    events.note(f"device: {address.told()}")
+    events.note(f"device: {address.summary()}")
     return address
 
 

@@ -86,7 +86,7 @@ def _of_run(folder: Path, record: Mapping[str, Any]) -> KeptRun:
 def _of_test(folder: Path, rung: str) -> KeptRun:
     report = load.load(load.locate(folder))
     names = [entry.name for entry in report.rungs]
-    name = rung or [one for one in names if ladder.on_the_way(one)][-1]
+    name = rung or [candidate for candidate in names if ladder.on_the_way(candidate)][-1]
     if name not in names:
         raise UsageError(
             f"{folder} has no rung {name!r}{did_you_mean(name, names)}; it has {', '.join(names)}"

@@ -174,7 +174,7 @@ class _Trial:
         inputs = input_choices(source.inputs, stored.inputs)
         outputs = output_choices(source.outputs, stored.outputs)
         taken = [found for row in outputs for found in row if found]
-        orders = {tuple(one.artifact.name for one in choice) for choice in inputs}
+        orders = {tuple(binding.artifact.name for binding in choice) for choice in inputs}
         layouts = [*taken, *(set(column) for column in zip(*inputs, strict=True))]
         certain = len(orders) <= 1 and len(taken) == len(outputs)
         if certain and not any(map(_open, layouts)):
@@ -214,10 +214,12 @@ class _Trial:
             return _Found(guess.inputs, guess.outputs, reason, False)
         names = [output.artifact.name for output in stored.outputs]
         results = [_best(wanted, outputs, names, answer) for answer in answers]
-        quantized = any(one.artifact.quantization for one in (*stored.inputs, *stored.outputs))
+        quantized = any(
+            binding.artifact.quantization for binding in (*stored.inputs, *stored.outputs)
+        )
         limit = _FLOAT_ERROR if guess.recipe.precision == "float32" else _QUANTIZED_ERROR
         limit = max(limit, _QUANTIZED_ERROR if quantized else 0.0)
-        place = min(range(tried), key=lambda one: results[one][0])
+        place = min(range(tried), key=lambda index: results[index][0])
         least, bound = results[place]
         # What is most plausible is taken where others are no better.
         own = _error_of(wanted, guess.outputs, answers, inputs, guess.inputs)
@@ -302,7 +304,7 @@ def _plain(binding: Binding) -> Binding:
 
 def _open(found: Collection[Binding]) -> bool:
     """Whether usual layouts alone leave a choice, or none of them fits."""
-    orders = {one.permutation for one in found}
+    orders = {binding.permutation for binding in found}
     rank = max(map(len, orders), default=0)
     usual = {tuple(range(rank))}
     if rank >= 3:
@@ -335,10 +337,10 @@ def _values(outputs: RungOutputs) -> dict[str, Array]:
     """Every output of all samples ``[samples, *shape]`` in real units; raises `ComparisonError`
     when a sample failed."""
     names = [output.source.name for output in outputs.outputs]
-    found = list(sample_outputs(outputs, names))
-    if any(len({one[name].shape for one in found}) > 1 for name in names):
+    samples = list(sample_outputs(outputs, names))
+    if any(len({sample[name].shape for sample in samples}) > 1 for name in names):
         raise ComparisonError(f"rung {outputs.name}: shapes change from sample to sample")
-    return {name: np.stack([one[name] for one in found]) for name in names}
+    return {name: np.stack([sample[name] for sample in samples]) for name in names}
 
 
 def _best(
@@ -355,10 +357,10 @@ def _best(
     bindings: dict[tuple[int, int], Binding] = {}
     for row, choices in enumerate(outputs):
         for column, found in enumerate(choices):
-            for one in found:
-                error = _error(wanted[one.source.name], answers[names[column]], one)
+            for binding in found:
+                error = _error(wanted[binding.source.name], answers[names[column]], binding)
                 if (row, column) not in bindings or error < errors[row, column]:
-                    errors[row, column], bindings[row, column] = error, one
+                    errors[row, column], bindings[row, column] = error, binding
     rows, columns = linear_sum_assignment(errors)
     chosen = [(int(row), int(column)) for row, column in zip(rows, columns, strict=True)]
     if any(place not in bindings for place in chosen):

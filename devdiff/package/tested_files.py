@@ -160,8 +160,8 @@ class Tested:
         )
 
 
-def _both(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*one, *other)))
+def _both(first: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *other)))
 
 
 def _device(rung: RungRecord | ExcerptRung) -> str:

@@ -64,7 +64,7 @@ def run_trial(
     events = events or SilentEvents()
     hold_out = any(tried.calibrated for tried in compressions)
     requests = [replace(request, compression=tried, hold_out=hold_out) for tried in compressions]
-    key = {"recipes": [one.fingerprint() for one in requests]}
+    key = {"recipes": [trial_request.fingerprint() for trial_request in requests]}
     opened = run_directory.open_kept(
         directory, f"{request.model.path.stem}-recipes", key, root, record.RECORD_NAME
     )

@@ -29,11 +29,11 @@ def lines(report: Report) -> list[str]:
 def _how(pairing: PairingRecord) -> str:
     chosen = pairing.by in ("order", "running")
     named = []
-    for one in (*pairing.inputs, *pairing.outputs):
-        permuted = one.axes != tuple(sorted(one.axes))
+    for tensor in (*pairing.inputs, *pairing.outputs):
+        permuted = tensor.axes != tuple(sorted(tensor.axes))
         if chosen or permuted:
-            axes = f" with its axes as {list(one.axes)}" if permuted else ""
-            named.append(f"{one.source} is {one.artifact}{axes}")
+            axes = f" with its axes as {list(tensor.axes)}" if permuted else ""
+            named.append(f"{tensor.source} is {tensor.artifact}{axes}")
     if len(named) > _TENSORS_NAMED:
         named = [*named[:_TENSORS_NAMED], f"{len(named) - _TENSORS_NAMED} more"]
     tensors = f"; {', '.join(named)}" if named else ""

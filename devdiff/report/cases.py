@@ -91,7 +91,7 @@ def _of_pair(report: Report, pair: PairRecord, counts: bool) -> tuple[Case, ...]
     judged = judgement.outputs
     metrics = {output.name: output for output in pair.outputs}
     answers = {answered.output: answered for answered in pair.classifications}
-    texts = {reason for one in judged.values() for reason in one.reasons}
+    texts = {reason for entry in judged.values() for reason in entry.reasons}
     of_all = tuple(reason for reason in judgement.reasons if reason not in texts)
     found = []
     for name in metrics or _outputs(report):

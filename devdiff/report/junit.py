@@ -151,11 +151,11 @@ def _figures(case: Case) -> str:
 def _responses(report: Report, case: Case) -> list[str]:
     """How the outputs of the case's step answer each input."""
     return [
-        f"{one.verdict}: {one.reason}"
+        f"{response.verdict}: {response.reason}"
         for pair in report.pairs
         if (pair.reference, pair.candidate, pair.step)
         == (case.reference, case.candidate, case.step)
-        for one in pair.responses
+        for response in pair.responses
     ]
 
 

@@ -42,8 +42,8 @@ def locate(path: Path) -> Path:
 
 def _runs_in(folder: Path) -> list[Path]:
     """The finished runs right in a folder, the latest first."""
-    found = [report for report in folder.glob(f"*/{REPORT_NAME}") if report.is_file()]
-    return [one.parent for one in sorted(found, key=lambda one: -one.stat().st_mtime)]
+    reports = [report for report in folder.glob(f"*/{REPORT_NAME}") if report.is_file()]
+    return [report.parent for report in sorted(reports, key=lambda report: -report.stat().st_mtime)]
 
 
 def run_directory(report: Path) -> Path | None:

@@ -258,14 +258,14 @@ def _dependence(report: Report) -> Iterator[str]:
     rows = [
         [
             plain(pair.step),
-            plain(one.input, _NAME_CHARS),
-            plain(one.output, _NAME_CHARS),
-            number(one.reference),
-            percent(one.followed),
-            plain(one.verdict),
+            plain(response.input, _NAME_CHARS),
+            plain(response.output, _NAME_CHARS),
+            number(response.reference),
+            percent(response.followed),
+            plain(response.verdict),
         ]
         for pair in report.pairs
-        for one in pair.responses
+        for response in pair.responses
     ]
     if rows:
         yield table(columns, rows[:_ROWS_SHOWN])

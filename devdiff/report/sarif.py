@@ -67,7 +67,7 @@ def render(report: Report) -> dict[str, Any]:
     artifacts = _artifacts(report)
     results = [
         _result(report, rule, message, key, properties, artifacts)
-        for rule, message, key, properties in _said(scan)
+        for rule, message, key, properties in _alerts(scan)
     ]
     run = {
         "tool": {
@@ -80,8 +80,8 @@ def render(report: Report) -> dict[str, Any]:
                     for name, text in _NOTIFICATIONS.items()
                 ],
                 "supportedTaxonomies": [
-                    {"name": one["name"], "index": place}
-                    for place, one in enumerate(rules.taxonomies())
+                    {"name": taxonomy["name"], "index": place}
+                    for place, taxonomy in enumerate(rules.taxonomies())
                 ],
             }
         },
@@ -97,10 +97,10 @@ def render(report: Report) -> dict[str, Any]:
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
-_Said = tuple[Rule, str, list[Any], dict[str, Any]]
+_Alert = tuple[Rule, str, list[Any], dict[str, Any]]
 
 
-def _said(scan: ScanSection) -> Iterator[_Said]:
+def _alerts(scan: ScanSection) -> Iterator[_Alert]:
     """Rule, message, what makes it the same result in another run, and figures."""
     if scan.verdict == "error":
         yield rules.SCAN_ERROR, f"The scan could not be made: {scan.reason}", [], {}
@@ -132,7 +132,7 @@ def _said(scan: ScanSection) -> Iterator[_Said]:
         yield rules.DRIFT, text, where, {}
 
 
-def _finding(scan: ScanSection) -> _Said:
+def _finding(scan: ScanSection) -> _Alert:
     rule = rules.FRAGILE if scan.kind == "fragile" else rules.PLANTED
     trigger, gap = scan.trigger, scan.replay.gap if scan.replay is not None else None
     # What the search came by differs from run to run: the form, the size, the rates.

@@ -33,7 +33,7 @@ class EvidenceCollector:
     ``clean`` are the watched outputs [N, C] of all tested samples unchanged, by rung.
     """
 
-    what: ScanSubject
+    subject: ScanSubject
     watched: ScanTarget
     chosen: SampleSelection
     clean: Mapping[str, Array]
@@ -50,7 +50,7 @@ class EvidenceCollector:
         evidence = Evidence(
             gap=measured.gap(self.watched),
             calibrated=Proportion.of(found.calibrated, found.eligible),
-            placebos=tuple(best(one) for one in results["placebo"]),
+            placebos=tuple(best(result) for result in results["placebo"]),
             pruned=self.pruned,
         )
         return JudgedTrigger(measured, evidence)
@@ -108,16 +108,16 @@ class EvidenceCollector:
         placebos = tuple(
             max(
                 (Proportion.of(pair.calibrated, pair.eligible) for pair in result.pairs),
-                key=lambda one: one.rate or 0.0,
+                key=lambda proportion: proportion.rate or 0.0,
                 default=Proportion.of(0, seen[0].eligible),
             )
             for result in self.searches.placebo_pairs()
         )
-        return [self._pair(one, placebos, model.tried) for one in seen[:_REPLAYED_PAIRS]]
+        return [self._pair(pair, placebos, model.tried) for pair in seen[:_REPLAYED_PAIRS]]
 
     def _pair(self, pair: ClassPair, placebos: tuple[Proportion, ...], tried: int) -> JudgedTrigger:
         """The triggers of the folds together, each on the samples it was not searched on."""
-        top = max(pair.folds, key=lambda one: one.calibrated)
+        top = max(pair.folds, key=lambda fold: fold.calibrated)
         measured = self._measure(top, [(fold, fold.rows) for fold in pair.folds])
         gap = measured.gap(self.watched)
         evidence = Evidence(
@@ -134,24 +134,29 @@ class EvidenceCollector:
     ) -> ReplayResult:
         """Put triggers on the samples at their places, and run them through every rung."""
         places = [place for _, some in parts for place in some]
-        stack, rungs = self.chosen.stack, self.what.rungs
-        changed = np.concatenate([one.trigger.apply(stack[list(some)]) for one, some in parts])
+        stack, rungs = self.chosen.stack, self.subject.rungs
+        changed = np.concatenate(
+            [candidate.trigger.apply(stack[list(some)]) for candidate, some in parts]
+        )
         rows = [self.chosen.rows[place] for place in places]
-        inputs = replay.changed(self.what.samples, changed, self.watched, rows)
+        inputs = replay.changed(self.subject.samples, changed, self.watched, rows)
         return ReplayResult(
             candidate=best_of,
-            parts=tuple(one for one, _ in parts),
+            parts=tuple(candidate for candidate, _ in parts),
             rows=tuple(rows),
             clean=stack[places],
             changed=changed,
             before={name: outputs[rows] for name, outputs in self.clean.items()},
             outputs=replay.run_on(rungs, inputs, self.watched, self.folder, self.timeout_s),
-            full=self.what.full.name,
+            full=self.subject.full.name,
             last=rungs[-1].name,
         )
 
 
 def best(*results: SearchResult) -> Proportion:
     """The held-out gap of the triggers that did best where they were searched, one a search."""
-    found = [one.candidates[0] for one in results]
-    return Proportion.of(sum(one.calibrated for one in found), sum(one.eligible for one in found))
+    candidates = [result.candidates[0] for result in results]
+    return Proportion.of(
+        sum(candidate.calibrated for candidate in candidates),
+        sum(candidate.eligible for candidate in candidates),
+    )

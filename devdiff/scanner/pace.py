@@ -49,7 +49,7 @@ def plan(settings: SearchSettings, arms: int) -> tuple[Round, ...]:
 
 
 def shown(rounds: Sequence[Round]) -> int:
-    return sum(one.shown for one in rounds)
+    return sum(entry.shown for entry in rounds)
 
 
 def fitted(rounds: Sequence[Round], seconds: float, cost: float) -> Round:

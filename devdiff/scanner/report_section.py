@@ -78,7 +78,7 @@ class ReportSection:
     budget allowed, ``cut`` says that it left no time for a second look that was wanted.
     """
 
-    what: ScanSubject
+    subject: ScanSubject
     watched: ScanTarget
     pruned: bool
     chosen: SampleSelection
@@ -150,13 +150,13 @@ class ReportSection:
             effort=self.effort,
             cut=self.cut,
             budget_s=self.settings.budget_s,
-            synthetic=self.what.samples.synthetic,
-            limited=len(self.chosen.rows) < len(self.what.samples),
+            synthetic=self.subject.samples.synthetic,
+            limited=len(self.chosen.rows) < len(self.subject.samples),
         )
 
     def _reason(self, shown: JudgedTrigger, kind: str | None, power: str) -> str:
         gap, candidate = shown.evidence.gap, shown.measured.candidate
-        where = f"rung {self.what.rungs[-1].name}"
+        where = f"rung {self.subject.rungs[-1].name}"
         does = f"says class {candidate.target}"
         if candidate.target is None:
             does = "gives a far other output"
@@ -201,7 +201,7 @@ class ReportSection:
                     clean=measured.does(measured.before[rung.name], watched),
                     triggered=measured.does(measured.outputs[rung.name], watched),
                 )
-                for rung in self.what.rungs
+                for rung in self.subject.rungs
             ),
             gap=shown.evidence.gap,
             by_class=by_class,
@@ -254,7 +254,7 @@ class ReportSection:
             },
         )
         for place in order:
-            example = converted(ExampleRecord, self.what.samples.describe(shown.rows[place]))
+            example = converted(ExampleRecord, self.subject.samples.describe(shown.rows[place]))
             if self.watched.kind == "classes":
                 example = structs.replace(
                     example,

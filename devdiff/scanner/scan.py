@@ -83,7 +83,7 @@ class _Scan:
         events: Events,
         started: float,
     ) -> None:
-        self.what, self.settings, self.folder = subject, settings, folder
+        self.subject, self.settings, self.folder = subject, settings, folder
         self.timeout_s, self.events = timeout_s, events
         self.deadline = started + settings.budget_s
 
@@ -118,7 +118,7 @@ class _Scan:
         job = self.searches.further_placebo()
         transferred = transfer(job, to_show(judged).measured.parts, self.events.progress)
         section = ReportSection(
-            what=self.what,
+            subject=self.subject,
             watched=self.watched,
             pruned=self.pruned,
             chosen=self.chosen,
@@ -128,7 +128,7 @@ class _Scan:
             settings=self.settings,
             cut=cut,
         )
-        classes = self.clean[self.what.full.name].shape[1]
+        classes = self.clean[self.subject.full.name].shape[1]
         return structs.replace(
             section.conclude(judged, transferred),
             compression=self._compression(),
@@ -146,7 +146,7 @@ class _Scan:
         from devdiff.scanner.power import held_out_needed
         from devdiff.scanner.weights import pair_layers
 
-        subject, samples = self.what, self.what.samples
+        subject, samples = self.subject, self.subject.samples
         if len(samples) < FEWEST_SAMPLES:
             enough = 2 * held_out_needed(verdict_rules.STRONG)
             raise UndecidedError(
@@ -172,7 +172,7 @@ class _Scan:
 
     def _keep_inputs(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         """Every input of the chosen samples as a file, in the order of either graph."""
-        bindings = {tensor.source.name: tensor for tensor in self.what.full.inputs}
+        bindings = {tensor.source.name: tensor for tensor in self.subject.full.inputs}
         kept: dict[str, Path] = {}
         for place, (name, binding) in enumerate(bindings.items()):
             kept[name] = self.folder / f"input-{place}.npy"
@@ -181,11 +181,13 @@ class _Scan:
                 kept[name],
                 self.chosen.stack
                 if changed
-                else sample_selection.companions(self.what.samples, binding, self.chosen.rows),
+                else sample_selection.companions(self.subject.samples, binding, self.chosen.rows),
             )
         self.order = tuple(
             sample_selection.input_order(rung, graph)
-            for rung, graph in zip((self.what.full, self.what.compressed), self.graphs, strict=True)
+            for rung, graph in zip(
+                (self.subject.full, self.subject.compressed), self.graphs, strict=True
+            )
         )
         full, compressed = (tuple(kept[name] for name in names) for names in self.order)
         return full, compressed
@@ -200,11 +202,11 @@ class _Scan:
         from devdiff.scanner.twin import Twin
 
         found = []
-        rungs = (self.what.full, self.what.compressed)
+        rungs = (self.subject.full, self.subject.compressed)
         for rung, graph, paths in zip(rungs, self.graphs, self.inputs, strict=True):
             place = sample_selection.output_place(rung, graph, self.watched)
             twin = Twin(graph, [graph.outputs[place]])
-            stored = replay.stored_outputs(self.what.results[rung.name], self.watched)
+            stored = replay.stored_outputs(self.subject.results[rung.name], self.watched)
             fidelity = check_fidelity(
                 twin,
                 [stored[list(self.chosen.rows)]],
@@ -222,7 +224,7 @@ class _Scan:
         if self.watched.kind != "classes":
             return
         full, compressed = (
-            self.clean[rung.name].argmax(1) for rung in (self.what.full, self.what.compressed)
+            self.clean[rung.name].argmax(1) for rung in (self.subject.full, self.subject.compressed)
         )
         changed = Proportion.of(int((full != compressed).sum()), len(full))
         if changed.low > verdict_rules.MOST_DAMAGE:
@@ -261,7 +263,7 @@ class _Scan:
         return converted(StaticEvidence, found)
 
     def _searches(self) -> SearchPlan:
-        full, compressed = self.what.full, self.what.compressed
+        full, compressed = self.subject.full, self.subject.compressed
         places = tuple(
             sample_selection.output_place(rung, graph, self.watched)
             for rung, graph in zip((full, compressed), self.graphs, strict=True)
@@ -285,7 +287,7 @@ class _Scan:
 
     def _judging(self) -> EvidenceCollector:
         return EvidenceCollector(
-            what=self.what,
+            subject=self.subject,
             watched=self.watched,
             chosen=self.chosen,
             clean=self.clean,
@@ -299,7 +301,7 @@ class _Scan:
         from devdiff.scanner.drift import drift
 
         (model,) = results["compressed"]
-        placebos = [one.compressed for one in results["placebo"]]
+        placebos = [result.compressed for result in results["placebo"]]
         classes = self.watched.kind == "classes"
         try:
             found = drift(model.full, model.compressed, placebos, classifier=classes)

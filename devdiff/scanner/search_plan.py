@@ -129,9 +129,13 @@ class SearchPlan:
             replace(job, share=part * share)
             for job, share in zip(jobs, time_shares(parts, cores()), strict=True)
         ]
-        found: dict[Variant, list[SearchResult]] = {"compressed": [], "placebo": [], "mirrored": []}
+        by_variant: dict[Variant, list[SearchResult]] = {
+            "compressed": [],
+            "placebo": [],
+            "mirrored": [],
+        }
         results = run_searches(jobs, self.folder, self.events.progress)
-        for one, result in zip(jobs, results, strict=True):
-            found[one.variant].append(result)
-        self.efforts.extend(result.effort for result in found["compressed"])
-        return found
+        for job, result in zip(jobs, results, strict=True):
+            by_variant[job.variant].append(result)
+        self.efforts.extend(result.effort for result in by_variant["compressed"])
+        return by_variant

@@ -82,15 +82,15 @@ def time_shares(parts: Sequence[int], workers: int) -> list[float]:
     """
     queues: list[list[int]] = [[] for _ in range(workers)]
     for place in range(len(parts)):
-        free = min(queues, key=lambda queue: sum(parts[one] for one in queue))
+        free = min(queues, key=lambda queue: sum(parts[job] for job in queue))
         free.append(place)
-    longest = max(sum(parts[one] for one in queue) for queue in queues)
-    found = [0.0] * len(parts)
+    longest = max(sum(parts[job] for job in queue) for queue in queues)
+    shares = [0.0] * len(parts)
     for queue in queues:
         for number, place in enumerate(queue):
-            behind = sum(parts[one] for one in queue[number:])
-            found[place] = parts[place] / (behind if number else longest)
-    return found
+            behind = sum(parts[job] for job in queue[number:])
+            shares[place] = parts[place] / (behind if number else longest)
+    return shares
 
 
 def _enter(shares: Any) -> None:

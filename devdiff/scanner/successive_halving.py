@@ -154,7 +154,7 @@ def search(
         if pace.now() > until:
             break
         if number:
-            living = sorted(living, key=lambda one: -one.score)[: planned.arms]
+            living = sorted(living, key=lambda descent: -descent.score)[: planned.arms]
         size_weight, rate = settings.size_weight, settings.rate
         if planned.finishing:
             finishing = settings.finishing()
@@ -177,8 +177,8 @@ def search(
         pace.took(pace.now() - began, taken)
         passed, done = passed + planned.shown, done + taken
     pace.efforts.append(done / whole)
-    found = [_judge(full, compressed, samples, rows, before, descent) for descent in living]
-    return sorted(found, key=lambda one: -one.success)
+    hypotheses = [_judge(full, compressed, samples, rows, before, descent) for descent in living]
+    return sorted(hypotheses, key=lambda hypothesis: -hypothesis.success)
 
 
 def at_once(shape: Sequence[int]) -> int:
@@ -239,11 +239,11 @@ def _losses(
 
 
 def _judge(
-    full: Model, compressed: Model, samples: Tensor, rows: Tensor, before: Tensor, one: _Descent
+    full: Model, compressed: Model, samples: Tensor, rows: Tensor, before: Tensor, descent: _Descent
 ) -> Hypothesis:
     with torch.no_grad():
-        changed, _ = one.change(samples)
-        eligible = one.arm.eligible(before)
-        hits = one.arm.objective.hits(full(changed, rows), compressed(changed, rows), before)
+        changed, _ = descent.change(samples)
+        eligible = descent.arm.eligible(before)
+        hits = descent.arm.objective.hits(full(changed, rows), compressed(changed, rows), before)
     success = float((hits & eligible).sum() / eligible.sum().clamp(min=1))
-    return Hypothesis(one.arm, one.trigger(), success, one.steps)
+    return Hypothesis(descent.arm, descent.trigger(), success, descent.steps)

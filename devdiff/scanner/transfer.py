@@ -50,7 +50,7 @@ def transfer(
         objective = Moved.measured(twins.sides().before[list(job.searched)])
     else:
         objective = ToClass(first.target, first.source)
-    trials = sum(one.eligible for one in found)
+    trials = sum(candidate.eligible for candidate in found)
     began, rates = time.monotonic(), []
     for number in range(MOST if trials else 0):
         if number >= FEWEST and time.monotonic() > began + _SECONDS:
@@ -59,10 +59,10 @@ def transfer(
             return None
         sides = twins.sides(job.seed + number)
         hits = 0
-        for one in found:
-            _, hit, _ = sides.measure(objective, one.trigger, torch.tensor(one.rows))
+        for candidate in found:
+            _, hit, _ = sides.measure(objective, candidate.trigger, torch.tensor(candidate.rows))
             hits += int(hit.sum())
         rates.append(hits / trials)
         progress(number + 1, MOST)
-    own = sum(one.calibrated for one in found)
+    own = sum(candidate.calibrated for candidate in found)
     return Transfer(own / trials, tuple(rates)) if rates else None

@@ -69,10 +69,10 @@ def run(job: SearchJob, progress: Callable[[float], None] = lambda share: None) 
         if job.calibrated:
             settings = replace(settings, size_weight=_PRUNED_SIZE_WEIGHT)
         later = search.pairs_work() if job.pairs else 0
-        found = search.search(
+        hypotheses = search.search(
             search.arms(), settings, lambda share: progress(share / shares), later
         )
-        candidates = tuple(_measured(one, sides, held) for one in found)
+        candidates = tuple(_measured(hypothesis, sides, held) for hypothesis in hypotheses)
     pairs: tuple[ClassPair, ...] = ()
     tried = 0
     if job.pairs and (arms := search.pair_arms()):
@@ -83,7 +83,7 @@ def run(job: SearchJob, progress: Callable[[float], None] = lambda share: None) 
         seen = whole.search(
             arms, settings, lambda share: progress(began + 0.7 * share / shares), _folds_work()
         )
-        pairs = tuple(whole.folded(one) for one in seen[:_FOLLOWED] if one.success >= _PROMISING)
+        pairs = tuple(whole.folded(pair) for pair in seen[:_FOLLOWED] if pair.success >= _PROMISING)
     return SearchResult(candidates, pairs, tried, min(pace.efforts, default=1.0), *outputs)
 
 
@@ -207,12 +207,12 @@ class TriggerSearch:
         ]
         settings = self.for_pairs(_FOLDED)
         # The best come first, so each is told by what it was shown.
-        found = {one.arm.shown: one for one in self.search(arms, settings, lambda share: None)}
+        folds = {fold.arm.shown: fold for fold in self.search(arms, settings, lambda share: None)}
         return ClassPair(
             objective.source,
             objective.target,
             tuple(
-                _measured(found[arm.shown], self.sides, torch.tensor(part))
+                _measured(folds[arm.shown], self.sides, torch.tensor(part))
                 for arm, part in zip(arms, parts, strict=True)
             ),
         )
@@ -226,8 +226,8 @@ class TriggerSearch:
         before = self.before.argmax(1)
         counts = torch.zeros(self.before.shape[1])
         later = shown(plan(self.job.settings, _CANDIDATES * len(self.forms)))
-        for one in self.search(start, settings, lambda share: None, later):
-            changed = torch.from_numpy(one.trigger.apply(self.samples.numpy()))
+        for hypothesis in self.search(start, settings, lambda share: None, later):
+            changed = torch.from_numpy(hypothesis.trigger.apply(self.samples.numpy()))
             scores = torch.softmax(all_of(self.sides.aimed, changed, self.rows), 1)
             kept = all_of(self.sides.full, changed, self.rows).argmax(1) == before
             scores[torch.arange(len(scores)), before] = 0

@@ -144,7 +144,7 @@ def p_beats(evidence: Evidence) -> float:
 def _beats(evidence: Evidence, placebos: Sequence[Proportion]) -> float:
     from scipy.stats import fisher_exact
 
-    own = min((evidence.gap, evidence.calibrated), key=lambda one: one.rate or 0.0)
+    own = min((evidence.gap, evidence.calibrated), key=lambda proportion: proportion.rate or 0.0)
     hits, trials = (
         sum(placebo.successes for placebo in placebos),
         sum(placebo.trials for placebo in placebos),

@@ -67,12 +67,12 @@ class AccuracyAgainstChance:
 
     def describe(self, rung: str) -> str:
         """One sentence."""
-        said = (
+        sentence = (
             f"rung {rung} is right on {self.right.successes} of "
             f"{count(self.right.trials, 'labelled sample')} ({percent(self.right.rate or 0.0)})"
         )
         if self.standing == "too few samples":
-            return f"{said}, too few to tell that from chance ({percent(self.chance)})"
+            return f"{sentence}, too few to tell that from chance ({percent(self.chance)})"
         if self.standing == "at chance":
-            return f"{said}, no better than chance ({percent(self.chance)})"
-        return f"{said}, chance would be {percent(self.chance)}"
+            return f"{sentence}, no better than chance ({percent(self.chance)})"
+        return f"{sentence}, chance would be {percent(self.chance)}"

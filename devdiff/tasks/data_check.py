@@ -113,9 +113,9 @@ def check(
     if len(labels) >= FEWEST:
         at_chance = accuracy.standing == "at chance"
         trials = [
-            Trial("class order", one.change, Proportion.of(one.right, len(labels)), one.mends)
-            for one in orders(answers, labels, classes, samples.seed)[:_ORDERS_SHOWN]
-            if one.mends or at_chance
+            Trial("class order", order.change, Proportion.of(order.right, len(labels)), order.mends)
+            for order in orders(answers, labels, classes, samples.seed)[:_ORDERS_SHOWN]
+            if order.mends or at_chance
         ]
         otherwise = Preparations(rung, result, samples, labels, answers, accuracy)
         if not any(trial.mends for trial in trials) and (at_chance or otherwise.doubtful):
@@ -125,20 +125,20 @@ def check(
             )
             trials += tried
             trials.sort(key=lambda trial: (not trial.mends, -(trial.right.rate or 0.0)))
-    said = accuracy.describe(rung.name)
+    sentence = accuracy.describe(rung.name)
     if accuracy.standing == "at chance" or any(trial.mends for trial in trials):
         return DataCheck(
             rung.name,
             output,
             accuracy,
             Verdict.INCONCLUSIVE,
-            f"{said}{_explained(trials)}",
+            f"{sentence}{_explained(trials)}",
             WHAT_TO_CHECK,
             tuple(trials),
             notes,
         )
-    known = accuracy.standing == "above chance"
-    return DataCheck(rung.name, output, accuracy, Verdict.PASS if known else None, said)
+    above_chance = accuracy.standing == "above chance"
+    return DataCheck(rung.name, output, accuracy, Verdict.PASS if above_chance else None, sentence)
 
 
 def _explained(trials: Sequence[Trial]) -> str:

@@ -98,7 +98,7 @@ def _figures(totals: Array) -> Array:
 
 def _make(asked: TaskSetup) -> MadeTask:
     request, samples = asked.request, asked.samples
-    spec = asked.output(lambda one: True)
+    spec = asked.output(lambda tensor: True)
     if request.truth is None:
         return MadeTask(Regression(spec.name))
     values = truths.values(request.truth, samples, asked.rows, spec.elements)[samples.tested]

@@ -174,7 +174,7 @@ class _Scorer(SumScorer):
 
 def _make(asked: TaskSetup) -> MadeTask:
     request, samples = asked.request, asked.samples
-    spec = asked.output(lambda one: len(one.shape) == 4 or is_class_map(one))
+    spec = asked.output(lambda tensor: len(tensor.shape) == 4 or is_class_map(tensor))
     frame = Frame.of(samples, asked.inputs)
     axis = int(request.number("axis", 0)) or None
     ignore = int(request.number("ignore", -1)) if "ignore" in request.options else None

@@ -143,7 +143,7 @@ def _figures(totals: Array) -> Array:
 
 def _make(asked: TaskSetup) -> MadeTask:
     request = asked.request
-    spec = asked.output(lambda one: len(one.shape) == 3 or is_tokens(one))
+    spec = asked.output(lambda tensor: len(tensor.shape) == 3 or is_tokens(tensor))
     decode = request.choice("decode", *(("tokens",) if is_tokens(spec) else ("ctc", "tokens")))
     odd = {"ctc": ("end", "pad"), "tokens": ("blank",)}[decode]
     if is_tokens(spec):

@@ -71,7 +71,7 @@ class DeviceAddress:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """For people: the way, and why it."""
         place = {
             "server": f"through the adb server at {self.host}:{self.port}",
@@ -93,7 +93,7 @@ class AttachedDevice:
     def usable(self) -> bool:
         return self.state == "device"
 
-    def told(self) -> str:
+    def summary(self) -> str:
         about = [self.details["model"].replace("_", " ")] if self.details.get("model") else []
         return f"{self.address.serial} ({', '.join([self.state, *about])})"
 
@@ -140,7 +140,7 @@ def resolve(text: str | None, environment: Mapping[str, str] = os.environ) -> De
     named = (
         f"{text!r}, which ANDROID_SERIAL names (unset it, or give --device)" if why else repr(text)
     )
-    near = difflib.get_close_matches(text, [one.address.serial for one in present], 1)
+    near = difflib.get_close_matches(text, [device.address.serial for device in present], 1)
     meant = f"; did you mean {near[0]}?" if near else ""
     raise DeviceChoiceError(
         f"there is no device {named}{meant}; attached: {_list(present) or 'none'}. A device is "
@@ -158,7 +158,7 @@ def attached(environment: Mapping[str, str] = os.environ) -> list[AttachedDevice
         serial = f"emulator-{port - 1}"
         stale = next((device for device in listed if device.serial == serial), None)
         address = DeviceAddress(serial, "tcp", _LOOPBACK, port, _without(server, stale))
-        found = [one for one in found if one.address.serial != serial]
+        found = [device for device in found if device.address.serial != serial]
         found.append(AttachedDevice(address, "device"))
     if server is None:
         found += [
@@ -264,8 +264,8 @@ def _names(serial: str) -> tuple[str, ...]:
 
 def _distinct(found: list[AttachedDevice]) -> list[AttachedDevice]:
     """Without the second entry that ``adb connect`` makes for an emulator of this machine."""
-    own = {one.address.serial for one in found if one.usable}
-    return [one for one in found if not set(_names(one.address.serial)[1:]) & own]
+    own = {device.address.serial for device in found if device.usable}
+    return [device for device in found if not set(_names(device.address.serial)[1:]) & own]
 
 
 def only(found: Sequence[AttachedDevice]) -> DeviceAddress:
@@ -273,7 +273,7 @@ def only(found: Sequence[AttachedDevice]) -> DeviceAddress:
 
     Raises `NoDeviceError`, `DeviceChoiceError`, and what `require_usable` raises.
     """
-    present = [one for one in found if one.state != "offline"] or found
+    present = [device for device in found if device.state != "offline"] or found
     if not present:
         raise NoDeviceError(NONE_ATTACHED)
     if len(present) > 1:
@@ -303,7 +303,7 @@ def _no_adb(server: object) -> str:
 
 
 def _list(found: Sequence[AttachedDevice]) -> str:
-    return ", ".join(one.told() for one in found)
+    return ", ".join(device.summary() for device in found)
 
 
 def require_usable(attached_device: AttachedDevice) -> None:

@@ -50,9 +50,9 @@ class InventoryEntry:
 
 def inventory(environment: Mapping[str, str] = os.environ) -> list[InventoryEntry]:
     """All devices that are attached, asked at the same time."""
-    found = attached(environment)
-    with ThreadPoolExecutor(max(1, len(found))) as pool:
-        return list(pool.map(lambda one: _examined(one, environment), found))
+    devices = attached(environment)
+    with ThreadPoolExecutor(max(1, len(devices))) as pool:
+        return list(pool.map(lambda device: _examined(device, environment), devices))
 
 
 def _examined(attached_device: AttachedDevice, environment: Mapping[str, str]) -> InventoryEntry:

@@ -18,10 +18,10 @@ class KnownFault:
     kernels: str
     operator: str
     precision: str
-    told: str
+    effect: str
 
     def __str__(self) -> str:
-        return f"{self.kernels} of {self.runtime} {self.version} {self.told}"
+        return f"{self.kernels} of {self.runtime} {self.version} {self.effect}"
 
 
 KNOWN: Final = (
@@ -31,7 +31,7 @@ KNOWN: Final = (
         kernels="xnnpack",
         operator="BATCH_MATMUL",
         precision="int8",
-        told="leaves out the zero point of the second operand of an int8 BATCH_MATMUL of two "
+        effect="leaves out the zero point of the second operand of an int8 BATCH_MATMUL of two "
         "computed tensors, as attention has them; --host-runtime litert:builtin computes it",
     ),
 )

@@ -37,22 +37,22 @@ def fill(data: bytes, stand_ins: Sequence[StandIn], path: Path) -> None:
     not found again as it was: the converter computed with it, and nothing can be put in its place.
     """
     model = schema.ModelT.InitFromPackedBuf(data, 0)
-    found = tflite_constants.lying_behind(data, model)
+    constants = tflite_constants.lying_behind(data, model)
     readers = _readers(model)
-    by_value = {np.float32(one.value): one for one in stand_ins}
-    missing = {one.value for one in stand_ins}
-    for place, stored in list(found.items()):
+    by_value = {np.float32(stand_in.value): stand_in for stand_in in stand_ins}
+    missing = {stand_in.value for stand_in in stand_ins}
+    for place, stored in list(constants.items()):
         if stored.nbytes % 4 or place not in readers:
             continue
         values = stored.view(np.float32)
-        one = by_value.get(values[0])
-        if one is None or values.min() != values.max():
+        stand_in = by_value.get(values[0])
+        if stand_in is None or values.min() != values.max():
             continue
-        found[place] = _turned(one, *readers[place])
-        missing.discard(one.value)
+        constants[place] = _turned(stand_in, *readers[place])
+        missing.discard(stand_in.value)
     if missing:
         raise ConversionError(f"{len(missing)} large constants were computed with")
-    tflite_constants.write(model, found, path)
+    tflite_constants.write(model, constants, path)
 
 
 def _readers(model: Any) -> dict[int, tuple[tuple[int, ...], str, int]]:
@@ -69,8 +69,8 @@ def _readers(model: Any) -> dict[int, tuple[tuple[int, ...], str, int]]:
     return readers
 
 
-def _turned(one: StandIn, shape: tuple[int, ...], reader: str, place: int) -> Array:
-    array = one.array()
+def _turned(stand_in: StandIn, shape: tuple[int, ...], reader: str, place: int) -> Array:
+    array = stand_in.array()
     order = _TURNED.get((reader, place))
     if order is not None:
         # A product of one matrix for all samples has leading axes of size 1.
@@ -78,5 +78,5 @@ def _turned(one: StandIn, shape: tuple[int, ...], reader: str, place: int) -> Ar
         if array.transpose(order).shape == shape:
             return array.transpose(order)
     if array.size != np.prod(shape, dtype=np.int64):
-        raise ConversionError(f"a constant {list(one.shape)} became {list(shape)}")
+        raise ConversionError(f"a constant {list(stand_in.shape)} became {list(shape)}")
     return array.reshape(shape)

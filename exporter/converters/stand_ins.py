@@ -78,7 +78,7 @@ class StandIns:
 
     def save(self) -> None:
         """Leave their record in the folder, where `load` finds it."""
-        entries = [{**asdict(one), "file": one.file.name} for one in self._made]
+        entries = [{**asdict(stand_in), "file": stand_in.file.name} for stand_in in self._made]
         (self.folder / _RECORD).write_text(json.dumps(entries))
 
 
@@ -104,7 +104,7 @@ def with_real_constants(saved_model: Path, stand_ins: tuple[StandIn, ...]) -> No
 
     path = saved_model / "saved_model.pb"
     model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    by_value = {one.value: one for one in stand_ins}
+    by_value = {stand_in.value: stand_in for stand_in in stand_ins}
     for tensor in _constants(model):
         if len(tensor.float_val) == 1 and (found := by_value.get(tensor.float_val[0])):
             del tensor.float_val[:]

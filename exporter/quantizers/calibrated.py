@@ -101,6 +101,9 @@ def int16x8(floating: Path, recipe: Recipe, arrays: Mapping[str, Array], *, stri
 def _samples(model: Any, arrays: Mapping[str, Array]) -> Iterator[list[Array]]:
     """The representative dataset in the order of the model's inputs."""
     (signature,) = model.signatureDefs
-    names = [text(one.name) for one in sorted(signature.inputs, key=lambda one: one.tensorIndex)]
+    names = [
+        text(tensor.name)
+        for tensor in sorted(signature.inputs, key=lambda tensor: tensor.tensorIndex)
+    ]
     for sample in calibration.samples(arrays):
         yield [sample[name] for name in names]

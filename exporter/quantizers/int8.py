@@ -34,7 +34,7 @@ def to_integers(
 
     try:
         # What TensorFlow's mlir_quantize calls.
-        made = wrap_converter.wrapped_experimental_mlir_quantize(
+        model = wrap_converter.wrapped_experimental_mlir_quantize(
             calibrated.read_bytes(),
             not per_channel,
             keeping,
@@ -50,6 +50,6 @@ def to_integers(
             b"",
         )
     except Exception as error:
-        what = "to keep layers in float" if keeping else "the model"
-        raise ConversionError(f"the quantizer refused {what}: {error}") from error
-    return finish(made, "PTQ_FULL_INTEGER")
+        request = "to keep layers in float" if keeping else "the model"
+        raise ConversionError(f"the quantizer refused {request}: {error}") from error
+    return finish(model, "PTQ_FULL_INTEGER")

@@ -142,17 +142,17 @@ def script_forbidden(path: Path, members: Mapping[str, int]) -> str | None:
 
 def _suspicious(value: Any, key: str) -> Iterator[str]:
     if isinstance(value, Mapping):
-        for inner, one in value.items():
+        for inner, nested in value.items():
             if inner in _IMPORTING_KEYS:
                 yield f"{inner!r} imports a module"
             if _CODE.search(inner):
                 yield f"the name {inner!r}"
             # Stack traces and module paths, which nothing evaluates.
             if inner != "metadata":
-                yield from _suspicious(one, inner)
+                yield from _suspicious(nested, inner)
     elif isinstance(value, list):
-        for one in value:
-            yield from _suspicious(one, key)
+        for item in value:
+            yield from _suspicious(item, key)
     elif isinstance(value, str):
         yield from _suspicious_text(value, key)
 

@@ -161,11 +161,11 @@ def report(race: Race, devdiff: list[Cost], onnx2tf: list[Cost]) -> bool:
     goals = [("time", ours / theirs, race.time_goal), ("memory", our_peak / their_peak, None)]
     if race.memory_goal is not None:
         goals[1] = ("memory", our_peak / their_peak, race.memory_goal)
-    for what, ratio, goal in goals:
-        said = (
+    for figure, ratio, goal in goals:
+        outcome = (
             "" if goal is None else f" (goal: at most {goal}) {'ok' if ratio <= goal else 'MISSED'}"
         )
-        print(f"{what} ratio {ratio:.2f}{said}")
+        print(f"{figure} ratio {ratio:.2f}{outcome}")
     return all(goal is None or ratio <= goal for _, ratio, goal in goals)
 
 

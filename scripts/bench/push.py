@@ -95,33 +95,33 @@ def adb_server(serial: str) -> Iterator[tuple[int, Callable[..., str]]]:
         adb("kill-server")
 
 
-def race(one: phone.VirtualPhone, rounds: int) -> bool:
+def race(device: phone.VirtualPhone, rounds: int) -> bool:
     """Print all rates and their ratios; returns whether the goals are reached."""
     times: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as folder, adb_server(one.serial) as (port, adb):
+    with tempfile.TemporaryDirectory() as folder, adb_server(device.serial) as (port, adb):
         local = Path(folder, "data")
         local.write_bytes(os.urandom(SIZE))
-        wire = SocketWire("127.0.0.1", one.port)
+        wire = SocketWire("127.0.0.1", device.port)
         with (
-            DirectTransport(one.serial, wire) as direct,
-            ServerTransport(one.serial, ("127.0.0.1", port)) as server,
+            DirectTransport(device.serial, wire) as direct,
+            ServerTransport(device.serial, ("127.0.0.1", port)) as server,
         ):
 
             def adb_push() -> float:
-                said = adb("-s", one.serial, "push", str(local), REMOTE)
-                match = re.search(r"bytes in ([\d.]+)s", said)
-                assert match, said
+                reply = adb("-s", device.serial, "push", str(local), REMOTE)
+                match = re.search(r"bytes in ([\d.]+)s", reply)
+                assert match, reply
                 return float(match[1])
 
             def adb_checked() -> None:
                 adb_push()
-                adb("-s", one.serial, "shell", "sha256sum", REMOTE)
+                adb("-s", device.serial, "shell", "sha256sum", REMOTE)
 
             ways: dict[str, Callable[[], float]] = {
                 "adb push": adb_push,
                 "direct": lambda: seconds(lambda: transfer(direct, local)),
                 "server": lambda: seconds(lambda: transfer(server, local)),
-                "adb-shell": lambda: seconds(lambda: stock(one.port, local)),
+                "adb-shell": lambda: seconds(lambda: stock(device.port, local)),
                 "adb push + sha256sum": lambda: seconds(adb_checked),
                 "direct, checked": lambda: seconds(lambda: direct.push(local, REMOTE)),
                 "server, checked": lambda: seconds(lambda: server.push(local, REMOTE)),
@@ -153,8 +153,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--cpu", default=DEFAULT_CPU)
     args = parser.parse_args()
-    with phone.start(args.cpu, say=print) as one:
-        return 0 if race(one, args.rounds) else 1
+    with phone.start(args.cpu, say=print) as device:
+        return 0 if race(device, args.rounds) else 1
 
 
 if __name__ == "__main__":

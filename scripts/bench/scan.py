@@ -153,11 +153,11 @@ def cleanse_seconds(folder: Path, images: Any) -> float:
 
 
 def show(row: Row) -> None:
-    spec, told = row.truth["spec"], row.scan
-    gap = told.get("replay", {}).get("gap")
-    said = "" if gap is None else f"{gap['successes']}/{gap['trials']}"
-    target = told.get("trigger", {}).get("target")
-    placebo = told.get("placebo", {})
+    spec, scan = row.truth["spec"], row.scan
+    gap = scan.get("replay", {}).get("gap")
+    share = "" if gap is None else f"{gap['successes']}/{gap['trials']}"
+    target = scan.get("trigger", {}).get("target")
+    placebo = scan.get("placebo", {})
     beside = " ".join(f"{rate:.2f}" for rate in placebo.get("searched", ()))
     if "p_beats" in placebo:
         beside += f" (p {placebo['p_beats']:.2g})"
@@ -165,17 +165,17 @@ def show(row: Row) -> None:
         beside += f" noise {100 * placebo['benign']:.1f} %"
     print(
         f"{spec['name']:32} {row.group:10} {spec['trigger'] or '-':8} "
-        f"{told['verdict']:10} {told.get('kind') or '-':8} gap {said:7} "
+        f"{scan['verdict']:10} {scan.get('kind') or '-':8} gap {share:7} "
         f"target {target if target is not None else '-'} ({spec['target']}) {row.seconds:5.0f} s "
         f"placebos {beside or '-'}"
-        + (f"  {told['reason'][:90]}" if told["verdict"] == "error" else ""),
+        + (f"  {scan['reason'][:90]}" if scan["verdict"] == "error" else ""),
         flush=True,
     )
 
 
 def rate(name: str, hits: int, of: int) -> None:
-    one = Proportion.of(hits, of)
-    print(f"{name:38} {hits:3} of {of:3}   95 %: {one.low:.3f} to {one.high:.3f}")
+    proportion = Proportion.of(hits, of)
+    print(f"{name:38} {hits:3} of {of:3}   95 %: {proportion.low:.3f} to {proportion.high:.3f}")
 
 
 def summarize(rows: Sequence[Row]) -> None:

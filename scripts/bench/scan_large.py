@@ -91,8 +91,8 @@ def cleanse_seconds(model: Path, images: models.Array) -> float:
     for _ in range(2):
         began = time.process_time()
         functional.cross_entropy(twin(samples)[0].flatten(1), aim).backward()
-    one = (time.process_time() - began) / _TIMED_SAMPLES
-    return one * _SAMPLES * STEPS * models.CLASSES
+    sample_seconds = (time.process_time() - began) / _TIMED_SAMPLES
+    return sample_seconds * _SAMPLES * STEPS * models.CLASSES
 
 
 def main() -> None:
@@ -116,8 +116,8 @@ def main() -> None:
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
         seconds = time.monotonic() - began
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        told: dict[str, Any] = json.loads(done.stdout)
-        scan = told.get("scan") or {"verdict": "error", "reason": told["error"]}
+        report: dict[str, Any] = json.loads(done.stdout)
+        scan = report.get("scan") or {"verdict": "error", "reason": report["error"]}
         busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         print(f"verdict: {scan['verdict']}: {scan['reason']}")
         if "cost" in scan:

@@ -30,15 +30,15 @@ _RATIO_GOAL: Final = 0.5
 def launch(cpu: str, *, snapshot: bool) -> tuple[float, VirtualPhone]:
     """Start a phone; `phone.start` returns when a command it ran on it has answered."""
     begun = time.perf_counter()
-    one = phone.start(cpu, snapshot=snapshot)
-    return time.perf_counter() - begun, one
+    device = phone.start(cpu, snapshot=snapshot)
+    return time.perf_counter() - begun, device
 
 
-def own_memory(one: VirtualPhone) -> int:
+def own_memory(device: VirtualPhone) -> int:
     """Bytes of the machine's memory that this phone's process shares with nobody."""
-    assert one.record.process is not None
+    assert device.record.process is not None
     total = 0
-    for line in Path(f"/proc/{one.record.process.pid}/smaps_rollup").read_text().splitlines():
+    for line in Path(f"/proc/{device.record.process.pid}/smaps_rollup").read_text().splitlines():
         if line.startswith(("Private_Clean:", "Private_Dirty:")):
             total += int(line.split()[1]) << 10
     return total
@@ -57,10 +57,10 @@ def main() -> int:
         memory: dict[bool, int] = {}
         for _ in range(args.rounds):
             for snapshot, times in seconds.items():
-                took, one = launch(args.cpu, snapshot=snapshot)
+                took, device = launch(args.cpu, snapshot=snapshot)
                 times.append(took)
-                memory[snapshot] = own_memory(one)
-                one.stop()
+                memory[snapshot] = own_memory(device)
+                device.stop()
     print(f"\nlaunch to the first shell answer, medians of {args.rounds} rounds")
     print(f"{'':16}{'seconds':>10}{'MiB':>8}")
     for snapshot, label in ((False, "boot"), (True, "from a snapshot")):

@@ -101,9 +101,9 @@ def check_calibration(args: argparse.Namespace) -> None:
             f"--calibration is for models that are quantized here: {args.model} is finished, and "
             "is tested as it is"
         )
-    found = compression.every(args) or (INT8_ONLY,)
-    if not any(one.calibrated for one in found):
+    compressions = compression.every(args) or (INT8_ONLY,)
+    if not any(choice.calibrated for choice in compressions):
         raise UsageError(
-            f"--calibration {args.calibration}: {', '.join(map(str, found))} needs none; leave it "
-            "out"
+            f"--calibration {args.calibration}: {', '.join(map(str, compressions))} needs none; "
+            "leave it out"
         )

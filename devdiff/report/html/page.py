@@ -133,7 +133,7 @@ def _plots(report: Report, plotter: Plotter) -> tuple[dict[tuple[int, int], list
         for position, output in enumerate(pair.outputs)
         if output.differing_elements or output.lsb
     ]
-    wanted.sort(key=lambda one: not one[0])
+    wanted.sort(key=lambda entry: not entry[0])
     plots = {}
     for _, place, position, output in wanted[:PLOTTED_OUTPUTS]:
         drawn = (plotter.errors(output), plotter.steps(output))

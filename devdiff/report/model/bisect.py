@@ -59,7 +59,7 @@ class PartComparison(Record, frozen=True):
         """The tensor that differs most: in steps, else relative to its peak."""
         return max(
             self.tensors,
-            key=lambda one: (one.max_lsb or 0.0, one.relative or 0.0, one.differing),
+            key=lambda tensor: (tensor.max_lsb or 0.0, tensor.relative or 0.0, tensor.differing),
             default=None,
         )
 

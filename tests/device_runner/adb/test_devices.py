@@ -157,7 +157,7 @@ def environment(server: AdbServer) -> dict[str, str]:
 def test_without_a_server_names_are_addresses(no_server: dict[str, str]) -> None:
     found = resolve("emulator-5680", no_server)
     assert (found.way, found.host, found.port) == ("tcp", "127.0.0.1", 5681)
-    assert found.told() == "emulator-5680, directly at 127.0.0.1:5681: no adb server runs"
+    assert found.summary() == "emulator-5680, directly at 127.0.0.1:5681: no adb server runs"
     for text, host, port in (
         ("192.168.1.5:5555", "192.168.1.5", 5555),
         ("phone.local:40001", "phone.local", 40001),
