@@ -43,6 +43,7 @@ def test_real_models_pass(bench: Bench, no_runtime: Path, tmp_path: Path, model:
     assert check(no_runtime, bench.models / f"{model}.tflite", tmp_path) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["classifier_int8", "positives"])
 def test_no_damage_crashes_the_check(
     bench: Bench, no_runtime: Path, tmp_path: Path, model: str

@@ -60,6 +60,7 @@ def test_a_runner_shipped_with_the_package_is_preferred(
     assert build.runner_path() != shipped
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_shipped")
 @pytest.mark.parametrize("damage", ["a byte", "no hashes", "another's hashes"])
 def test_a_runner_that_is_not_as_it_was_built_is_built_again(

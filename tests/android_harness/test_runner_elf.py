@@ -119,6 +119,7 @@ def test_symbols_are_told_apart_by_who_defines_them(litert: Path) -> None:
     assert elf.read(litert).thread_local
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("abi", ["android-arm64-v8a", "android-armeabi-v7a"])
 def test_no_damage_surprises_the_reader(tmp_path: Path, abi: str) -> None:
     """Whatever is overwritten or cut off, the file is read or refused with a reason."""

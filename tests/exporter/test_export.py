@@ -57,6 +57,7 @@ def reference(model: Path, sample: dict[str, Array]) -> dict[str, Array]:
     return dict(zip(names, session.run(None, sample), strict=True))
 
 
+@pytest.mark.slow
 def test_float_artifact_answers_like_the_source(
     two_by_two: Exported, sample: dict[str, Array]
 ) -> None:
@@ -125,6 +126,7 @@ def test_an_export_leaves_nothing_in_the_temporary_directory(
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_killed_parent_leaves_neither_process_nor_files(tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
@@ -205,6 +207,7 @@ def test_nan_in_calibration_data_is_named(two_by_two: Exported, tmp_path: Path) 
     assert not (tmp_path / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_unknown_operator_is_named_before_anything_starts(tmp_path: Path) -> None:
     path = onnx_zoo.one_node(tmp_path / "m.onnx", "Frobnicate", domain="acme")
     with ExportWorker(tmp_path / "log") as worker:

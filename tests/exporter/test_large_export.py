@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.slow
 def test_a_step_gives_back_what_it_returns_or_raises() -> None:
     assert apart.run(lambda: (os.getpid(), {"a": [1]})) != (os.getpid(), {"a": [1]})
 
@@ -147,6 +148,7 @@ def test_weights_that_are_integers_ahead_leave_the_same_int8_artifact(tmp_path: 
                 assert values[0] is None or np.array_equal(*values), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample", ["a sample that runs", "no sample that runs"])
 def test_a_constant_that_the_converter_computed_with_is_converted_as_it_is(
     sample: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -78,6 +78,7 @@ def test_openssls_keys_are_taken(tmp_path: Path) -> None:
     assert envelope.unseal(sealed, keys.public_key(public), "it") == b"hello"
 
 
+@pytest.mark.slow
 def test_what_is_no_key_is_told_by_what_it_is(tmp_path: Path) -> None:
     private = tmp_path / "key.pem"
     public = keys.make(private)

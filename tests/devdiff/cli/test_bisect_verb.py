@@ -221,6 +221,7 @@ def test_a_run_whose_file_was_changed_is_not_bisected(tmp_path: Path) -> None:
     assert "is not the file any more that the run tested" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

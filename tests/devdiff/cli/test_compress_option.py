@@ -247,6 +247,7 @@ def test_a_finished_file_is_not_compressed(tmp_path: Path) -> None:
     assert not (tmp_path / "devdiff-runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", [("export-and-test",), ("export", "--out", "exported")])
 def test_a_compression_that_does_not_exist(tmp_path: Path, verb: tuple[str, ...]) -> None:
     done = devdiff(*verb, DIGITS, "--compress", "int4", cwd=tmp_path)
@@ -255,6 +256,7 @@ def test_a_compression_that_does_not_exist(tmp_path: Path, verb: tuple[str, ...]
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_pruning_that_would_do_nothing_leaves_nothing(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((20, 1, 4), np.float32))
     onnx_zoo.dense(tmp_path / "m.onnx")

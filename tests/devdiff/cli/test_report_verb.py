@@ -33,6 +33,7 @@ def test_a_run_says_where_its_page_is_and_the_verb_makes_it_again(
     assert "made from report.json alone" in (tmp_path / "page.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -52,6 +53,7 @@ def test_what_is_no_report_is_refused_in_a_line(content: str, told: str, tmp_pat
     assert not (tmp_path / "page.html").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_did_not_finish_is_told_from_no_run(tmp_path: Path) -> None:
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun/run.json").write_text(json.dumps({}))
@@ -83,6 +85,7 @@ def test_several_formats_are_made_in_one_call(tmp_path: Path) -> None:
     assert (tmp_path / "c.md").read_text() == markdown.render(typed(bare_report()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
@@ -113,6 +116,7 @@ def test_a_report_that_says_no_number_is_refused(tmp_path: Path) -> None:
     assert "is not JSON" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_step_of_a_workflow_gets_the_summary_and_does_without_if_it_must(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text(json.dumps(bare_report()))
     arguments = ("report", "report.json", "--junit", "a.xml")

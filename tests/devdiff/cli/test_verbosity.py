@@ -30,6 +30,7 @@ def run(folder: Path, out: str, *options: str) -> subprocess.CompletedProcess[st
     return done
 
 
+@pytest.mark.slow
 def test_a_run_says_its_phases_and_its_report(folder: Path) -> None:
     done = run(folder, "plain")
     assert done.stdout.splitlines()[-1] == "outputs: plain"
@@ -42,6 +43,7 @@ def test_a_run_says_its_phases_and_its_report(folder: Path) -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_verbose_says_what_came_of_each_phase_and_what_it_took(folder: Path) -> None:
     done = run(folder, "verbose", "--verbose")
     assert done.stdout.splitlines()[-1] == "outputs: verbose"
@@ -54,6 +56,7 @@ def test_verbose_says_what_came_of_each_phase_and_what_it_took(folder: Path) -> 
     assert re.fullmatch(r"devdiff: \d+\.\d s in all", lines[-1])
 
 
+@pytest.mark.slow
 def test_quiet_says_nothing_of_a_run_and_all_of_an_error(folder: Path) -> None:
     done = run(folder, "quiet", "-q")
     assert (done.stdout, done.stderr) == ("", "")
@@ -62,6 +65,7 @@ def test_quiet_says_nothing_of_a_run_and_all_of_an_error(folder: Path) -> None:
     assert (done.stdout, done.stderr) == ("", "devdiff: nowhere.onnx does not exist\n")
 
 
+@pytest.mark.slow
 def test_json_stays_whole_when_it_is_quiet(folder: Path) -> None:
     done = run(folder, "json", "-q", "--json")
     assert json.loads(done.stdout)["rung"]["samples"] == 100

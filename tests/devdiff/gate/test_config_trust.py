@@ -86,6 +86,7 @@ def test_ci_is_known_by_its_environment(environ: dict[str, str], found: bool) ->
     assert trust.in_ci(environ) is found
 
 
+@pytest.mark.slow
 def test_the_command_runs_no_loader_of_a_pull_request(tmp_path: Path) -> None:
     (tmp_path / "loader.py").write_text("import pathlib\npathlib.Path('ran').touch()\n")
     (tmp_path / "devdiff.toml").write_text(

@@ -320,6 +320,7 @@ def test_the_starter_parses_with_every_comment_taken_at_its_word(tmp_path: Path)
     assert entry.scan is not None
 
 
+@pytest.mark.slow
 def test_the_schema_is_one_and_its_examples_are_what_it_asks_for() -> None:
     schema = config_file.schema()
     jsonschema.Draft202012Validator.check_schema(schema)

@@ -48,6 +48,7 @@ def test_the_plugin_is_installed_and_loads_nothing_heavy() -> None:
     assert done.stdout.split() == ["devdiff", "devdiff.gate", "devdiff.gate.pytest_plugin"]
 
 
+@pytest.mark.slow
 def test_what_could_not_be_tested_is_an_error_in_one_line(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,

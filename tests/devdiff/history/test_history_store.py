@@ -102,6 +102,7 @@ def append_some(path: Path, run: RunRecord, writer: int) -> None:
         History(path).append(dataclasses.replace(run, key=f"{writer}-{place}"))
 
 
+@pytest.mark.slow
 def test_several_processes_may_write_a_new_history_at_once(
     history: History, passed_record: RunRecord
 ) -> None:

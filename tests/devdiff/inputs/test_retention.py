@@ -137,6 +137,7 @@ def test_small_sets_stay(tmp_path: Path) -> None:
     assert tensors(tmp_path / "inputs") == ["0.npy", "calibration-0.npy"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("all_released")
 def test_a_run_without_its_tensors_still_has_its_pictures(
     digits_run: FinishedRun, tmp_path: Path

@@ -130,6 +130,7 @@ def answered() -> dict[str, Any]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("render", [printed, markdown.render, junit.render, page.render])
 def test_every_format_says_how_tensors_were_paired_and_inputs_answered(render: Any) -> None:
     text = render(typed(answered())).replace("&#39;", "'").replace("\\", "")

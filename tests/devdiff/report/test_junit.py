@@ -158,6 +158,7 @@ def test_a_scan_without_power_is_a_failure() -> None:
     assert outcomes(root)["scan"] == "failure inconclusive"
 
 
+@pytest.mark.slow
 def test_a_finding_is_a_failure(scanned_run: FinishedRun) -> None:
     root = parsed(scanned_run.report)
     assert outcomes(root)["logits: scan"] == "failure finding"

@@ -222,6 +222,7 @@ def test_what_is_not_the_reports_is_refused_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_samples(tmp_path: Path) -> None:
     peaks = []
     for count in (4_000, 16_000):

@@ -92,6 +92,7 @@ def test_the_digits_suit_their_model(tmp_path: Path) -> None:
     assert found.trials == ()
 
 
+@pytest.mark.slow
 def test_shuffled_labels_are_inconclusive_and_nothing_mends_them(tmp_path: Path) -> None:
     images, labels = digits()
     found = checked(tmp_path, DIGITS, images, shuffled(labels), "scale=1/255")
@@ -126,6 +127,7 @@ def test_the_order_of_the_classes_is_named(tmp_path: Path) -> None:
     assert "another class order (the 10 classes in reversed order)" in found.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", ["", "scale=255", "mean=0.485,std=0.229"])
 def test_the_scale_that_is_missing_is_named(tmp_path: Path, steps: str) -> None:
     found = checked(tmp_path, DIGITS, *digits(), steps)
@@ -133,6 +135,7 @@ def test_the_scale_that_is_missing_is_named(tmp_path: Path, steps: str) -> None:
     assert "another scale (scale=1/255) it is right on 198 of 200 samples" in found.reason
 
 
+@pytest.mark.slow
 def test_swapped_channels_are_named_where_colour_is_all_there_is(tmp_path: Path) -> None:
     model = reds(tmp_path / "reds.onnx")
     images, labels = pictures(300)

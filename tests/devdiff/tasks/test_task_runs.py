@@ -217,6 +217,7 @@ def test_answers_that_are_numbers_already_are_judged(
     assert "judged against the source's own answers" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_wrong_task_is_refused_before_anything_is_exported(tmp_path: Path) -> None:
     scenes(tmp_path, 4)
     model = detector(tmp_path / "model.onnx", 1.0)

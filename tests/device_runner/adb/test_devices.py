@@ -230,6 +230,7 @@ def test_a_server_that_does_not_hold_it_is_left_alone(adbd: Adbd, adb_server: Ad
     assert adbd.serial not in adb_server.run("devices")
 
 
+@pytest.mark.slow
 def test_an_emulator_is_found_with_and_without_a_server(
     emulator: Adbd, adb_server: AdbServer, no_server: dict[str, str]
 ) -> None:
@@ -491,6 +492,7 @@ def test_a_device_that_tells_no_conditions_is_no_error(
     assert set(told) <= {"temperature_c", "clock_mhz"}
 
 
+@pytest.mark.slow
 def test_the_command_lists_what_is_attached(emulator: Adbd, tmp_path: Path) -> None:
     env = {"ANDROID_ADB_SERVER_PORT": str(free_port())}
     serial = f"emulator-{emulator.port - 1}"

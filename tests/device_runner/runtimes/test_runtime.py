@@ -140,6 +140,7 @@ def test_a_cache_that_cannot_be_written_is_named(
         runtime.fetch(pinned)
 
 
+@pytest.mark.slow
 def test_processes_that_fetch_at_once_end_with_one_library(
     pinned: PinnedRuntime, tmp_path: Path
 ) -> None:

@@ -73,6 +73,7 @@ def test_what_is_missing_is_named_in_one_sentence(phone_place: Path, tmp_path: P
     assert "apt-get install apt dpkg" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
