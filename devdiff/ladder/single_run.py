@@ -90,7 +90,7 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
         )
         details.of_inputs(samples, events)
         if read.finished and read.source is not None:
-            read = _paired(read, samples, request, work / "pairing", events)
+            read = _paired(read, samples, request, out / "pairing", events)
         specs = _outputs(read)
         samples, _ = samples.with_labels_of(specs)
         for note in samples.notes:
@@ -112,6 +112,7 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
+    shutil.rmtree(out / "pairing", ignore_errors=True)
     for path in work.iterdir():
         if path.name not in _KEPT:
             path.unlink()

@@ -55,6 +55,7 @@ def finish(made: bytes, mode: str) -> bytes:
 def _share_constants(model: Any) -> None:
     """Constants that only operators read: inputs, outputs and variables stay apart."""
     first: dict[tuple[int, bytes], int] = {}
+    left: set[int] = set()
     for graph in model.subgraphs:
         apart = {*integers(graph.inputs), *integers(graph.outputs)}
         for operator in graph.operators or []:
@@ -66,5 +67,9 @@ def _share_constants(model: Any) -> None:
             key = len(data), hashlib.sha256(data).digest()
             place = first.setdefault(key, tensor.buffer)
             if place != tensor.buffer:
-                model.buffers[tensor.buffer].data = None
+                left.add(tensor.buffer)
                 tensor.buffer = place
+    # Several tensors may have had one buffer, and not all of them may share.
+    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
+    for buffer in left - used:
+        model.buffers[buffer].data = None
