@@ -118,19 +118,13 @@ def export_and_test(
     ``out`` None continues an unfinished run of the same test under ``devdiff-runs``, or makes a new
     folder there. ``scan`` looks for backdoors, too.
     """
-    from devdiff.ladder.pipeline import export_and_test as test
-    from devdiff.ladder.request import LadderRequest
-
-    request = LadderRequest(
-        model=_model(model),
-        data=_inputs(inputs),
-        compression=None if compression is None else _compression(compression),
+    return _tested(
+        *(model, inputs, out, compression, events),
         running=running,
         gates=gates,
         task=task,
         scan=scan,
     )
-    return test(request, _path(out), events)
 
 
 def scan(
@@ -145,19 +139,13 @@ def scan(
     events: Events | None = None,
 ) -> LadderOutcome:
     """Look for what only the compressed model does; the verdict is the scan's."""
-    from devdiff.ladder.pipeline import export_and_test as test
-    from devdiff.ladder.request import LadderRequest
-
-    request = LadderRequest(
-        model=_model(model),
-        data=_inputs(inputs),
-        compression=None if compression is None else _compression(compression),
+    return _tested(
+        *(model, inputs, out, compression, events),
         running=running,
         gates=gates,
         scan=settings or ScanSettings(),
         gated=False,
     )
-    return test(request, _path(out), events)
 
 
 def bisect(
@@ -259,6 +247,24 @@ def devices() -> list[InventoryEntry]:
     from devdiff.device_runner.adb.inventory import inventory
 
     return inventory()
+
+
+def _tested(
+    model: AnyModel,
+    inputs: AnyInputs,
+    out: Path | str | None,
+    compression: Compression | str | None,
+    events: Events | None,
+    **asked: Any,
+) -> LadderOutcome:
+    from devdiff.ladder.pipeline import export_and_test as test
+    from devdiff.ladder.request import LadderRequest
+
+    made_small = None if compression is None else _compression(compression)
+    request = LadderRequest(
+        model=_model(model), data=_inputs(inputs), compression=made_small, **asked
+    )
+    return test(request, _path(out), events)
 
 
 def _model(model: AnyModel) -> ModelSpec:
