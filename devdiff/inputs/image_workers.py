@@ -7,7 +7,6 @@ waiting for the interpreter (scripts/bench/images.py measures it).
 from __future__ import annotations
 
 import os
-import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +15,7 @@ from loky import ProcessPoolExecutor
 
 from devdiff.inputs.digest import check_numbers, row_digest
 from devdiff.inputs.npy_writer import NpyWriter
+from devdiff.system import interrupts
 from devdiff.system.malloc_env import KEEP_FREED
 
 if TYPE_CHECKING:
@@ -39,30 +39,25 @@ def write(rows: ImageRows, origin: str, out: Path) -> Iterator[bytes]:
     with NpyWriter(out) as writer:
         start = writer.reserve(rows.count, spec.shape, spec.numpy_dtype)
     # Not multiprocessing's pool: it runs a script that calls us again, or forks its threads' locks.
-    pool = ProcessPoolExecutor(
-        len(os.sched_getaffinity(0)), initializer=_leave_interrupts, env=KEEP_FREED
-    )
+    pool = ProcessPoolExecutor(len(os.sched_getaffinity(0)), env=KEEP_FREED)
     try:
-        tasks = [
-            pool.submit(
-                _write,
-                replace(rows, paths=rows.paths[first : first + _TASK]),
-                first,
-                origin,
-                out,
-                start,
-            )
-            for first in range(0, rows.count, _TASK)
-        ]
+        # The processes start when they are given work.
+        with interrupts.blocked_in_children():
+            tasks = [
+                pool.submit(
+                    _write,
+                    replace(rows, paths=rows.paths[first : first + _TASK]),
+                    first,
+                    origin,
+                    out,
+                    start,
+                )
+                for first in range(0, rows.count, _TASK)
+            ]
         for task in tasks:
             yield from task.result()
     finally:
         pool.shutdown(kill_workers=True)
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; the first one ends the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _write(rows: ImageRows, first: int, origin: str, out: Path, start: int) -> list[bytes]:

@@ -40,3 +40,17 @@ def deferred() -> Iterator[None]:
             signal.signal(number, handler)
         for late in came:
             signal.raise_signal(late)
+
+
+@contextlib.contextmanager
+def blocked_in_children() -> Iterator[None]:
+    """SIGINT never reaches the processes that are started meanwhile, not even while Python starts.
+
+    Ctrl-C reaches every process of a terminal; the first one ends the others. Here it waits for the
+    end of the block: keep it short.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
