@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devdiff.system.atomic_file import whole_file
+from devdiff.system.cache import cache_root
 from tests.models.model_catalogue import CatalogueModel, by_name
 from tests.support.kept_results import EXPORTER, FORGET, PRODUCT, ROOT, kept, sources_hash
 
@@ -73,7 +75,8 @@ def _large_run(name: str) -> ModelRun:
     ran = ModelRun(**kept(f"conformance-{name}", rests_on, [], lambda: asdict(run(name))))
     recorded[name] = {"sources": sources, "run": asdict(ran)}
     with whole_file(LARGE_RUNS) as stream:
-        stream.write(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
+        text = json.dumps(recorded, indent=1, sort_keys=True).replace(f"{cache_root()}/", "")
+        stream.write(re.sub(r"/\S*/devdiff-conformance-\w+/", "", text) + "\n")
     return ran
 
 
