@@ -25,6 +25,7 @@ from devdiff.device_runner.errors import RunnerError
 from devdiff.device_runner.pack import Header, encode_done, encode_header, record_parts
 from devdiff.device_runner.retry import Ending, Policy, run_to_end
 from devdiff.device_runner.tail import RecordCounter
+from devdiff.system import interrupts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,33 +67,40 @@ def _run_process(
     argv = [*command.argv, "--inputs", "-", "--results", str(segment)]
     limit = memory.allowed(job.model)
     with tempfile.TemporaryFile() as output, job.log.open("ab") as log:
+        process: subprocess.Popen[bytes] | None = None
+        feeder: _Feeder | None = None
         try:
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=log,
-                env={**os.environ, **command.env, PARENT: str(os.getpid())},
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise RunnerError(f"cannot start {argv[0]}: {error.strerror}") from error
-        if limit is not None:
-            # Now rather than before it runs another program, which would cost a fork.
-            with contextlib.suppress(ProcessLookupError, ValueError):
-                resource.prlimit(process.pid, resource.RLIMIT_DATA, (limit, limit))
-        printed = log.tell()
-        stdin = process.stdin
-        assert stdin is not None
-        feeder = _Feeder(stdin, job, first)
-        try:
+            # An interrupt between the start and the assignment would leave a runner that nobody
+            # knows of.
+            with interrupts.deferred():
+                process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=log,
+                    env={**os.environ, **command.env, PARENT: str(os.getpid())},
+                    start_new_session=True,
+                )
+            if limit is not None:
+                # Now rather than before it runs another program, which would cost a fork.
+                with contextlib.suppress(ProcessLookupError, ValueError):
+                    resource.prlimit(process.pid, resource.RLIMIT_DATA, (limit, limit))
+            printed = log.tell()
+            assert process.stdin is not None
+            feeder = _Feeder(process.stdin, job, first)
             feeder.start()
             late = _watch(process, job, segment, first, progress)
+        except OSError as error:
+            if process is not None:
+                raise
+            raise RunnerError(f"cannot start {argv[0]}: {error.strerror}") from error
         finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-            feeder.join()
+            if process is not None:
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
+            if feeder is not None and feeder.ident is not None:
+                feeder.join()
         if feeder.error is not None:
             raise feeder.error
         if late:
