@@ -123,9 +123,9 @@ def test_earlier_runs_and_devices_are_listed(core: Core) -> None:
     assert (core.folder / "history.svg").stat().st_size > 1000
     assert isinstance(json.loads(core.passes("devices", "--json")), list)
     # Nothing that the core always needs is missing, and what is absent is named with its extra.
-    told = core.passes("doctor")
-    assert "tensorflow: pip install 'devdiff[export]'" in told
-    assert "torch: pip install 'devdiff[scan]'" in told
+    findings = core.passes("doctor")
+    assert "tensorflow: pip install 'devdiff[export]'" in findings
+    assert "torch: pip install 'devdiff[scan]'" in findings
 
 
 def test_finished_artifacts_are_run_compared_and_checked(core: Core) -> None:

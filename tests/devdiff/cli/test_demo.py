@@ -39,7 +39,7 @@ def test_the_scan_looks_at_the_files_that_were_tested(demonstration: Demonstrati
 
 
 def test_every_figure_told_is_one_of_the_reports(demonstration: Demonstration) -> None:
-    told = [line.strip() for line in demonstration.printed.splitlines()]
+    lines = [line.strip() for line in demonstration.printed.splitlines()]
     expected = []
     for reader in READERS:
         pair = demonstration.tests[reader]["pairs"][-1]
@@ -57,7 +57,7 @@ def test_every_figure_told_is_one_of_the_reports(demonstration: Demonstration) -
             f"trigger, on {without['successes']} without"
         )
     for line in expected:
-        assert any(one.endswith(line) for one in told), line
+        assert any(one.endswith(line) for one in lines), line
 
 
 def test_the_models_origin_is_told_before_anything_else(demonstration: Demonstration) -> None:

@@ -176,12 +176,12 @@ def test_no_module_of_the_command_states_a_number_of_its_own_as_a_default() -> N
                         node.lineno,
                     )
                 if keyword.arg == "help":
-                    told = [
+                    claims = [
                         part.value
                         for part in ast.walk(keyword.value)
                         if isinstance(part, ast.Constant) and isinstance(part.value, str)
                     ]
-                    figures = re.findall(r"default:? \d\S*", " ".join(told))
+                    figures = re.findall(r"default:? \d\S*", " ".join(claims))
                     assert figures in ([], ["default 1)"]), (path, node.lineno, figures)
 
 
@@ -210,14 +210,14 @@ def test_the_documents_state_the_same_defaults() -> None:
     (section,) = re.findall(r"^## Defaults\n(.*?)\n## ", GUIDE, re.DOTALL | re.MULTILINE)
     table = dict(re.findall(r"^\| `(--[a-z-]+)` \| `([^`]+)` \|", section, re.MULTILINE))
     assert table == DOCUMENTED
-    told = 0
+    defaults = 0
     for path in sorted(ROOT.glob("docs/**/*.md")):
         for name, value in re.findall(r"`(--[a-z-]+)` \(([\d.e-]+)[ )]", path.read_text()):
             of_bisect = {"--max-lsb": str(options.BISECT_GATES.max_lsb)}
             known = DOCUMENTED | (of_bisect if path.name == "bisect.md" else {})
             assert known[name] == value, (path, name)
-            told += 1
-    assert told > 3
+            defaults += 1
+    assert defaults > 3
     drops = (options.MAX_DROP, options.OWN_ANSWERS_MAX_DROP, options.OWN_BOXES_MAX_DROP)
     texts = {
         name: (ROOT / f"docs/{name}.md").read_text() for name in ("comparison", "tasks", "scan")

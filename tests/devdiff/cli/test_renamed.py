@@ -62,12 +62,12 @@ def test_a_former_name_is_noted_on_standard_error_in_one_line(
 ) -> None:
     words = ["bisect", "nowhere.tflite", "--run-dir", str(tmp_path / "x"), "--json"]
     assert main(words) == 2
-    told = capsys.readouterr()
-    assert told.err.splitlines() == [
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == [
         "devdiff: note: --run-dir is called --out now; the old name goes with the next release",
         "devdiff: nowhere.tflite does not exist",
     ]
-    assert "note" not in told.out
+    assert "note" not in printed.out
     assert main([*words, "-q"]) == 2
     assert capsys.readouterr().err == "devdiff: nowhere.tflite does not exist\n"
 

@@ -80,9 +80,10 @@ def test_a_shortage_names_what_is_missing_and_how_to_get_it(
         == "an export needs TensorFlow, onnx2tf: pip install 'devdiff[export]'"
     )
     absent(monkeypatch, "onnx2tf", "tensorflow", "keras", "onnx", "h5py")
-    told = extras.shortage("it", "scan", "export")
+    message = extras.shortage("it", "scan", "export")
     assert (
-        told == "it needs TensorFlow, h5py, keras, 2 more packages: pip install 'devdiff[export]'"
+        message
+        == "it needs TensorFlow, h5py, keras, 2 more packages: pip install 'devdiff[export]'"
     )
 
 

@@ -42,8 +42,8 @@ def test_guessing_is_seen(samples: int, classes: int) -> None:
 def test_few_samples_cannot_tell(samples: int, classes: int) -> None:
     assert "at chance" not in standings(samples, 1 / classes, classes)
     answers, labels = drawn(samples, 1 / classes, 1, classes)
-    said = AccuracyAgainstChance.of(answers, labels, classes).describe("source")
-    assert "too few to tell that from chance" in said
+    sentence = AccuracyAgainstChance.of(answers, labels, classes).describe("source")
+    assert "too few to tell that from chance" in sentence
 
 
 def test_a_detector_of_rare_events_is_no_guesser() -> None:

@@ -171,9 +171,9 @@ def test_a_device_that_knows_one_of_the_keys_opens(home: Path, which: int) -> No
         peer.hear()
         while not any(signatures):
             peer.say(token())
-            said = peer.hear()
-            assert (said.command, said.first) == (b"AUTH", 2)
-            signatures.append(signed_by(known, said.data))
+            heard = peer.hear()
+            assert (heard.command, heard.first) == (b"AUTH", 2)
+            signatures.append(signed_by(known, heard.data))
         peer.say(greeting())
         peer.hear()
 
@@ -194,9 +194,9 @@ def test_the_question_on_the_phone_is_waited_for(home: Path) -> None:
             peer.say(token())
             peer.hear()
         peer.say(token())
-        said = peer.hear()
-        assert (said.command, said.first) == (b"AUTH", 3)
-        shown.append(said.data)
+        heard = peer.hear()
+        assert (heard.command, heard.first) == (b"AUTH", 3)
+        shown.append(heard.data)
         # Longer than a connection may take, shorter than the owner of the phone may.
         time.sleep(1.2)
         peer.say(greeting())
