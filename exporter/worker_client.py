@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -30,7 +29,7 @@ from devdiff.exporter.manifest import (
 )
 from devdiff.exporter.recipe import FLOAT32, Pruning, Recipe
 from devdiff.exporter.sources.formats import FORMATS, format_of
-from devdiff.system import extras, interrupts
+from devdiff.system import extras, interrupts, scratch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,32 +67,39 @@ class ExportWorker:
 
     def __enter__(self) -> Self:
         self._phase = ""
-        self._scratch = tempfile.TemporaryDirectory(prefix="devdiff-export-")
-        read_end, write_end = os.pipe()
-        self._events = os.fdopen(read_end)
         self._process = None
+        # Ended backwards: what the process wrote into goes after the process.
+        self._ending = contextlib.ExitStack()
         try:
-            # An interrupt between the start and the assignment would leave a worker that nobody
-            # knows of.
-            with self._log_path.open("ab") as log, interrupts.deferred():
+            # An interrupt between a start and its assignment would leave what nobody knows of.
+            with interrupts.deferred():
+                self._start()
+        except BaseException:
+            self._ending.close()
+            raise
+        return self
+
+    def _start(self) -> None:
+        folder = str(self._ending.enter_context(scratch.scratch_directory("export")))
+        self._ending.callback(self._kill)
+        read_end, write_end = os.pipe()
+        self._events = self._ending.enter_context(os.fdopen(read_end))
+        try:
+            with self._log_path.open("ab") as log:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "devdiff.exporter.worker", str(write_end)],
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
                     pass_fds=(write_end,),
-                    cwd=self._scratch.name,
+                    cwd=folder,
                     # TensorFlow leaves generated source files in the temporary directory.
-                    env={**os.environ, **_ENVIRONMENT, "TMPDIR": self._scratch.name},
+                    env={**os.environ, **_ENVIRONMENT, "TMPDIR": folder},
                     start_new_session=True,
                     text=True,
                 )
-        except BaseException:
-            self._end()
-            raise
         finally:
             os.close(write_end)
-        return self
 
     def __exit__(
         self,
@@ -101,11 +107,9 @@ class ExportWorker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end()
+        self._ending.close()
 
-    def _end(self) -> None:
-        """The process gone, and after it what it would have written into."""
-        self._events.close()
+    def _kill(self) -> None:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)  # with its steps, see `apart`
@@ -113,7 +117,6 @@ class ExportWorker:
             if self._process.stdin is not None:
                 with contextlib.suppress(BrokenPipeError):
                     self._process.stdin.close()
-        self._scratch.cleanup()
 
     @property
     def alive(self) -> bool:

@@ -15,6 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from devdiff.system import interrupts
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -40,7 +42,9 @@ def abandoned(name: str) -> bool:
 def scratch_directory(kind: str) -> Iterator[Path]:
     """A temporary folder, removed when the context ends, or by `sweep` after a kill."""
     prefix = f"{_PREFIX}{kind}{owner_token()}"
-    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
+    with interrupts.deferred():
+        scratch = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+    with scratch as folder:
         yield Path(folder)
 
 
