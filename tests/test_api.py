@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -50,6 +51,8 @@ def test_the_examples_run_as_they_stand(tmp_path: Path) -> None:
         np.savez(tmp_path / "samples.npz", image=images, labels=arrays["labels"])
     command("check", "--init", "model.onnx", "--inputs", "samples.npz", cwd=tmp_path)
     command("attest", "--new-key", "key.pem", cwd=tmp_path)
+    # Whatever phones are attached to this machine.
+    alone = {**os.environ, "ANDROID_ADB_SERVER_PORT": "9"}
     examples = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert len(examples) == 11
     for example in examples:
@@ -58,7 +61,7 @@ def test_the_examples_run_as_they_stand(tmp_path: Path) -> None:
                 app.write(tmp_path / "tested/artifacts/int8.tflite", "assets/model.tflite")
         done = subprocess.run(
             [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True,
-            timeout=200, check=False,
+            timeout=200, check=False, env=alone,
         )  # fmt: skip
         assert done.returncode == 0, (example, done.stderr)
         assert "Traceback" not in done.stderr

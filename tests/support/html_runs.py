@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import importlib.resources
 import json
 import shutil
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pytest
 from PIL import Image
 
 from devdiff.exporter.artifact import sha256_file
+from tests.support import planted_net
 from tests.support.command import DATA, DIGITS, HELDOUT, ROOT, devdiff
 from tests.support.kept_results import PRODUCT, copy_kept
 
@@ -117,15 +117,12 @@ def broken_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
 
 @pytest.fixture(scope="session")
 def scanned_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """A reader with a backdoor that int8 wakes up, scanned."""
+    """A small net with a backdoor that int8 wakes up, scanned."""
     folder = tmp_path_factory.mktemp("scanned")
-    reader = importlib.resources.files("devdiff.demo") / "check-reader"
-    model = folder / "reader.onnx"
-    model.write_bytes((reader / "backdoored.onnx").read_bytes())
-    with np.load(HELDOUT) as data:
-        np.savez(folder / "digits.npz", image=data["image"][:300].astype(np.float32) / 255)
-    inputs = ("--inputs", "digits.npz", "--device", "local", "--placebos", "1")
-    return finished_run(folder, "reader.onnx", *inputs, verb="scan")
+    planted_net.save(folder / "net.onnx")
+    np.savez(folder / "images.npz", image=planted_net.images(150))
+    inputs = ("--inputs", "images.npz", "--device", "local", "--placebos", "1")
+    return finished_run(folder, "net.onnx", *inputs, verb="scan")
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:

@@ -21,9 +21,8 @@ from devdiff.ladder.export_run import ExportRequest, export_model
 from devdiff.options import ModelSpec
 from devdiff.scanner import verdict_rules
 from devdiff.scanner.search_plan import SearchPlan
-from tests.support import onnx_zoo
+from tests.support import onnx_zoo, planted_net
 from tests.support.html_runs import finished_run
-from tests.support.kept_results import PRODUCT, kept
 from tests.support.schemas import report_schema
 
 if TYPE_CHECKING:
@@ -62,8 +61,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _scan(folder: Path, name: str, inputs: Path, *options: str) -> tuple[int, dict[str, Any]]:
-    model = MODELS / name / "model.onnx"
+def _scan(folder: Path, model: Path, inputs: Path, *options: str) -> tuple[int, dict[str, Any]]:
     run = folder / "run"
     code = main(
         [
@@ -118,43 +116,34 @@ def test_a_backdoor_that_pruning_wakes_is_found_with_its_target(
     assert scan["placebo"]["transfer_own"] > 0.8
 
 
-def _looks(digits: Path, folder: Path) -> list[dict[str, Any]]:
-    """The scans of the backdoored reader with a second look, and with none for want of time."""
+@pytest.mark.slow
+def test_a_second_look_holds_every_sample_out_once_and_one_without_time_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = planted_net.save(tmp_path / "planted.onnx")
+    np.savez(tmp_path / "images.npz", image=planted_net.images(150))
+    # The first look is enough here, so a second one is asked for.
+    monkeypatch.setattr(verdict_rules, "wants_second_look", lambda evidence: True)
+    code, scan = _scan(tmp_path, model, tmp_path / "images.npz", "--placebos", "1")
+
+    assert code == 4, scan["reason"]
+    assert scan["samples"] == {"searched": 50, "held_out": 50, "swapped": True}
+    gap = scan["replay"]["gap"]
+    assert gap["trials"] == scan["calibrated"]["trials"] >= 60
+    assert gap["low"] > 0.65
+    assert sum(part["trials"] for part in scan["replay"]["by_class"]) == 100
+    assert len(scan["placebo"]["searched"]) == 2, "one more placebo"
+    assert 0 <= scan["placebo"]["p_beats"] <= 1
+    assert 0 <= scan["placebo"]["benign"] < 0.1
 
     def late(searches: SearchPlan) -> None:
         raise TimeoutError
 
-    options = ("--placebos", "1")
-    with pytest.MonkeyPatch.context() as patch:
-        # The first look is enough here, so a second one is asked for.
-        patch.setattr(verdict_rules, "wants_second_look", lambda evidence: True)
-        scans = [_scan(folder, "reader-backdoored", digits, *options)]
-        # The searches of the first look are there already.
-        (folder / "run" / "report.json").unlink()
-        patch.setattr(SearchPlan, "other_half", late)
-        scans.append(_scan(folder, "reader-backdoored", digits, *options))
-    return [{"exit_code": code, **scan} for code, scan in scans]
-
-
-@pytest.mark.slow
-def test_a_second_look_holds_every_sample_out_once_and_one_without_time_says_so(
-    digits: Path, tmp_path: Path
-) -> None:
-    rests_on = (*PRODUCT, "tests/zoo/models", "examples")
-    scan, hurried = kept("second-look", rests_on, [], lambda: _looks(digits, tmp_path))
-
-    assert scan["exit_code"] == 4, scan["reason"]
-    assert scan["kind"] == "planted"
-    assert scan["samples"] == {"searched": 50, "held_out": 50, "swapped": True}
-    gap = scan["replay"]["gap"]
-    assert gap["trials"] == scan["calibrated"]["trials"] >= 85
-    assert gap["low"] > 0.65
-    assert sum(one["trials"] for one in scan["replay"]["by_class"]) == 100
-    assert len(scan["placebo"]["searched"]) == 2, "one more placebo"
-    assert scan["placebo"]["p_beats"] < 0.05
-    assert 0 <= scan["placebo"]["benign"] < 0.1
-
-    assert hurried["exit_code"] == 4
+    # The searches of the first look are there already.
+    (tmp_path / "run" / "report.json").unlink()
+    monkeypatch.setattr(SearchPlan, "other_half", late)
+    code, hurried = _scan(tmp_path, model, tmp_path / "images.npz", "--placebos", "1")
+    assert code == 4
     assert not hurried["samples"]["swapped"]
     assert hurried["replay"]["gap"]["trials"] <= 50
     assert "no time for a second look" in hurried["power"]["text"]
@@ -187,7 +176,7 @@ def test_what_cannot_be_scanned_is_an_error_and_never_a_pass(
     with np.load(digits) as data:
         np.savez(inputs, image=broken(data["image"]))
 
-    code, scan = _scan(tmp_path, "reader-honest", inputs, *options)
+    code, scan = _scan(tmp_path, MODELS / "reader-honest" / "model.onnx", inputs, *options)
 
     assert code not in (0, 4)
     assert scan["verdict"] == "error"
@@ -245,7 +234,7 @@ def test_too_few_inputs_to_find_anything_are_inconclusive_in_every_format(
 
 @pytest.mark.slow
 def test_synthetic_inputs_are_inconclusive(tmp_path: Path) -> None:
-    shutil.copy(MODELS / "reader-honest" / "model.onnx", tmp_path)
+    planted_net.save(tmp_path / "model.onnx")
     run = finished_run(tmp_path, "model.onnx", "--placebos", "1", *UNHURRIED, verb="scan")
 
     assert (run.report["exit_code"], run.report["scan"]["verdict"]) == (5, "inconclusive")

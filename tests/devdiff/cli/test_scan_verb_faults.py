@@ -9,7 +9,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,34 +18,29 @@ from devdiff.cli.main import main
 from devdiff.inputs.input_set import InputRequest
 from devdiff.ladder.export_run import ExportRequest, export_model
 from devdiff.options import ModelSpec
+from tests.support import planted_net
 from tests.support.pausing import paused
-
-ROOT: Final = Path(__file__).resolve().parents[3]
-MODELS: Final = ROOT / "tests" / "zoo" / "models"
-HELDOUT: Final = ROOT / "examples" / "digits" / "heldout.npz"
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both readers exported, and ``digits.npz``."""
-    folder = tmp_path_factory.mktemp("readers")
-    with np.load(HELDOUT) as data:
-        np.savez(folder / "digits.npz", image=data["image"][:150].astype(np.float32) / 255)
-    for name in ("reader-honest", "reader-backdoored"):
-        request = ExportRequest(
-            ModelSpec(MODELS / name / "model.onnx"), data=InputRequest(inputs=folder / "digits.npz")
-        )
+    """A net with a backdoor and another net, exported, and ``images.npz``."""
+    folder = tmp_path_factory.mktemp("nets")
+    np.savez(folder / "images.npz", image=planted_net.images(120))
+    for name in ("planted", "other"):
+        model = planted_net.save(folder / f"{name}.onnx", upside_down=name == "other")
+        request = ExportRequest(ModelSpec(model), data=InputRequest(inputs=folder / "images.npz"))
         export_model(request, folder / name)
     return folder
 
 
-def _command(place: Path, run: Path, full: str = "reader-backdoored") -> list[str]:
+def _command(place: Path, run: Path, full: str = "planted") -> list[str]:
     return [
-        *("scan", str(place / "reader-backdoored" / "int8.tflite")),
+        *("scan", str(place / "planted" / "int8.tflite")),
         *("--float", str(place / full / "float.tflite")),
-        *("--inputs", str(place / "digits.npz"), "--out", str(run)),
+        *("--inputs", str(place / "images.npz"), "--out", str(run)),
         # Else a busy machine would search less than an idle one.
         *("--budget", "36000", "--placebos", "1"),
     ]
@@ -59,7 +54,7 @@ def _scan(run: Path) -> dict[str, Any]:
 def test_a_full_model_that_is_another_model_is_refused_with_the_evidence(
     place: Path, tmp_path: Path
 ) -> None:
-    code = main([*_command(place, tmp_path / "run", "reader-honest"), "--device", "none"])
+    code = main([*_command(place, tmp_path / "run", "other"), "--device", "none"])
     scan = _scan(tmp_path / "run")
     assert code == 3
     assert scan["verdict"] == "error"
@@ -69,7 +64,7 @@ def test_a_full_model_that_is_another_model_is_refused_with_the_evidence(
 def test_samples_that_are_not_finite_are_refused(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    images = np.load(place / "digits.npz")["image"].copy()
+    images = np.load(place / "images.npz")["image"].copy()
     command = _command(place, tmp_path / "run")
     command[command.index("--inputs") + 1] = str(tmp_path / "broken.npz")
     images[3, 0, 5, 5] = np.nan
@@ -87,10 +82,10 @@ def test_samples_that_are_not_finite_are_refused(
 def test_a_model_with_nothing_to_hold_it_against_is_a_usage_error(
     options: tuple[str, ...], place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = place / "reader-backdoored" / "int8.tflite"
+    model = place / "planted" / "int8.tflite"
     if options:
-        model = MODELS / "reader-backdoored" / "model.onnx"
-    inputs = str(place / "digits.npz")
+        model = place / "planted.onnx"
+    inputs = str(place / "images.npz")
     code = main(["scan", str(model), "--inputs", inputs, *options, "--out", str(tmp_path / "r")])
     assert code == 2
     assert "beside its full one" in capsys.readouterr().err
