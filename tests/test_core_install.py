@@ -14,10 +14,15 @@ import venv
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.command import DATA, DIGITS, HELDOUT, ROOT, devdiff
+from tests.support.kept_results import kept_in_place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
@@ -61,13 +66,12 @@ class Core:
         )
 
 
-@pytest.fixture(scope="module")
-def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
-    prefix = tmp_path_factory.mktemp("core") / "venv"
-    venv.create(prefix, with_pip=True)
-    pip = [prefix / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+def _pip(prefix: Path, *arguments: str) -> None:
     done = subprocess.run(
-        [*map(str, pip), "--constraint", "constraints.txt", "."],
+        [
+            *(prefix / "bin/python", "-m", "pip", "install", "--disable-pip-version-check"),
+            *("--quiet", "--constraint", "constraints.txt", *arguments),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -75,6 +79,22 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def _install(prefix: Path) -> None:
+    venv.create(prefix, with_pip=True)
+    _pip(prefix, ".")
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Core]:
+    with kept_in_place("core", ("pyproject.toml", "constraints.txt"), [], _install) as prefix:
+        # Of an environment that was there already, all but this checkout's own code.
+        _pip(prefix, "--no-deps", "--force-reinstall", ".")
+        yield Core(prefix, _finished_run(tmp_path_factory))
+
+
+def _finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
     made = devdiff(
         *("export-and-test", DIGITS, *DATA, "--device", "none", "--out", "run"),
@@ -82,7 +102,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
         env={"DEVDIFF_HISTORY": str(folder / "history.db")},
     )
     assert made.returncode == 0, made.stderr
-    return Core(prefix, folder)
+    return folder
 
 
 def test_it_is_light(core: Core) -> None:

@@ -1,6 +1,7 @@
-"""How tests run side by side: a file stays whole, and all files with phones share one process.
+"""How tests run side by side: a file stays whole, and files with phones share a process.
 
-Files with phones cannot run beside each other: every adb server finds all emulators of the machine.
+Files with adb servers cannot run beside other phones: every server finds the emulators on the ports
+that it knows. Those without give their phones ports beyond these, and share another process.
 pytest-xdist's own groups do not hold with pytest 9.2, which no longer lets a plugin rename items.
 """
 
@@ -16,11 +17,13 @@ from xdist.scheduler import LoadScopeScheduling
 from devdiff.system.cache import cache_root
 
 PHONE_FIXTURES: Final = frozenset({"phone_place", "adb_server", "adbd", "own_adbd"})
-PHONE_FILES: Final = (
-    "tests/device_runner/adb/test_devices.py",
-    "tests/device_runner/test_phone_stress.py",
+FAR_PHONE_FILES: Final = (
     "tests/device_runner/adb/test_adb_runner.py",
     "tests/device_runner/adb/test_adb_runner_failures.py",
+    "tests/device_runner/test_phone_stress.py",
+)
+PHONE_FILES: Final = (
+    "tests/device_runner/adb/test_devices.py",
     "tests/device_runner/adb/",
     "tests/device_runner/virtual/",
     "tests/devdiff/bisection/test_bisect_devices.py",
@@ -38,6 +41,7 @@ _ON_THIS_MACHINE: Final = ("[local-", "-local-")
 _PHONE_CASE: Final = "--device emulator-5554]"
 _LARGE_MODELS: Final = ("light_bvlc_alexnet", "light_vgg19", "light_zfnet512")
 _PHONES: Final = "phones"
+FAR_PHONES: Final = "far phones"
 _LARGE: Final = "large"
 _UNKNOWN_S: Final = 10.0
 _SECONDS: Final = "lane_seconds"
@@ -49,6 +53,8 @@ def lane(nodeid: str) -> str:
     path, _, test = nodeid.partition("::")
     if test.endswith(_PHONE_CASE):
         return _PHONES
+    if path in FAR_PHONE_FILES:
+        return FAR_PHONES
     if path.startswith(PHONE_FILES):
         return f"{path}[local" if any(mark in test for mark in _ON_THIS_MACHINE) else _PHONES
     _, _, case = test.rpartition("[")
@@ -114,11 +120,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if PHONE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.phone)
-            if lane(item.nodeid) != _PHONES:
+            if lane(item.nodeid) not in (_PHONES, FAR_PHONES):
                 raise pytest.UsageError(f"{item.nodeid} uses a phone: add it to PHONE_FILES")
     if hasattr(config, "workerinput"):
         known = config.workerinput[_SECONDS]
         seconds = {name: known.get(name, _UNKNOWN_S) for name in {lane(i.nodeid) for i in items}}
+        seconds[FAR_PHONES] = float("inf")
         # What they took last time says nothing: mostly their results are kept.
         seconds[_LARGE] = float("inf")
         seconds[_PHONES] = float("inf")

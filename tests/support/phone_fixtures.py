@@ -9,16 +9,30 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from devdiff.device_runner.virtual import phone
+from tests.support.lanes import FAR_PHONES, lane
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from devdiff.device_runner.virtual.phone import VirtualPhone
+
+
+_FAR_PORTS: Final = range(5601, 5684, 2)
+"""Beyond those on which adb looks for emulators."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Phones that no adb server shall find get ports on which none looks."""
+    with pytest.MonkeyPatch.context() as patch:
+        if lane(item.nodeid) == FAR_PHONES:
+            patch.setattr(phone, "_PORTS", _FAR_PORTS)
+        return (yield)
 
 
 def adb_shell_device(port: int, timeout_s: float = 20, **connecting: Any) -> Any:
