@@ -9,7 +9,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import onnx
@@ -19,6 +19,9 @@ from PIL import Image
 from devdiff.exporter.artifact import sha256_file
 from tests.support.command import DATA, DIGITS, HELDOUT, ROOT, devdiff
 from tests.support.kept_results import PRODUCT, copy_kept
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 HOSTILE = "<img src=x onerror=\"document.title='pwned'\">"
 HOSTILE_SCRIPT = "</script></style><script>document.title='pwned'</script>"
@@ -74,17 +77,72 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
+def failed(folder: Path) -> FinishedRun:
+    """The shipped model with half of its channels pruned: many answers change."""
+    return finished_run(folder, DIGITS, *DATA, "--compress", "channel-prune:0.5+int8")
+
+
+def passed(folder: Path) -> FinishedRun:
+    """The shipped model as it is, which passes."""
+    return finished_run(folder, DIGITS, *DATA)
+
+
+def undecided(folder: Path) -> FinishedRun:
+    """The shipped model on too few samples to show that enough answers agree."""
+    with np.load(HELDOUT) as data:
+        np.savez(folder / "few.npz", image=data["image"][:40], labels=data["labels"][:40])
+    inputs = ("--inputs", folder / "few.npz", "--preprocess", "scale=1/255")
+    return finished_run(folder, DIGITS, *inputs)
+
+
+def broken(folder: Path) -> FinishedRun:
+    """The shipped model, sent to a device whose runtime library is none."""
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    libc = next(line.split()[-1] for line in maps if line.endswith("/libc.so.6"))
+    library = folder / "runtime.so"
+    library.write_bytes(Path(libc).read_bytes())
+    return finished_run(folder, DIGITS, "--runtime", library)
+
+
+def scanned(folder: Path) -> FinishedRun:
+    """A reader with a backdoor that int8 wakes up, scanned."""
+    reader = importlib.resources.files("devdiff.demo") / "check-reader"
+    model = folder / "reader.onnx"
+    model.write_bytes((reader / "backdoored.onnx").read_bytes())
+    with np.load(HELDOUT) as data:
+        np.savez(folder / "digits.npz", image=data["image"][:300].astype(np.float32) / 255)
+    inputs = ("--inputs", "digits.npz", "--device", "local", "--placebos", "1")
+    return finished_run(folder, "reader.onnx", *inputs, verb="scan")
+
+
+KINDS: Final[Mapping[str, Callable[[Path], FinishedRun]]] = {
+    "pass": passed,
+    "fail": failed,
+    "finding": scanned,
+    "error": broken,
+    "inconclusive": undecided,
+}
+"""A run of each verdict, made in the folder that is given."""
+
+
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """The shipped model with half of its channels pruned: many answers change."""
-    folder = tmp_path_factory.mktemp("digits")
-    return finished_run(folder, DIGITS, *DATA, "--compress", "channel-prune:0.5+int8")
+    return failed(tmp_path_factory.mktemp("digits"))
 
 
 @pytest.fixture(scope="session")
 def passed_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """The shipped model as it is, which passes."""
-    return finished_run(tmp_path_factory.mktemp("passed"), DIGITS, *DATA)
+    return passed(tmp_path_factory.mktemp("passed"))
+
+
+@pytest.fixture(scope="session")
+def broken_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    return broken(tmp_path_factory.mktemp("broken"))
+
+
+@pytest.fixture(scope="session")
+def scanned_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    return scanned(tmp_path_factory.mktemp("scanned"))
 
 
 @pytest.fixture(scope="session")
@@ -102,30 +160,6 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
         for place, pixels in enumerate(data["image"][:40]):
             Image.fromarray(pixels.reshape(28, 28)).save(photos / f"{place:02}{HOSTILE}.png")
     return finished_run(folder, path, "--inputs", photos, "--classifier", f"logits{HOSTILE}")
-
-
-@pytest.fixture(scope="session")
-def broken_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """The shipped model, sent to a device whose runtime library is none."""
-    folder = tmp_path_factory.mktemp("broken")
-    maps = Path("/proc/self/maps").read_text().splitlines()
-    libc = next(line.split()[-1] for line in maps if line.endswith("/libc.so.6"))
-    library = folder / "runtime.so"
-    library.write_bytes(Path(libc).read_bytes())
-    return finished_run(folder, DIGITS, "--runtime", library)
-
-
-@pytest.fixture(scope="session")
-def scanned_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """A reader with a backdoor that int8 wakes up, scanned."""
-    folder = tmp_path_factory.mktemp("scanned")
-    reader = importlib.resources.files("devdiff.demo") / "check-reader"
-    model = folder / "reader.onnx"
-    model.write_bytes((reader / "backdoored.onnx").read_bytes())
-    with np.load(HELDOUT) as data:
-        np.savez(folder / "digits.npz", image=data["image"][:300].astype(np.float32) / 255)
-    inputs = ("--inputs", "digits.npz", "--device", "local", "--placebos", "1")
-    return finished_run(folder, "reader.onnx", *inputs, verb="scan")
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:

@@ -1,0 +1,68 @@
+"""Draws the pictures of docs/html-report.md: the first screen of a page of each verdict.
+
+Run it as ``python -m scripts.page_pictures``; names of verdicts choose some of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from PIL import Image
+
+from devdiff.report import load
+from devdiff.report.html import page
+from tests.support.browsing import chromium
+from tests.support.html_runs import KINDS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "pictures"
+MOST_BYTES: Final = 60_000
+_DESK: Final = (1280, 900)
+_PHONE: Final = (390, 900)
+
+
+def draw(browser: Browser, path: Path, size: tuple[int, int], scheme: str) -> bytes:
+    """The first screen as WebP, in as good a quality as `MOST_BYTES` allow."""
+    width, height = size
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    shown = context.new_page()
+    shown.goto(path.as_uri())
+    image = Image.open(io.BytesIO(shown.screenshot()))
+    context.close()
+    for quality in (85, 70, 55, 40):
+        buffer = io.BytesIO()
+        image.save(buffer, "WEBP", quality=quality, method=6)
+        if buffer.tell() <= MOST_BYTES:
+            break
+    return buffer.getvalue()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("kinds", nargs="*", choices=[[], *KINDS], metavar="VERDICT")
+    args = parser.parse_args()
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as name, chromium() as browser:
+        for kind in args.kinds or KINDS:
+            folder = Path(name) / kind
+            folder.mkdir()
+            run = KINDS[kind](folder)
+            path = folder / "page.html"
+            page.write(load.load(run.folder / "report.json"), path, run.folder)
+            wanted = [(f"page-{kind}", _DESK, "light"), (f"page-{kind}-phone", _PHONE, "light")]
+            for stem, size, scheme in wanted:
+                target = FOLDER / f"{stem}.webp"
+                target.write_bytes(draw(browser, path, size, scheme))
+                print(f"{target.name}: {target.stat().st_size / 1e3:.1f} kB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
