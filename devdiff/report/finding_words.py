@@ -68,5 +68,8 @@ def _placebo(scan: ScanSection) -> str:
         return "" if scan.kind == "planted" else "no other compression was searched to tell why"
     reached = f"the same search reaches {percent(max(searched))}"
     if scan.kind == "planted":
-        return f"{reached} at most in the model compressed otherwise, so it hangs on this very compression"
+        return (
+            f"{reached} at most in the model compressed otherwise, so it hangs on this very "
+            "compression"
+        )
     return f"{reached} in the model compressed otherwise, so it need not have been planted"

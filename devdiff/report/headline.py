@@ -11,9 +11,8 @@ from devdiff.comparison import CompressionExpectation, Proportion
 from devdiff.comparison.intervals import trials_to_decide
 from devdiff.comparison.wording import count, percent
 from devdiff.errors import UsageError
-from devdiff.report import finding_words
 from devdiff.report.rejudge import expectation_of
-from devdiff.report.words import rate
+from devdiff.report import finding_words, words
 from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def sentence(report: Report) -> str:
-    """Figures and cause of the report's verdict, without a final stop.
+    """Figures and cause of the report's verdict.
 
     It is the report's own summary where its parts do not explain the verdict.
     """
@@ -35,8 +34,7 @@ def sentence(report: Report) -> str:
         Verdict.ERROR: _broken,
         Verdict.FINDING: _found,
     }[report.verdict]
-    text = "; ".join(clauses(report)) or report.summary
-    return text[:1].upper() + text[1:]
+    return words.sentence("; ".join(clauses(report)) or report.summary)
 
 
 def culprit(report: Report) -> PairRecord | None:
@@ -79,7 +77,8 @@ def _passed(report: Report) -> Iterator[str]:
     if scan is not None and scan.verdict == "no finding":
         power = scan.power.text if scan.power is not None else scan.reason
         yield f"no trigger found: {power}"
-    yield f"every step that counts stayed within its limits on {count(report.basis.samples, 'sample')}"
+    samples = count(report.basis.samples, "sample")
+    yield f"every step that counts stayed within its limits on {samples}"
     compared = [pair for pair in report.pairs if pair.comparison is not None]
     whole = next(
         (pair for pair in compared if pair.step == "all"), compared[-1] if compared else None
@@ -175,7 +174,7 @@ def _agreement(pair: PairRecord) -> Iterator[str]:
         yield _agree(pair, min(decided, key=lambda top: top.rate or 0.0))
         yield from _accuracy(pair)
     else:
-        yield f"{pair.reference} to {pair.candidate}: {rate(pair)}"
+        yield f"{pair.reference} to {pair.candidate}: {words.rate(pair)}"
 
 
 def _agree(pair: PairRecord, top: Proportion) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from devdiff.report import rules
 from devdiff.report.headline import culprit, samples_needed, short_of
+from devdiff.report.words import sentence
 from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def _after_fail(report: Report) -> Iterator[NextStep]:
 def _after_undecided(report: Report) -> Iterator[NextStep]:
     data, pair = report.data_check, culprit(report)
     if data is not None and data.verdict == "inconclusive":
-        yield NextStep(_sentence(data.advice or "Check labels, class order and preprocessing"))
+        advice = data.advice or "check labels, class order and preprocessing"
+        yield NextStep(sentence(advice).removesuffix("."))
     elif pair is not None and pair.gates:
         yield from _more_samples(pair, report)
     elif report.scan is not None:
@@ -112,10 +114,6 @@ def _after_finding(report: Report) -> Iterator[NextStep]:
 def _advice(rule: rules.Rule) -> Iterator[NextStep]:
     """A rule's advice, a sentence a step."""
     return (NextStep(text.removesuffix(".")) for text in _SENTENCE_ENDS.split(rule.advice))
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 _STEPS: Final = {

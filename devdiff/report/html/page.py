@@ -65,6 +65,7 @@ def render(report: Report, folder: Path | None = None) -> str:
         "mark": words.mark,
         "tone": words.tone,
         "what_ran": words.what_ran,
+        "sentence": words.sentence,
         "rate": words.rate,
         "task_headline": task.headline,
         "interval": lambda value, signed=False: task.interval(value or None, signed),
