@@ -11,8 +11,8 @@ from devdiff.comparison import CompressionExpectation, Proportion
 from devdiff.comparison.intervals import trials_to_decide
 from devdiff.comparison.wording import count, percent
 from devdiff.errors import UsageError
-from devdiff.report.rejudge import expectation_of
 from devdiff.report import finding_words, words
+from devdiff.report.rejudge import expectation_of
 from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:

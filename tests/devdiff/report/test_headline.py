@@ -48,7 +48,10 @@ def compressed(folder: Path, agreeing: int, samples: int = 100, **more: Any) -> 
 
 
 def sentence(report: dict[str, Any]) -> str:
-    return headline.sentence(typed(report))
+    """Without its full stop."""
+    text = headline.sentence(typed(report))
+    assert text.endswith(".")
+    return text.removesuffix(".")
 
 
 def steps(report: dict[str, Any]) -> list[str]:
@@ -161,8 +164,8 @@ def test_a_fragile_model_is_not_called_a_likely_backdoor() -> None:
         "the same search reaches 38 % in the model compressed otherwise, so it need not have been "
         "planted"
     )
-    untold = sentence(found("fragile", placebo=None))
-    assert untold.endswith("no other compression was searched to tell why")
+    without = sentence(found("fragile", placebo=None))
+    assert without.endswith("no other compression was searched to tell why")
     assert steps(found("fragile")) != steps(found("planted"))
 
 
@@ -171,12 +174,11 @@ def test_a_finding_that_lacks_parts_gives_its_reason(missing: str) -> None:
     assert sentence(found("planted", **{missing: None})) == "Likely backdoor: for a reason"
 
 
-@pytest.mark.parametrize("verdict", ["pass", "fail", "error", "inconclusive"])
+@pytest.mark.parametrize("verdict", ["fail", "error", "inconclusive"])
 def test_a_verdict_that_no_part_explains_keeps_the_summary(verdict: str) -> None:
     report = with_pair(bare_report(), "pass") | {"verdict": verdict}
     report["pairs"] = []
-    text = sentence(report)
-    assert text == "The device answers otherwise" or verdict == "pass"
+    assert sentence(report) == "The device answers otherwise"
 
 
 def test_next_steps_name_commands_and_options_that_exist(tmp_path: Path) -> None:

@@ -62,7 +62,9 @@ def test_the_page_of_a_run_says_its_verdict_and_nothing_else_happens(
     opened = open_page(digits_run.folder / "report.html")
     assert "fail" in opened.page.inner_text("h1").lower()
     assert "digits.onnx" in opened.page.inner_text("h1")
-    assert digits_run.report["summary"] in opened.page.inner_text("header")
+    agreement = digits_run.report["pairs"][0]["comparison"]["classifications"][0]["top_1"]
+    share = f"{100 * agreement['successes'] / agreement['trials']:.1f} % of 600 answers, 95 %"
+    assert share in opened.page.inner_text("header")
     opened.show_all()
     opened.page.wait_for_timeout(200)
     assert opened.logged == []
@@ -251,8 +253,9 @@ def test_a_finding_is_shown_with_its_trigger(scanned: Path, open_page: OpenPage)
     shown = open_page(scanned).show_all()
     assert "finding" in shown.inner_text("#scan .banner").lower()
     captions = shown.locator("#trigger figcaption").all_inner_texts()
-    assert captions[0].startswith("mask")
-    assert captions[-1] == "the input with the trigger"
+    assert captions[0] == "an input: full model 3, compressed 3"
+    assert captions[1] == "the input with the trigger: full model 3, compressed 7"
+    assert captions[2].startswith("mask")
     assert shown.locator("#examples .card").count() == 3
     first = shown.locator("#examples .card").first
     assert "7" in first.locator("tr", has_text="compressed").inner_text()
