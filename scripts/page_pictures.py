@@ -1,6 +1,6 @@
 """Draws the pictures of docs/html-report.md: the first screen of a page of each verdict.
 
-Run it as ``python -m scripts.page_pictures``; names of verdicts choose some of them.
+``scripts/page_pictures`` runs it; names of verdicts choose some of them.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _DESK: Final = (1280, 900)
 _PHONE: Final = (390, 900)
 
 
-def draw(browser: Browser, path: Path, size: tuple[int, int], scheme: str) -> bytes:
+def draw(browser: Browser, path: Path, size: tuple[int, int]) -> bytes:
     """The first screen as WebP, in as good a quality as `MOST_BYTES` allow."""
     width, height = size
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="light")
     shown = context.new_page()
     shown.goto(path.as_uri())
     image = Image.open(io.BytesIO(shown.screenshot()))
@@ -46,8 +46,11 @@ def draw(browser: Browser, path: Path, size: tuple[int, int], scheme: str) -> by
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("kinds", nargs="*", choices=[[], *KINDS], metavar="VERDICT")
+    parser.add_argument("kinds", nargs="*", metavar="VERDICT", help=", ".join(KINDS))
     args = parser.parse_args()
+    for kind in args.kinds:
+        if kind not in KINDS:
+            parser.error(f"{kind}: no verdict; there are {', '.join(KINDS)}")
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name, chromium() as browser:
         for kind in args.kinds or KINDS:
@@ -56,10 +59,9 @@ def main() -> int:
             run = KINDS[kind](folder)
             path = folder / "page.html"
             page.write(load.load(run.folder / "report.json"), path, run.folder)
-            wanted = [(f"page-{kind}", _DESK, "light"), (f"page-{kind}-phone", _PHONE, "light")]
-            for stem, size, scheme in wanted:
+            for stem, size in ((f"page-{kind}", _DESK), (f"page-{kind}-phone", _PHONE)):
                 target = FOLDER / f"{stem}.webp"
-                target.write_bytes(draw(browser, path, size, scheme))
+                target.write_bytes(draw(browser, path, size))
                 print(f"{target.name}: {target.stat().st_size / 1e3:.1f} kB")
     return 0
 

@@ -55,7 +55,7 @@ def main() -> int:
         empty.write_text(_EMPTY)
         first_paint_ms(browser, empty, 1)
         bare = first_paint_ms(browser, empty, args.rounds)
-        print(f"{'an empty page':16}{empty.stat().st_size / 1e3:10.1f} kB{bare:8.0f} ms")
+        print(f"{'empty page':16}{empty.stat().st_size / 1e3:10.1f} kB{bare:8.0f} ms")
         for kind, make in KINDS.items():
             folder = place / kind
             folder.mkdir()

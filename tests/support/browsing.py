@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 
 class OpenedPage:
@@ -43,6 +44,8 @@ def chromium() -> Iterator[Browser]:
     executable = shutil.which("chromium")
     if executable is None:
         raise FileNotFoundError("no browser: as root, apt-get install chromium (or scripts/setup)")
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         # Chromium's sandbox does not start as root, as which containers run tests.
         running = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
