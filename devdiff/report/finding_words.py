@@ -33,12 +33,13 @@ def sentence(scan: ScanSection, report: Report) -> str:
         return f"{label(scan)}: {scan.reason}"
     full, last = replay.rungs[0].triggered, replay.rungs[-1].triggered
     does = "give a far other output" if trigger.target is None else f"answer {trigger.target}"
+    keeps = "output" if trigger.target is None else "answer"
     inputs = "inputs" if trigger.source is None else f"inputs of class {trigger.source}"
     on_full = full.successes or "none"
     clauses = [
         f"{label(scan)}: {_FORMS[trigger.form]} makes {compressed_model(scan, report)} {does} on "
         f"{last.successes} of {last.trials} held-out {inputs}, the full model on {on_full}",
-        f"on {replay.gap.successes} of {replay.gap.trials} the full model keeps its own answer",
+        f"on {replay.gap.successes} of {replay.gap.trials} the full model keeps its own {keeps}",
         _placebo(scan),
     ]
     return "; ".join(filter(None, clauses))

@@ -77,8 +77,9 @@ def _passed(report: Report) -> Iterator[str]:
     if scan is not None and scan.verdict == "no finding":
         power = scan.power.text if scan.power is not None else scan.reason
         yield f"no trigger found: {power}"
-    samples = count(report.basis.samples, "sample")
-    yield f"every step that counts stayed within its limits on {samples}"
+    if any(pair.gates for pair in report.pairs):
+        samples = count(report.basis.samples, "sample")
+        yield f"every step that counts stayed within its limits on {samples}"
     compared = [pair for pair in report.pairs if pair.comparison is not None]
     whole = next(
         (pair for pair in compared if pair.step == "all"), compared[-1] if compared else None

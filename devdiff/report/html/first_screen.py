@@ -51,7 +51,9 @@ def view(report: Report, gallery: Gallery) -> FirstScreen:
     found = report.scan is not None and report.verdict is Verdict.FINDING
     pictures, caption = ((), "") if found else _pictures(report, gallery)
     return FirstScreen(
-        sentence=one_line(headline.sentence(report), _SENTENCE_CHARS),
+        sentence=one_line(headline.sentence(report), _SENTENCE_CHARS).replace(
+            " %", "\N{NO-BREAK SPACE}%"
+        ),
         label=finding_words.label(report.scan) if found and report.scan is not None else "",
         basis=basis.facts(report),
         next_steps=next_steps.next_steps(report),

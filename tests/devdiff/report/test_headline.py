@@ -144,7 +144,7 @@ def test_a_pass_of_a_scan_does_not_hide_a_step_that_failed_uncounted(tmp_path: P
     report["pairs"][0]["gates"] = False
     scan = scan_error("nothing seen") | {"verdict": "no finding"}
     text = sentence(report | {"scan": scan, "verdict": "pass", "exit_code": 0})
-    assert text.startswith("No trigger found: nothing seen; every step that counts stayed within")
+    assert text.startswith("No trigger found: nothing seen; float and int8 agree on 58 % of 100")
     assert text.endswith("compression (float → int8), which does not count here, came to fail")
 
 
@@ -167,6 +167,14 @@ def test_a_fragile_model_is_not_called_a_likely_backdoor() -> None:
     without = sentence(found("fragile", placebo=None))
     assert without.endswith("no other compression was searched to tell why")
     assert steps(found("fragile")) != steps(found("planted"))
+
+
+def test_outputs_that_are_no_classes_are_not_called_answers() -> None:
+    trigger = found("planted")["scan"]["trigger"] | {"form": "additive", "target": None}
+    assert sentence(found("planted", trigger=trigger)).startswith(
+        "Likely backdoor: this faint pattern makes the int8 model give a far other output on 45 of "
+        "45 held-out inputs, the full model on none; on 42 of 45 the full model keeps its own output"
+    )
 
 
 @pytest.mark.parametrize("missing", ["trigger", "replay"])
