@@ -173,7 +173,8 @@ def test_outputs_that_are_no_classes_are_not_called_answers() -> None:
     trigger = found("planted")["scan"]["trigger"] | {"form": "additive", "target": None}
     assert sentence(found("planted", trigger=trigger)).startswith(
         "Likely backdoor: this faint pattern makes the int8 model give a far other output on 45 of "
-        "45 held-out inputs, the full model on none; on 42 of 45 the full model keeps its own output"
+        "45 held-out inputs, the full model on none; on 42 of 45 the full model keeps its own "
+        "output"
     )
 
 
