@@ -17,7 +17,7 @@ from PIL import Image
 from devdiff.report import load
 from devdiff.report.html import page
 from tests.support.browsing import chromium
-from tests.support.html_runs import KINDS
+from tests.support.html_runs import KINDS, fresh_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -52,11 +52,11 @@ def main() -> int:
         if kind not in KINDS:
             parser.error(f"{kind}: no verdict; there are {', '.join(KINDS)}")
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as name, chromium() as browser:
+    with tempfile.TemporaryDirectory(prefix="devdiff-") as name, chromium() as browser:
         for kind in args.kinds or KINDS:
             folder = Path(name) / kind
             folder.mkdir()
-            run = KINDS[kind](folder)
+            run = KINDS[kind](folder, fresh_run)
             path = folder / "page.html"
             page.write(load.load(run.folder / "report.json"), path, run.folder)
             for stem, size in ((f"page-{kind}", _DESK), (f"page-{kind}-phone", _PHONE)):

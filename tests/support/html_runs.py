@@ -77,34 +77,37 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
-def failed(folder: Path) -> FinishedRun:
+MakeRun = Callable[..., FinishedRun]
+
+
+def failed(folder: Path, run: MakeRun = finished_run) -> FinishedRun:
     """The shipped model with half of its channels pruned: many answers change."""
-    return finished_run(folder, DIGITS, *DATA, "--compress", "channel-prune:0.5+int8")
+    return run(folder, DIGITS, *DATA, "--compress", "channel-prune:0.5+int8")
 
 
-def passed(folder: Path) -> FinishedRun:
+def passed(folder: Path, run: MakeRun = finished_run) -> FinishedRun:
     """The shipped model as it is, which passes."""
-    return finished_run(folder, DIGITS, *DATA)
+    return run(folder, DIGITS, *DATA)
 
 
-def undecided(folder: Path) -> FinishedRun:
+def undecided(folder: Path, run: MakeRun = finished_run) -> FinishedRun:
     """The shipped model on too few samples to show that enough answers agree."""
     with np.load(HELDOUT) as data:
         np.savez(folder / "few.npz", image=data["image"][:40], labels=data["labels"][:40])
     inputs = ("--inputs", folder / "few.npz", "--preprocess", "scale=1/255")
-    return finished_run(folder, DIGITS, *inputs)
+    return run(folder, DIGITS, *inputs)
 
 
-def broken(folder: Path) -> FinishedRun:
+def broken(folder: Path, run: MakeRun = finished_run) -> FinishedRun:
     """The shipped model, sent to a device whose runtime library is none."""
     maps = Path("/proc/self/maps").read_text().splitlines()
     libc = next(line.split()[-1] for line in maps if line.endswith("/libc.so.6"))
     library = folder / "runtime.so"
     library.write_bytes(Path(libc).read_bytes())
-    return finished_run(folder, DIGITS, "--runtime", library)
+    return run(folder, DIGITS, "--runtime", library)
 
 
-def scanned(folder: Path) -> FinishedRun:
+def scanned(folder: Path, run: MakeRun = finished_run) -> FinishedRun:
     """A reader with a backdoor that int8 wakes up, scanned."""
     reader = importlib.resources.files("devdiff.demo") / "check-reader"
     model = folder / "reader.onnx"
@@ -112,17 +115,17 @@ def scanned(folder: Path) -> FinishedRun:
     with np.load(HELDOUT) as data:
         np.savez(folder / "digits.npz", image=data["image"][:300].astype(np.float32) / 255)
     inputs = ("--inputs", "digits.npz", "--device", "local", "--placebos", "1")
-    return finished_run(folder, "reader.onnx", *inputs, verb="scan")
+    return run(folder, "reader.onnx", *inputs, verb="scan")
 
 
-KINDS: Final[Mapping[str, Callable[[Path], FinishedRun]]] = {
+KINDS: Final[Mapping[str, Callable[..., FinishedRun]]] = {
     "pass": passed,
     "fail": failed,
     "finding": scanned,
     "error": broken,
     "inconclusive": undecided,
 }
-"""A run of each verdict, made in the folder that is given."""
+"""A run of each verdict, made in the folder that is given, in the way that is given."""
 
 
 @pytest.fixture(scope="session")
