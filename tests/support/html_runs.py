@@ -7,6 +7,7 @@ import hashlib
 import importlib.resources
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +22,7 @@ from tests.support.command import DATA, DIGITS, HELDOUT, ROOT, devdiff
 from tests.support.kept_results import PRODUCT, copy_kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 HOSTILE = "<img src=x onerror=\"document.title='pwned'\">"
 HOSTILE_SCRIPT = "</script></style><script>document.title='pwned'</script>"
