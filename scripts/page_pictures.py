@@ -26,6 +26,7 @@ FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 MOST_BYTES: Final = 60_000
 _DESK: Final = (1280, 900)
 _PHONE: Final = (390, 900)
+_QUALITIES: Final = (85, 70, 55, 40)
 
 
 def draw(browser: Browser, path: Path, size: tuple[int, int]) -> bytes:
@@ -36,11 +37,13 @@ def draw(browser: Browser, path: Path, size: tuple[int, int]) -> bytes:
     shown.goto(path.as_uri())
     image = Image.open(io.BytesIO(shown.screenshot()))
     context.close()
-    for quality in (85, 70, 55, 40):
-        buffer = io.BytesIO()
-        image.save(buffer, "WEBP", quality=quality, method=6)
-        if buffer.tell() <= MOST_BYTES:
-            break
+    drawn = [_webp(image, quality) for quality in _QUALITIES]
+    return next((data for data in drawn if len(data) <= MOST_BYTES), drawn[-1])
+
+
+def _webp(image: Image.Image, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=quality, method=6)
     return buffer.getvalue()
 
 
