@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 pytest.register_assert_rewrite("tests.support", "tests.zoo", "tests.models")
 
 pytest_plugins = [
+    "tests.support.browsing",
     "tests.support.clang",
     "tests.support.exporting",
     "tests.support.demonstration",

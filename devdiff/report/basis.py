@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from devdiff.comparison.intervals import CONFIDENCE, smallest_seen
 from devdiff.comparison.wording import count, percent
 from devdiff.report.model import BasisRecord
+from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from devdiff.report.model import InputsRecord, PairRecord, RungRecord
+    from devdiff.report.model import InputsRecord, PairRecord, Report, RungRecord
+    from devdiff.report.model.places import DeviceRecord
+
+
+@dataclass(frozen=True, slots=True)
+class BasisFact:
+    """One thing a verdict stands on; ``weak`` marks what lessens what it is worth."""
+
+    term: str
+    text: str
+    weak: bool = False
 
 
 def make(
@@ -47,6 +59,40 @@ def sentence(basis: BasisRecord) -> str:
     return (
         f"{line}; a fault in {percent(basis.smallest_fault_share)} of inputs would have been seen"
     )
+
+
+def facts(report: Report) -> tuple[BasisFact, ...]:
+    """The basis as terms: samples, inputs, labels, place, and the smallest fault it would show."""
+    basis, scan = report.basis, report.scan
+    synthetic = basis.inputs == "synthetic"
+    found = [
+        BasisFact("Samples", str(basis.samples), weak=not basis.samples),
+        BasisFact("Inputs", "synthetic: numerics only" if synthetic else "real", weak=synthetic),
+        BasisFact("Labels", "yes" if basis.labelled else "none"),
+        _place(report),
+    ]
+    if scan is not None and scan.samples is not None:
+        held_out = scan.samples.held_out
+        found.append(BasisFact("Scan", f"{held_out} inputs held out", weak=not held_out))
+    if basis.samples and report.verdict is not Verdict.FINDING:
+        share = percent(basis.smallest_fault_share)
+        found.append(BasisFact("Would show", f"a fault in {share} of inputs"))
+    return tuple(found)
+
+
+def _place(report: Report) -> BasisFact:
+    """Where the last rung ran: on a host, on a virtual phone, in an emulator or on a phone."""
+    device = next((rung.identity.phone for rung in report.rungs if rung.name == "device"), None)
+    if device is None:
+        return BasisFact("Ran on", "host: this machine")
+    kind = _kind(device)
+    return BasisFact("Ran on", f"{kind}: {device.serial} ({device.model})", weak=kind != "phone")
+
+
+def _kind(device: DeviceRecord) -> str:
+    if device.virtual:
+        return "virtual phone"
+    return "emulator" if device.emulator else "phone"
 
 
 def _where(rungs: Sequence[RungRecord]) -> str:

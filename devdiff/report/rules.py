@@ -74,8 +74,8 @@ PLANTED: Final = Rule(
     "keeps its answer, measured on held-out inputs in the real artifacts. The same search does "
     "not get as far in the model compressed otherwise. This is what a backdoor looks like that "
     "was trained to wake up when the model is compressed.",
-    "Do not ship this artifact. Look at the trigger in report.html, find out where the model "
-    "comes from, and retrain or fetch it from a source that can be trusted. Compressing it "
+    "Do not ship this artifact. Look at the trigger's pictures (report.html), find out where the "
+    "model comes from, and retrain or fetch it from a source that can be trusted. Compressing it "
     "another way can put the trigger to sleep, and proves nothing about the model.",
     "error",
     "9.3",
@@ -90,9 +90,9 @@ FRAGILE: Final = Rule(
     "otherwise show it, too, or no placebo could tell. This is what a backdoor looks like that "
     "was trained against random rounding, and a model that compression ruined in a way that can "
     "be exploited.",
-    "Do not ship this artifact. Look at the trigger in report.html; compress with more care (more "
-    "calibration samples, per-channel weights, quantization-aware training) and scan again. If "
-    "the trigger stays, treat the model as backdoored.",
+    "Do not ship this artifact. Look at the trigger's pictures (report.html). Compress with more "
+    "care (more calibration samples, per-channel weights, quantization-aware training) and scan "
+    "again. If the trigger stays, treat the model as backdoored.",
     "error",
     "8.1",
     "high",

@@ -70,6 +70,11 @@ def differing(output: OutputMetrics) -> str:
     return f"{output.differing_elements} of {total}"
 
 
+def sentence(text: str) -> str:
+    """A clause with a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
 def mark(verdict: Any) -> str:
     """A sign beside a verdict's word, so that colour is never all there is."""
     return MARKS.get(str(verdict), "!")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import importlib.resources
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import onnx
@@ -19,6 +21,9 @@ from devdiff.exporter.artifact import sha256_file
 from tests.support import planted_net
 from tests.support.command import DATA, DIGITS, HELDOUT, ROOT, devdiff
 from tests.support.kept_results import PRODUCT, copy_kept
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HOSTILE = "<img src=x onerror=\"document.title='pwned'\">"
 HOSTILE_SCRIPT = "</script></style><script>document.title='pwned'</script>"
@@ -74,17 +79,83 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
+MakeRun = Callable[..., FinishedRun]
+
+
+def failed(folder: Path, run: MakeRun = finished_run) -> FinishedRun:
+    """The shipped model with half of its channels pruned: many answers change."""
+    return run(folder, DIGITS, *DATA, "--compress", "channel-prune:0.5+int8")
+
+
+def passed(folder: Path, run: MakeRun = finished_run) -> FinishedRun:
+    """The shipped model as it is, which passes."""
+    return run(folder, DIGITS, *DATA)
+
+
+def undecided(folder: Path, run: MakeRun = finished_run) -> FinishedRun:
+    """The shipped model on too few samples to show that enough answers agree."""
+    with np.load(HELDOUT) as data:
+        np.savez(folder / "few.npz", image=data["image"][:40], labels=data["labels"][:40])
+    inputs = ("--inputs", folder / "few.npz", "--preprocess", "scale=1/255")
+    return run(folder, DIGITS, *inputs)
+
+
+def broken(folder: Path, run: MakeRun = finished_run) -> FinishedRun:
+    """The shipped model, sent to a device whose runtime library is none."""
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    libc = next(line.split()[-1] for line in maps if line.endswith("/libc.so.6"))
+    library = folder / "runtime.so"
+    library.write_bytes(Path(libc).read_bytes())
+    return run(folder, DIGITS, "--runtime", library)
+
+
+def scanned(folder: Path, run: MakeRun = finished_run) -> FinishedRun:
+    """A small net with a backdoor that int8 wakes up, scanned."""
+    planted_net.save(folder / "net.onnx")
+    np.savez(folder / "images.npz", image=planted_net.images(150))
+    inputs = ("--inputs", "images.npz", "--device", "local", "--placebos", "1")
+    return run(folder, "net.onnx", *inputs, verb="scan")
+
+
+def scanned_reader(folder: Path, run: MakeRun = finished_run) -> FinishedRun:
+    """A reader of digits with such a backdoor, which takes longer."""
+    reader = importlib.resources.files("devdiff.demo") / "check-reader"
+    model = folder / "reader.onnx"
+    model.write_bytes((reader / "backdoored.onnx").read_bytes())
+    with np.load(HELDOUT) as data:
+        np.savez(folder / "digits.npz", image=data["image"][:300].astype(np.float32) / 255)
+    inputs = ("--inputs", "digits.npz", "--device", "local", "--placebos", "1")
+    return run(folder, "reader.onnx", *inputs, verb="scan")
+
+
+KINDS: Final[Mapping[str, Callable[..., FinishedRun]]] = {
+    "pass": passed,
+    "fail": failed,
+    "finding": scanned,
+    "error": broken,
+    "inconclusive": undecided,
+}
+"""A run of each verdict, made in the folder that is given, in the way that is given."""
+
+
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """The shipped model with half of its channels pruned: many answers change."""
-    folder = tmp_path_factory.mktemp("digits")
-    return finished_run(folder, DIGITS, *DATA, "--compress", "channel-prune:0.5+int8")
+    return failed(tmp_path_factory.mktemp("digits"))
 
 
 @pytest.fixture(scope="session")
 def passed_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """The shipped model as it is, which passes."""
-    return finished_run(tmp_path_factory.mktemp("passed"), DIGITS, *DATA)
+    return passed(tmp_path_factory.mktemp("passed"))
+
+
+@pytest.fixture(scope="session")
+def broken_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    return broken(tmp_path_factory.mktemp("broken"))
+
+
+@pytest.fixture(scope="session")
+def scanned_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    return scanned(tmp_path_factory.mktemp("scanned"))
 
 
 @pytest.fixture(scope="session")
@@ -102,27 +173,6 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
         for place, pixels in enumerate(data["image"][:40]):
             Image.fromarray(pixels.reshape(28, 28)).save(photos / f"{place:02}{HOSTILE}.png")
     return finished_run(folder, path, "--inputs", photos, "--classifier", f"logits{HOSTILE}")
-
-
-@pytest.fixture(scope="session")
-def broken_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """The shipped model, sent to a device whose runtime library is none."""
-    folder = tmp_path_factory.mktemp("broken")
-    maps = Path("/proc/self/maps").read_text().splitlines()
-    libc = next(line.split()[-1] for line in maps if line.endswith("/libc.so.6"))
-    library = folder / "runtime.so"
-    library.write_bytes(Path(libc).read_bytes())
-    return finished_run(folder, DIGITS, "--runtime", library)
-
-
-@pytest.fixture(scope="session")
-def scanned_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """A small net with a backdoor that int8 wakes up, scanned."""
-    folder = tmp_path_factory.mktemp("scanned")
-    planted_net.save(folder / "net.onnx")
-    np.savez(folder / "images.npz", image=planted_net.images(150))
-    inputs = ("--inputs", "images.npz", "--device", "local", "--placebos", "1")
-    return finished_run(folder, "net.onnx", *inputs, verb="scan")
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:

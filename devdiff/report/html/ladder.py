@@ -1,91 +1,65 @@
-"""The ladder as a drawing: where everything lies, so that the template only writes it down."""
+"""The ladder as a list of rungs, each with the step that leads to it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from devdiff.comparison.wording import percent
 from devdiff.ladder.ladder import on_the_way
 from devdiff.report.words import rate, what_ran
 
 if TYPE_CHECKING:
     from devdiff.report.model import PairRecord, Report
 
-_BOX: Final = 46
-_GAP: Final = 62
-_NAME_CHARS: Final = 28
-_RAN_CHARS: Final = 48
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rung; ``y`` is its upper edge."""
-
-    y: int
-    height: int
-    name: str
-    ran: str
-    failed: bool
-
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """A step between two boxes, from ``y`` to ``end``; ``rate`` is its headline figure."""
+    """The step to a rung; ``rate`` is its headline figure, ``counts`` whether the verdict does."""
 
-    y: int
-    end: int
     step: str
     verdict: str
+    counts: bool
     rate: str
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class LadderRung:
+    """A rung, what ran there or ``error``, the whole cause why nothing did.
+
+    ``step`` leads to it; the first rung has none.
+    """
+
+    name: str
+    ran: str
+    error: str | None
+    step: Arrow | None
+
+
+def rungs(report: Report) -> tuple[LadderRung, ...]:
     """The way from the first rung to the last; side rungs stand in the table only."""
-
-    boxes: tuple[Box, ...]
-    arrows: tuple[Arrow, ...]
-    height: int
-    description: str
+    names, pairs = _way(report)
+    steps = [None, *(_arrow(pair) for pair in pairs)]
+    return tuple(_rung(report, name, step) for name, step in zip(names, steps, strict=True))
 
 
-def draw(report: Report) -> Ladder | None:
-    """None for a report without rungs."""
-    rungs = {rung.name: rung for rung in report.rungs}
-    if not rungs:
-        return None
-    way, steps = _way(report)
-    boxes, arrows = [], []
-    for place, name in enumerate(way):
-        y = 2 + place * (_BOX + _GAP)
-        rung = rungs.get(name)
-        ran = "" if rung is None else rung.error or what_ran(rung)
-        boxes.append(
-            Box(
-                y,
-                _BOX,
-                _short(name, _NAME_CHARS),
-                _short(ran, _RAN_CHARS),
-                rung is None or rung.error is not None,
-            )
-        )
-        if place < len(steps):
-            pair = steps[place]
-            arrows.append(
-                Arrow(
-                    y + _BOX,
-                    y + _BOX + _GAP,
-                    pair.step,
-                    pair.judgement.verdict,
-                    _short(rate(pair), _RAN_CHARS),
-                )
-            )
-    summary = ", then ".join(
-        f"{pair.step} from {pair.reference} to {pair.candidate}: "
-        f"{pair.judgement.verdict}, {rate(pair)}"
-        for pair in steps
-    )
-    return Ladder(tuple(boxes), tuple(arrows), boxes[-1].y + _BOX + 2, summary or way[0])
+def _rung(report: Report, name: str, step: Arrow | None) -> LadderRung:
+    rung = report.rung(name)
+    if rung is None:
+        return LadderRung(name, "", "nothing is recorded of this rung", step)
+    return LadderRung(name, "" if rung.error is not None else what_ran(rung), rung.error, step)
+
+
+def _arrow(pair: PairRecord) -> Arrow:
+    return Arrow(pair.step, pair.judgement.verdict, pair.gates, _figure(pair))
+
+
+def _figure(pair: PairRecord) -> str:
+    """Agreement, else what there is to say; the intervals stand in the table."""
+    answers = [answers.top_1 for answers in pair.classifications if answers.top_1.trials]
+    if not answers:
+        return rate(pair)
+    return f"{percent(min(top.rate or 0.0 for top in answers))} of answers agree"
 
 
 def _way(report: Report) -> tuple[list[str], list[PairRecord]]:
@@ -98,7 +72,3 @@ def _way(report: Report) -> tuple[list[str], list[PairRecord]]:
             steps.append(pair)
             way.append(pair.candidate)
     return way, steps
-
-
-def _short(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"

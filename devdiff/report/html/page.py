@@ -15,8 +15,8 @@ from markupsafe import Markup
 
 from devdiff.comparison import Proportion
 from devdiff.inputs.preprocess import Preprocess
-from devdiff.report import basis, bindings, task, words
-from devdiff.report.html import bisect, cards, ladder, scan
+from devdiff.report import bindings, task, words
+from devdiff.report.html import bisect, cards, first_screen, ladder, scan
 from devdiff.report.html.plots import Plotter
 from devdiff.report.html.run_files import RunFiles
 from devdiff.system.atomic_file import whole_file
@@ -65,6 +65,7 @@ def render(report: Report, folder: Path | None = None) -> str:
         "mark": words.mark,
         "tone": words.tone,
         "what_ran": words.what_ran,
+        "sentence": words.sentence,
         "rate": words.rate,
         "task_headline": task.headline,
         "interval": lambda value, signed=False: task.interval(value or None, signed),
@@ -73,9 +74,10 @@ def render(report: Report, folder: Path | None = None) -> str:
     style, script = _part("page.css"), _part("page.js")
     found, bisected = report.scan, report.bisect
     plots, left_out = _plots(report, plotter)
+    gallery = cards.gallery(report, beside)
     return environment.get_template("page.html.j2").render(
         report=report,
-        basis=basis.sentence(report.basis),
+        first=first_screen.view(report, gallery),
         bindings=bindings.lines(report),
         beside=beside,
         style=style,
@@ -84,10 +86,10 @@ def render(report: Report, folder: Path | None = None) -> str:
             f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
             f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
         ),
-        ladder=ladder.draw(report),
+        ladder=ladder.rungs(report),
         plots=plots,
         plots_left_out=left_out,
-        gallery=cards.gallery(report, beside),
+        gallery=gallery,
         scan=found,
         scan_view=scan.view(found, beside, plotter) if found is not None else None,
         bisect=bisected,

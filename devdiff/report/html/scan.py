@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from markupsafe import Markup
 
+from devdiff.report import finding_words
 from devdiff.report.html.pictures import Picture, as_image, pixels_between, png
-from devdiff.report.model.scan import ExampleRecord
+from devdiff.report.model.scan import ExampleRecord, ModelAnswers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,14 +23,17 @@ if TYPE_CHECKING:
 
 EXAMPLES_SHOWN: Final = 12
 _EXAMPLES: Final = "scan/examples.npz"
+_BEFORE: Final = "an input"
+_AFTER: Final = "the input with the trigger"
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerPart:
-    """One way of looking at the trigger."""
+    """One way of looking at the trigger; ``answers`` of both models to the input that it shows."""
 
     caption: str
     picture: Picture
+    answers: ModelAnswers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,9 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class ScanView:
-    """What the page shows of a scan beyond its figures."""
+    """What the page shows of a scan beyond its figures; ``label`` says what a finding is."""
 
+    label: str
     trigger: tuple[TriggerPart, ...]
     examples: tuple[Example, ...]
     examples_left_out: int
@@ -62,6 +67,7 @@ def view(scan: ScanSection, beside: RunFiles | None, plotter: Plotter) -> ScanVi
         arrays = beside.arrays(_EXAMPLES)
         if scan.trigger is not None:
             trigger = _trigger(beside.arrays(scan.trigger.file), scan.trigger.form, arrays)
+            trigger = _answered(trigger, shown[0] if shown else None)
     if scan.trigger is not None and not trigger:
         notes.append(
             "no picture of the trigger: this page was made from report.json alone"
@@ -73,7 +79,12 @@ def view(scan: ScanSection, beside: RunFiles | None, plotter: Plotter) -> ScanVi
         for place, example in enumerate(shown)
     )
     return ScanView(
-        trigger, examples, len(scan.examples) - len(shown), _placebo(scan, plotter), tuple(notes)
+        finding_words.label(scan),
+        trigger,
+        examples,
+        len(scan.examples) - len(shown),
+        _placebo(scan, plotter),
+        tuple(notes),
     )
 
 
@@ -113,27 +124,40 @@ def _trigger(
         whole = np.broadcast_to(mask, pattern.shape)
         if field is not None:
             lines = _lines(pattern, low, high)
-            wanted = [
+            form_parts = [
                 ("straight lines, bent by it", trigger.apply(lines[np.newaxis])[0], low, high)
             ]
         elif form == "additive":
             reach = max(float(np.abs(shift).max()), 1e-12)
-            wanted = [(f"added, ±{reach:.3g} from black to white", shift, -reach, reach)]
+            form_parts = [(f"added, ±{reach:.3g} from black to white", shift, -reach, reach)]
         else:
-            wanted = [
+            form_parts = [
                 ("mask: white is replaced", whole, 0.0, 1.0),
                 ("pattern, where the mask lets it through", whole * pattern, low, high),
             ]
+        wanted = []
         if len(examples.get("clean", ())):
             clean = examples["clean"][0]
-            wanted += [
-                ("an input", clean, low, high),
-                ("the input with the trigger", trigger.apply(clean[np.newaxis])[0], low, high),
+            wanted = [
+                (_BEFORE, clean, low, high),
+                (_AFTER, trigger.apply(clean[np.newaxis])[0], low, high),
             ]
     except (ValueError, TypeError, RuntimeError):
         return ()
-    parts = ((caption, _shown(array, *between)) for caption, array, *between in wanted)
+    parts = (
+        (caption, _shown(array, *between)) for caption, array, *between in (*wanted, *form_parts)
+    )
     return tuple(TriggerPart(caption, picture) for caption, picture in parts if picture is not None)
+
+
+def _answered(
+    parts: tuple[TriggerPart, ...], example: ExampleRecord | None
+) -> tuple[TriggerPart, ...]:
+    """The parts that show the first example, with what both models answer to it."""
+    if example is None:
+        return parts
+    answers = {_BEFORE: example.before, _AFTER: example.after}
+    return tuple(replace(part, answers=answers.get(part.caption)) for part in parts)
 
 
 def _lines(like: Array, low: float, high: float) -> Array:

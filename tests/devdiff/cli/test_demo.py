@@ -73,8 +73,10 @@ def test_the_page_shows_the_finding_whole(demonstration: Demonstration) -> None:
     section = section[: section.index("</section>")]
     scan = demonstration.scans["backdoored"]["scan"]
     examples = scan["examples"]
-    # The trigger, an input and the two together; then every example before and after.
-    assert section.count('src="data:image/png') >= 3 + 2 * len(examples)
+    # First the trigger, an input and the two together; then every example before and after.
+    first = html[html.index('id="trigger"') : html.index("</header>")]
+    assert first.count('src="data:image/png') >= 3
+    assert section.count('src="data:image/png') == 2 * len(examples)
     assert len(examples) == 8
     text = " ".join(re.sub(r"<[^>]+>", " ", section).split())
     gap = scan["replay"]["gap"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +63,18 @@ def test_the_sentence_says_samples_sort_place_and_power() -> None:
     assert basis.sentence(typed(report()).basis) == SENTENCE
 
 
-@pytest.mark.parametrize("render", [printed, markdown.render, junit.render, page.render])
+@pytest.mark.parametrize("render", [printed, markdown.render, junit.render])
 def test_every_format_has_it(render: Any) -> None:
     assert SENTENCE in render(typed(report()))
+
+
+def test_the_page_has_it_as_terms() -> None:
+    html = page.render(typed(report()))
+    (basis_list,) = re.findall(r'<dl id="basis">.*?</dl>', html, flags=re.DOTALL)
+    assert " ".join(re.sub(r"<[^>]*>", " ", basis_list).split()) == (
+        "Samples 300 Inputs real Labels yes Ran on host: this machine Would show a fault in 1 % of "
+        "inputs"
+    )
 
 
 def test_sarif_has_it() -> None:

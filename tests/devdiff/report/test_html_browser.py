@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import shutil
 import time
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from onnx import helper
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from devdiff.device_runner.results import ResultReader
 from devdiff.report.html import page
@@ -24,6 +20,8 @@ from tests.support.html_runs import HOSTILE, HOSTILE_SCRIPT, FinishedRun, fresh_
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.browsing import OpenPage
 
 pytestmark = pytest.mark.slow
 
@@ -51,58 +49,6 @@ CONTRAST = """
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium. Skips the tests, or fails them under CI, where it is not installed."""
-    executable = shutil.which("chromium")
-    if executable is None:
-        text = "no browser: as root, apt-get install chromium (or scripts/setup)"
-        if os.environ.get("CI"):
-            pytest.fail(text)
-        pytest.skip(text)
-    with sync_playwright() as playwright:
-        # Chromium's sandbox does not start as root, as which containers run tests.
-        running = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
-class Opened:
-    """A page in the browser, with everything it said and asked for."""
-
-    def __init__(self, context: BrowserContext, path: Path) -> None:
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page = context.new_page()
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.url = path.resolve().as_uri()
-        self.page.goto(self.url)
-
-    def show_all(self) -> Page:
-        """Open every folded part."""
-        self.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-        return self.page
-
-
-Open = Callable[..., Opened]
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
-    contexts = []
-
-    def opened(path: Path, **options: Any) -> Opened:
-        context = browser.new_context(**options)
-        contexts.append(context)
-        return Opened(context, path)
-
-    yield opened
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture(scope="module")
 def scanned(digits_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a run with everything on it: flips, pictures, plots, a finding."""
     path = tmp_path_factory.mktemp("page") / "report.html"
@@ -111,21 +57,23 @@ def scanned(digits_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_the_page_of_a_run_says_its_verdict_and_nothing_else_happens(
-    digits_run: FinishedRun, open_page: Open
+    digits_run: FinishedRun, open_page: OpenPage
 ) -> None:
     opened = open_page(digits_run.folder / "report.html")
     assert "fail" in opened.page.inner_text("h1").lower()
     assert "digits.onnx" in opened.page.inner_text("h1")
-    assert digits_run.report["summary"] in opened.page.inner_text("header")
+    agreement = digits_run.report["pairs"][0]["comparison"]["classifications"][0]["top_1"]
+    share = f"{100 * agreement['successes'] / agreement['trials']:.1f} % of 600 answers, 95 %"
+    assert share in opened.page.inner_text("header").replace("\N{NO-BREAK SPACE}", " ")
     opened.show_all()
     opened.page.wait_for_timeout(200)
-    assert opened.said == []
+    assert opened.logged == []
     outside = [url for url in opened.asked if not url.startswith("data:image/png;base64,")]
     assert outside == [opened.url]
 
 
 def test_all_its_pictures_are_there_and_show_the_inputs(
-    digits_run: FinishedRun, scanned: Path, open_page: Open
+    digits_run: FinishedRun, scanned: Path, open_page: OpenPage
 ) -> None:
     shown = open_page(scanned).show_all()
     sizes = shown.evaluate("[...document.images].map(i => [i.naturalWidth, i.naturalHeight])")
@@ -148,7 +96,7 @@ def test_all_its_pictures_are_there_and_show_the_inputs(
 
 
 def test_changed_answers_stand_with_every_rungs_best_classes(
-    digits_run: FinishedRun, open_page: Open
+    digits_run: FinishedRun, open_page: OpenPage
 ) -> None:
     shown = open_page(digits_run.folder / "report.html").show_all()
     pruning = digits_run.report["pairs"][0]["comparison"]["classifications"][0]
@@ -167,7 +115,7 @@ def test_changed_answers_stand_with_every_rungs_best_classes(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1200])
 def test_nothing_sticks_out_and_verdicts_can_be_read(
-    scanned: Path, open_page: Open, scheme: Any, width: int
+    scanned: Path, open_page: OpenPage, scheme: Any, width: int
 ) -> None:
     view = {"width": width, "height": 800}
     shown = open_page(scanned, viewport=view, color_scheme=scheme).show_all()
@@ -186,7 +134,7 @@ def test_nothing_sticks_out_and_verdicts_can_be_read(
     assert shown.locator("svg.plot text").first.evaluate("e => getComputedStyle(e).fill") == ink
 
 
-def test_a_plot_is_drawn_in_the_colours_of_the_page(scanned: Path, open_page: Open) -> None:
+def test_a_plot_is_drawn_in_the_colours_of_the_page(scanned: Path, open_page: OpenPage) -> None:
     import io
 
     from PIL import Image
@@ -202,7 +150,7 @@ def test_a_plot_is_drawn_in_the_colours_of_the_page(scanned: Path, open_page: Op
 
 
 def test_parts_open_by_keyboard_and_focus_can_be_seen(
-    digits_run: FinishedRun, open_page: Open
+    digits_run: FinishedRun, open_page: OpenPage
 ) -> None:
     shown = open_page(digits_run.folder / "report.html").page
     shown.keyboard.press("Tab")
@@ -225,7 +173,7 @@ def test_parts_open_by_keyboard_and_focus_can_be_seen(
     assert folded.locator("table").first.is_visible()
 
 
-def test_the_command_is_copied(digits_run: FinishedRun, open_page: Open) -> None:
+def test_the_command_is_copied(digits_run: FinishedRun, open_page: OpenPage) -> None:
     opened = open_page(
         digits_run.folder / "report.html", permissions=["clipboard-read", "clipboard-write"]
     )
@@ -237,7 +185,7 @@ def test_the_command_is_copied(digits_run: FinishedRun, open_page: Open) -> None
 
 
 def test_without_script_only_the_button_is_missing(
-    digits_run: FinishedRun, open_page: Open
+    digits_run: FinishedRun, open_page: OpenPage
 ) -> None:
     shown = open_page(digits_run.folder / "report.html", java_script_enabled=False).page
     assert shown.locator("button").first.is_hidden()
@@ -246,7 +194,9 @@ def test_without_script_only_the_button_is_missing(
     assert shown.locator("#pair-2 table").first.is_visible()
 
 
-def test_hostile_names_are_text(hostile_run: FinishedRun, tmp_path: Path, open_page: Open) -> None:
+def test_hostile_names_are_text(
+    hostile_run: FinishedRun, tmp_path: Path, open_page: OpenPage
+) -> None:
     path = tmp_path / "report.html"
     report = with_scan(hostile_run)
     # What a phone says of itself is as little to be trusted as a file's name.
@@ -264,11 +214,11 @@ def test_hostile_names_are_text(hostile_run: FinishedRun, tmp_path: Path, open_p
         assert HOSTILE in shown.inner_text(place), place
     assert "onerror=" in shown.inner_text("#command")
     assert shown.evaluate("document.documentElement.scrollWidth") <= 360
-    assert opened.said == []
+    assert opened.logged == []
 
 
 def test_what_is_on_the_page_has_names_for_those_who_cannot_see_it(
-    scanned: Path, open_page: Open
+    scanned: Path, open_page: OpenPage
 ) -> None:
     shown = open_page(scanned).show_all()
     for landmark in ("header", "nav[aria-label]", "main", "footer"):
@@ -299,12 +249,13 @@ def test_what_is_on_the_page_has_names_for_those_who_cannot_see_it(
     )
 
 
-def test_a_finding_is_shown_with_its_trigger(scanned: Path, open_page: Open) -> None:
+def test_a_finding_is_shown_with_its_trigger(scanned: Path, open_page: OpenPage) -> None:
     shown = open_page(scanned).show_all()
     assert "finding" in shown.inner_text("#scan .banner").lower()
     captions = shown.locator("#trigger figcaption").all_inner_texts()
-    assert captions[0].startswith("mask")
-    assert captions[-1] == "the input with the trigger"
+    assert captions[0] == "an input: full model 3, compressed 3"
+    assert captions[1] == "the input with the trigger: full model 3, compressed 7"
+    assert captions[2].startswith("mask")
     assert shown.locator("#examples .card").count() == 3
     first = shown.locator("#examples .card").first
     assert "7" in first.locator("tr", has_text="compressed").inner_text()
@@ -319,7 +270,7 @@ def test_a_finding_is_shown_with_its_trigger(scanned: Path, open_page: Open) -> 
 
 
 def test_ten_thousand_samples_of_a_thousand_classes_stay_light(
-    tmp_path: Path, open_page: Open
+    tmp_path: Path, open_page: OpenPage
 ) -> None:
     model = onnx_zoo.save(
         tmp_path / "wide.onnx",
@@ -355,5 +306,5 @@ def test_ten_thousand_samples_of_a_thousand_classes_stay_light(
     assert path.stat().st_size <= 5_000_000
     opened = open_page(path)
     assert "24 of " in opened.page.inner_text("#samples")
-    assert opened.said == []
+    assert opened.logged == []
     assert json.loads((run.folder / "report.json").read_text()) == run.report

@@ -60,7 +60,7 @@ def test_a_step_that_could_not_be_compared_proves_nothing() -> None:
     html = page.render(typed(report))
     assert '<details id="pair-1" open>' in html
     assert "There is no comparison: nothing is proven about this step." in html
-    assert "deployment from source to device: error, not compared" in html
+    assert "deployment ! error not compared device could not run: the runtime" in text_of(html)
 
 
 def test_the_policy_allows_its_own_style_and_script_and_nothing_else() -> None:

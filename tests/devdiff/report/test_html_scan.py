@@ -44,7 +44,7 @@ def test_a_warp_is_shown_on_straight_lines_and_on_an_input(tmp_path: Path) -> No
     shown = _view(tmp_path, "warp", field=field)
 
     captions = [part.caption for part in shown.trigger]
-    assert captions == ["straight lines, bent by it", "an input", "the input with the trigger"]
+    assert captions == ["an input", "the input with the trigger", "straight lines, bent by it"]
     assert len({part.picture.uri for part in shown.trigger}) == 3
     assert shown.notes == ()
 
@@ -53,7 +53,7 @@ def test_a_patch_is_shown_by_its_mask_and_an_addition_by_what_it_adds(tmp_path: 
     for form, caption in (("patch", "mask"), ("additive", "added")):
         folder = tmp_path / form
         folder.mkdir()
-        assert _view(folder, form, shift=EMPTY + 0.1).trigger[0].caption.startswith(caption)
+        assert _view(folder, form, shift=EMPTY + 0.1).trigger[2].caption.startswith(caption)
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (3, 28, 28), (2, 5, 9), (2, 0, 0)])
