@@ -1,0 +1,135 @@
+"""Changed answers by what they do, and how often which class became which."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from devdiff.comparison.classify import flip_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from devdiff.comparison import ClassifierAgreement, Flip, FlipMatrix
+    from devdiff.report.html.class_words import ClassWords
+    from devdiff.report.model import PairRecord, SampleRecord
+
+Effect = Literal["harmed", "neutral", "repaired", "changed", ""]
+EFFECTS: Final[Mapping[str, str]] = {
+    "harmed": "right before, wrong after",
+    "neutral": "wrong before and after",
+    "repaired": "wrong before, right after",
+    "changed": "changed, with no true class to hold it against",
+    "": "the same answer",
+}
+"""What a step does to an answer, the gravest first."""
+SIGNS: Final[Mapping[str, str]] = {"harmed": "▼", "neutral": "◆", "repaired": "▲", "changed": "◆"}
+_LEVELS: Final = 4
+
+
+def effect(flip: Flip, label: int | None) -> Effect:
+    """What a flip does to a sample of class ``label``; None where nothing tells it."""
+    if label is None:
+        return "changed"
+    if flip.reference_class == label:
+        return "harmed"
+    return "repaired" if flip.candidate_class == label else "neutral"
+
+
+def rank(found: Effect) -> int:
+    """The place of an effect among `EFFECTS`."""
+    return list(EFFECTS).index(found)
+
+
+def ranked(
+    answers: ClassifierAgreement, samples: Mapping[str, SampleRecord]
+) -> list[tuple[Flip, Effect]]:
+    """The flips that a report holds of an output: by effect, no tie before a tie, and by gap."""
+    labelled = answers.accuracy is not None
+    found = []
+    for flip in (*answers.kept_flips, *answers.harmed_flips):
+        label = samples[str(flip.sample)].label if labelled else None
+        found.append((flip, effect(flip, label)))
+    return sorted(
+        found, key=lambda pair: (rank(pair[1]), pair[0].tie, -pair[0].gap, pair[0].sample)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many answers of an output a step changes, and what that does; without labels only how
+    many."""
+
+    step: str
+    output: str
+    changed: int
+    samples: int
+    effects: tuple[tuple[Effect, int], ...]
+
+
+def tally(pair: PairRecord, answers: ClassifierAgreement) -> Tally:
+    """An answer that one side alone gives counts as changed, too."""
+    changed = answers.flips + answers.lost_answers
+    effects: tuple[tuple[Effect, int], ...] = ()
+    if answers.accuracy is not None:
+        harmed, repaired = answers.accuracy.only_reference, answers.accuracy.only_candidate
+        effects = (
+            ("harmed", harmed),
+            ("neutral", changed - harmed - repaired),
+            ("repaired", repaired),
+        )
+    return Tally(step_words(pair), answers.output, changed, answers.top_1.trials, effects)
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixCell:
+    """``level`` is how many it is beside the most, from 1 to 4; 0 is none."""
+
+    count: int
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixView:
+    """How often the class of a row became that of a column."""
+
+    step: str
+    output: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[MatrixCell, ...]], ...]
+    total: int
+    gates: bool
+
+
+def matrix(pair: PairRecord, answers: ClassifierAgreement, words: ClassWords) -> MatrixView | None:
+    """None without flips, and where a report of an older devdiff does not hold them all."""
+    counted = answers.flip_matrix or _counted(answers)
+    if counted is None:
+        return None
+    heads = [words(index, answers.output) for index in counted.classes]
+    heads += ["others"] if counted.others else []
+    most = max(map(max, counted.counts))
+    return MatrixView(
+        step_words(pair),
+        answers.output,
+        tuple(heads),
+        tuple(
+            (head, tuple(MatrixCell(n, math.ceil(_LEVELS * n / most)) for n in row))
+            for head, row in zip(heads, counted.counts, strict=True)
+        ),
+        counted.total,
+        pair.gates,
+    )
+
+
+def _counted(answers: ClassifierAgreement) -> FlipMatrix | None:
+    if len(answers.kept_flips) != answers.flips:
+        return None
+    flips: Sequence[Flip] = answers.kept_flips
+    return flip_matrix(Counter((flip.reference_class, flip.candidate_class) for flip in flips))
+
+
+def step_words(pair: PairRecord) -> str:
+    return f"{pair.step}, {pair.reference} → {pair.candidate}"

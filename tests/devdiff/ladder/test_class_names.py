@@ -1,0 +1,89 @@
+"""Class names are found wherever a model's or a data set's maker put them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from typing import TYPE_CHECKING
+
+import onnx
+import pytest
+
+from devdiff.ladder.class_names import of_model
+from tests.support.command import DIGITS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def with_metadata(path: Path, **metadata: str) -> Path:
+    model = onnx.load(DIGITS)
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{0: 'cat', 1: 'dog', 3: 'owl'}",
+        '{"0": "cat", "1": "dog", "3": "owl"}',
+        "['cat', 'dog', '', 'owl']",
+    ],
+)
+def test_names_in_the_metadata_of_an_onnx_file(text: str, tmp_path: Path) -> None:
+    path = with_metadata(tmp_path / "m.onnx", task="detect", names=text)
+    assert of_model(path) == ("cat", "dog", "", "owl")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "cat, dog",
+        "{0: 'cat', 'one': 'dog'}",
+        "{0: 1}",
+        "{-1: 'cat'}",
+        "{999999999: 'cat'}",
+        "[" * 5000,
+        "__import__('os').abort()",
+    ],
+)
+def test_metadata_of_another_form_names_nothing(text: str, tmp_path: Path) -> None:
+    assert of_model(with_metadata(tmp_path / "m.onnx", names=text)) == ()
+
+
+def test_a_model_without_metadata_has_no_names() -> None:
+    assert of_model(DIGITS) == ()
+
+
+def test_a_damaged_file_has_no_names(tmp_path: Path) -> None:
+    whole = with_metadata(tmp_path / "m.onnx", names="['cat', 'dog']").read_bytes()
+    for end in (0, 1, 7, len(whole) // 2, len(whole) - 3):
+        (tmp_path / "cut.onnx").write_bytes(whole[:end])
+        assert of_model(tmp_path / "cut.onnx") == ()
+    (tmp_path / "odd.onnx").write_bytes(b"\xff" * 40)
+    assert of_model(tmp_path / "odd.onnx") == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.txt", "cat\ndog\n"),
+        ("labelmap.txt", "cat\ndog"),
+        ("metadata.json", json.dumps({"names": {"0": "cat", "1": "dog"}})),
+        ("temp_meta.txt", "{'imgsz': [64, 64], 'names': {0: 'cat', 1: 'dog'}}"),
+    ],
+)
+def test_names_packed_behind_a_tflite_file(name: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(200))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, text)
+    assert of_model(path) == ("cat", "dog")
+
+
+def test_a_tflite_file_with_nothing_behind_it_has_no_names(tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(200))
+    assert of_model(path) == ()
