@@ -75,7 +75,7 @@ class Accuracy(Record, frozen=True):
     both_wrong: Count
 
 
-class ClassifierAgreement(Record, frozen=True):
+class ClassifierAgreement(Record, frozen=True, omit_defaults=True):
     """Agreement of the two rungs on one classifier output.
 
     Samples without an answer on both sides are ``undecided`` and no part of the proportions; where

@@ -46,7 +46,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class RungFigure:
     """A figure of one rung: its text, and the same as a drawing."""
 
     text: str
@@ -60,7 +60,7 @@ class Column:
 
     title: str
     legend: str
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, RungFigure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def _column(
         if measure.limit is not None:
             notes.append(f"limit {scale.text(measure.limit)}")
         drawing = scale.drawing(measure) if scale.drawn else None
-        cells[rung] = Cell(measure.text, drawing, ", ".join(notes))
+        cells[rung] = RungFigure(measure.text, drawing, ", ".join(notes))
     legend = ""
     if scale.drawn:
         legend = (
@@ -258,7 +258,7 @@ def _bars(
         if rung.name in known:
             drawing = Drawing(_BAR, _HEIGHT, "mark small")
             drawing.rect(0, 4, _BAR * known[rung.name] / most, _HEIGHT - 8, "bar")
-            cells[rung.name] = Cell(text(rung, known[rung.name]), drawing.markup())
+            cells[rung.name] = RungFigure(text(rung, known[rung.name]), drawing.markup())
     return Column(title, "", cells)
 
 

@@ -100,7 +100,7 @@ class RungTime(Record, frozen=True):
     p90_ms: float | None
 
 
-class RungRecord(Record, frozen=True):
+class RungRecord(Record, frozen=True, omit_defaults=True):
     """One rung: its model, what ran it, and what it left.
 
     ``about`` is what the runner says of itself, in its own words: other runners say other things.

@@ -21,7 +21,7 @@ class EstimateRecord(Record, frozen=True):
     high: float | None
 
 
-class Metric(Record, frozen=True):
+class Metric(Record, frozen=True, omit_defaults=True):
     """``share``: it is one, and shown in percent."""
 
     name: str
@@ -47,7 +47,7 @@ class SampleChange(Record, frozen=True):
     after: float
 
 
-class StepDrops(Record, frozen=True):
+class StepDrops(Record, frozen=True, omit_defaults=True):
     """By how much a step makes each metric worse.
 
     ``changed`` samples are scored differently by its two rungs; ``verdict`` is null where the drop
