@@ -116,6 +116,12 @@ class Gallery:
         found = {card.effect for card in self.cards} - {""}
         return tuple(sorted(found, key=flip_words.rank))
 
+    @property
+    def all_effects(self) -> tuple[Effect, ...]:
+        """Those of any card, or of any answer in the whole run."""
+        counted = {effect for t in self.tallies for effect, count in t.effects if count}
+        return tuple(sorted({*self.effects, *counted}, key=flip_words.rank))
+
 
 def gallery(report: Report, beside: RunFiles | None, words: ClassWords) -> Gallery:
     """The cards of a report, with pictures and answers where the run directory has them."""
@@ -209,7 +215,7 @@ def _add_task(report: Report, cards: dict[int, Card]) -> tuple[int, int]:
     shown = 0
     for pair, changed in _in_turns(queues, CHANGED_SHOWN):
         before, after = (percent(abs(value)) for value in (changed.before, changed.after))
-        text = f"{_SINGLE[task.kind]} {before} → {after}"
+        text = f"{_SINGLE[task.kind]}: {before} → {after}"
         effect: Effect = "harmed" if changed.after < changed.before else "repaired"
         card = _card(report, cards, changed.sample)
         card.reasons.append(Reason(step_words(pair), text, effect))

@@ -93,7 +93,7 @@ class MatrixCell:
 
 @dataclass(frozen=True, slots=True)
 class MatrixView:
-    """How often the class of a row became that of a column."""
+    """How often the class of a row became that of a column; those without any are left out."""
 
     step: str
     output: str
@@ -111,13 +111,20 @@ def matrix(pair: PairRecord, answers: ClassifierAgreement, words: ClassWords) ->
     heads = [words(index, answers.output) for index in counted.classes]
     heads += ["others"] if counted.others else []
     most = max(map(max, counted.counts))
+    used = [place for place, column in enumerate(zip(*counted.counts, strict=True)) if any(column)]
     return MatrixView(
         step_words(pair),
         answers.output,
-        tuple(heads),
+        tuple(heads[place] for place in used),
         tuple(
-            (head, tuple(MatrixCell(n, math.ceil(_LEVELS * n / most)) for n in row))
+            (
+                head,
+                tuple(
+                    MatrixCell(n, math.ceil(_LEVELS * n / most)) for n in map(row.__getitem__, used)
+                ),
+            )
             for head, row in zip(heads, counted.counts, strict=True)
+            if any(row)
         ),
         counted.total,
         pair.gates,

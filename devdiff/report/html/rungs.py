@@ -34,7 +34,7 @@ _BAR: Final = 90.0
 class Measure:
     """A value in a column with its interval, as text and, where a step limits it, its limit.
 
-    ``against`` is the rung that it is relative to.
+    ``against`` is the rung that it is relative to; ``rises`` says that less is better.
     """
 
     value: float
@@ -43,6 +43,14 @@ class Measure:
     text: str
     limit: float | None = None
     against: str = ""
+    rises: bool = False
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the value itself is on the wrong side of its limit."""
+        if self.limit is None:
+            return False
+        return self.value > self.limit if self.rises else self.value < self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +120,13 @@ def _quality(report: Report) -> Column | None:
             value.value if value.high is None else value.high,
             task_words.interval(value, share=share),
             limits.get(rung),
+            rises=not metric.higher_is_better,
         )
         for rung, value in values.items()
         if value.value is not None
     }
-    return _column(metric.name, found, share=share, interval=metric.interval)
+    title = "Accuracy" if metric.name == "top-1" else metric.name
+    return _column(title, found, share=share, interval=metric.interval)
 
 
 def _agreement(report: Report) -> Column | None:
@@ -179,7 +189,7 @@ def _column(
     for rung, measure in found.items():
         notes = []
         if measure.against:
-            notes.append(f"as {measure.against}" if share else f"against {measure.against}")
+            notes.append(f"compared with {measure.against}")
         if measure.limit is not None:
             notes.append(f"limit {scale.text(measure.limit)}")
         drawing = scale.drawing(measure) if scale.drawn else None
@@ -235,7 +245,7 @@ class _Scale:
         left, right = self._x(measure.low), self._x(measure.high)
         if right > left:
             drawing.line(left, _MIDDLE, right, _MIDDLE, "spread")
-        drawing.dot(self._x(measure.value), _MIDDLE, 4, "first")
+        drawing.dot(self._x(measure.value), _MIDDLE, 4, "beyond" if measure.beyond else "first")
         return drawing.markup()
 
     def _x(self, value: float) -> float:

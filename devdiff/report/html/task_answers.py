@@ -98,11 +98,12 @@ class TaskAnswers:
             return ()
         name = f"input-{sample}"
         first = groups[0][1]
-        plain = Drawing(picture.width, picture.height, "answer")
+        kind = "answer coarse" if picture.coarse else "answer"
+        plain = Drawing(picture.width, picture.height, kind)
         plain.image(picture.uri, picture.width, picture.height, name)
         found = [DrawnAnswer("input", plain.markup(), "", False)]
         for rungs, answer in groups:
-            drawing = Drawing(picture.width, picture.height, "answer")
+            drawing = Drawing(picture.width, picture.height, kind)
             drawing.use(name)
             if isinstance(answer, Detections):
                 if self._size != (picture.height, picture.width):

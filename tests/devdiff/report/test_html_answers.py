@@ -65,7 +65,7 @@ def test_texts_stand_beside_the_true_one_with_what_differs_marked(tmp_path: Path
     assert texts["source"] == [("same", "abcd")]
     assert ("missing", "cd") in texts["int8"] or ("missing", "bcd") in texts["int8"]
     assert "".join(text for kind, text in texts["int8"] if kind != "missing") == "aba"
-    assert card.reasons[0].text == "error rate 0 % → 50 %"
+    assert card.reasons[0].text == "error rate: 0 % → 50 %"
 
 
 def test_sound_is_a_waveform_and_a_spectrogram(tmp_path: Path) -> None:

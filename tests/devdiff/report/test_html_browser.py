@@ -22,6 +22,7 @@ from devdiff.report.html import page
 from tests.support import drawn_runs, onnx_zoo
 from tests.support.bare_reports import typed
 from tests.support.command import HELDOUT
+from tests.support.flip_reports import report_of
 from tests.support.html_runs import HOSTILE, HOSTILE_SCRIPT, FinishedRun, fresh_run, with_scan
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def test_changed_answers_stand_with_every_rungs_best_classes(
     row = int(card.locator("h3").inner_text().split()[1])
     flip = next(
         flip
-        for flip in (*pruning["kept_flips"], *pruning["harmed_flips"])
+        for flip in (*pruning["kept_flips"], *pruning.get("harmed_flips", ()))
         if digits_run.report["samples"][str(flip["sample"])]["row"] == row
     )
     best = {
@@ -269,25 +270,29 @@ def test_six_samples_are_in_sight_and_the_others_one_click_away(
     assert len(visible_cards(shown)) == shown.locator("#samples .sample").count() > 40
 
 
-def test_samples_are_filtered_by_keyboard(digits_run: FinishedRun, open_page: Open) -> None:
-    shown = open_page(digits_run.folder / "report.html").page
-    total = shown.locator("#samples .sample").count()
-    change = shown.get_by_label("Change")
+def test_samples_are_filtered_by_keyboard(tmp_path: Path, open_page: Open) -> None:
+    """Seven of ten answers change, of which two get right, four wrong and one stays wrong."""
+    before = [0, 0, 0, 0, 1, 1, 2, 3, 3, 3]
+    after = [1, 1, 2, 3, 2, 1, 2, 0, 1, 3]
+    labels = [0, 0, 0, 1, 1, 1, 2, 0, 1, 3]
+    path = tmp_path / "report.html"
+    page.write(report_of(tmp_path, before, after, labels, "abcd"), path)
+    shown = open_page(path).page
+    assert [name.split()[3] for name in visible_cards(shown)] == ["harmed"] * 4 + ["neutral"] + [
+        "repaired"
+    ]
+    change = shown.get_by_label("Change", exact=True)
     change.focus()
     shown.keyboard.press("r")  # repaired
-    kinds = {name.split()[3] for name in visible_cards(shown)}
-    assert kinds == {"repaired"}
-    count = len(visible_cards(shown))
-    assert shown.inner_text("#filter [role=status]") == f"{count} of {total} samples"
-    # A second filter narrows the first, and each card is about the class.
-    shown.get_by_label("Class").select_option("3")
-    assert 0 < len(visible_cards(shown)) < count
-    for card in shown.locator("#samples .sample:visible").all():
-        about = str(card.get_attribute("data-classes")).split()
-        assert "3" in about
+    assert [name.split()[3] for name in visible_cards(shown)] == ["repaired"] * 2
+    assert shown.inner_text("#filter [role=status]") == "2 of 7 samples"
+    # A second filter narrows the first.
+    shown.get_by_label("Class", exact=True).select_option(label="0 a")
+    assert [name.split()[1] for name in visible_cards(shown)] == ["7"]
     change.select_option("")
-    shown.get_by_label("Class").select_option("")
-    assert len(visible_cards(shown)) == total
+    assert {name.split()[1] for name in visible_cards(shown)} == {"0", "1", "2", "3", "7"}
+    shown.get_by_label("Class", exact=True).select_option("")
+    assert len(visible_cards(shown)) == 7
     assert shown.inner_text("#filter [role=status]") == ""
 
 
@@ -295,9 +300,9 @@ def test_a_filter_by_step_leaves_those_that_the_step_changed(
     digits_run: FinishedRun, open_page: Open
 ) -> None:
     shown = open_page(digits_run.folder / "report.html").page
-    shown.get_by_label("Step").select_option(label="compression, float → int8")
+    shown.get_by_label("Step", exact=True).select_option(label="compression, float → int8")
     cards = shown.locator("#samples .sample:visible").all()
-    assert cards
+    assert 0 < len(cards) < shown.locator("#samples .sample").count()
     assert all("compression, float → int8" in card.inner_text() for card in cards)
 
 
@@ -325,7 +330,6 @@ def test_the_matrix_adds_up_to_the_changed_answers(
     assert len(matrices) == len(changed)
     for matrix, count in zip(matrices, changed, strict=True):
         cells = matrix.locator("td").all_inner_texts()
-        assert len(cells) == matrix.locator("tbody tr").count() ** 2
         assert sum(int(cell) for cell in cells if cell) == count
 
 
@@ -368,7 +372,7 @@ def test_a_mask_covers_what_the_rung_found(tmp_path: Path, open_page: Open) -> N
         rows = coloured.any(axis=1).nonzero()[0] / len(pixels)
         seen.append((round(float(rows.min()), 1), round(float(rows.max()), 1)))
     # The whole square, then its lower half.
-    assert seen == [(0.2, 0.7), (0.5, 0.7)]
+    assert seen == [(0.3, 0.7), (0.5, 0.7)]
 
 
 def test_a_text_and_a_sound_are_on_the_page(tmp_path: Path, open_page: Open) -> None:

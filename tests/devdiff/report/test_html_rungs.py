@@ -48,7 +48,7 @@ def test_accuracy_and_agreement_stand_with_exact_intervals(tmp_path: Path) -> No
     assert accuracy.cells["source"].text == f"95 % ({100 * low:.3g}–{100 * high:.3g} %)"
     assert accuracy.cells["device"].text.startswith("90 % (")
     assert same.cells["device"].text.startswith("95 % (")
-    assert same.cells["device"].note == "as source"
+    assert same.cells["device"].note == "compared with source"
     assert "source" not in same.cells
     assert "exact 95 % interval" in accuracy.legend
 
@@ -59,7 +59,7 @@ def test_only_a_step_that_has_a_limit_shows_one(tmp_path: Path) -> None:
     changed = {"precision": "int8"}
     with_limit = column(compared(tmp_path / "a", "compression", **changed), "Same answers")
     without = column(compared(tmp_path / "b", "deployment"), "Same answers")
-    assert with_limit.cells["device"].note == "as source, limit 95 %"
+    assert with_limit.cells["device"].note == "compared with source, limit 95 %"
     assert 'class="limit"' in str(with_limit.cells["device"].drawing)
     assert 'class="limit"' not in str(without.cells["device"].drawing)
 

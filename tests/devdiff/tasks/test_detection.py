@@ -309,7 +309,7 @@ def test_the_report_stays_clean_of_what_the_library_prints(
 
 
 def test_an_image_alone_is_scored_by_what_one_would_draw() -> None:
-    """A hit with a miss beside it, a faint guess that nobody draws, nothing found, nothing there."""
+    """A hit beside a miss, a guess too faint to draw, nothing found, and nothing there."""
     images = [
         (found((0, 0, 10, 10, 3, 0.9), (50, 50, 60, 60, 3, 0.8)), true((0, 0, 10, 10, 3))),
         (found((0, 0, 10, 10, 3, 0.9), (50, 50, 60, 60, 3, 0.01)), true((0, 0, 10, 10, 3))),
