@@ -87,7 +87,8 @@ def range_used(side: OutputSide) -> float | None:
     bits = {"int8": 8, "uint8": 8, "int16": 16}.get(side.dtype)
     if bits is None or side.scale is None or side.low is None or side.high is None:
         return None
-    return min(1.0, (side.high - side.low) / (side.scale * (2**bits - 1)))
+    span: float = side.scale * (2**bits - 1)
+    return min(1.0, (side.high - side.low) / span)
 
 
 def differing(output: OutputMetrics) -> str:

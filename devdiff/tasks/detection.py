@@ -258,7 +258,8 @@ class Matches:
             right += np.bincount(hits, minlength=self.samples)
             objects += matches.objects
         with np.errstate(divide="ignore", invalid="ignore"):
-            return 2 * right / (claimed + objects)
+            scores: Array = 2 * right / (claimed + objects)
+        return scores
 
 
 def _by_image(matches: ClassMatches | None, images: int) -> list[tuple[bytes, ...]]:

@@ -39,8 +39,7 @@ class Drawing:
         self._parts: list[Markup] = []
 
     def line(self, x: float, y: float, right: float, bottom: float, kind: str) -> None:
-        x, y, right, bottom = _short(x, y, right, bottom)
-        self._add('<path class="{}" d="M{} {}L{} {}"/>', kind, x, y, right, bottom)
+        self._add('<path class="{}" d="M{} {}L{} {}"/>', kind, *_short(x, y, right, bottom))
 
     def path(self, points: Iterable[tuple[float, float]], kind: str) -> None:
         """A line through the points."""

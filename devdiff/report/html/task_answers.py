@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from markupsafe import Markup
 
-from devdiff.errors import DevdiffError
 from devdiff.report.html.pictures import CLASS_COLOURS, Picture, mask_png, small_mask
 from devdiff.report.html.svg import Drawing
 from devdiff.report.words import number, percent
+from devdiff.system.errors import DevdiffError
 from devdiff.tasks.boxes import Detections
 from devdiff.tasks.detection import Detection
 from devdiff.tasks.kind import TaskSetup

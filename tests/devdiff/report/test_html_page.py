@@ -263,7 +263,7 @@ def test_what_is_not_this_reports_is_not_shown(digits_run: FinishedRun, tmp_path
     assert "rungs/float.pack cannot be read" in html
     assert "the inputs beside the report are not its own: no pictures" in html
     assert "<img" not in html
-    (card, *_) = re.findall(r'<li class="card">.*?</table>', html, flags=re.DOTALL)
+    (card, *_) = re.findall(r'<li class="card sample [^>]*>.*?</table>', html, flags=re.DOTALL)
     assert "source" in card
     assert "device" in card
     assert 'scope="row">int8' not in card
