@@ -155,7 +155,7 @@ def _noise(report: Report) -> Column | None:
         limit = expected.min_snr_db if expected else None
         text = "equal" if lowest == math.inf else f"{words.number(lowest)} dB"
         found[rung] = Measure(lowest, lowest, lowest, text, limit, pair.reference)
-    return _column("Signal to error", found, share=False, interval="")
+    return _column("Signal to error", found, share=False, interval="", unit=" dB")
 
 
 def _steps(report: Report) -> dict[str, PairRecord]:
@@ -180,11 +180,11 @@ def _proportion(rate: Proportion, limit: float | None = None, against: str = "")
 
 
 def _column(
-    title: str, found: Mapping[str, Measure], *, share: bool, interval: str
+    title: str, found: Mapping[str, Measure], *, share: bool, interval: str, unit: str = ""
 ) -> Column | None:
     if not found:
         return None
-    scale = _Scale.of(list(found.values()), share)
+    scale = _Scale.of(list(found.values()), share, unit)
     cells = {}
     for rung, measure in found.items():
         notes = []
@@ -206,14 +206,15 @@ def _column(
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """What all drawings of a column share: their ends, and whether they show a share."""
+    """What all drawings of a column have in common: their ends, and whether they show a share."""
 
     low: float
     high: float
     share: bool
+    unit: str
 
     @classmethod
-    def of(cls, measures: Sequence[Measure], share: bool) -> _Scale:
+    def of(cls, measures: Sequence[Measure], share: bool, unit: str) -> _Scale:
         values = [
             value
             for measure in measures
@@ -221,20 +222,20 @@ class _Scale:
             if value is not None and math.isfinite(value)
         ]
         if not values:
-            return cls(0.0, 0.0, share)
+            return cls(0.0, 0.0, share, unit)
         low, high = min(values), max(values)
         step = 0.05 if share else max((high - low) / 10, 1e-9)
         low, high = math.floor(low / step) * step, math.ceil(high / step) * step
         if share:
             low = min(low, high - step)
-        return cls(low, high, share)
+        return cls(low, high, share, unit)
 
     @property
     def drawn(self) -> bool:
         return self.high > self.low
 
     def text(self, value: float) -> str:
-        return words.percent(value) if self.share else words.number(value)
+        return words.percent(value) if self.share else f"{words.number(value)}{self.unit}"
 
     def drawing(self, measure: Measure) -> Markup:
         drawing = Drawing(_WIDTH, _HEIGHT, "mark")

@@ -145,6 +145,9 @@ class TaskAnswers:
         text = self._words.symbols(answer)
         return " ".join(map(str, answer)) if text is None else text
 
+    def _called(self, index: int) -> str:
+        return self._words.name(index) or f"class {index}"
+
     def _boxes(self, drawing: Drawing, found: Detections, first: Detections) -> str:
         kept, gone = (True,) * len(found.scores), 0
         if found is not first:
@@ -156,10 +159,10 @@ class TaskAnswers:
             found.boxes, found.classes.tolist(), found.scores.tolist(), kept, strict=True
         ):
             kind = f"box c{index % CLASS_COLOURS}" if known else "box new"
-            _box(drawing, box, kind, f"{self._words(index)}, {score:.2f}")
+            _box(drawing, box, kind, f"{self._called(index)}, {score:.2f}")
         count = len(found.scores)
         named = ", ".join(
-            f"{self._words(index)} {score:.2f}"
+            f"{self._called(index)} {score:.2f}"
             for index, score in zip(
                 found.classes[:_NAMED_BOXES].tolist(),
                 found.scores[:_NAMED_BOXES].tolist(),
@@ -178,7 +181,7 @@ class TaskAnswers:
         numbers, counts = np.unique(found, return_counts=True)
         order = np.argsort(-counts, kind="stable")[:_NAMED_CLASSES]
         shares = ", ".join(
-            f"{self._words(int(numbers[place]))} {percent(counts[place] / found.size)}"
+            f"{self._called(int(numbers[place]))} {percent(counts[place] / found.size)}"
             for place in order
         )
         if found is first:

@@ -37,8 +37,8 @@ def test_boxes_are_drawn_where_they_are_and_what_moved_is_marked(tmp_path: Path)
     assert '<rect x="50" y="20" width="40" height="40" class="box c0">' in before
     assert '<rect x="50" y="20" width="40" height="40" class="box gone">' in after
     assert '<rect x="5" y="40" width="40" height="22" class="box new">' in after
-    assert card.drawn[1].caption == "1 dog 0.90, 0 cat 0.80"
-    assert card.drawn[2].caption == "1 dog 0.90, 1 dog 0.70; 1 lost (dashed); 1 new (bold)"
+    assert card.drawn[1].caption == "dog 0.90, cat 0.80"
+    assert card.drawn[2].caption == "dog 0.90, dog 0.70; 1 lost (dashed); 1 new (bold)"
     # The input is on the page once, and shown three times.
     assert sum("data:image" in str(shown.drawing) for shown in card.drawn) == 1
 
@@ -53,7 +53,7 @@ def test_masks_lie_over_the_input(tmp_path: Path) -> None:
     covered = [(mask[..., 3] > 0).nonzero() for mask in masks]
     assert [(rows.min(), rows.max()) for rows, _ in covered] == [(8, 23), (16, 23)]
     assert (masks[0][..., 3] == 0).sum() == 32 * 32 - 16 * 16
-    assert shown[1].caption == "0 ground 75 %, 2 car 25 %"
+    assert shown[1].caption == "ground 75 %, car 25 %"
     assert shown[2].caption.endswith("87.5 % of the pixels as before")
 
 
