@@ -97,7 +97,7 @@ def test_scores_that_share_a_scale_with_boxes_are_lost_at_compression(tmp_path: 
     assert '<section id="task"' in page
     assert report["classes"] == {"names": ["bright spot"], "origin": "coco.json"}
     compressed = next(s for s in report["task"]["steps"] if s["step"] == "compression")
-    assert compressed["changed"] == 80
+    assert compressed["changed"] == 60
     steps = {step["step"]: step["verdict"] for step in report["task"]["steps"]}
     assert steps == {"conversion": "pass", "compression": "fail", "all": None}
 
@@ -132,6 +132,11 @@ def test_scores_that_die_in_int8_fail_without_any_truth(tmp_path: Path) -> None:
     assert report["attribution"]["step"] == "compression"
     assert report["task"]["rungs"][0]["values"]["mAP"]["value"] == 1
     assert report["task"]["rungs"][-1]["values"]["mAP"]["value"] == 0
+    lost = next(s for s in report["task"]["steps"] if s["step"] == "compression")["most_changed"]
+    assert {(entry["before"], entry["after"]) for entry in lost} == {(1, 0)}
+    page = (tmp_path / "run/report.html").read_text()
+    assert page.count('class="box gone"') >= len(lost)
+    assert "▼ harmed" in page
     assert "judged against the source's own answers" in printed
 
 
