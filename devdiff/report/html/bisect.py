@@ -110,5 +110,5 @@ def _kept(variant: FloatVariant, plain: FloatVariant) -> Row:
         "output dB": decibels(variant.sqnr_db),
         "gain dB": gain(variant, plain),
         "top-1 agreement": words.proportion(variant.agreement),
-        "bytes": variant.bytes,
+        "size": words.size(variant.bytes) if variant.bytes is not None else None,
     }

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from devdiff.report.html.class_words import ClassWords
     from devdiff.report.html.run_files import RunFiles
     from devdiff.report.model import PairRecord, Report
+    from devdiff.report.model.task import SampleChange
 
 CHANGED_SHOWN: Final = 48
+HARMED_SHOWN: Final = 36
 WORST_SHOWN: Final = 12
 FIRST_SHOWN: Final = 6
 TOP: Final = 3
@@ -168,11 +170,20 @@ def _card(report: Report, cards: dict[int, Card], sample: int) -> Card:
     return cards[sample]
 
 
-def _in_turns(queues: list[list[Any]], most: int) -> Iterator[Any]:
+def _in_turns(queues: list[list[Any]]) -> Iterator[Any]:
     """Entries of the queues, one of each at a time."""
     turns = itertools.zip_longest(*queues)
-    found = (entry for turn in turns for entry in turn if entry is not None)
-    return itertools.islice(found, most)
+    return (entry for turn in turns for entry in turn if entry is not None)
+
+
+def _chosen(found: list[Any]) -> list[Any]:
+    """At most `CHANGED_SHOWN` entries, whose last part is the effect: with more than
+    `HARMED_SHOWN` that do harm there is still room for others."""
+    harmed = [entry for entry in found if entry[-1] == "harmed"]
+    others = [entry for entry in found if entry[-1] != "harmed"]
+    room = max(HARMED_SHOWN, CHANGED_SHOWN - len(others))
+    kept = {id(entry) for entry in (harmed[:room] + others)[:CHANGED_SHOWN]}
+    return [entry for entry in found if id(entry) in kept]
 
 
 def _add_flips(report: Report, cards: dict[int, Card], words: ClassWords) -> tuple[int, int]:
@@ -185,7 +196,7 @@ def _add_flips(report: Report, cards: dict[int, Card], words: ClassWords) -> tup
             kept = flip_words.ranked(answers, report.samples)
             queues.append([(pair, answers.output, flip, effect) for flip, effect in kept])
     shown = 0
-    for pair, output, flip, effect in _in_turns(queues, CHANGED_SHOWN):
+    for pair, output, flip, effect in _chosen(list(_in_turns(queues))):
         before, after = (
             words(index, output) for index in (flip.reference_class, flip.candidate_class)
         )
@@ -211,16 +222,19 @@ def _add_task(report: Report, cards: dict[int, Card]) -> tuple[int, int]:
         pair = way.get((step.reference, step.candidate))
         if pair is not None:
             total += step.changed
-            queues.append([(pair, changed) for changed in step.most_changed])
+            queues.append([(pair, changed, _effect(changed)) for changed in step.most_changed])
     shown = 0
-    for pair, changed in _in_turns(queues, CHANGED_SHOWN):
+    for pair, changed, effect in _chosen(list(_in_turns(queues))):
         before, after = (percent(abs(value)) for value in (changed.before, changed.after))
         text = f"{_SINGLE[task.kind]}: {before} → {after}"
-        effect: Effect = "harmed" if changed.after < changed.before else "repaired"
         card = _card(report, cards, changed.sample)
         card.reasons.append(Reason(step_words(pair), text, effect))
         shown += 1
     return shown, total
+
+
+def _effect(changed: SampleChange) -> Effect:
+    return "harmed" if changed.after < changed.before else "repaired"
 
 
 def _add_worst(report: Report, cards: dict[int, Card]) -> None:

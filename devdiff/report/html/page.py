@@ -86,6 +86,7 @@ def render(report: Report, folder: Path | None = None) -> str:
     script = _part("page.js") + _part("filter.js")
     found, bisected = report.scan, report.bisect
     plots, left_out = _plots(report, plotter)
+    command = shlex.join(["devdiff", *report.command])
     gallery = cards.gallery(report, beside, words_of_classes)
     return environment.get_template("page.html.j2").render(
         report=report,
@@ -112,7 +113,8 @@ def render(report: Report, folder: Path | None = None) -> str:
         bisect=bisected,
         bisect_view=bisect.view(bisected, plotter) if bisected is not None else None,
         preprocess=_option(report.inputs.preprocess),
-        command=shlex.join(["devdiff", *report.command]),
+        command=command,
+        shortened=shorten(command) != command,
     )
 
 

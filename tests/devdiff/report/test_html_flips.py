@@ -51,6 +51,15 @@ def test_cards_stand_by_the_harm_that_was_done(tmp_path: Path) -> None:
     assert shown.effects == ("harmed", "neutral", "repaired")
 
 
+def test_many_that_do_harm_leave_room_for_others(tmp_path: Path) -> None:
+    before, after = [1] * 20 + [0] * 60, [2] * 20 + [1] * 60
+    labels = [2] * 20 + [0] * 60
+    shown = gallery(report_of(tmp_path, before, after, labels))
+    effects = [card.effect for card in shown.cards]
+    assert effects == ["harmed"] * cards.HARMED_SHOWN + ["repaired"] * 12
+    assert (shown.changed, shown.changed_shown) == (80, 48)
+
+
 def test_the_tally_is_a_plain_recount(tmp_path: Path) -> None:
     (tally,) = gallery(report_of(tmp_path, BEFORE, AFTER, LABELS)).tallies
     changed = [row for row in zip(BEFORE, AFTER, LABELS, strict=True) if row[0] != row[1]]
