@@ -52,8 +52,8 @@ def test_cards_stand_by_the_harm_that_was_done(tmp_path: Path) -> None:
 
 
 def test_many_that_do_harm_leave_room_for_others(tmp_path: Path) -> None:
-    before, after = [1] * 20 + [0] * 60, [2] * 20 + [1] * 60
-    labels = [2] * 20 + [0] * 60
+    before, after = [1] * 14 + [0] * 66, [2] * 14 + [1] * 66
+    labels = [2] * 14 + [0] * 66
     shown = gallery(report_of(tmp_path, before, after, labels))
     effects = [card.effect for card in shown.cards]
     assert effects == ["harmed"] * cards.HARMED_SHOWN + ["repaired"] * 12
