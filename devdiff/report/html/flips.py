@@ -85,7 +85,8 @@ def tally(pair: PairRecord, answers: ClassifierAgreement) -> Tally:
 
 @dataclass(frozen=True, slots=True)
 class MatrixCell:
-    """``level`` is how many it is beside the most, from 1 to 4; 0 is none."""
+    """``level`` is how many it is beside the most between two classes, from 1 to 4; 0 of none, and
+    of those that stand for many classes."""
 
     count: int
     level: int
@@ -110,21 +111,23 @@ def matrix(pair: PairRecord, answers: ClassifierAgreement, words: ClassWords) ->
         return None
     heads = [words(index, answers.output) for index in counted.classes]
     heads += ["others"] if counted.others else []
-    most = max(map(max, counted.counts))
+    named = len(counted.classes)
+    most = max(max(row[:named]) for row in counted.counts[:named]) or 1
     used = [place for place, column in enumerate(zip(*counted.counts, strict=True)) if any(column)]
+
+    def cell(row: int, column: int) -> MatrixCell:
+        count = counted.counts[row][column]
+        shaded = row < named and column < named
+        return MatrixCell(count, math.ceil(_LEVELS * count / most) if shaded else 0)
+
     return MatrixView(
         step_words(pair),
         answers.output,
-        tuple(heads[place] for place in used),
+        tuple(heads[column] for column in used),
         tuple(
-            (
-                head,
-                tuple(
-                    MatrixCell(n, math.ceil(_LEVELS * n / most)) for n in map(row.__getitem__, used)
-                ),
-            )
-            for head, row in zip(heads, counted.counts, strict=True)
-            if any(row)
+            (head, tuple(cell(row, column) for column in used))
+            for row, head in enumerate(heads)
+            if any(counted.counts[row])
         ),
         counted.total,
         pair.gates,
