@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from markupsafe import Markup
 
-from devdiff.report.html import flips as flip_words
+from devdiff.report import flips as flip_words
+from devdiff.report.flips import Effect, MatrixView, Tally, step_words
 from devdiff.report.html import sounds
-from devdiff.report.html.flips import Effect, MatrixView, Tally, step_words
 from devdiff.report.html.pictures import BUDGET_BYTES, Picture, photo, pixels_of
 from devdiff.report.html.task_answers import DrawnAnswer, ReadText, TaskAnswers
 from devdiff.report.words import number, percent
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from devdiff.exporter.artifact import Array
-    from devdiff.report.html.class_words import ClassWords
+    from devdiff.report.class_words import ClassWords
     from devdiff.report.html.run_files import RunFiles
     from devdiff.report.model import PairRecord, Report
     from devdiff.report.model.task import SampleChange

@@ -16,9 +16,9 @@ from markupsafe import Markup
 
 from devdiff.comparison import Proportion
 from devdiff.inputs.preprocess import Preprocess
-from devdiff.report import basis, bindings, task, words
-from devdiff.report.html import bisect, cards, flips, ladder, rungs, scan
-from devdiff.report.html.class_words import ClassWords
+from devdiff.report import basis, bindings, flips, task, words
+from devdiff.report.class_words import ClassWords
+from devdiff.report.html import bisect, cards, ladder, rungs, scan
 from devdiff.report.html.places import Shortener
 from devdiff.report.html.plots import Plotter
 from devdiff.report.html.run_files import RunFiles

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from devdiff.exporter.artifact import Array
-    from devdiff.report.html.class_words import ClassWords
+    from devdiff.report.class_words import ClassWords
     from devdiff.report.html.run_files import RunFiles
     from devdiff.report.model import Report
     from devdiff.tasks.task import Task

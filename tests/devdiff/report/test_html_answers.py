@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from devdiff.report.class_words import ClassWords
 from devdiff.report.html import cards, page
-from devdiff.report.html.class_words import ClassWords
 from devdiff.report.html.run_files import RunFiles
 from devdiff.report.html.sounds import as_signal, spectrogram
 from tests.support import drawn_runs

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 
 from devdiff.comparison import Flip
-from devdiff.report.html import cards, flips
-from devdiff.report.html.class_words import ClassWords
+from devdiff.report import flips, terminal
+from devdiff.report.class_words import ClassWords
+from devdiff.report.html import cards
 from tests.support.flip_reports import AFTER, BEFORE, LABELS, report_of
 
 if TYPE_CHECKING:
@@ -99,3 +102,15 @@ def test_classes_are_called_by_their_names_where_they_fit(tmp_path: Path) -> Non
     assert ClassWords(report_of(tmp_path, BEFORE, AFTER, None, "abc"))(2, "y") == "2"
     # Names that are the numbers themselves say nothing more.
     assert ClassWords(report_of(tmp_path, BEFORE, AFTER, None, "0123"))(2, "y") == "2"
+
+
+def test_a_terminal_says_the_same_in_words(tmp_path: Path) -> None:
+    out = Console(file=io.StringIO(), width=200)
+    terminal.show(report_of(tmp_path, BEFORE, AFTER, LABELS, "abcd"), out, tmp_path)
+    assert isinstance(out.file, io.StringIO)
+    flipped = [line for line in out.file.getvalue().splitlines() if line.startswith("flip")]
+    assert flipped == [
+        "flip  deployment: row 2 2 c → 1 b, true class 2 c, harmed",
+        "flip  deployment: row 4 0 a → 1 b, true class 0 a, harmed",
+        "flip  deployment: row 5 1 b → 2 c, true class 1 b, harmed",
+    ]

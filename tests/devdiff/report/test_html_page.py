@@ -14,9 +14,9 @@ from msgspec import structs
 
 from devdiff.comparison import Flip, Proportion, WorstSample
 from devdiff.report import words
+from devdiff.report.class_words import ClassWords
 from devdiff.report.html import page
 from devdiff.report.html.cards import gallery
-from devdiff.report.html.class_words import ClassWords
 from devdiff.report.html.pictures import BUDGET_BYTES
 from devdiff.report.html.run_files import RunFiles
 from tests.support.bare_reports import bare_report, scan_error, typed, with_pair

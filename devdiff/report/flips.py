@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from devdiff.comparison import ClassifierAgreement, Flip, FlipMatrix
-    from devdiff.report.html.class_words import ClassWords
+    from devdiff.report.class_words import ClassWords
     from devdiff.report.model import PairRecord, SampleRecord
 
 Effect = Literal["harmed", "neutral", "repaired", "changed", ""]
