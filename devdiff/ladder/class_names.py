@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.report.model import ClassNames
 from devdiff.system import plain_json
+from devdiff.tasks.sequence import Reading, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from devdiff.inputs.input_set import InputSet
     from devdiff.ladder.subject import Subject
-    from devdiff.tasks.request import TaskRequest
+    from devdiff.tasks.resolve import ResolvedTask
+    from devdiff.tasks.task import Task
 
 _MOST_BYTES: Final = 4 << 20
 _MOST_CLASSES: Final = 50_000
@@ -29,16 +31,20 @@ _KEYS: Final = ("names", "class_names", "classes", "labels", "id2label")
 _METADATA_PROPS: Final = 14  # of ONNX's ModelProto
 
 
-def known(read: Subject, samples: InputSet, task: TaskRequest | None) -> ClassNames | None:
-    """The names by the user's word, else by the data's, the truth's or the model's."""
+def known(read: Subject, samples: InputSet, task: ResolvedTask | None) -> ClassNames | None:
+    """The names by the task's alphabet, else by the user's word, the data's, the truth's or the
+    model's."""
+    if task is not None and (symbols := _symbols(task.task)):
+        return ClassNames(symbols, Path(task.request.options["alphabet"]).name)
     if samples.known_classes:
         return ClassNames(samples.known_classes, samples.classes_origin)
     if samples.labels is not None and samples.class_names:
         return ClassNames(samples.class_names, f"{Path(samples.origin).name}, in sorted order")
-    if task is not None and task.kind == "detection" and task.truth is not None:
-        names = _of_categories(task.truth, task.options.get("categories") == "ids")
+    request = task.request if task is not None else None
+    if request is not None and request.kind == "detection" and request.truth is not None:
+        names = _of_categories(request.truth, request.options.get("categories") == "ids")
         if names:
-            return ClassNames(names, task.truth.name)
+            return ClassNames(names, request.truth.name)
     files = [finished.path for finished in read.finished[-1:]]
     if read.source is not None:
         files.insert(0, read.source.path)
@@ -47,6 +53,15 @@ def known(read: Subject, samples: InputSet, task: TaskRequest | None) -> ClassNa
         if names:
             return ClassNames(names, f"metadata of {path.name}")
     return None
+
+
+def _symbols(task: Task) -> tuple[str, ...]:
+    """The symbols that the classes of a sequence stand for, of a blank none."""
+    if not isinstance(task, Reading | Tokens) or task.alphabet is None:
+        return ()
+    if isinstance(task, Tokens):
+        return task.alphabet
+    return (*task.alphabet[: task.blank], "", *task.alphabet[task.blank :])
 
 
 def of_model(path: Path) -> tuple[str, ...]:

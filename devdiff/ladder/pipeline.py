@@ -181,7 +181,7 @@ def export_and_test(
                 gates=request.gates,
                 classifiers=tuple(classifiers),
             ),
-            classes=class_names.known(read, samples, request.task),
+            classes=class_names.known(read, samples, settled),
             texts=_texts(settled),
         )
         write_json(run.report, report.to_json())

@@ -6,10 +6,18 @@ import json
 import zipfile
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 import pytest
 
-from devdiff.ladder.class_names import of_model
+from devdiff.exporter.artifact import TensorSpec
+from devdiff.inputs.input_set import InputSet
+from devdiff.ladder.class_names import known, of_model
+from devdiff.ladder.subject import Subject
+from devdiff.report.model import ClassNames
+from devdiff.tasks.request import TaskRequest
+from devdiff.tasks.resolve import ResolvedTask
+from devdiff.tasks.sequence import Reading
 from tests.support.command import DIGITS
 
 if TYPE_CHECKING:
@@ -51,6 +59,25 @@ def test_names_in_the_metadata_of_an_onnx_file(text: str, tmp_path: Path) -> Non
 )
 def test_metadata_of_another_form_names_nothing(text: str, tmp_path: Path) -> None:
     assert of_model(with_metadata(tmp_path / "m.onnx", names=text)) == ()
+
+
+@pytest.mark.parametrize(
+    ("blank", "names"),
+    [(0, ("", "a", "b", "c")), (2, ("a", "b", "", "c")), (3, ("a", "b", "c", ""))],
+)
+def test_an_alphabet_leaves_the_blank_without_a_name(blank: int, names: tuple[str, ...]) -> None:
+    spec = TensorSpec("y", (1, 8, 4), "float32")
+    task = Reading(spec, blank, False, ("a", "b", "c"))
+    request = TaskRequest("sequence", {"alphabet": "/somewhere/letters.txt"})
+    resolved = ResolvedTask(request, task, None, "")
+    read = Subject(DIGITS, "0" * 64, None, (), (), {})
+    samples = InputSet({}, np.zeros(0, int), None, {}, "", 0, "photos", False, "0" * 64, (), {}, 0)
+    assert known(read, samples, resolved) == ClassNames(names, "letters.txt")
+    # As the task reads them: the scores of each class say its symbol.
+    scores = np.zeros((1, 8, 4), np.float32)
+    order = [names.index(letter) for letter in "cab"]
+    scores[0, range(8), [*order, *[blank] * 5]] = 1
+    assert task.answer({"y": scores}) == "".join(names[index] for index in order) == "cab"
 
 
 def test_a_model_without_metadata_has_no_names() -> None:
