@@ -1,6 +1,7 @@
 """A drawing inside the page: shapes whose colours and fonts are the style sheet's.
 
-Text from outside is escaped; nothing else of it gets in. Positions are in pixels of the view box.
+Text from outside is printable and escaped; nothing else of it gets in. Positions are in pixels of
+the view box.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup, escape
+
+from devdiff.system.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,11 +90,11 @@ class Drawing:
             '<svg class="{0}" viewBox="0 0 {1} {2}" role="img" aria-labelledby="{3}-title '
             '{3}-desc"><title id="{3}-title">{4}</title><desc id="{3}-desc">{5}</desc>'
         )
-        text = opening.format(self._kind, *size, prefix, title, description)
+        text = opening.format(self._kind, *size, prefix, title, printable(description))
         return text + inner + Markup("</svg>")
 
     def _add(self, shape: str, *values: str) -> None:
-        self._parts.append(Markup(shape).format(*map(escape, values)))  # noqa: S704 - a constant
+        self._parts.append(Markup(shape).format(*(escape(printable(v)) for v in values)))  # noqa: S704 - a constant
 
 
 def _short(*values: float) -> tuple[str, ...]:

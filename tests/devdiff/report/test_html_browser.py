@@ -395,6 +395,7 @@ def test_hostile_names_are_text(hostile_run: FinishedRun, tmp_path: Path, open_p
     # What a phone says of itself is as little to be trusted as a file's name.
     for rung in report["rungs"]:
         rung["about"] |= {"cpu": HOSTILE, HOSTILE_SCRIPT: HOSTILE_SCRIPT}
+    report["classes"] = {"names": [f"{HOSTILE_SCRIPT}{n}" for n in range(10)], "origin": HOSTILE}
     page.write(typed(report), path, hostile_run.folder)
     opened = open_page(path, viewport={"width": 360, "height": 800})
     shown = opened.show_all()

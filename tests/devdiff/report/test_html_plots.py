@@ -84,6 +84,16 @@ def test_the_error_by_layer_names_the_lowest_and_draws_the_limit() -> None:
     assert Plotter().layers([layer(1, None)], None) is None
 
 
+def test_a_name_from_outside_neither_ends_the_drawing_nor_turns_it_around() -> None:
+    odd = "</title><script>\u202e&"
+    drawn = Plotter().layers([structs.replace(layer(1, 20.0, alone=21.0), name=odd)], None)
+    assert drawn is not None
+    assert "<script" not in drawn
+    assert "\u202e" not in drawn
+    name = ElementTree.fromstring(drawn).findtext("rect/title")
+    assert name == "operator 1 CONV_2D: </title><script>\\u202e&, alone 21 dB"
+
+
 def test_a_range_that_is_hardly_used_stands_out() -> None:
     rows = [layer(0, 30.0, used=1.0), layer(1, 30.0, used=0.125), layer(2, 30.0, used=None)]
     drawn = Plotter().ranges(rows)
