@@ -85,6 +85,16 @@ class Card:
     def steps(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(reason.step for reason in self.reasons))
 
+    @property
+    def answer_groups(self) -> tuple[tuple[str, tuple[RankedClass, ...]], ...]:
+        """The answers, with neighbouring rungs whose answers look the same as one."""
+
+        def shown(entry: tuple[str, tuple[RankedClass, ...]]) -> list[tuple[int, str]]:
+            return [(ranked.index, number(ranked.score)) for ranked in entry[1]]
+
+        groups = (list(group) for _, group in itertools.groupby(self.answers.items(), shown))
+        return tuple((", ".join(rung for rung, _ in group), group[0][1]) for group in groups)
+
 
 @dataclass(frozen=True, slots=True)
 class Gallery:

@@ -167,8 +167,9 @@ def test_changed_answers_stand_with_every_rungs_best_classes(
         if digits_run.report["samples"][str(flip["sample"])]["row"] == row
     )
     best = {
-        row.locator("th").inner_text(): row.locator("td").inner_text()
+        rung: row.locator("td").inner_text()
         for row in card.locator("tbody tr").all()
+        for rung in row.locator("th").inner_text().split(", ")
     }
     assert set(best) == {"source", "pruned", "float", "int8", "device"}
     assert best["source"].startswith(f"{flip['reference_class']} (")
