@@ -7,9 +7,11 @@ import itertools
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,12 +23,9 @@ from devdiff.device_runner.results import ResultReader
 from devdiff.report.html import page
 from tests.support import drawn_runs, onnx_zoo
 from tests.support.bare_reports import typed
-from tests.support.command import HELDOUT
+from tests.support.command import HELDOUT, ROOT
 from tests.support.flip_reports import report_of
 from tests.support.html_runs import HOSTILE, HOSTILE_SCRIPT, FinishedRun, fresh_run, with_scan
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 
@@ -125,6 +124,16 @@ def test_the_page_of_a_run_says_its_verdict_and_nothing_else_happens(
     assert opened.said == []
     outside = [url for url in opened.asked if not url.startswith("data:image/png;base64,")]
     assert outside == [opened.url]
+
+
+def test_the_page_of_a_run_can_be_mailed(digits_run: FinishedRun) -> None:
+    """No folder of the machine, no field's name, no figure that says nothing."""
+    html = (digits_run.folder / "report.html").read_text()
+    for folder in (ROOT, Path.home(), Path(tempfile.gettempdir())):
+        assert f"{folder}/" not in html
+    for noise in ("wall_s", "+0 (", ">not judged<"):
+        assert noise not in html
+    assert "export-and-test digits.onnx --inputs heldout.npz" in html
 
 
 def test_all_its_pictures_are_there_and_show_the_inputs(
