@@ -26,7 +26,7 @@ PRODUCT: Final = ("devdiff", "device_runner", "android_harness", *EXPORTER)
 """What decides a whole run."""
 FORGET: Final = "DEVDIFF_TEST_FORGET"
 """A variable; where it is set, nothing that was kept earlier counts."""
-_SOURCES: Final = frozenset({".py", ".c", ".h", ".j2", ".json", ".txt"})
+_SOURCES: Final = frozenset({".py", ".c", ".h", ".j2", ".css", ".js", ".json", ".txt"})
 
 
 def kept(name: str, rests_on: Sequence[str], made_of: Any, make: Callable[[], Any]) -> Any:
