@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from devdiff.comparison.classify import Accuracy, ClassifierAgreement, Flip
+from devdiff.comparison.classify import Accuracy, ClassifierAgreement, Flip, FlipMatrix
 from devdiff.comparison.expectation import (
     CompressionExpectation,
     ConversionExpectation,
@@ -35,6 +35,7 @@ __all__ = [
     "Expectation",
     "Failure",
     "Flip",
+    "FlipMatrix",
     "Judgement",
     "LsbHistogram",
     "OutputMetrics",

@@ -6,6 +6,7 @@ sample with a NaN among its scores has no answer.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,10 +16,15 @@ from devdiff.comparison.intervals import CONFIDENCE, Proportion
 from devdiff.system.typed_json import Count, Extended, Record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from devdiff.exporter.artifact import Array, Quantization
 
 TOP_K: Final = 5
 FLIPS_KEPT: Final = 50
+HARMED_KEPT: Final = 24
+MATRIX_CLASSES: Final = 12
+"""Classes with a row and a column of their own; a person reads no more."""
 
 Indices = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
@@ -42,6 +48,22 @@ class Flip(Record, frozen=True):
     tie: bool
 
 
+class FlipMatrix(Record, frozen=True):
+    """How many answers of each class became another: ``counts[r][c]`` from ``classes[r]`` to
+    ``classes[c]``, which are those in the most flips, in ascending order.
+
+    Where ``others`` is true, a last row and column stand for all other classes together.
+    """
+
+    classes: tuple[Count, ...]
+    others: bool
+    counts: tuple[tuple[Count, ...], ...]
+
+    @property
+    def total(self) -> int:
+        return sum(map(sum, self.counts))
+
+
 class Accuracy(Record, frozen=True):
     """How often each rung gives the true class, and the paired table of the two."""
 
@@ -53,14 +75,16 @@ class Accuracy(Record, frozen=True):
     both_wrong: Count
 
 
-class ClassifierAgreement(Record, frozen=True):
+class ClassifierAgreement(Record, frozen=True, omit_defaults=True):
     """Agreement of the two rungs on one classifier output.
 
     Samples without an answer on both sides are ``undecided`` and no part of the proportions; where
     only one side lacks one (``lost_answers``), the rungs disagree. ``top_k`` counts candidate's
     answers among the reference's ``k`` best, None for ``k`` classes or fewer. ``flips`` are all
     samples with two different answers, ``ties`` those of them that are ties, ``kept_flips`` the at
-    most `FLIPS_KEPT` gravest: no tie before a tie, then by descending gap.
+    most `FLIPS_KEPT` gravest: no tie before a tie, then by descending gap. ``harmed_flips`` are, in
+    the same order, those of the at most `HARMED_KEPT` gravest flips away from the true class that
+    are not among ``kept_flips``. ``flip_matrix`` counts all flips; None without any.
     """
 
     output: str
@@ -74,6 +98,8 @@ class ClassifierAgreement(Record, frozen=True):
     ties: Count
     kept_flips: tuple[Flip, ...]
     accuracy: Accuracy | None
+    harmed_flips: tuple[Flip, ...] = ()
+    flip_matrix: FlipMatrix | None = None
 
 
 class ClassifierAccumulator:
@@ -98,6 +124,8 @@ class ClassifierAccumulator:
         self._flips = 0
         self._ties = 0
         self._kept: list[Flip] = []
+        self._harmed: list[Flip] = []
+        self._between: Counter[tuple[int, int]] = Counter()
         # Rows: reference wrong or right; columns: the same of the candidate.
         self._table = np.zeros((2, 2), np.int64)
         self._labelled = False
@@ -121,6 +149,7 @@ class ClassifierAccumulator:
                 flips,
                 (reference[flips], candidate[flips]),
                 (left[flips], right[flips]),
+                None if labels is None else left[flips] == labels[flips],
             )
         if labels is not None:
             self._labelled = True
@@ -137,8 +166,10 @@ class ClassifierAccumulator:
         samples: Indices,
         scores: tuple[Array, Array],
         answers: tuple[Indices, Indices],
+        harmed: Mask | None,
     ) -> None:
         self._flips += samples.size
+        self._between.update(zip(answers[0].tolist(), answers[1].tolist(), strict=True))
         rows = np.arange(samples.size)
         tie: Mask = scores[0][rows, answers[0]] == scores[0][rows, answers[1]]
         tie |= scores[1][rows, answers[0]] == scores[1][rows, answers[1]]
@@ -146,22 +177,27 @@ class ClassifierAccumulator:
         self._in_top_k += _among_best(scores[0], answers[1], TOP_K)
         real = [_real(s, q) for s, q in zip(scores, self._quantizations, strict=True)]
         gaps = _apart(real[0][rows, answers[0]], real[0][rows, answers[1]])
-        gravest = np.lexsort((samples, -gaps, tie))[:FLIPS_KEPT]
-        margins = [_margins(side[gravest]) for side in real]
-        self._kept += [
-            Flip(
-                start + int(samples[row]),
-                int(answers[0][row]),
-                int(answers[1][row]),
-                float(margins[0][place]),
-                float(margins[1][place]),
-                float(gaps[row]),
-                bool(tie[row]),
-            )
-            for place, row in enumerate(gravest.tolist())
-        ]
-        self._kept.sort(key=lambda flip: (flip.tie, -flip.gap, flip.sample))
-        del self._kept[FLIPS_KEPT:]
+        order = np.lexsort((samples, -gaps, tie))
+
+        def described(rows: Indices) -> list[Flip]:
+            margins = [_margins(side[rows]) for side in real]
+            return [
+                Flip(
+                    start + int(samples[row]),
+                    int(answers[0][row]),
+                    int(answers[1][row]),
+                    float(margins[0][place]),
+                    float(margins[1][place]),
+                    float(gaps[row]),
+                    bool(tie[row]),
+                )
+                for place, row in enumerate(rows.tolist())
+            ]
+
+        self._kept = _gravest(self._kept + described(order[:FLIPS_KEPT]), FLIPS_KEPT)
+        if harmed is not None and harmed.any():
+            chosen = order[harmed[order]][:HARMED_KEPT]
+            self._harmed = _gravest(self._harmed + described(chosen), HARMED_KEPT)
 
     def result(self) -> ClassifierAgreement:
         """The agreement over everything taken in so far."""
@@ -179,6 +215,8 @@ class ClassifierAccumulator:
             ties=self._ties,
             kept_flips=tuple(self._kept),
             accuracy=self._accuracy() if self._labelled else None,
+            harmed_flips=tuple(flip for flip in self._harmed if flip not in self._kept),
+            flip_matrix=flip_matrix(self._between),
         )
 
     def _accuracy(self) -> Accuracy:
@@ -196,12 +234,35 @@ class ClassifierAccumulator:
         return Proportion.of(successes, trials, self._confidence)
 
 
+def flip_matrix(between: Mapping[tuple[int, int], int]) -> FlipMatrix | None:
+    """The matrix of flips counted by the classes before and after; None where there are none."""
+    flips: Counter[int] = Counter()
+    for pair, count in between.items():
+        for index in pair:
+            flips[index] += count
+    if not flips:
+        return None
+    ranked = sorted(flips, key=lambda index: (-flips[index], index))
+    classes = sorted(ranked[:MATRIX_CLASSES])
+    others = len(ranked) > len(classes)
+    places = {index: place for place, index in enumerate(classes)}
+    size = len(classes) + others
+    counts = [[0] * size for _ in range(size)]
+    for (before, after), count in between.items():
+        counts[places.get(before, size - 1)][places.get(after, size - 1)] += count
+    return FlipMatrix(tuple(classes), others, tuple(map(tuple, counts)))
+
+
 def answers(scores: Array) -> tuple[Indices, Mask]:
     """Each row's best class, and whether it has one. NumPy's argmax stops at a NaN."""
     best = scores.argmax(axis=1)
     if scores.dtype.kind != "f":
         return best, np.ones(len(scores), np.bool_)
     return best, ~np.isnan(scores[np.arange(len(scores)), best])
+
+
+def _gravest(flips: list[Flip], most: int) -> list[Flip]:
+    return sorted(flips, key=lambda flip: (flip.tie, -flip.gap, flip.sample))[:most]
 
 
 def _among_best(scores: Array, classes: Indices, k: int) -> int:

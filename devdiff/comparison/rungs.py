@@ -77,6 +77,17 @@ class RungReader:
         """How an output maps to the source's; None when there is none of that name."""
         return self._places[output][1] if output in self._places else None
 
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """How the outputs map to the source's."""
+        return tuple(binding for _, binding in self._places.values())
+
+    def real(self, block: Block, output: str) -> Array:
+        """An output ``[count, *shape]`` in real units and the source's layout."""
+        scale = self._places[output][1].artifact.quantization
+        values = self.values(block, output)
+        return values if scale is None else scale.dequantize(values)
+
     def stored(self, block: Block, output: str) -> Array:
         """Stored values of an output, ``[count, *shape]`` in the artifact's layout."""
         return block.arrays[self._places[output][0]]
@@ -143,15 +154,11 @@ def sample_outputs(outputs: RungOutputs, names: Collection[str]) -> Iterator[dic
     Raises `ComparisonError` when the rung has no such output, or a sample failed.
     """
     rung = RungReader(outputs)
-    scales = {b.source.name: b.artifact.quantization for b in outputs.outputs}
     for block in rung.reader.read_blocks():
         if not rung.ran(block):
             raise ComparisonError(
                 f"rung {rung.name}: sample {block.start} failed: {block.message or block.status}"
             )
-        values = {}
-        for name in names:
-            stored, scale = rung.values(block, name), scales[name]
-            values[name] = stored if scale is None else scale.dequantize(stored)
+        values = {name: rung.real(block, name) for name in names}
         for place in range(block.count):
             yield {name: value[place] for name, value in values.items()}

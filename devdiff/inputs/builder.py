@@ -19,7 +19,7 @@ from devdiff.inputs.preprocess import NO_PREPROCESS
 from devdiff.inputs.sources import Opened, Opener
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from devdiff.exporter.artifact import Array, TensorSpec
     from devdiff.inputs.request import InputRequest, Progress
@@ -49,9 +49,9 @@ class Builder:
         self._progress = progress
         self._notes: list[str] = []
         self._preprocess = request.preprocess
-        classes = listing.read_classes(request.classes) if request.classes else None
+        self._classes = listing.read_classes(request.classes) if request.classes else None
         self._scratch = folder / "staged"
-        self._opener = Opener(inputs, request.preprocess, self._scratch, classes)
+        self._opener = Opener(inputs, request.preprocess, self._scratch, self._classes)
 
     def build(self) -> dict[str, Any]:
         """The record of the set. Raises `UsageError` when the data does not fit the model."""
@@ -86,6 +86,7 @@ class Builder:
             self._notes += [labels.note] if labels.note else []
         np.save(self._folder / "tested.npy", tested)
         shutil.rmtree(self._scratch, ignore_errors=True)
+        classes, classes_origin = self._known_classes(opened)
         return {
             "origin": origin,
             "synthetic": opened is None,
@@ -100,7 +101,18 @@ class Builder:
             "guessed_classes": labels.guessed if labels else None,
             "at_least": labels.at_least if labels else False,
             "class_names": list(labels.names) if labels else [],
+            "known_classes": list(classes),
+            "classes_origin": classes_origin,
         }
+
+    def _known_classes(self, opened: Opened | None) -> tuple[Sequence[str], str]:
+        """What the classes are called, in order, and who says so."""
+        request = self._request
+        if self._classes is not None and request.classes is not None:
+            return self._classes, request.classes.name
+        if opened is not None and opened.classes and request.labels is None:
+            return opened.classes, f"the data set {Path(str(request.inputs)).name}"
+        return (), ""
 
     def _labels(self, opened: Opened, rows: int, origin: str) -> Labels | None:
         """The true classes of all rows; those the user names outrank those in the data."""

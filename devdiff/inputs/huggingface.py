@@ -34,6 +34,7 @@ class Dataset:
     sound: bool
     named: str
     notes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
 
     def batches(self) -> Iterator[dict[str, Array]]:
         """Arrays [n, ...] by input name, with ``labels`` where the data set has a class column."""
@@ -115,7 +116,11 @@ def open_dataset(
     notes = [f"{len(rows)} rows of {path.name}: {shown}"]
     if sound or image:
         notes[0] += f"; {filled.describe()}" if filled.describe() else ""
-    return Dataset(rows, columns, label, inputs, filled, sound or image, sound, named, tuple(notes))
+    feature = rows.features.get(label)
+    classes = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else ()
+    return Dataset(
+        rows, columns, label, inputs, filled, sound or image, sound, named, tuple(notes), classes
+    )
 
 
 def _label(rows: Any, datasets: Any) -> str | None:

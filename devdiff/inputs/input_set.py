@@ -29,7 +29,8 @@ class InputSet:
     row numbers that never overlap. ``labels`` are class indices of the tested rows. ``sha256``
     covers the tested tensors. ``synthetic`` inputs speak of numerics only. ``names`` are the files
     of the rows under ``root``, where each has its own. ``guessed_classes``, ``at_least`` and
-    ``class_names`` are those of `devdiff.inputs.listing.Labels`.
+    ``class_names`` are those of `devdiff.inputs.listing.Labels`; ``known_classes`` are the model's,
+    by the user's word or by the data set's, as ``classes_origin`` says.
     """
 
     arrays: Mapping[str, Array]
@@ -49,6 +50,8 @@ class InputSet:
     guessed_classes: int | None = None
     at_least: bool = False
     class_names: tuple[str, ...] = ()
+    known_classes: tuple[str, ...] = ()
+    classes_origin: str = ""
 
     def __len__(self) -> int:
         return len(self.tested)
@@ -187,4 +190,6 @@ def load(folder: Path, inputs: tuple[TensorSpec, ...]) -> InputSet:
         guessed_classes=data["guessed_classes"],
         at_least=data["at_least"],
         class_names=tuple(data.get("class_names", ())),
+        known_classes=tuple(data.get("known_classes", ())),
+        classes_origin=data.get("classes_origin", ""),
     )

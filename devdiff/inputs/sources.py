@@ -75,7 +75,8 @@ class Opened:
     """The rows of each input by name, and what else the data set holds.
 
     ``names`` are the files of the rows under ``root``, where each has its own. ``preprocess`` is
-    the pipeline with what the data and the model settle filled in.
+    the pipeline with what the data and the model settle filled in. ``classes`` are the names of
+    the classes that the labels number, where the data set has them.
     """
 
     rows: Mapping[str, Rows]
@@ -84,6 +85,7 @@ class Opened:
     names: tuple[str, ...] = ()
     root: Path | None = None
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -168,4 +170,10 @@ class Opener:
             for name, file in staged.files.items()
         }
         opened = self._arrays(arrays, source.path)
-        return Opened(opened.rows, staged.preprocess, opened.labels, notes=staged.notes)
+        return Opened(
+            opened.rows,
+            staged.preprocess,
+            opened.labels,
+            notes=staged.notes,
+            classes=staged.classes,
+        )

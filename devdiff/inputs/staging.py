@@ -30,12 +30,14 @@ DATASET_FILES: Final = ("state.json", "dataset_dict.json")
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Arrays by name, as .npy files [N, ...]; ``ready`` when they are the input's tensors."""
+    """Arrays by name, as .npy files [N, ...]; ``ready`` when they are the input's tensors,
+    ``classes`` are the names of those that the labels number."""
 
     files: Mapping[str, Path]
     preprocess: Preprocess
     ready: bool
     notes: tuple[str, ...]
+    classes: tuple[str, ...]
 
 
 def stage(
@@ -94,4 +96,5 @@ def stage(
         Preprocess.from_json(reply["preprocess"]),
         reply["ready"],
         tuple(reply["notes"]),
+        tuple(reply["classes"]),
     )

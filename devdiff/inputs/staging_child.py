@@ -84,6 +84,7 @@ def main(request: Mapping[str, Any]) -> int:
                 stage.add(batch)
             filled, ready = steps, False
             notes: tuple[str, ...] = ()
+            classes: tuple[str, ...] = ()
         else:
             from devdiff.inputs import huggingface
 
@@ -92,12 +93,14 @@ def main(request: Mapping[str, Any]) -> int:
             for batch in data.batches():
                 stage.add(batch)
             filled, ready, notes = data.preprocess, data.ready, data.notes
+            classes = data.classes
         stage.close()
         reply = {
             "files": stage.files,
             "preprocess": filled.to_json(),
             "ready": ready,
             "notes": list(notes),
+            "classes": list(classes),
         }
     except UsageError as error:
         reply = {"error": str(error)}

@@ -87,7 +87,8 @@ class RungPair:
 class RungResult:
     """What one rung left: its result pack and what really ran.
 
-    ``error`` is set when it could not run; times are per sample, of the invocation only.
+    ``error`` is set when it could not run; times are per sample, of the invocation only. ``size``
+    is the model file's in bytes, None of a folder.
     """
 
     name: str
@@ -108,6 +109,7 @@ class RungResult:
     median_ms: float | None = None
     p90_ms: float | None = None
     error: str | None = None
+    size: int | None = None
 
     @property
     def runtime_version(self) -> str | None:
@@ -135,6 +137,7 @@ class RungResult:
             },
             "results_sha256": self.results_sha256,
             "error": self.error,
+            "bytes": self.size,
         }
 
     @classmethod
@@ -158,6 +161,7 @@ class RungResult:
             median_ms=data["time"]["median_ms"],
             p90_ms=data["time"]["p90_ms"],
             error=data["error"],
+            size=data.get("bytes"),
         )
 
 
@@ -289,6 +293,7 @@ def run_rung(
         pack,
         rung.pruning,
         rung.kinds,
+        size=rung.model.stat().st_size if rung.model.is_file() else None,
     )
     try:
         identity = rung.runner.identity()

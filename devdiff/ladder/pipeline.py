@@ -18,7 +18,7 @@ from devdiff.inputs import input_set as data
 from devdiff.inputs import retention
 from devdiff.inputs.input_set import InputSet
 from devdiff.ladder import assembly as ladder_rungs
-from devdiff.ladder import dependence, details, ladder, pairing, subject
+from devdiff.ladder import class_names, dependence, details, ladder, pairing, subject
 from devdiff.ladder.device_selection import check_device, open_device
 from devdiff.ladder.judge import check_names, classifier_outputs, judge_pairs
 from devdiff.ladder.request import LadderOutcome, LadderRequest
@@ -42,7 +42,7 @@ from devdiff.tasks.resolve import ResolvedTask, check_truth, resolve_task
 from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from devdiff.exporter.artifact import TensorSpec
@@ -181,6 +181,8 @@ def export_and_test(
                 gates=request.gates,
                 classifiers=tuple(classifiers),
             ),
+            classes=class_names.known(read, samples, settled),
+            texts=_texts(settled),
         )
         write_json(run.report, report.to_json())
         written = _write_page(report, run, events)
@@ -271,6 +273,19 @@ def _pairs(request: LadderRequest, rungs: Sequence[Rung]) -> tuple[RungPair, ...
         replace(pair, gates=pair.step == "conversion" and pair.candidate == full_name)
         for pair in pairs
     )
+
+
+def _texts(settled: ResolvedTask | None) -> Callable[[int], str | None] | None:
+    """The true text of a sample; None of tasks whose truth is none."""
+    if settled is None or settled.request.kind != "sequence" or settled.truth is None:
+        return None
+    truth = settled.truth
+
+    def text(index: int) -> str | None:
+        answer = truth(index)
+        return answer if isinstance(answer, str) else " ".join(map(str, answer))
+
+    return text
 
 
 def _write_page(report: Report, run: RunDirectory, events: Events) -> Path | None:

@@ -12,6 +12,7 @@ from devdiff.report.model import (
     SCHEMA_VERSION,
     Attribution,
     BasisRecord,
+    ClassNames,
     InputsRecord,
     ModelRecord,
     PairingRecord,
@@ -25,7 +26,7 @@ from devdiff.system.typed_json import converted
 from devdiff.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from devdiff.exporter.manifest import Manifest
     from devdiff.inputs.input_set import InputSet
@@ -90,8 +91,13 @@ def build(
     data_check: DataCheckSection | None = None,
     command: Sequence[str],
     options: Options,
+    classes: ClassNames | None = None,
+    texts: Callable[[int], str | None] | None = None,
 ) -> Report:
-    """The report. A single rung with nothing to compare to is an error."""
+    """The report. A single rung with nothing to compare to is an error.
+
+    ``texts`` gives the true text of a sample by its index, where the task has such.
+    """
     overall = verdict(results, judged, scan, data_check)
     culprit = attribution(judged)
     inputs = converted(InputsRecord, samples.to_json())
@@ -108,7 +114,7 @@ def build(
         attribution=culprit,
         model=ModelRecord(subject.model.name, subject.sha256, dict(subject.files)),
         inputs=inputs,
-        samples=_mentioned(samples, judged),
+        samples=_mentioned(samples, judged, task, texts),
         manifest=manifest,
         bindings=tuple(converted(PairingRecord, pairing.to_json()) for pairing in pairings),
         rungs=rungs,
@@ -118,11 +124,17 @@ def build(
         scan=scan,
         task=task,
         data_check=data_check,
+        classes=classes,
     )
 
 
-def _mentioned(samples: InputSet, judged: Sequence[JudgedPair]) -> dict[str, SampleRecord]:
-    """Which row of the user's data each sample is that the comparisons name."""
+def _mentioned(
+    samples: InputSet,
+    judged: Sequence[JudgedPair],
+    task: TaskSection | None,
+    texts: Callable[[int], str | None] | None,
+) -> dict[str, SampleRecord]:
+    """Which row of the user's data each sample is that the comparisons and the task name."""
     named: set[int] = set()
     for pair in judged:
         if pair.comparison is None:
@@ -130,8 +142,16 @@ def _mentioned(samples: InputSet, judged: Sequence[JudgedPair]) -> dict[str, Sam
         named |= {failure.sample for failure in pair.comparison.failures}
         named |= {worst.sample for output in pair.comparison.outputs for worst in output.worst}
         for answers in pair.comparison.classifications:
-            named |= {flip.sample for flip in answers.kept_flips}
-    return {str(index): converted(SampleRecord, samples.describe(index)) for index in sorted(named)}
+            named |= {flip.sample for flip in (*answers.kept_flips, *answers.harmed_flips)}
+    for step in task.steps if task is not None else ():
+        named |= {changed.sample for changed in step.most_changed}
+    found = {}
+    for index in sorted(named):
+        described = samples.describe(index)
+        if texts is not None:
+            described["text"] = texts(index)
+        found[str(index)] = converted(SampleRecord, described)
+    return found
 
 
 def attribution(judged: Sequence[JudgedPair]) -> Attribution | None:

@@ -147,7 +147,11 @@ def _named_samples(report: Report) -> set[str]:
         for output in pair.outputs:
             found |= {str(worst.sample) for worst in output.worst}
         for answers in pair.classifications:
-            found |= {str(flip.sample) for flip in answers.kept_flips}
+            flips = (*answers.kept_flips, *answers.harmed_flips)
+            found |= {str(flip.sample) for flip in flips}
+    if report.task is not None:
+        for step in report.task.steps:
+            found |= {str(changed.sample) for changed in step.most_changed}
     return found
 
 

@@ -70,6 +70,9 @@ def _impossible_answers(
             )
     elif top.trials - top.successes != answers.flips + answers.lost_answers:
         yield f"{field}.classifications: {answers.flips} flips do not fit the agreement"
+    matrix = answers.flip_matrix
+    if matrix is not None and matrix.total != answers.flips:
+        yield f"{field}.classifications: the matrix holds {matrix.total} flips, not {answers.flips}"
 
 
 def _impossible(output: OutputMetrics) -> str | None:

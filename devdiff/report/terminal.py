@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.report import basis, bindings, data_check, parts, scan, task
+from devdiff.report import basis, bindings, data_check, flips, parts, scan, task
 from devdiff.report.build import pair_record
+from devdiff.report.class_words import ClassWords
 from devdiff.report.model import RungRecord
 from devdiff.report.parts import escape
 from devdiff.system.printable import printable
@@ -262,19 +263,24 @@ def _flat(pairs: Sequence[PairRecord], out: Console) -> None:
 
 
 def _flips(report: Report, out: Console) -> None:
-    """The gravest changed answers of each step, with the row of the data they came from."""
+    """The changed answers of each step, those that do harm first, with their row of the data."""
+    words = ClassWords(report)
     for pair in report.pairs:
         comparison = pair.comparison
         if comparison is None or not pair.gates:
             continue
         for answers in comparison.classifications:
-            for flip in answers.kept_flips[:_FLIPS_SHOWN]:
+            for flip, effect in flips.ranked(answers, report.samples)[:_FLIPS_SHOWN]:
                 sample = report.samples[str(flip.sample)]
-                label = "" if sample.label is None else f", true class {sample.label}"
-                name = printable(sample.name or f"row {sample.row}")
+                before, after, label = (
+                    words(index, answers.output)
+                    for index in (flip.reference_class, flip.candidate_class, sample.label)
+                )
+                true = "" if sample.label is None else f", true class {label}"
+                done = "" if effect == "changed" else f", {effect}"
+                name = sample.name or f"row {sample.row}"
                 out.print(
-                    f"flip  {pair.step}: {name} "
-                    f"{flip.reference_class} → {flip.candidate_class}{label}"
+                    printable(f"flip  {pair.step}: {name} {before} → {after}{true}{done}")
                     + (" (exact tie)" if flip.tie else ""),
                     soft_wrap=True,
                     markup=False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from devdiff.system.printable import printable
 
 if TYPE_CHECKING:
-    from devdiff.comparison import OutputMetrics, Proportion
+    from devdiff.comparison import OutputMetrics, OutputSide, Proportion
     from devdiff.report.model import PairRecord, RungRecord
     from devdiff.report.model.bisect import Agreeing
 
@@ -48,7 +48,23 @@ def number(value: Any) -> str:
 
 
 def percent(value: Any) -> str:
-    return f"{100 * value:.3g} %" if isinstance(value, int | float) else MISSING
+    """Three digits of a share, or as many as tell it from all."""
+    if not isinstance(value, int | float):
+        return MISSING
+    shown = ""
+    for digits in range(3, 9):
+        shown = f"{100 * value:.{digits}g}"
+        if shown != "100" or value >= 1:
+            break
+    return f"{shown} %"
+
+
+def size(count: int) -> str:
+    """Bytes in the largest unit that leaves a number of 1 or more."""
+    for unit, power in (("GB", 9), ("MB", 6), ("kB", 3)):
+        if count >= 10**power:
+            return f"{count / 10**power:.3g} {unit}"
+    return f"{count} bytes"
 
 
 def proportion(value: Proportion | Agreeing | None) -> str:
@@ -63,6 +79,16 @@ def largest_error(output: OutputMetrics) -> str:
     if output.lsb is not None and output.max_lsb is not None:
         return f"{number(output.max_lsb)} LSB"
     return number(output.max_abs_error)
+
+
+def range_used(side: OutputSide) -> float | None:
+    """The share of a quantized output's range between its lowest and its highest value; None of
+    other outputs."""
+    bits = {"int8": 8, "uint8": 8, "int16": 16}.get(side.dtype)
+    if bits is None or side.scale is None or side.low is None or side.high is None:
+        return None
+    span: float = side.scale * (2**bits - 1)
+    return min(1.0, (side.high - side.low) / span)
 
 
 def differing(output: OutputMetrics) -> str:

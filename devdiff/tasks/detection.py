@@ -72,13 +72,14 @@ class Detection:
         return Objects(drawn.boxes, drawn.classes, np.zeros(len(drawn.boxes), np.bool_))
 
     def scorer(self) -> Matcher:
-        return Matcher()
+        return Matcher(self.truth_score)
 
 
 class Matcher:
     """Matches answers with objects, a few images at a time, and keeps what came of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, drawn_score: float = TRUTH_SCORE) -> None:
+        self._drawn_score = drawn_score
         self._waiting: list[tuple[Detections, Objects]] = []
         self._images = 0
         self._found: dict[int, list[tuple[int, Array, Array, Array]]] = {}
@@ -111,7 +112,7 @@ class Matcher:
             classes[number] = ClassMatches(
                 image[order], scores[order], matched[:, order], ignored[:, order], objects
             )
-        return Matches(self._images, classes)
+        return Matches(self._images, classes, self._drawn_score)
 
     def _match(self) -> None:
         first, batch = self._images, self._waiting
@@ -215,10 +216,12 @@ class ClassMatches:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
-    """Scores of a detector: what every detection of every image came to."""
+    """Scores of a detector: what every detection of every image came to. One would draw those with
+    a score of ``drawn_score`` or more."""
 
     samples: int
     classes: Mapping[int, ClassMatches]
+    drawn_score: float = TRUTH_SCORE
 
     @property
     def support(self) -> int:
@@ -247,6 +250,19 @@ class Matches:
             )
             odd |= np.array([a != b for a, b in zip(mine, theirs, strict=True)])
         return int(odd.sum())
+
+    def by_sample(self) -> Array:
+        """F1 of each image at an overlap of 0.5, of detections that one would draw."""
+        right, claimed, objects = np.zeros((3, self.samples))
+        for matches in self.classes.values():
+            drawn = (matches.scores >= self.drawn_score) & ~matches.ignored[0]
+            claimed += np.bincount(matches.image[drawn], minlength=self.samples)
+            hits = matches.image[drawn & matches.matched[0]]
+            right += np.bincount(hits, minlength=self.samples)
+            objects += matches.objects
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scores: Array = 2 * right / (claimed + objects)
+        return scores
 
 
 def _by_image(matches: ClassMatches | None, images: int) -> list[tuple[bytes, ...]]:

@@ -35,7 +35,7 @@ class Embedding:
 
     @property
     def figures(self) -> tuple[Figure, ...]:
-        cosine = Figure("cosine to source")
+        cosine = Figure("cosine to source", share=False)
         if not self.labelled:
             return (Figure("neighbour kept", column=0), cosine)
         return (Figure("recall@1", column=0), Figure("mean reciprocal rank"), cosine)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Resampling fewer says more of the few than of samples in general.
 FEWEST: Final = 20
+CHANGED_KEPT: Final = 24
 _MOST_SAMPLES: Final = 10_000_000
 # Steps whose sides are held to the same answers element by element: no change is none.
 _ALIKE: Final = frozenset({"conversion", "deployment", "runtime"})
@@ -41,13 +42,27 @@ class RungMetrics:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangedSample:
+    """A sample whose answer got better or worse on a step: `Scores.by_sample` on both sides."""
+
+    sample: int
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
 class StepDrop:
-    """By how much a step makes each figure worse; ``judgement`` None where it does not count."""
+    """By how much a step makes each figure worse; ``judgement`` None where it does not count.
+
+    ``most_changed`` are the at most `CHANGED_KEPT` samples that it changes most, those that get
+    worse first.
+    """
 
     pair: RungPair
     drops: Mapping[str, Estimate]
     changed: int
     judgement: Judgement | None
+    most_changed: tuple[ChangedSample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,7 @@ class TaskResult:
                     "name": figure.name,
                     "higher_is_better": figure.higher_is_better,
                     "interval": "bootstrap" if figure.column is None else "exact",
+                    "share": figure.share,
                 }
                 for figure in figures
             ],
@@ -102,6 +118,7 @@ class TaskResult:
                     "verdict": judged_pair.judgement.verdict.value
                     if judged_pair.judgement
                     else None,
+                    "most_changed": [asdict(changed) for changed in judged_pair.most_changed],
                 }
                 for judged_pair in self.steps
             ],
@@ -192,8 +209,25 @@ def measure(
             )
             seen = Seen(samples, support, changed, pair.step in _ALIKE, origin)
             judgement = judge_drop(settled, figures[0], before, after, row[0], seen)
-        steps.append(StepDrop(pair, found, changed, judgement))
+        most_changed = _most_changed(scored[pair.reference], scored[pair.candidate])
+        steps.append(StepDrop(pair, found, changed, judgement, most_changed))
     return TaskResult(settled, origin, samples, support, seed, tuple(rungs), tuple(steps))
+
+
+def _most_changed(reference: Scores, candidate: Scores) -> tuple[ChangedSample, ...]:
+    before, after = reference.by_sample(), candidate.by_sample()
+    if before is None or after is None:
+        return ()
+    gained = after - before
+    order = np.argsort(gained, kind="stable")
+    order = order[np.isfinite(gained[order]) & (gained[order] != 0)]
+    worse = order[gained[order] < 0]
+    # The largest gains stand at the end.
+    better = order[gained[order] > 0][::-1]
+    return tuple(
+        ChangedSample(int(sample), float(before[sample]), float(after[sample]))
+        for sample in np.concatenate([worse, better])[:CHANGED_KEPT]
+    )
 
 
 def _key(pair: RungPair) -> tuple[str, str]:

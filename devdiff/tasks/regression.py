@@ -31,9 +31,9 @@ class Regression:
     @property
     def figures(self) -> tuple[Figure, ...]:
         return (
-            Figure("R²", bounded=False),
-            Figure("MAE", higher_is_better=False, bounded=False),
-            Figure("RMSE", higher_is_better=False, bounded=False),
+            Figure("R²", bounded=False, share=False),
+            Figure("MAE", higher_is_better=False, bounded=False, share=False),
+            Figure("RMSE", higher_is_better=False, bounded=False, share=False),
         )
 
     def answer(self, outputs: Mapping[str, Array]) -> Array:

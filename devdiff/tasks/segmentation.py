@@ -169,7 +169,11 @@ class _Scorer(SumScorer):
     def scores(self) -> Sums:
         others = np.stack(self._present)
         others[:, self._pixels.argmax()] = False
-        return replace(super().scores(), supported=int(others.any(axis=1).sum()))
+        return replace(
+            super().scores(),
+            supported=int(others.any(axis=1).sum()),
+            single=lambda columns: self._task.figures_of(columns)[:, 0],
+        )
 
 
 def _make(asked: TaskSetup) -> MadeTask:

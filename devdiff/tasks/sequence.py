@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -127,7 +127,7 @@ class _SequenceScorer(SumScorer):
         sums = super().scores()
         if not sums.columns[:, 1].any():
             raise UnmeasurableError("all true texts are empty, so that an error rate means nothing")
-        return sums
+        return replace(sums, single=lambda columns: -columns[:, 0] / np.maximum(columns[:, 1], 1.0))
 
 
 def _score(answer: Sequence[object], truth: Sequence[object], _source: object) -> tuple[float, ...]:

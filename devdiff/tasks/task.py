@@ -16,12 +16,14 @@ from devdiff.exporter.artifact import Array, TensorSpec
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A metric. ``column``: its share is a count of yes (1) and no (0) in that column of `Sums`,
-    over the samples that `Sums.counted` counts. ``bounded``: a sample moves it by at most 1/N."""
+    over the samples that `Sums.counted` counts. ``bounded``: a sample moves it by at most 1/N.
+    ``share``: it is one, as an accuracy or an error rate, and is shown in percent."""
 
     name: str
     higher_is_better: bool = True
     bounded: bool = True
     column: int | None = None
+    share: bool = True
 
 
 class Scores(Protocol):
@@ -40,6 +42,10 @@ class Scores(Protocol):
 
     def changed(self, other: Any) -> int:
         """In how many samples another rung scored otherwise."""
+
+    def by_sample(self) -> Array | None:
+        """How good each sample's answer is by itself, float64 [N], higher is better and NaN where
+        nothing says; None of tasks whose samples mean nothing alone."""
 
 
 class Scorer(Protocol):
@@ -75,13 +81,14 @@ class Sums:
     """Scores that add up: ``columns`` float64 [N, K], figures a function of their totals [R, K].
 
     ``counted`` is the column that counts the samples behind shares of yes and no; ``supported`` is
-    their `Scores.support`, None for all.
+    their `Scores.support`, None for all. ``single`` makes `Scores.by_sample` of the columns.
     """
 
     columns: Array
     formula: Callable[[Array], Array]
     counted: int = -1
     supported: int | None = None
+    single: Callable[[Array], Array] | None = None
 
     @property
     def samples(self) -> int:
@@ -98,6 +105,12 @@ class Sums:
     def changed(self, other: Sums) -> int:
         both_nan = np.isnan(self.columns) & np.isnan(other.columns)
         return int(np.count_nonzero(((self.columns != other.columns) & ~both_nan).any(axis=1)))
+
+    def by_sample(self) -> Array | None:
+        if self.single is None:
+            return None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.single(self.columns)
 
 
 class SumScorer:

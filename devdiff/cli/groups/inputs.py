@@ -65,7 +65,8 @@ def add_labels(parser: Parser) -> None:
         "--classes",
         type=Path,
         metavar="FILE",
-        help="the model's class names in order, one a line, for labels that are names",
+        help="the model's class names in order, one a line: for labels that are names, and for "
+        "the page",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,7 +38,8 @@ class View:
     layers: Sequence[Row]
     kept: Sequence[Row]
     kept_note: str | None
-    plot: Markup | None
+    error: Markup | None
+    ranges: Markup | None
 
 
 def view(section: BisectSection, plotter: Plotter) -> View:
@@ -54,7 +54,8 @@ def view(section: BisectSection, plotter: Plotter) -> View:
         layers=list(_layers(profile)) if profile is not None else [],
         kept=[_kept(row, variants[0]) for row in variants],
         kept_note=kept.skipped if kept is not None else None,
-        plot=_plot(profile.layers, plotter) if profile is not None else None,
+        error=plotter.layers(profile.layers, section.limits.min_snr_db) if profile else None,
+        ranges=plotter.ranges(profile.layers) if profile else None,
     )
 
 
@@ -109,14 +110,5 @@ def _kept(variant: FloatVariant, plain: FloatVariant) -> Row:
         "output dB": decibels(variant.sqnr_db),
         "gain dB": gain(variant, plain),
         "top-1 agreement": words.proportion(variant.agreement),
-        "bytes": variant.bytes,
+        "size": words.size(variant.bytes) if variant.bytes is not None else None,
     }
-
-
-def _plot(layers: Sequence[LayerRecord], plotter: Plotter) -> Markup | None:
-    """The layers' ratios in the whole model; none where one of them is no number."""
-    values = [row.in_place.sqnr_db for row in layers]
-    finite = [value for value in values if value is not None and math.isfinite(value)]
-    if not finite or len(finite) != len(values):
-        return None
-    return plotter.profile(finite, "SQNR dB")

@@ -6,8 +6,9 @@ import base64
 import dataclasses
 import hashlib
 import importlib.resources
+import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -15,8 +16,10 @@ from markupsafe import Markup
 
 from devdiff.comparison import Proportion
 from devdiff.inputs.preprocess import Preprocess
-from devdiff.report import bindings, task, words
-from devdiff.report.html import bisect, cards, first_screen, ladder, scan
+from devdiff.report import bindings, flips, task, words
+from devdiff.report.class_words import ClassWords
+from devdiff.report.html import bisect, cards, first_screen, ladder, rungs, scan
+from devdiff.report.html.places import Shortener
 from devdiff.report.html.plots import Plotter
 from devdiff.report.html.run_files import RunFiles
 from devdiff.system.atomic_file import whole_file
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 PAGE_NAME: Final = "report.html"
 PLOTTED_OUTPUTS: Final = 16
+_TERMS: Final = {"wall_s": "seconds in all", "median_ms": "median, ms", "p90_ms": "90 %, ms"}
+"""What fields of the report are called where a table shows whatever there is."""
 
 
 def write(report: Report, path: Path, folder: Path | None = None) -> None:
@@ -47,14 +52,16 @@ def render(report: Report, folder: Path | None = None) -> str:
 
     beside = RunFiles(folder, report) if folder is not None else None
     plotter = Plotter()
+    shorten, words_of_classes = Shortener(report, folder), ClassWords(report)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("devdiff.report.html"),
         autoescape=True,
         undefined=jinja2.ChainableUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_shown,
+        finalize=_shown(shorten),
     )
+    environment.globals["class_words"] = words_of_classes
     environment.filters |= {
         "number": words.number,
         "percent": words.percent,
@@ -68,13 +75,20 @@ def render(report: Report, folder: Path | None = None) -> str:
         "sentence": words.sentence,
         "rate": words.rate,
         "task_headline": task.headline,
-        "interval": lambda value, signed=False: task.interval(value or None, signed),
-        "change": lambda value, higher_is_better: task.change(value or None, higher_is_better),
+        "estimate": lambda value, metric: task.interval(value or None, share=task.is_share(metric)),
+        "change": lambda drop, metric: task.interval(
+            task.change(drop or None, metric.higher_is_better), True, share=task.is_share(metric)
+        ),
+        "range_used": words.range_used,
+        "term": lambda name: _TERMS.get(name, name),
+        "json": json.dumps,
     }
-    style, script = _part("page.css"), _part("page.js")
+    style = _part("page.css") + _part("samples.css")
+    script = _part("page.js") + _part("filter.js")
     found, bisected = report.scan, report.bisect
     plots, left_out = _plots(report, plotter)
-    gallery = cards.gallery(report, beside)
+    command = shlex.join(["devdiff", *report.command])
+    gallery = cards.gallery(report, beside, words_of_classes)
     return environment.get_template("page.html.j2").render(
         report=report,
         first=first_screen.view(report, gallery),
@@ -89,13 +103,19 @@ def render(report: Report, folder: Path | None = None) -> str:
         ladder=ladder.rungs(report),
         plots=plots,
         plots_left_out=left_out,
+        rung_table=rungs.table(report),
         gallery=gallery,
+        filters=_filters(gallery, words_of_classes),
+        first_shown=cards.FIRST_SHOWN,
+        effects=flips.EFFECTS,
+        signs=flips.SIGNS,
         scan=found,
         scan_view=scan.view(found, beside, plotter) if found is not None else None,
         bisect=bisected,
         bisect_view=bisect.view(bisected, plotter) if bisected is not None else None,
         preprocess=_option(report.inputs.preprocess),
-        command=shlex.join(["devdiff", *report.command]),
+        command=command,
+        shortened=shorten(command) != command,
     )
 
 
@@ -107,9 +127,24 @@ def _option(preprocess: Mapping[str, Any]) -> str:
         return ""
 
 
-def _shown(value: Any) -> Any:
+def _shown(shorten: Shortener) -> Callable[[Any], Any]:
     """A value as the page shows it; names from outside neither hide nor turn anything around."""
-    return printable_lines(value) if type(value) is str else value
+
+    def shown(value: Any) -> Any:
+        return printable_lines(shorten(value)) if type(value) is str else value
+
+    return shown
+
+
+def _filters(
+    gallery: cards.Gallery, words_of_classes: ClassWords
+) -> list[tuple[str, str, list[tuple[Any, str]]]]:
+    """By what the cards are filtered: a name of their data, its title, and each value's text."""
+    return [
+        ("steps", "Step", list(enumerate(gallery.steps))),
+        ("classes", "Class", [(index, words_of_classes(index)) for index in gallery.classes]),
+        ("effects", "Change", [(effect, effect) for effect in gallery.effects]),
+    ]
 
 
 def _part(name: str) -> Markup:
@@ -133,13 +168,13 @@ def _plots(report: Report, plotter: Plotter) -> tuple[dict[tuple[int, int], list
         (pair.gates, place, position, output)
         for place, pair in enumerate(report.pairs)
         for position, output in enumerate(pair.outputs)
-        if output.differing_elements or output.lsb
+        if output.lsb is not None
     ]
     wanted.sort(key=lambda entry: not entry[0])
     plots = {}
     for _, place, position, output in wanted[:PLOTTED_OUTPUTS]:
-        drawn = (plotter.errors(output), plotter.steps(output))
-        plots[place, position] = [plot for plot in drawn if plot is not None]
+        plot = plotter.steps(output)
+        plots[place, position] = [plot] if plot is not None else []
     return plots, len(wanted) - len(plots)
 
 

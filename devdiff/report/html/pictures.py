@@ -16,9 +16,23 @@ if TYPE_CHECKING:
 
 # Larger pictures are made smaller: a page of samples must stay light.
 LONGEST_SIDE: Final = 160
+LONGEST_PHOTO: Final = 240
 # Enough to say what a sample shows; what is beyond is said to be left out.
 BUDGET_BYTES: Final = 2_500_000
 _SMALLEST_SIDE: Final = 8
+_PHOTO_SIDE: Final = 64
+# Colours that differ to most eyes, and on photographs; the first class is left as it is.
+_CLASS_COLOURS: Final = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (213, 94, 0),
+    (204, 121, 167),
+    (0, 114, 178),
+)
+CLASS_COLOURS: Final = len(_CLASS_COLOURS)
+_MASK_ALPHA: Final = 150
 _CHANNELS: Final = (1, 3)
 _WIDEST: Final = 4
 
@@ -120,14 +134,46 @@ def _range(values: list[Array]) -> tuple[float, float]:
     return min(float(v.min()) for v in filled), max(float(v.max()) for v in filled)
 
 
-def png(image: Array) -> Picture:
-    """uint8 [H, W] or [H, W, 3] as a PNG, at most `LONGEST_SIDE` pixels long."""
+def png(image: Array, longest: int = LONGEST_SIDE) -> Picture:
+    """uint8 [H, W] or [H, W, 3] as a PNG, at most ``longest`` pixels long."""
     from PIL import Image
 
-    height, width = image.shape[:2]
     picture = Image.fromarray(np.ascontiguousarray(image))
-    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    picture.thumbnail((longest, longest))
+    return _picture(picture, "PNG", image.shape, optimize=True)
+
+
+def photo(image: Array) -> Picture:
+    """uint8 [H, W] or [H, W, 3]; a large one in colour as a JPEG of at most `LONGEST_PHOTO` pixels,
+    which is a fifth of its PNG."""
+    if image.ndim != 3 or max(image.shape[:2]) < _PHOTO_SIDE:
+        return png(image)
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    picture.thumbnail((LONGEST_PHOTO, LONGEST_PHOTO))
+    return _picture(picture, "JPEG", image.shape, quality=85)
+
+
+def small_mask(classes: Array) -> Array:
+    """Class numbers [H, W] with as many pixels as a picture has, each that of the nearest one."""
+    every = max(1, -(-max(classes.shape) // LONGEST_SIDE))
+    return classes[every // 2 :: every, every // 2 :: every]
+
+
+def mask_png(classes: Array) -> Picture:
+    """Class numbers [H, W] as colours to lay over a picture; class 0 is transparent."""
+    from PIL import Image
+
+    numbers = np.where(classes > 0, (classes - 1) % CLASS_COLOURS + 1, 0).astype(np.uint8)
+    picture = Image.fromarray(np.ascontiguousarray(numbers), "P")
+    picture.putpalette(bytes(value for colour in ((0, 0, 0), *_CLASS_COLOURS) for value in colour))
+    alpha = bytes([0, *[_MASK_ALPHA] * CLASS_COLOURS])
+    return _picture(picture, "PNG", classes.shape, optimize=True, transparency=alpha)
+
+
+def _picture(picture: Any, form: str, shape: tuple[int, ...], **options: Any) -> Picture:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
+    picture.save(buffer, form, **options)
     encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Picture(f"data:image/png;base64,{encoded}", width, height)
+    return Picture(f"data:image/{form.lower()};base64,{encoded}", shape[1], shape[0])

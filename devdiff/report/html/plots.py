@@ -1,52 +1,32 @@
-"""Plots as SVG inside the page: drawn by matplotlib, coloured by the page's style sheet.
-
-Nothing that comes from outside is written into a plot: names stand beside it in the page, where
-they are escaped. Titles and descriptions are for screen readers.
-"""
+"""Plots as SVG inside the page; what each shows stands in its description, too."""
 
 from __future__ import annotations
 
-import io
 import math
-import re
-import xml.etree.ElementTree as ElementTree
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from markupsafe import Markup
+from devdiff.report.html.svg import Drawing
+from devdiff.report.words import number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import Locator
+    from markupsafe import Markup
 
     from devdiff.comparison import OutputMetrics, Proportion
+    from devdiff.report.model.bisect import LayerNoise, LayerRecord
 
-_SVG: Final = "http://www.w3.org/2000/svg"
-_XLINK: Final = "{http://www.w3.org/1999/xlink}"
-# Stand-ins for the page's own colours, which change with its mode.
-_INK: Final = "#010203"
-_FIRST: Final = "#010204"
-_SECOND: Final = "#010205"
-_COLOURS: Final = {_INK: "var(--ink)", _FIRST: "var(--plot-1)", _SECOND: "var(--plot-2)"}
-# matplotlib spells out the names of all settings in the type.
-_SETTINGS: Final[Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "devdiff",
-    "font.size": 9,
-    "text.parse_math": False,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "legend.frameon": False,
-}
-_SIZE: Final = (3.6, 2.3)
+_WIDTH: Final = 420.0
+_HEIGHT: Final = 190.0
+_LEFT: Final = 52.0
+_RIGHT: Final = 10.0
+_TOP: Final = 10.0
+_BOTTOM: Final = 36.0
+_MOST_DB: Final = 80.0
+"""Ratios beyond this, infinite ones among them, are drawn here."""
+_CLIPPED: Final = 0.001
+_NARROW: Final = 0.25
+"""With less of its range in use, a tensor has six bits or fewer."""
 
 
 class Plotter:
@@ -55,35 +35,6 @@ class Plotter:
     def __init__(self) -> None:
         self._drawn = 0
 
-    def errors(self, output: OutputMetrics) -> Markup | None:
-        """What share of an output's elements has a larger error than x; None without errors."""
-        points = [
-            (output.p50_abs_error, 0.5),
-            (output.p90_abs_error, 0.1),
-            (output.p99_abs_error, 0.01),
-            (output.p999_abs_error, 0.001),
-        ]
-        elements = output.elements
-        points.append((output.max_abs_error, 1 / elements if elements else 1.0))
-        curve = [(x, y) for x, y in points if x is not None and 0 < x < math.inf]
-        curve = [(x, y) for x, y in curve if y >= 1 / max(elements, 1)]
-        if not curve:
-            return None
-        figure, axes = _figure()
-        axes.plot(*zip(*curve, strict=True), color=_FIRST, marker="o", markersize=4)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        _plain_ticks(axes.xaxis, curve[0][0], curve[-1][0])
-        _plain_ticks(axes.yaxis, curve[-1][1], curve[0][1])
-        axes.set_xlabel("absolute error")
-        axes.set_ylabel("share of elements above")
-        caption = "; ".join(
-            f"{100 * y:.3g} % of the elements are off by more than {x:.3g}" for x, y in curve[:-1]
-        )
-        return self._inline(
-            figure, "Error distribution", f"{caption}; the largest error is {curve[-1][0]:.3g}."
-        )
-
     def steps(self, output: OutputMetrics) -> Markup | None:
         """How many elements differ by how many quantization steps; None when not counted."""
         histogram = output.lsb
@@ -91,99 +42,210 @@ class Plotter:
             return None
         reach = histogram.reach
         counts = [histogram.below, *histogram.counts, histogram.above]
-        places = list(range(-reach - 1, reach + 2))
-        figure, axes = _figure()
-        axes.vlines(places, 0, counts, color=_FIRST, linewidth=7)
-        axes.set_yscale("symlog", linthresh=1)
-        axes.set_ylim(bottom=0)
-        powers = [10**power for power in range(0, len(str(max(counts))), 2)]
-        axes.set_yticks([0, *powers], ["0", *map(str, powers)])
-        axes.yaxis.set_minor_locator(_no_ticks())
-        ticks = [
-            place
-            for place in places
-            if place in (-reach - 1, -reach // 2, 0, reach // 2, reach + 1)
+        places = range(-reach - 1, reach + 2)
+        total = sum(counts)
+        parts = [
+            f"{percent(count / total)} at {_beyond(place, reach)}"
+            for place, count in zip(places, counts, strict=True)
+            if count
         ]
-        names = {-reach - 1: f"<-{reach}", reach + 1: f">{reach}"}
-        axes.set_xticks(ticks, [names.get(tick, str(tick)) for tick in ticks])
-        axes.set_xlabel("difference in LSB")
-        axes.set_ylabel("elements")
-        kept = ((place, count) for place, count in zip(places, counts, strict=True) if count)
-        caption = "; ".join(f"{count} elements at {_beyond(place, reach)}" for place, count in kept)
-        return self._inline(figure, "Differences in quantization steps", f"{caption}.")
+        axes = self._axes(
+            "Differences in quantization steps", f"Of {total} elements {'; '.join(parts)}."
+        )
+        top = math.log10(max(counts)) + 1 if max(counts) else 1.0
+        axes.horizontal(len(counts))
+        axes.vertical(top, [(0.0, "0")] + [(p + 1.0, f"{10**p:,}") for p in _powers(max(counts))])
+        axes.label_x("difference in LSB")
+        for place, count in enumerate(counts):
+            height = math.log10(count) + 1 if count else 0.0
+            name = f"{count} elements at {_beyond(place - reach - 1, reach)}"
+            axes.bar(place, height, "bar", name)
+        for mark in (-reach - 1, -reach // 2, 0, reach // 2, reach + 1):
+            text = f"<-{reach}" if mark < -reach else f">{reach}" if mark > reach else str(mark)
+            axes.tick_x(axes.middle(mark + reach + 1), text)
+        return axes.drawing.markup()
 
     def placebo(
         self, searched: Sequence[float], transferred: Sequence[float], own: Proportion
     ) -> Markup:
         """Rates the placebos reached, and where the scanned model lies (value, low, high)."""
-        figure, axes = _figure()
+        rate = own.successes / own.trials
+        axes = self._axes(
+            "This model among its placebos",
+            f"this model: {rate:.3g}, interval {own.low:.3g} to {own.high:.3g}; "
+            f"{_spread('searched placebos', searched)}; "
+            f"{_spread('placebos given its trigger', transferred)}.",
+        )
         drawn = [
-            (name, values, colour)
-            for name, values, colour in (
-                ("searched", searched, _FIRST),
-                ("transfer", transferred, _SECOND),
+            (name, values, kind)
+            for name, values, kind in (
+                ("searched", searched, "first"),
+                ("transfer", transferred, "second"),
             )
             if values
         ]
-        for row, (_, values, colour) in enumerate(drawn):
-            spread = [row + 0.12 * ((place % 5) - 2) for place in range(len(values))]
-            axes.scatter(values, spread, color=colour, s=18, alpha=0.8)
-        rate = own.successes / own.trials
-        axes.axvspan(own.low, own.high, color=_INK, alpha=0.15, linewidth=0)
-        axes.axvline(rate, color=_INK, linewidth=1.5)
-        axes.set_yticks(range(len(drawn)), [name for name, _, _ in drawn])
-        axes.set_ylim(-0.6, len(drawn) - 0.4)
-        axes.set_xlim(-0.03, 1.03)
-        axes.set_xlabel("share of samples that obey")
-        caption = (
-            f"this model: {rate:.3g}, interval {own.low:.3g} to {own.high:.3g}; "
-            f"{_spread('searched placebos', searched)}; "
-            f"{_spread('placebos given its trigger', transferred)}."
+        drawing = axes.drawing
+        axes.horizontal(1.0)
+        left, right = axes.x(own.low), axes.x(own.high)
+        drawing.rect(left, _TOP, right - left, axes.base - _TOP, "band")
+        axes.rule_x(rate, "own")
+        for row, (name, values, kind) in enumerate(drawn):
+            y = _TOP + (axes.base - _TOP) * (row + 0.5) / len(drawn)
+            drawing.text(_LEFT - 6, y + 4, name, "end")
+            for place, value in enumerate(values):
+                drawing.dot(axes.x(value), y + 5 * (place % 5 - 2), 3.5, kind)
+        for share in (0.0, 0.5, 1.0):
+            axes.tick_x(axes.x(share), percent(share))
+        axes.label_x("share of samples that obey")
+        return drawing.markup()
+
+    def layers(self, rows: Sequence[LayerRecord], limit: float | None) -> Markup | None:
+        """Signal to quantization noise of each layer, alone and in place; None without a figure."""
+        ratios = [row.in_place.sqnr_db for row in rows]
+        known = [ratio for ratio in ratios if ratio is not None]
+        if not known:
+            return None
+        lowest = min(rows, key=lambda row: _height(row.in_place, math.inf))
+        axes = self._axes(
+            "Error by layer",
+            f"Signal to quantization noise of {len(rows)} layers; in the whole model the lowest is "
+            f"{number(min(known))} dB at operator {lowest.index}, {lowest.kind}.",
         )
-        return self._inline(figure, "This model among its placebos", caption)
+        drawn = [_height(noise) for row in rows for noise in (row.alone, row.in_place)]
+        axes.horizontal(len(rows))
+        top = max(10.0, *drawn, limit or 0.0)
+        axes.vertical(top, [(mark, f"{mark:g} dB") for mark in _marks(top)])
+        for place, row in enumerate(rows):
+            label = f"operator {row.index} {row.kind}: {row.name}"
+            if row.alone is not None and row.alone.sqnr_db is not None:
+                name = f"{label}, alone {number(row.alone.sqnr_db)} dB"
+                axes.bar(place, _height(row.alone), "bar", name)
+        points = [
+            (axes.middle(place), axes.y(_height(row.in_place)))
+            for place, row in enumerate(rows)
+            if row.in_place.sqnr_db is not None
+        ]
+        axes.drawing.path(points, "course")
+        for x, y in points:
+            axes.drawing.dot(x, y, 2.5, "second")
+        if limit is not None:
+            axes.rule_y(limit, "limit")
+        axes.operators(rows)
+        return axes.drawing.markup()
 
-    def profile(self, values: Sequence[float], label: str) -> Markup:
-        """A figure of each layer, in the order of the graph."""
-        figure, axes = _figure()
-        axes.plot(range(len(values)), values, color=_FIRST, marker=".", linewidth=1)
-        axes.set_xlabel("layer")
-        axes.set_ylabel(label)
-        worst = min(range(len(values)), key=values.__getitem__)
-        caption = f"{len(values)} layers; the lowest is {values[worst]:.3g} at layer {worst}."
-        return self._inline(figure, f"{label} of each layer", caption)
+    def ranges(self, rows: Sequence[LayerRecord]) -> Markup | None:
+        """The share of its stored type's range that each layer uses; None where it is unknown."""
+        used = [(row, row.in_place.range_used) for row in rows]
+        known = [(row, share) for row, share in used if share is not None]
+        if not known:
+            return None
+        row, least = min(known, key=lambda pair: pair[1])
+        narrow = sum(share < _NARROW for _, share in known)
+        clipped = sum(row.in_place.saturated > _CLIPPED for row in rows)
+        axes = self._axes(
+            "Calibrated range in use by layer",
+            f"Of {len(known)} layers {narrow} use less than {percent(_NARROW)} of their range; the "
+            f"least is {percent(least)} at operator {row.index}, {row.kind}. In {clipped} of them "
+            f"more than {percent(_CLIPPED)} of the values are clipped.",
+        )
+        axes.horizontal(len(rows))
+        axes.vertical(1.08, [(share, percent(share)) for share in (0.0, 0.25, 0.5, 0.75, 1.0)])
+        for place, (row, share) in enumerate(used):
+            if share is None:
+                continue
+            name = f"operator {row.index} {row.kind}: {row.name}, {percent(share)} in use"
+            axes.bar(place, share, "bar" if share >= _NARROW else "bar low", name)
+            if row.in_place.saturated > _CLIPPED:
+                axes.drawing.dot(axes.middle(place), axes.y(1.05), 3, "clipped")
+        axes.operators(rows)
+        return axes.drawing.markup()
 
-    def _inline(self, figure: Figure, title: str, description: str) -> Markup:
-        import matplotlib
-
+    def _axes(self, title: str, description: str) -> _Axes:
         self._drawn += 1
-        buffer = io.BytesIO()
-        with matplotlib.rc_context(_SETTINGS):
-            figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-        return Markup(_adapt(buffer.getvalue(), f"plot{self._drawn}", title, description))  # noqa: S704 - every text in it was written by ElementTree
+        prefix = f"plot{self._drawn}"
+        drawing = Drawing(
+            _WIDTH, _HEIGHT, "plot", prefix=prefix, title=title, description=description
+        )
+        return _Axes(drawing)
 
 
-def _figure() -> tuple[Figure, Axes]:
-    import matplotlib
-    from matplotlib.figure import Figure
+class _Axes:
+    """Maps values to places of a drawing, and draws what they are read by."""
 
-    with matplotlib.rc_context(_SETTINGS):
-        figure = Figure(figsize=_SIZE)
-        # Fixed margins: fitting them to the labels doubles the time of a plot.
-        return figure, figure.add_axes((0.2, 0.2, 0.73, 0.76))
+    def __init__(self, drawing: Drawing) -> None:
+        self.drawing = drawing
+        self.base = drawing.height - _BOTTOM
+        self._span = 1.0
+        self._top = 1.0
+
+    def horizontal(self, span: float) -> None:
+        """The horizontal axis, from 0 to ``span``."""
+        self._span = max(span, 1e-9)
+        self.drawing.line(_LEFT, self.base, self.drawing.width - _RIGHT, self.base, "axis")
+
+    def vertical(self, top: float, marks: Sequence[tuple[float, str]]) -> None:
+        """The vertical axis, from 0 to ``top``, with a line and a text at each mark."""
+        self._top = max(top, 1e-9)
+        for value, text in marks:
+            y = self.y(value)
+            self.drawing.text(_LEFT - 6, y + 4, text, "end")
+            if value:
+                self.drawing.line(_LEFT, y, self.drawing.width - _RIGHT, y, "grid")
+
+    def x(self, value: float) -> float:
+        return _LEFT + (self.drawing.width - _RIGHT - _LEFT) * value / self._span
+
+    def y(self, value: float) -> float:
+        return self.base - (self.base - _TOP) * value / self._top
+
+    def middle(self, place: int) -> float:
+        return self.x(place + 0.5)
+
+    def bar(self, place: int, height: float, kind: str, name: str) -> None:
+        wide = self.x(1) - self.x(0)
+        if height > 0:
+            y = self.y(height)
+            self.drawing.rect(self.x(place + 0.1), y, 0.8 * wide, self.base - y, kind, name)
+
+    def tick_x(self, x: float, text: str) -> None:
+        """A text below a place of the drawing."""
+        anchor = "end" if x > self.drawing.width - 24 else "middle"
+        x = min(x, self.drawing.width - 2) if anchor == "end" else x
+        self.drawing.text(x, self.base + 14, text, anchor)
+
+    def label_x(self, text: str) -> None:
+        self.drawing.text(self.x(self._span / 2), self.base + 30, text, "middle")
+
+    def rule_x(self, value: float, kind: str) -> None:
+        self.drawing.line(self.x(value), _TOP, self.x(value), self.base, kind)
+
+    def rule_y(self, value: float, kind: str) -> None:
+        y = self.y(value)
+        self.drawing.line(_LEFT, y, self.drawing.width - _RIGHT, y, kind)
+
+    def operators(self, rows: Sequence[LayerRecord]) -> None:
+        """Numbers of some operators below the axis."""
+        every = max(1, math.ceil(len(rows) / 10))
+        for place in range(0, len(rows), every):
+            self.tick_x(self.middle(place), str(rows[place].index))
+        self.label_x("operator")
 
 
-def _plain_ticks(axis: Axis, low: float, high: float) -> None:
-    """At most four powers of ten around ``low`` to ``high``, in plain digits."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    powers = range(first, last + 1, max(1, math.ceil((last - first) / 3)))
-    axis.set_ticks([10.0**power for power in powers], [f"{10.0**power:g}" for power in powers])
-    axis.set_minor_locator(_no_ticks())
+def _height(noise: LayerNoise | None, missing: float = 0.0) -> float:
+    """What is drawn of a ratio; ``missing`` where there is none."""
+    if noise is None or noise.sqnr_db is None:
+        return missing
+    return min(_MOST_DB, max(0.0, noise.sqnr_db))
 
 
-def _no_ticks() -> Locator:
-    from matplotlib.ticker import NullLocator
+def _powers(most: int) -> range:
+    return range(0, len(str(most)), 2)
 
-    return NullLocator()
+
+def _marks(top: float) -> list[float]:
+    """A few round values from 0 to ``top``."""
+    step = next(step for step in (5.0, 10.0, 20.0) if top / step <= 5)
+    return [step * place for place in range(int(top / step) + 1)]
 
 
 def _beyond(place: int, reach: int) -> str:
@@ -196,64 +258,3 @@ def _spread(subject: str, values: Sequence[float]) -> str:
     if not values:
         return f"no {subject}"
     return f"{len(values)} {subject} between {min(values):.3g} and {max(values):.3g}"
-
-
-def _adapt(data: bytes, prefix: str, title: str, description: str) -> str:
-    """matplotlib's SVG as an accessible part of the page.
-
-    Style attributes become presentation attributes, since the page's security policy allows only
-    its own style sheet; ids are made unique; fonts and colours become the page's.
-    """
-    ElementTree.register_namespace("", _SVG)
-    root = ElementTree.fromstring(data)  # noqa: S314 - matplotlib's own output
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
-                parent.remove(child)
-    text = ElementTree.tostring(root, encoding="unicode")
-    used = set(re.findall(r"url\(#([^)]+)\)", text)) | set(re.findall(r'href="#([^"]+)"', text))
-    for element in root.iter():
-        for declaration in element.attrib.pop("style", "").split(";"):
-            name, _, value = declaration.partition(":")
-            _present(element, name.strip(), value.strip())
-        for name, value in list(element.attrib.items()):
-            _rename(element, name, value, prefix, used)
-    for name in ("width", "height"):
-        root.attrib.pop(name, None)
-    root.set("class", "plot")
-    root.set("role", "img")
-    root.set("aria-labelledby", f"{prefix}-title {prefix}-desc")
-    for place, (name, caption) in enumerate((("title", title), ("desc", description))):
-        element = ElementTree.Element(f"{{{_SVG}}}{name}", {"id": f"{prefix}-{name}"})
-        element.text = caption
-        root.insert(place, element)
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _present(element: ElementTree.Element, name: str, value: str) -> None:
-    """One declaration as a presentation attribute; of a font only the size is kept."""
-    if name == "font":
-        size = re.search(r"([\d.]+)px", value)
-        if size:
-            element.set("font-size", size[1])
-    elif name and not name.startswith("font"):
-        element.set(name, _COLOURS.get(value, value))
-    elif name == "font-size":
-        element.set(name, value.removesuffix("px"))
-
-
-def _rename(
-    element: ElementTree.Element, name: str, value: str, prefix: str, used: set[str]
-) -> None:
-    if name == "id":
-        if value in used:
-            element.set("id", f"{prefix}-{value}")
-        else:
-            del element.attrib["id"]
-    elif name in ("href", f"{_XLINK}href") and value.startswith("#"):
-        del element.attrib[name]
-        element.set("href", f"#{prefix}-{value[1:]}")
-    elif value.startswith("url(#"):
-        element.set(name, f"url(#{prefix}-{value[5:]}")
-    elif value in _COLOURS:
-        element.set(name, _COLOURS[value])

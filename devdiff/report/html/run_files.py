@@ -7,41 +7,34 @@ pickles.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import math
 import zipfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from devdiff.comparison.rungs import RungOutputs, RungReader
 from devdiff.device_runner.errors import PackError
-from devdiff.device_runner.results import ResultReader
-from devdiff.errors import RunDirectoryError
-from devdiff.inputs import retention
+from devdiff.errors import ComparisonError, RunDirectoryError
+from devdiff.exporter.artifact import TensorSpec
+from devdiff.exporter.errors import ArtifactError
+from devdiff.exporter.manifest import binding_from_json
+from devdiff.inputs import input_set, retention
 from devdiff.ladder.ladder import file_name
 from devdiff.ladder.run_directory import read_json
 from devdiff.report.html.pictures import as_image
+from devdiff.report.html.sounds import as_signal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from devdiff.exporter.artifact import Array
+    from devdiff.inputs.input_set import InputSet
     from devdiff.report.model import Report, RungRecord
 
-TOP: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class RankedClass:
-    """One of a rung's best classes for a sample, with its score in real units."""
-
-    index: int
-    score: float
-
-
-Answers = Mapping[int, tuple[RankedClass, ...]]
+Answer = TypeVar("Answer")
 
 
 class RunFiles:
@@ -50,6 +43,7 @@ class RunFiles:
     def __init__(self, folder: Path, report: Report) -> None:
         self._folder = folder
         self._report = report
+        self._readers: dict[str, RungReader | None] = {}
         self.problems: list[str] = []
 
     def images(self, samples: Iterable[int]) -> dict[int, Array]:
@@ -58,67 +52,62 @@ class RunFiles:
         Empty when the inputs are not there, are not this report's, or are no images. Of several
         inputs the first that looks like an image is taken.
         """
-        inputs = self._folder / "inputs"
+        return self._inputs(samples, as_image)
+
+    def signals(self, samples: Iterable[int]) -> dict[int, Array]:
+        """Tested samples as waveforms [n], in the same manner."""
+        return self._inputs(samples, as_signal)
+
+    def samples(self) -> InputSet | None:
+        """The run's samples without their tensors; None where they are not this report's."""
+        if not self._are_own():
+            return None
         try:
-            record = read_json(inputs / "inputs.json")
-        except (RunDirectoryError, OSError):
-            self.problems.append("the inputs do not lie beside the report: no pictures")
-            return {}
-        if record.get("sha256") != self._report.inputs.sha256:
-            self.problems.append("the inputs beside the report are not its own: no pictures")
-            return {}
-        rows = {sample: self._report.samples[str(sample)].row for sample in samples}
-        if (inputs / retention.SHOWN).is_file():
-            return self._shown(inputs, rows)
-        for position in range(sum(1 for _ in inputs.glob("[0-9]*.npy"))):
-            try:
-                array = np.load(inputs / f"{position}.npy", mmap_mode="r", allow_pickle=False)
-                found = {s: as_image(array[row]) for s, row in rows.items()}
-            except (OSError, ValueError, IndexError):
-                self.problems.append(f"inputs/{position}.npy cannot be read")
-                continue
-            images = {sample: image for sample, image in found.items() if image is not None}
-            if images:
-                return images
-        return {}
+            return input_set.load(self._folder / "inputs", ())
+        except (OSError, ValueError, KeyError, TypeError):
+            self._problem("the inputs beside the report cannot be read")
+            return None
 
-    def _shown(self, inputs: Path, rows: Mapping[int, int]) -> dict[int, Array]:
-        """As `images`, of a set that `devdiff.inputs.retention` released."""
-        try:
-            places, values = retention.shown_rows(inputs)
-            for array in values:
-                found = {
-                    s: as_image(array[places[row]]) for s, row in rows.items() if row in places
-                }
-                images = {sample: image for sample, image in found.items() if image is not None}
-                if images:
-                    return images
-        except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile):
-            self.problems.append(f"inputs/{retention.SHOWN} cannot be read: no pictures")
-        return {}
+    def input_specs(self) -> tuple[TensorSpec, ...]:
+        """Shapes and dtypes of the model's inputs, whose names nothing here tells."""
+        return tuple(
+            TensorSpec(str(position), tuple(shape[1:]), dtype)
+            for position, (shape, dtype) in enumerate(
+                (array.shape, str(array.dtype)) for _, array in self._arrays()
+            )
+        )
 
-    def answers(self, output: str, samples: Iterable[int]) -> dict[str, Answers]:
-        """For each rung the best `TOP` classes of ``output`` for ``samples``, the best first.
+    def output_specs(self) -> tuple[TensorSpec, ...]:
+        """The outputs as the source has them."""
+        for rung in self._report.rungs:
+            reader = self._reader(rung)
+            if reader is not None:
+                return tuple(binding.source for binding in reader.bindings)
+        return ()
 
-        Rungs whose results are not there, or were changed since, are missing.
+    def answers(
+        self,
+        outputs: Collection[str],
+        samples: Iterable[int],
+        read: Callable[[Mapping[str, Array]], Answer],
+    ) -> dict[str, dict[int, Answer]]:
+        """For each rung what ``read`` makes of the named ``outputs`` of ``samples``, which are in
+        real units and the source's layout.
+
+        Rungs whose results are not there, or were changed since, are missing; so are samples that
+        failed, or of which ``read`` raises `ComparisonError`.
         """
         wanted = sorted(set(samples))
         found = {}
         for rung in self._report.rungs:
-            if rung.error or not wanted:
+            reader = self._reader(rung) if wanted else None
+            if reader is None or any(reader.binding(name) is None for name in outputs):
                 continue
-            name = f"rungs/{file_name(rung.name)}.pack"
-            path = self._inside(name)
             try:
-                if path is None or not _is_result(path, rung.results_sha256):
-                    self.problems.append(f"{name} is not the one of this report")
-                    continue
-                answers = self._read(path, rung, output, wanted)
+                found[rung.name] = dict(_answers(reader, outputs, wanted, read))
             except (OSError, PackError):
-                self.problems.append(f"{name} cannot be read: its answers are missing")
-                continue
-            if answers is not None:
-                found[rung.name] = answers
+                name = f"rungs/{file_name(rung.name)}.pack"
+                self._problem(f"{name} cannot be read: its answers are missing")
         return found
 
     def arrays(self, name: str) -> dict[str, Array]:
@@ -130,62 +119,117 @@ class RunFiles:
             with np.load(path, allow_pickle=False) as archive:
                 return {key: archive[key] for key in archive.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-            self.problems.append(f"{name} cannot be read")
+            self._problem(f"{name} cannot be read")
             return {}
+
+    def _problem(self, text: str) -> None:
+        if text not in self.problems:
+            self.problems.append(text)
 
     def _inside(self, name: str) -> Path | None:
         """The file of that name; None when the name leads out of the run directory."""
         path = (self._folder / name).resolve()
         return path if path.is_relative_to(self._folder.resolve()) else None
 
-    def _read(self, path: Path, rung: RungRecord, output: str, wanted: list[int]) -> Answers | None:
-        reader = ResultReader(path)
-        place = self._place(reader, rung, output)
-        if place is None:
+    def _are_own(self) -> bool:
+        """Whether the inputs that lie there are the report's."""
+        try:
+            record = read_json(self._folder / "inputs" / retention.RECORD)
+        except (RunDirectoryError, OSError):
+            self._problem("the inputs do not lie beside the report: no pictures")
+            return False
+        if record.get("sha256") != self._report.inputs.sha256:
+            self._problem("the inputs beside the report are not its own: no pictures")
+            return False
+        return True
+
+    def _inputs(
+        self, samples: Iterable[int], shown: Callable[[Array], Array | None]
+    ) -> dict[int, Array]:
+        """What ``shown`` makes of the samples, of the first input of which it makes anything."""
+        rows = {sample: self._report.samples[str(sample)].row for sample in samples}
+        for places, array in self._arrays():
+            try:
+                found = {
+                    sample: shown(array[row if places is None else places[row]])
+                    for sample, row in rows.items()
+                    if places is None or row in places
+                }
+            except (OSError, ValueError, IndexError):
+                self._problem("the inputs beside the report cannot be read")
+                continue
+            made = {sample: value for sample, value in found.items() if value is not None}
+            if made:
+                return made
+        return {}
+
+    def _arrays(self) -> Iterator[tuple[Mapping[int, int] | None, Array]]:
+        """The values of each input [rows, *shape], and where in them a row stands; None where all
+        rows are there."""
+        if not self._are_own():
+            return
+        inputs = self._folder / "inputs"
+        if (inputs / retention.SHOWN).is_file():
+            try:
+                places, values = retention.shown_rows(inputs)
+            except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile):
+                self._problem(f"inputs/{retention.SHOWN} cannot be read: no pictures")
+                return
+            for array in values:
+                yield places, array
+            return
+        for position in range(sum(1 for _ in inputs.glob("[0-9]*.npy"))):
+            try:
+                yield None, np.load(inputs / f"{position}.npy", mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError):
+                self._problem(f"inputs/{position}.npy cannot be read")
+
+    def _reader(self, rung: RungRecord) -> RungReader | None:
+        """A rung's results; None where they are not the report's."""
+        if rung.name not in self._readers:
+            self._readers[rung.name] = None if rung.error else self._opened(rung)
+        return self._readers[rung.name]
+
+    def _opened(self, rung: RungRecord) -> RungReader | None:
+        name = f"rungs/{file_name(rung.name)}.pack"
+        path = self._inside(name)
+        try:
+            if path is None or not _is_result(path, rung.results_sha256):
+                self._problem(f"{name} is not the one of this report")
+                return None
+            record = read_json(path.with_suffix(".json"))
+            bindings = tuple(map(binding_from_json, record["outputs"]))
+            return RungReader(RungOutputs(rung.name, path, bindings))
+        except (
+            OSError,
+            PackError,
+            ComparisonError,
+            RunDirectoryError,
+            ArtifactError,
+            KeyError,
+            TypeError,
+        ):
+            self._problem(f"{name} cannot be read: its answers are missing")
             return None
-        scale, zero_point = self._quantization(rung.name, output)
-        answers: dict[int, tuple[RankedClass, ...]] = {}
-        left = list(wanted)
-        for block in reader.read_blocks():
-            while left and left[0] < block.start + block.count:
-                sample = left.pop(0)
-                if block.arrays:
-                    scores = block.arrays[place][sample - block.start].reshape(-1)
-                    answers[sample] = _best((scores.astype(np.float64) - zero_point) * scale)
-            if not left:
-                break
-        return answers
-
-    def _place(self, reader: ResultReader, rung: RungRecord, output: str) -> int | None:
-        """Where the pack's table has the output: by its name there, or by the only one it has."""
-        names = {output}
-        for record in self._report.artifacts:
-            if record.sha256 == rung.model.sha256:
-                for binding in record.outputs:
-                    if binding.source.name == output:
-                        names = {binding.artifact.name, binding.signature_name} - {""}
-        for place, tensor in enumerate(reader.tensors):
-            if tensor.name in names or tensor.signature_name in names:
-                return place
-        return 0 if len(reader.tensors) == 1 else None
-
-    def _quantization(self, rung: str, output: str) -> tuple[float, int]:
-        """Scale and zero point of a rung's output, as the comparisons found them."""
-        for pair in self._report.pairs:
-            for metrics in pair.outputs:
-                sides = (pair.reference, metrics.reference), (pair.candidate, metrics.candidate)
-                for name, stored in sides:
-                    if name == rung and metrics.name == output:
-                        if stored.scale is not None and stored.zero_point is not None:
-                            return stored.scale, stored.zero_point
-                        return 1.0, 0
-        return 1.0, 0
 
 
-def _best(scores: Array) -> tuple[RankedClass, ...]:
-    """Of equal scores the lower class is first, as everywhere in the comparison."""
-    ranked = np.argsort(-np.nan_to_num(scores, nan=-math.inf), kind="stable")[:TOP]
-    return tuple(RankedClass(int(index), float(scores[index])) for index in ranked)
+def _answers(
+    rung: RungReader,
+    names: Collection[str],
+    wanted: list[int],
+    read: Callable[[Mapping[str, Array]], Answer],
+) -> Iterator[tuple[int, Answer]]:
+    left = iter(wanted)
+    sample = next(left, None)
+    for block in rung.reader.read_blocks():
+        while sample is not None and sample < block.start + block.count:
+            if block.arrays:
+                part = block.part(sample, 1)
+                with contextlib.suppress(ComparisonError):
+                    yield sample, read({name: rung.real(part, name)[0] for name in names})
+            sample = next(left, None)
+        if sample is None:
+            return
 
 
 def _is_result(path: Path, sha256: str | None) -> bool:

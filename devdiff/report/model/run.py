@@ -56,12 +56,22 @@ class ModelRecord(Record, frozen=True):
     files: Mapping[str, Sha256]
 
 
-class SampleRecord(Record, frozen=True):
-    """Which row of the user's data a sample is, with its name and its true class if it has one."""
+class SampleRecord(Record, frozen=True, omit_defaults=True):
+    """Which row of the user's data a sample is, with its name and its true class or its true text
+    if it has one."""
 
     row: Count
     name: str | None
     label: Count | None
+    text: str | None = None
+
+
+class ClassNames(Record, frozen=True):
+    """What the classes are called, in the order of their numbers; empty where one has no name.
+    ``origin`` says who calls them so."""
+
+    names: tuple[str, ...]
+    origin: str
 
 
 class PairedTensor(Record, frozen=True):
@@ -90,10 +100,11 @@ class RungTime(Record, frozen=True):
     p90_ms: float | None
 
 
-class RungRecord(Record, frozen=True):
+class RungRecord(Record, frozen=True, omit_defaults=True):
     """One rung: its model, what ran it, and what it left.
 
     ``about`` is what the runner says of itself, in its own words: other runners say other things.
+    ``bytes`` is the size of the model's file, null of a folder.
     """
 
     name: str
@@ -108,6 +119,7 @@ class RungRecord(Record, frozen=True):
     time: RungTime
     results_sha256: Sha256 | None
     error: str | None
+    bytes: Count | None = None
 
     def reported(self, name: str) -> str | None:
         """A word of the runner about itself; None where it says none."""
@@ -180,6 +192,7 @@ class Report(Record, frozen=True, omit_defaults=True):
     task: TaskSection | None = None
     data_check: DataCheckSection | None = None
     bisect: BisectSection | None = None
+    classes: ClassNames | None = None
 
     @property
     def artifacts(self) -> tuple[ArtifactRecord, ...]:

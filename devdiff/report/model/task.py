@@ -21,10 +21,13 @@ class EstimateRecord(Record, frozen=True):
     high: float | None
 
 
-class Metric(Record, frozen=True):
+class Metric(Record, frozen=True, omit_defaults=True):
+    """``share``: it is one, and shown in percent."""
+
     name: str
     higher_is_better: bool
     interval: Literal["exact", "bootstrap"]
+    share: bool = False
 
 
 class RungValues(Record, frozen=True):
@@ -35,11 +38,21 @@ class RungValues(Record, frozen=True):
     error: str | None
 
 
-class StepDrops(Record, frozen=True):
+class SampleChange(Record, frozen=True):
+    """A sample whose answer a step makes better or worse; how good it is by itself, on both
+    sides."""
+
+    sample: Count
+    before: float
+    after: float
+
+
+class StepDrops(Record, frozen=True, omit_defaults=True):
     """By how much a step makes each metric worse.
 
     ``changed`` samples are scored differently by its two rungs; ``verdict`` is null where the drop
-    does not count.
+    does not count. ``most_changed`` are the samples that it changes most, those that get worse
+    first.
     """
 
     step: Step
@@ -48,6 +61,7 @@ class StepDrops(Record, frozen=True):
     changed: Count
     drops: Mapping[str, EstimateRecord]
     verdict: Verdict | None
+    most_changed: tuple[SampleChange, ...] = ()
 
 
 class TaskSection(Record, frozen=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from devdiff.comparison.classify import FLIPS_KEPT, ClassifierAccumulator
+from devdiff.comparison.classify import FLIPS_KEPT, MATRIX_CLASSES, ClassifierAccumulator
 from devdiff.exporter.artifact import Array, Quantization
 from tests.support.pair_packs import float32
 
@@ -182,3 +182,56 @@ def test_blocks_do_not_matter(blocks: int) -> None:
     b = a + rng.integers(0, 2, (30, 8))
     labels = rng.integers(0, 8, 30)
     assert classify(a, b, labels, blocks=blocks) == classify(a, b, labels, blocks=30)
+
+
+def scores_of(*classes: int, width: int = 4) -> Array:
+    return np.eye(width, dtype=np.float32)[list(classes)]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), min_size=1, max_size=60),
+    st.integers(1, 4),
+)
+def test_the_matrix_counts_every_flip_once(pairs: list[tuple[int, int]], blocks: int) -> None:
+    before, after = (scores_of(*side, width=20) for side in zip(*pairs, strict=True))
+    got = classify(before, after, blocks=blocks)
+    flips = [(x, y) for x, y in pairs if x != y]
+    if not flips:
+        assert got.flip_matrix is None
+        return
+    matrix = got.flip_matrix
+    assert matrix is not None
+    assert matrix.total == got.flips == len(flips)
+    kept = matrix.classes
+    assert list(kept) == sorted(kept)
+    assert matrix.others == (len({index for flip in flips for index in flip}) > MATRIX_CLASSES)
+    for row, x in enumerate(kept):
+        for column, y in enumerate(kept):
+            assert matrix.counts[row][column] == flips.count((x, y))
+        if matrix.others:
+            assert matrix.counts[row][-1] == sum(a == x and b not in kept for a, b in flips)
+    if matrix.others:
+        # No class that is left out is in more flips than one that is not.
+        often = {index: sum(index in flip for flip in flips) for flip in flips for index in flip}
+        least = min(often[index] for index in kept)
+        assert all(often[index] <= least for index in often if index not in kept)
+
+
+def test_flips_that_do_harm_are_kept_beside_graver_ones() -> None:
+    """More flips than are kept, across wide gaps and away from nothing true; few harm."""
+    count = FLIPS_KEPT + 10
+    before, after = scores_of(*[0] * count), scores_of(*[1] * count)
+    before[:5, 0] = 0.5  # a small gap
+    labels = np.full(count, 2)
+    labels[:5] = 0
+    got = classify(before, after, labels)
+    assert {flip.sample for flip in got.kept_flips}.isdisjoint(range(5))
+    assert [flip.sample for flip in got.harmed_flips] == [0, 1, 2, 3, 4]
+    assert got.accuracy is not None
+    assert got.accuracy.only_reference == 5
+
+
+def test_no_flip_is_held_twice() -> None:
+    got = classify(scores_of(0, 0, 3), scores_of(1, 2, 3), np.array([0, 2, 3]))
+    assert len(got.kept_flips) == 2
+    assert got.harmed_flips == ()

@@ -41,6 +41,7 @@ def test_images_and_class_labels(tmp_path: Path) -> None:
     )
     assert inputs.labels is not None
     assert inputs.labels.tolist() == [1, 0]
+    assert inputs.known_classes == ("cat", "dog")
     assert inputs.preprocess["scale"] == pytest.approx(1 / 255)
 
 

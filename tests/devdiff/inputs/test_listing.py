@@ -70,6 +70,8 @@ def test_class_names_are_numbered_as_the_model_numbers_them(tmp_path: Path) -> N
     assert inputs.labels is not None
     assert inputs.labels.tolist() == [1, 3, 1]
     assert inputs.guessed_classes is None
+    assert inputs.known_classes == ("wolf", "dog", "fox", "cat")
+    assert inputs.classes_origin == "classes.txt"
 
 
 def test_subfolders_are_classes(tmp_path: Path) -> None:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from onnx import helper
+from PIL import Image
 
 from devdiff.device_runner.results import ResultReader
 from devdiff.report.html import page
-from tests.support import onnx_zoo
+from tests.support import drawn_runs, onnx_zoo
 from tests.support.bare_reports import typed
-from tests.support.command import HELDOUT
+from tests.support.command import HELDOUT, ROOT
+from tests.support.flip_reports import report_of
 from tests.support.html_runs import HOSTILE, HOSTILE_SCRIPT, FinishedRun, fresh_run, with_scan
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from playwright.sync_api import Page
 
     from tests.support.browsing import OpenPage
 
@@ -72,6 +77,16 @@ def test_the_page_of_a_run_says_its_verdict_and_nothing_else_happens(
     assert outside == [opened.url]
 
 
+def test_the_page_of_a_run_can_be_mailed(digits_run: FinishedRun) -> None:
+    """No folder of the machine, no field's name, no figure that says nothing."""
+    html = (digits_run.folder / "report.html").read_text()
+    for folder in (ROOT, Path.home(), Path(tempfile.gettempdir())):
+        assert f"{folder}/" not in html
+    for noise in ("wall_s", "+0 (", ">not judged<"):
+        assert noise not in html
+    assert "export-and-test digits.onnx --inputs heldout.npz" in html
+
+
 def test_all_its_pictures_are_there_and_show_the_inputs(
     digits_run: FinishedRun, scanned: Path, open_page: OpenPage
 ) -> None:
@@ -99,13 +114,22 @@ def test_changed_answers_stand_with_every_rungs_best_classes(
     digits_run: FinishedRun, open_page: OpenPage
 ) -> None:
     shown = open_page(digits_run.folder / "report.html").show_all()
-    pruning = digits_run.report["pairs"][0]["comparison"]["classifications"][0]
-    assert f"24 of {pruning['flips']} changed answers" in shown.inner_text("#samples")
-    flip = pruning["kept_flips"][0]
+    steps = [pair for pair in digits_run.report["pairs"] if pair["step"] != "all"]
+    flips = [pair["comparison"]["classifications"][0]["flips"] for pair in steps]
+    assert f"48 of {sum(flips)} changed answers" in shown.inner_text("#samples")
+    pruning = steps[0]["comparison"]["classifications"][0]
     card = shown.locator("#samples .card").first
+    assert card.locator(".tag").first.inner_text() == "▼ harmed"
+    row = int(card.locator("h3").inner_text().split()[1])
+    flip = next(
+        flip
+        for flip in (*pruning["kept_flips"], *pruning.get("harmed_flips", ()))
+        if digits_run.report["samples"][str(flip["sample"])]["row"] == row
+    )
     best = {
-        row.locator("th").inner_text(): row.locator("td").inner_text()
+        rung: row.locator("td").inner_text()
         for row in card.locator("tbody tr").all()
+        for rung in row.locator("th").inner_text().split(", ")
     }
     assert set(best) == {"source", "pruned", "float", "int8", "device"}
     assert best["source"].startswith(f"{flip['reference_class']} (")
@@ -135,10 +159,6 @@ def test_nothing_sticks_out_and_verdicts_can_be_read(
 
 
 def test_a_plot_is_drawn_in_the_colours_of_the_page(scanned: Path, open_page: OpenPage) -> None:
-    import io
-
-    from PIL import Image
-
     seen = {}
     for scheme in ("light", "dark"):
         shown = open_page(scanned, color_scheme=scheme).show_all()
@@ -194,6 +214,144 @@ def test_without_script_only_the_button_is_missing(
     assert shown.locator("#pair-2 table").first.is_visible()
 
 
+def visible_cards(shown: Page) -> list[str]:
+    return [
+        card.locator("h3").inner_text()
+        for card in shown.locator("#samples .sample").all()
+        if card.is_visible()
+    ]
+
+
+def test_six_samples_are_in_sight_and_the_others_one_click_away(
+    digits_run: FinishedRun, open_page: OpenPage
+) -> None:
+    shown = open_page(digits_run.folder / "report.html").page
+    assert len(visible_cards(shown)) == 6
+    shown.locator("#more-samples > summary").click()
+    assert len(visible_cards(shown)) == shown.locator("#samples .sample").count() > 40
+
+
+def test_samples_are_filtered_by_keyboard(tmp_path: Path, open_page: OpenPage) -> None:
+    """Seven of ten answers change, of which two get right, four wrong and one stays wrong."""
+    before = [0, 0, 0, 0, 1, 1, 2, 3, 3, 3]
+    after = [1, 1, 2, 3, 2, 1, 2, 0, 1, 3]
+    labels = [0, 0, 0, 1, 1, 1, 2, 0, 1, 3]
+    path = tmp_path / "report.html"
+    page.write(report_of(tmp_path, before, after, labels, "abcd"), path)
+    shown = open_page(path).page
+    assert [name.split()[3] for name in visible_cards(shown)] == ["harmed"] * 4 + ["neutral"] + [
+        "repaired"
+    ]
+    change = shown.get_by_label("Change", exact=True)
+    change.focus()
+    shown.keyboard.press("r")  # repaired
+    assert [name.split()[3] for name in visible_cards(shown)] == ["repaired"] * 2
+    assert shown.inner_text("#filter [role=status]") == "2 of 7 samples"
+    # A second filter narrows the first.
+    shown.get_by_label("Class", exact=True).select_option(label="0 a")
+    assert [name.split()[1] for name in visible_cards(shown)] == ["7"]
+    change.select_option("")
+    assert {name.split()[1] for name in visible_cards(shown)} == {"0", "1", "2", "3", "7"}
+    shown.get_by_label("Class", exact=True).select_option("")
+    assert len(visible_cards(shown)) == 7
+    assert shown.inner_text("#filter [role=status]") == ""
+
+
+def test_a_filter_by_step_leaves_those_that_the_step_changed(
+    digits_run: FinishedRun, open_page: OpenPage
+) -> None:
+    shown = open_page(digits_run.folder / "report.html").page
+    shown.get_by_label("Step", exact=True).select_option(label="compression, float → int8")
+    cards = shown.locator("#samples .sample:visible").all()
+    assert 0 < len(cards) < shown.locator("#samples .sample").count()
+    assert all("compression, float → int8" in card.inner_text() for card in cards)
+
+
+def test_without_script_all_samples_are_there_and_no_filter(
+    digits_run: FinishedRun, open_page: OpenPage
+) -> None:
+    shown = open_page(digits_run.folder / "report.html", java_script_enabled=False).page
+    assert shown.locator("#filter").is_hidden()
+    shown.click("#more-samples > summary")
+    assert len(visible_cards(shown)) == shown.locator("#samples .sample").count()
+
+
+def test_the_matrix_adds_up_to_the_changed_answers(
+    digits_run: FinishedRun, open_page: OpenPage
+) -> None:
+    shown = open_page(digits_run.folder / "report.html").show_all()
+    steps = [pair for pair in digits_run.report["pairs"] if pair["step"] != "all"]
+    changed = [
+        answers["flips"]
+        for pair in steps
+        for answers in pair["comparison"]["classifications"]
+        if answers["flips"]
+    ]
+    matrices = shown.locator("#samples .matrix").all()
+    assert len(matrices) == len(changed)
+    for matrix, count in zip(matrices, changed, strict=True):
+        cells = matrix.locator("td").all_inner_texts()
+        assert sum(int(cell) for cell in cells if cell) == count
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_boxes_lie_on_the_input_of_every_rung(
+    width: int, tmp_path: Path, open_page: OpenPage
+) -> None:
+    path = tmp_path / "report.html"
+    page.write(drawn_runs.boxes_run(tmp_path / "run"), path, tmp_path / "run")
+    opened = open_page(path, viewport={"width": width, "height": 900})
+    card = opened.show_all().locator("#samples .sample").first
+    names = card.locator("figcaption strong").all_inner_texts()
+    assert names == ["input", "source, float", "int8"]
+    for figure in card.locator("figure").all()[1:]:
+        around = figure.locator("svg").bounding_box()
+        assert around is not None
+        for rect in figure.locator("rect").all():
+            box = rect.bounding_box()
+            assert box is not None
+            assert around["x"] - 2 <= box["x"]
+            assert box["x"] + box["width"] <= around["x"] + around["width"] + 2
+    # The red channel of the object is what is seen below the box.
+    shot = card.locator("figure").nth(2).locator("svg").screenshot()
+    pixels = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
+    height, wide = pixels.shape[:2]
+    inside = pixels[int(height * 20 / 64), int(wide * 25 / 96)]
+    outside = pixels[int(height * 5 / 64), int(wide * 60 / 96)]
+    assert inside[0] - inside[1] > 80
+    assert abs(outside[0] - outside[1]) < 20
+    assert opened.logged == []
+
+
+def test_a_mask_covers_what_the_rung_found(tmp_path: Path, open_page: OpenPage) -> None:
+    path = tmp_path / "report.html"
+    page.write(drawn_runs.masks_run(tmp_path / "run"), path, tmp_path / "run")
+    card = open_page(path).show_all().locator("#samples .sample").first
+    seen = []
+    for place in (1, 2):
+        shot = card.locator("figure").nth(place).locator("svg").screenshot()
+        pixels = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
+        coloured = np.ptp(pixels, axis=2) > 40
+        rows = coloured.any(axis=1).nonzero()[0] / len(pixels)
+        seen.append((round(float(rows.min()), 1), round(float(rows.max()), 1)))
+    # The whole square, then its lower half.
+    assert seen == [(0.3, 0.7), (0.5, 0.7)]
+
+
+def test_a_text_and_a_sound_are_on_the_page(tmp_path: Path, open_page: OpenPage) -> None:
+    for kind, run in (("texts", drawn_runs.texts_run), ("sounds", drawn_runs.sounds_run)):
+        folder = tmp_path / kind
+        page.write(run(folder), tmp_path / "report.html", folder)
+        card = open_page(tmp_path / "report.html").show_all().locator("#samples .sample").first
+        if kind == "texts":
+            texts = card.locator(".texts dd").all_inner_texts()
+            assert texts[0] == texts[1] == "abcd"
+            assert card.locator(".texts del, .texts ins").count() >= 2
+        else:
+            assert card.locator(".wave").is_visible()
+            assert card.locator("img").evaluate("i => i.naturalHeight") == 64
+
+
 def test_hostile_names_are_text(
     hostile_run: FinishedRun, tmp_path: Path, open_page: OpenPage
 ) -> None:
@@ -202,6 +360,7 @@ def test_hostile_names_are_text(
     # What a phone says of itself is as little to be trusted as a file's name.
     for rung in report["rungs"]:
         rung["about"] |= {"cpu": HOSTILE, HOSTILE_SCRIPT: HOSTILE_SCRIPT}
+    report["classes"] = {"names": [f"{HOSTILE_SCRIPT}{n}" for n in range(10)], "origin": HOSTILE}
     page.write(typed(report), path, hostile_run.folder)
     opened = open_page(path, viewport={"width": 360, "height": 800})
     shown = opened.show_all()
@@ -226,8 +385,8 @@ def test_what_is_on_the_page_has_names_for_those_who_cannot_see_it(
     assert shown.evaluate("[...document.images].every(i => i.alt.length > 3)")
     assert shown.evaluate("[...document.querySelectorAll('th')].every(h => h.scope)")
     assert shown.evaluate(
-        """[...document.querySelectorAll('svg')].every(s => s.getAttribute('role') === 'img' &&
-           s.getAttribute('aria-labelledby').split(' ').every(
+        """[...document.querySelectorAll('svg')].every(s => s.ariaHidden === 'true' ||
+           s.getAttribute('role') === 'img' && s.getAttribute('aria-labelledby').split(' ').every(
              id => s.querySelector('#' + id).textContent.length > 10))"""
     )
     ids = shown.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
@@ -305,6 +464,7 @@ def test_ten_thousand_samples_of_a_thousand_classes_stay_light(
     assert took - reading <= 3
     assert path.stat().st_size <= 5_000_000
     opened = open_page(path)
-    assert "24 of " in opened.page.inner_text("#samples")
+    assert "48 of " in opened.page.inner_text("#samples")
+    assert opened.page.locator("#samples .matrix tr").count() <= 2 * 14
     assert opened.logged == []
     assert json.loads((run.folder / "report.json").read_text()) == run.report

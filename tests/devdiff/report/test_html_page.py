@@ -14,6 +14,7 @@ from msgspec import structs
 
 from devdiff.comparison import Flip, Proportion, WorstSample
 from devdiff.report import words
+from devdiff.report.class_words import ClassWords
 from devdiff.report.html import page
 from devdiff.report.html.cards import gallery
 from devdiff.report.html.pictures import BUDGET_BYTES
@@ -154,7 +155,7 @@ def test_the_layers_of_a_bisection_are_a_table_and_a_plot() -> None:
     }
     html = page.render(typed(bare_report(bisect=bisected(kind="profile", profile=profile))))
     assert "conv&lt;4&gt;" in html
-    assert "5 layers; the lowest is 26 at layer 4." in html
+    assert "of 5 layers; in the whole model the lowest is 26 dB at operator 4, CONV_2D." in html
 
 
 def test_the_operator_of_a_bisection_stands_with_its_figures() -> None:
@@ -215,28 +216,28 @@ def test_a_rate_stands_with_its_interval() -> None:
 
 def test_pictures_stop_at_their_budget_and_the_page_says_so(tmp_path: Path) -> None:
     """Photographs that do not compress, as many as can be named."""
-    count = 36
+    count = 90
     (tmp_path / "inputs").mkdir()
-    photos = np.random.default_rng(0).random((count, 1, 3, 160, 160), np.float32)
+    photos = np.random.default_rng(0).random((count, 1, 3, 240, 240), np.float32)
     np.save(tmp_path / "inputs/0.npy", photos)
     (tmp_path / "inputs/inputs.json").write_text(f'{{"sha256": "{"1" * 64}"}}')
-    flips = tuple(Flip(sample, 1, 2, 0.5, 0.5, 0.5, False) for sample in range(30))
-    worst = tuple(WorstSample(sample, 0.5, (0, 1), 1.0, 0.5) for sample in range(33, 36))
+    flips = tuple(Flip(sample, 1, 2, 0.5, 0.5, 0.5, False) for sample in range(60))
+    worst = tuple(WorstSample(sample, 0.5, (0, 1), 1.0, 0.5) for sample in range(80, 83))
     values = np.random.default_rng(0).normal(size=(20, 1, 4)).astype(np.float32)
     made = compare_arrays(tmp_path, values, values)
-    answers = structs.replace(made.classifications[0], flips=40, kept_flips=flips)
+    answers = structs.replace(made.classifications[0], flips=70, kept_flips=flips)
     comparison = structs.replace(
         made, outputs=(structs.replace(made.outputs[0], worst=worst),), classifications=(answers,)
     )
     data = with_pair(bare_report(), "fail", comparison=comparison.to_json())
     data["samples"] = {str(s): {"row": s, "name": None, "label": None} for s in range(count)}
     report = typed(data)
-    shown = gallery(report, RunFiles(tmp_path, report))
-    assert (shown.flips, shown.flips_shown, len(shown.cards)) == (40, 24, 27)
+    shown = gallery(report, RunFiles(tmp_path, report), ClassWords(report))
+    assert (shown.changed, shown.changed_shown, len(shown.cards)) == (70, 48, 51)
     pictures = [card.picture for card in shown.cards if card.picture]
-    assert 10 < len(pictures) < 27
+    assert 10 < len(pictures) < 51
     assert sum(len(picture.uri) for picture in pictures) <= BUDGET_BYTES
-    assert f"{27 - len(pictures)} pictures are left out to keep this page light" in shown.notes
+    assert f"{51 - len(pictures)} pictures are left out to keep this page light" in shown.notes
 
 
 @pytest.mark.slow
@@ -244,7 +245,7 @@ def test_report_json_alone_gives_a_page_without_pictures(digits_run: FinishedRun
     html = page.render(typed(with_scan(digits_run)))
     assert "<img" not in html
     assert "made from report.json alone: no pictures" in html
-    assert "logits: class 7 → 8" in html
+    assert "▼ harmed" in html
     assert "no picture of the trigger" in html
 
 
@@ -262,7 +263,7 @@ def test_what_is_not_this_reports_is_not_shown(digits_run: FinishedRun, tmp_path
     assert "rungs/float.pack cannot be read" in html
     assert "the inputs beside the report are not its own: no pictures" in html
     assert "<img" not in html
-    (card, *_) = re.findall(r'<li class="card">.*?</table>', html, flags=re.DOTALL)
+    (card, *_) = re.findall(r'<li class="card sample [^>]*>.*?</table>', html, flags=re.DOTALL)
     assert "source" in card
     assert "device" in card
     assert 'scope="row">int8' not in card

@@ -306,3 +306,16 @@ def test_the_report_stays_clean_of_what_the_library_prints(
     assert capsys.readouterr().out == ""
     (tmp_path / "x").write_text(json.dumps(figures(matches((found(), true((0, 0, 1, 1, 0)))))))
     assert json.loads((tmp_path / "x").read_text()) == [0.0, 0.0]
+
+
+def test_an_image_alone_is_scored_by_what_one_would_draw() -> None:
+    """A hit beside a miss, a guess too faint to draw, nothing found, and nothing there."""
+    images = [
+        (found((0, 0, 10, 10, 3, 0.9), (50, 50, 60, 60, 3, 0.8)), true((0, 0, 10, 10, 3))),
+        (found((0, 0, 10, 10, 3, 0.9), (50, 50, 60, 60, 3, 0.01)), true((0, 0, 10, 10, 3))),
+        (found(), true((0, 0, 10, 10, 3))),
+        (found(), true()),
+    ]
+    scores = matches(*images).by_sample()
+    assert scores[:3].tolist() == pytest.approx([2 / 3, 1, 0])
+    assert np.isnan(scores[3])

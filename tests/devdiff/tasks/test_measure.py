@@ -233,6 +233,31 @@ def test_a_few_maps_with_anything_on_them_do_not_pass_for_many(tmp_path: Path) -
         assert judgement.verdict is verdict
 
 
+def test_the_samples_that_a_step_makes_worse_stand_first(tmp_path: Path) -> None:
+    """Rows of a map that are of class 1: one loses a row, one both, one gains what was missing."""
+    truth = np.zeros((8, 4, 4), np.int64)
+    truth[:, :2] = 1
+
+    def scores(*rows: int) -> Array:
+        maps = np.zeros((8, 1, 2, 4, 4), np.float32)
+        maps[:, :, 0] = 0.5
+        for place, count in enumerate(rows):
+            maps[place, :, 1, :count] = 1
+        return maps
+
+    before = scores(2, 2, 2, 1, 2, 2, 2, 2)
+    after = scores(2, 1, 0, 2, 2, 2, 2, 2)
+    task = Segmentation.of(binding("y", (1, 2, 4, 4)).source, (4, 4), None, 0.5, None)
+    results = [result(tmp_path, "source", before), result(tmp_path, "int8", after)]
+    found, _ = measured(task, lambda index: truth[index], results)
+    changed = found.steps[0].most_changed
+    assert [entry.sample for entry in changed] == [2, 1, 3]
+    # Half of class 1 and two thirds of class 0 are right where one of two rows is lost.
+    assert changed[1].before == 1
+    assert changed[1].after == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert changed[2].after == 1
+
+
 def test_a_metric_that_cannot_fall_any_further_does_not_pass(tmp_path: Path) -> None:
     """A wrong truth, or outputs read wrongly: 0.04 stays 0.04, and nothing is lost."""
     results = [result(tmp_path, name, classes(40, 1000)) for name in ("float", "int8")]

@@ -63,7 +63,8 @@ def scenes(folder: Path, count: int) -> None:
             annotations.append({"image_id": number, "category_id": 1, "bbox": [x, y, CELL, CELL]})
         Image.fromarray(pixels).save(folder / f"photos/{number:03}.png")
     images = [{"id": number, "file_name": f"{number:03}.png"} for number in range(count)]
-    truth = {"images": images, "categories": [{"id": 1}], "annotations": annotations}
+    classes = [{"id": 1, "name": "bright spot"}]
+    truth = {"images": images, "categories": classes, "annotations": annotations}
     (folder / "coco.json").write_text(json.dumps(truth))
 
 
@@ -94,6 +95,9 @@ def test_scores_that_share_a_scale_with_boxes_are_lost_at_compression(tmp_path: 
     assert "task: detection, judged against coco.json; one step may make mAP" in printed
     page = (tmp_path / "run/report.html").read_text()
     assert '<section id="task"' in page
+    assert report["classes"] == {"names": ["bright spot"], "origin": "coco.json"}
+    compressed = next(s for s in report["task"]["steps"] if s["step"] == "compression")
+    assert compressed["changed"] == 60
     steps = {step["step"]: step["verdict"] for step in report["task"]["steps"]}
     assert steps == {"conversion": "pass", "compression": "fail", "all": None}
 
@@ -111,9 +115,10 @@ def test_without_truth_rungs_are_judged_against_the_sources_own_boxes(tmp_path: 
     assert steps == {"conversion": "pass", "compression": "pass", "all": None}
     assert report["task"]["rungs"][-1]["values"]["mAP"]["value"] > 0.9
     assert "task: detection, judged against the source's own answers" in printed
-    assert (
-        "judged against the source&#39;s own answers" in (tmp_path / "run/report.html").read_text()
-    )
+    page = (tmp_path / "run/report.html").read_text()
+    assert "judged against the source&#39;s own answers" in page
+    assert 'class="box c0"' in page
+    assert "<strong>source" in page
 
 
 @pytest.mark.slow
@@ -127,6 +132,11 @@ def test_scores_that_die_in_int8_fail_without_any_truth(tmp_path: Path) -> None:
     assert report["attribution"]["step"] == "compression"
     assert report["task"]["rungs"][0]["values"]["mAP"]["value"] == 1
     assert report["task"]["rungs"][-1]["values"]["mAP"]["value"] == 0
+    lost = next(s for s in report["task"]["steps"] if s["step"] == "compression")["most_changed"]
+    assert {(entry["before"], entry["after"]) for entry in lost} == {(1, 0)}
+    page = (tmp_path / "run/report.html").read_text()
+    assert page.count('class="box gone"') >= len(lost)
+    assert "▼ harmed" in page
     assert "judged against the source's own answers" in printed
 
 
