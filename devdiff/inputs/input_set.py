@@ -15,8 +15,10 @@ from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.inputs import retention
 from devdiff.inputs.builder import Builder
 from devdiff.inputs.digest import set_digest
+from devdiff.inputs.lint import DataWarning
 from devdiff.inputs.request import SYNTHETIC, InputRequest, Progress
 from devdiff.inputs.retention import RECORD
+from devdiff.system.typed_json import decode, encode
 
 __all__ = ["SYNTHETIC", "InputRequest", "InputSet", "load", "prepare"]
 
@@ -29,7 +31,8 @@ class InputSet:
     row numbers that never overlap. ``labels`` are class indices of the tested rows. ``sha256``
     covers the tested tensors. ``synthetic`` inputs speak of numerics only. ``names`` are the files
     of the rows under ``root``, where each has its own. ``guessed_classes``, ``at_least`` and
-    ``class_names`` are those of `devdiff.inputs.listing.Labels`.
+    ``class_names`` are those of `devdiff.inputs.listing.Labels`. Of ``available`` samples only some
+    are tested, where a limit was given.
     """
 
     arrays: Mapping[str, Array]
@@ -49,6 +52,8 @@ class InputSet:
     guessed_classes: int | None = None
     at_least: bool = False
     class_names: tuple[str, ...] = ()
+    available: int | None = None
+    warnings: tuple[DataWarning, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tested)
@@ -95,6 +100,12 @@ class InputSet:
         )
         return replace(self, labels=None, notes=(*self.notes, note)), note
 
+    def borne_out(self) -> InputSet:
+        """Without warnings that true answers refute: values on a scale that a model is right with
+        are those that it takes."""
+        kept = tuple(warning for warning in self.warnings if warning.kind != "range")
+        return replace(self, warnings=kept)
+
     def sample(self, index: int) -> dict[str, Array]:
         """Tested sample ``index``: input name to array of the input's shape."""
         row = int(self.tested[index])
@@ -114,6 +125,7 @@ class InputSet:
         return {
             "origin": self.origin,
             "samples": len(self),
+            "available": self.available,
             "synthetic": self.synthetic,
             "labelled": self.labels is not None,
             "sha256": self.sha256,
@@ -124,6 +136,7 @@ class InputSet:
                 "samples": self.calibration_samples,
             },
             "notes": list(self.notes),
+            "warnings": encode(self.warnings),
         }
 
 
@@ -187,4 +200,6 @@ def load(folder: Path, inputs: tuple[TensorSpec, ...]) -> InputSet:
         guessed_classes=data["guessed_classes"],
         at_least=data["at_least"],
         class_names=tuple(data.get("class_names", ())),
+        available=data.get("available"),
+        warnings=decode(tuple[DataWarning, ...], data.get("warnings", [])),
     )
