@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from devdiff.report.model import Report
 
 
-class BasisSummary(Record, frozen=True):
+class BasisSummary(Record, frozen=True, omit_defaults=True):
     """What a verdict stands on: samples that every step which counts was compared on, and their
     sort. ``available`` are those of a run without a limit, null where all were tested."""
 

@@ -84,6 +84,7 @@ def render(look: Look) -> str:
         finalize=lambda value: printable_lines(value) if type(value) is str else value,
     )
     environment.filters |= {
+        "number": words.number,
         "figure": number,
         "percent": percent,
         "proportion": words.proportion,

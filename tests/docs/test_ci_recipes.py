@@ -122,7 +122,8 @@ def test_what_is_installed_exists_and_torch_is_for_the_cpu(path: Path) -> None:
         assert not installs  # the action does it
         return
     (pinned,) = [word for word in PROJECT["optional-dependencies"]["scan"] if "torch" in word]
-    torch, devdiff = installs
+    # A recipe may install in several jobs, and does it alike.
+    torch, devdiff = dict.fromkeys(map(tuple, installs))
     assert torch[-1] == pinned
     assert torch[torch.index("--index-url") + 1] == "https://download.pytorch.org/whl/cpu"
     (named,) = re.findall(r"devdiff\[([\w,$]+)\]", devdiff[-1])
@@ -215,7 +216,7 @@ def test_the_action_installs_what_is_asked_for(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("limit", "code"), [("20", 0), ("4", 5)])
+@pytest.mark.parametrize(("limit", "code"), [("100", 0), ("4", 5)])
 def test_the_actions_check_runs_and_hands_on_its_verdict(
     tmp_path: Path, limit: str, code: int
 ) -> None:
@@ -234,9 +235,8 @@ def test_the_actions_check_runs_and_hands_on_its_verdict(
     written = (tmp_path / "output.txt").read_text().splitlines()
     assert written == [f"exit-code={code}", "junit=it.xml", "sarif=it-sarif"]
     assert (tmp_path / "it.xml").exists()
-    assert f"{limit} of 450 labelled samples" in (tmp_path / "it/check.json").read_text() or (
-        f"limited to {limit} of 450 samples" in (tmp_path / "it/check.json").read_text()
-    )
+    assert f"limited to {limit} of 600 samples" in (tmp_path / "it/check.json").read_text()
+    assert f"limited to {limit} of 600 samples" in (tmp_path / "summary.md").read_text()
     uploaded = next(s for s in action_steps() if "upload-artifact" in s.get("uses", ""))
     patterns = uploaded["with"]["path"].replace("${{ inputs.out }}", "it").split()
     matched = [pattern for pattern in patterns if list(tmp_path.glob(pattern))]

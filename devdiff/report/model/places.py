@@ -25,7 +25,7 @@ class CalibrationRecord(Record, frozen=True):
     samples: Count
 
 
-class InputsRecord(Record, frozen=True):
+class InputsRecord(Record, frozen=True, omit_defaults=True):
     """The inputs of a run; ``preprocess`` are the steps that were declared, by name.
 
     ``available`` are the samples that a run without a limit would have tested, null where all were.

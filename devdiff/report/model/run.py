@@ -24,7 +24,7 @@ from devdiff.verdict import Verdict
 SCHEMA_VERSION: Final = 2
 
 
-class BasisRecord(Record, frozen=True):
+class BasisRecord(Record, frozen=True, omit_defaults=True):
     """What a verdict stands on.
 
     ``samples`` are those that every step which counts was compared on, ``smallest_fault_share`` the
