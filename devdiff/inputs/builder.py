@@ -93,7 +93,13 @@ class Builder:
                 )
             true_classes = labels.values[tested] if labels is not None else None
             warnings = lint.warnings(
-                self._folder, self._inputs, self._preprocess, tested, facts, true_classes
+                self._folder,
+                self._inputs,
+                self._preprocess,
+                tested,
+                facts,
+                true_classes,
+                opened.names,
             )
         else:
             self._write_synthetic(rows, "", request.seed)

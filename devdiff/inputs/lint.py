@@ -53,15 +53,19 @@ def warnings(
     tested: Array,
     facts: Sequence[Sequence[RowFacts]],
     labels: Array | None,
+    names: Sequence[str] = (),
 ) -> list[DataWarning]:
     """What is odd about the ``tested`` rows int64 [N] of an input set's folder.
 
     ``facts`` are those of each tested row, input by input, ``labels`` their classes int64 [N];
-    ``pipeline`` made the values.
+    ``pipeline`` made the values. ``names`` are those of all rows, if they have any.
     """
-    found = [*_alike(inputs, tested, facts), *_labels(labels, tested, facts, inputs)]
+    found = [
+        *_alike(inputs, tested, facts, names),
+        *_labels(labels, tested, facts, inputs, names),
+    ]
     for position, (spec, rows) in enumerate(zip(inputs, facts, strict=True)):
-        found += _blank(spec, tested, rows)
+        found += _blank(spec, tested, rows, names)
         array: Array = np.load(folder / f"{position}.npy", mmap_mode="r", allow_pickle=False)
         seen = some(array, tested)
         found += [DataWarning("scale", spec.name, text) for text in unsuited(seen, spec, pipeline)]
@@ -79,7 +83,10 @@ def some(array: Array, rows: Array, most: int = _LOOKED_AT) -> Array:
 
 
 def _alike(
-    inputs: Sequence[TensorSpec], tested: Array, facts: Sequence[Sequence[RowFacts]]
+    inputs: Sequence[TensorSpec],
+    tested: Array,
+    facts: Sequence[Sequence[RowFacts]],
+    names: Sequence[str],
 ) -> Iterator[DataWarning]:
     """Samples that are copies of one another add nothing, and make intervals too narrow."""
     if len(tested) < 2:
@@ -100,8 +107,8 @@ def _alike(
         repeated = next(rows for rows in groups if len(rows) > 1)
         text = (
             f"{copies} of {count(len(tested), 'sample')} "
-            f"{'is a copy' if copies == 1 else 'are copies'} of others (rows {_rows(repeated)} are "
-            "alike): they count as evidence of their own and are not"
+            f"{'is a copy' if copies == 1 else 'are copies'} of others ({_rows(repeated, names)} "
+            "are alike): they count as evidence of their own and are not"
         )
         yield DataWarning("repeated samples", "", text)
 
@@ -111,6 +118,7 @@ def _labels(
     tested: Array,
     facts: Sequence[Sequence[RowFacts]],
     inputs: Sequence[TensorSpec],
+    names: Sequence[str],
 ) -> Iterator[DataWarning]:
     if labels is None or len(labels) < 2:
         return
@@ -125,22 +133,26 @@ def _labels(
     label = dict(zip(tested.tolist(), labels.tolist(), strict=True))
     for rows in _groups(tested, facts):
         if len({label[row] for row in rows}) > 1:
-            shown = ", ".join(f"row {row}: class {label[row]}" for row in rows[:_ROWS_SHOWN])
+            shown = ", ".join(
+                f"{_rows([row], names)}: class {label[row]}" for row in rows[:_ROWS_SHOWN]
+            )
             text = f"the same sample has several labels ({shown}): look whether labels are in order"
             yield DataWarning("labels", "", text)
             return
 
 
-def _blank(spec: TensorSpec, tested: Array, rows: Sequence[RowFacts]) -> Iterator[DataWarning]:
+def _blank(
+    spec: TensorSpec, tested: Array, rows: Sequence[RowFacts], names: Sequence[str]
+) -> Iterator[DataWarning]:
     """Pictures of one colour, where not all are."""
     if channel_axis(spec) is None or spec.elements < _FEWEST_VALUES:
         return
     blank = [int(row) for row, fact in zip(tested, rows, strict=True) if fact.low == fact.high]
     if blank:
+        hold = "holds" if len(blank) == 1 else "hold"
         text = (
-            f"{len(blank)} of {count(len(tested), 'sample')} hold one value throughout "
-            f"(row{'' if len(blank) == 1 else 's'} {_rows(blank)}): look whether the files are "
-            "damaged, or empty"
+            f"{len(blank)} of {count(len(tested), 'sample')} {hold} one value throughout "
+            f"({_rows(blank, names)}): look whether they are damaged, or empty"
         )
         yield DataWarning("blank samples", spec.name, text)
 
@@ -170,6 +182,8 @@ def _distinct(rows: Sequence[RowFacts]) -> int:
     return len({fact.digest for fact in rows})
 
 
-def _rows(rows: Sequence[int]) -> str:
+def _rows(rows: Sequence[int], names: Sequence[str]) -> str:
+    """``row 3``, ``rows 3, 7, 9, …``, or the files where samples have names."""
     more = ", …" if len(rows) > _ROWS_SHOWN else ""
-    return ", ".join(map(str, rows[:_ROWS_SHOWN])) + more
+    shown = ", ".join(names[row] if names else str(row) for row in rows[:_ROWS_SHOWN]) + more
+    return shown if names else f"row{'' if len(rows) == 1 else 's'} {shown}"

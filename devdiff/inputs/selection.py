@@ -18,8 +18,8 @@ def spread(rows: Array, limit: int, seed: int) -> Array:
     """
     if limit >= len(rows):
         return rows
-    edges = np.linspace(0, len(rows), limit + 1)
-    drawn = np.random.default_rng(seed).random(limit)
-    places = (edges[:-1] + drawn * np.diff(edges)).astype(np.int64)
+    # Whole numbers, so that no two parts share a row.
+    edges = np.linspace(0, len(rows), limit + 1).astype(np.int64)
+    places = np.random.default_rng(seed).integers(edges[:-1], edges[1:])
     chosen: Array = rows[places]
     return chosen

@@ -100,6 +100,7 @@ def render(look: Look) -> str:
         view=view,
         report={"inputs": view.inputs, "data_check": view.answers},
         headline=terminal.headline(view),
+        origin=terminal.origin(view.inputs),
         style=style,
         policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "
         "form-action 'none'",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from devdiff.comparison.wording import count, number, percent
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from devdiff.preview.record import ChannelRange, InputsView
+    from devdiff.report.model.places import InputsRecord
 
 _BAR: Final = 24
 _CLASSES_SHOWN: Final = 20
@@ -53,7 +55,12 @@ def headline(view: InputsView) -> str:
     found = count(odd, "warning") if odd else "nothing odd about the values"
     if doubt:
         found = "they do not suit the model" + (f"; {found}" if odd else "")
-    return f"{there} of {inputs.origin}{model}: {found}"
+    return f"{there} of {origin(inputs)}{model}: {found}"
+
+
+def origin(inputs: InputsRecord) -> str:
+    """Where samples come from, without the folders of this machine."""
+    return inputs.origin if inputs.synthetic else Path(inputs.origin).name
 
 
 def _figures(values: ChannelRange) -> list[str]:

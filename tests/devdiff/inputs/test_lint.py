@@ -109,7 +109,7 @@ def test_blank_pictures_are_named(tmp_path: Path) -> None:
     images[5] = 0.5
     found = warnings(tmp_path, images)
     assert found.keys() == {"blank samples"}
-    assert "1 of 40 samples hold one value throughout (row 5)" in str(found["blank samples"])
+    assert "1 of 40 samples holds one value throughout (row 5)" in str(found["blank samples"])
 
 
 def test_a_channel_that_never_changes_is_named(tmp_path: Path) -> None:

@@ -43,6 +43,16 @@ def test_every_part_of_the_set_is_in_it(seed: int) -> None:
     assert seed == 0 or chosen.tolist() != spread(rows, 20, 0).tolist()
 
 
+@pytest.mark.parametrize("count", [91, 100, 101, 4097])
+def test_no_row_is_in_it_twice(count: int) -> None:
+    rows = np.arange(count) * 3
+    for limit in (1, 2, 24, 33, 90):
+        for seed in range(20):
+            chosen = spread(rows, limit, seed)
+            assert len(set(chosen.tolist())) == limit
+            assert (np.diff(chosen) > 0).all()
+
+
 def test_a_limit_that_is_none_changes_nothing() -> None:
     rows = np.arange(7)
     for limit in (7, 8, 100):
