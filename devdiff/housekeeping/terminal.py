@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from devdiff.comparison.wording import count
 from devdiff.housekeeping.retention import age, size
 from devdiff.report import parts
 from devdiff.report.parts import escape
@@ -43,8 +42,8 @@ def show(cleaning: Cleaning, unlimited: bool, out: Console) -> None:
 
 def summary(cleaning: Cleaning, unlimited: bool) -> str:
     """One line: how much there is, how much goes, and what to do next."""
-    there = f"{count(len(cleaning.entries), 'entry').replace('entrys', 'entries')}"
-    held = f"{there}, {size(cleaning.bytes)}"
+    found = len(cleaning.entries)
+    held = f"{found} {'entry' if found == 1 else 'entries'}, {size(cleaning.bytes)}"
     goes = f"{len(cleaning.going)} of {held}"
     if cleaning.removed:
         gone = len(cleaning.going) - len(cleaning.failed)

@@ -73,7 +73,7 @@ def look(request: LookRequest, folder: Path, events: Events | None = None) -> Lo
     errors for data that does not fit, or a model that cannot be read.
     """
     events = events or SilentEvents()
-    read, notes = None, ()
+    read, notes = None, tuple[str, ...]()
     if request.model is None:
         specs, notes = specs_of(request.data)
         limits: dict[str, int] = {}

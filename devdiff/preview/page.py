@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.metadata
 import importlib.resources
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from markupsafe import Markup
 
-from devdiff import __version__
 from devdiff.comparison.wording import number, percent
 from devdiff.inputs.selection import spread
 from devdiff.preview import terminal
@@ -109,7 +109,7 @@ def render(look: Look) -> str:
         total=sum(entry.samples for entry in view.classes),
         shown=shown,
         stretched=stretched,
-        version=__version__,
+        version=importlib.metadata.version("devdiff"),
     )
 
 

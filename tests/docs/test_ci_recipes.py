@@ -175,7 +175,7 @@ def github(script: str, folder: Path, env: Mapping[str, str]) -> subprocess.Comp
 
 
 def script_of(name: str) -> str:
-    (script,) = [step["run"] for step in action_steps() if step.get("name") == name]
+    (script,) = [str(step["run"]) for step in action_steps() if step.get("name") == name]
     return script
 
 
