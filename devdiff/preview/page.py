@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from devdiff.preview.look import Look
     from devdiff.preview.record import ClassCount, TensorView
 
-PAGE_NAME: Final = "devdiff-inputs.html"
 SHOWN: Final = 24
 _CURVE: Final = (160, 48)
 _FEWEST_POINTS: Final = 16
