@@ -37,7 +37,7 @@ class ExportCache:
     """A folder of exports of at most ``limit`` bytes; the least recently used go first."""
 
     def __init__(self, root: Path, limit: int = LIMIT_BYTES) -> None:
-        self._root = root
+        self.root = root
         self._limit = limit
 
     @classmethod
@@ -51,7 +51,7 @@ class ExportCache:
 
         None when there is none, or its bytes are not those of its manifest: such an entry goes.
         """
-        entry = self._root / key
+        entry = self.root / key
         if not entry.is_dir():
             return None
         try:
@@ -75,13 +75,13 @@ class ExportCache:
     def put(self, key: str, folder: Path, manifest: Manifest) -> None:
         """Keep the export in ``folder``; on a full or unwritable disk nothing is kept."""
         with contextlib.suppress(OSError):
-            with whole_directory(self._root / key) as entry:
+            with whole_directory(self.root / key) as entry:
                 for name in (*_files(manifest), MANIFEST_NAME):
                     shutil.copyfile(folder / name, entry / name)
             self._evict(key)
 
     def _evict(self, newest: str) -> None:
-        entries = [entry for entry in self._root.iterdir() if not entry.name.startswith(".")]
+        entries = [entry for entry in self.root.iterdir() if not entry.name.startswith(".")]
         entries.sort(key=lambda entry: (entry.name == newest, entry.stat().st_mtime), reverse=True)
         total = 0
         for entry in entries:

@@ -136,6 +136,7 @@ def _check_of_run(request: BisectRequest) -> None:
         ("--shape", " ".join(request.model.shapes)),
         ("--signature", request.model.signature),
         ("--seed", request.data.seed),
+        ("--limit", request.data.limit),
     ):
         if given:
             raise UsageError(

@@ -12,13 +12,14 @@ from devdiff.cli.groups import baseline, evidence, inputs, output
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from devdiff.cli.parsing import Parser
     from devdiff.gate.baseline_file import Baseline
     from devdiff.gate.check import CheckOutcome
     from devdiff.gate.config import Cell, Config
     from devdiff.options import Rules
+    from devdiff.progress import Events
 
 NAME: Final = "check"
 HELP: Final = "test every model that devdiff.toml names, and exit by the worst verdict"
@@ -72,7 +73,8 @@ def add_arguments(parser: Parser) -> None:
         help="run it only if it is what has this SHA-256, which --list shows",
     )
     parser.group("input set", "what --init writes down")
-    inputs.add(parser, seed=False)
+    inputs.add(parser, seed=False, limit=False)
+    inputs.add_limit(parser)
     parser.group("where it runs").add_argument(
         "--device",
         action="append",
@@ -121,7 +123,9 @@ def run(args: argparse.Namespace) -> int:
     config = Config.load(args.config or config_file.find(Path.cwd()), note)
     entries = config.chosen(args.names, args.device)
     cells = [
-        dataclasses.replace(cell, requirements=evidence.of(args, cell.requirements))
+        dataclasses.replace(
+            cell.limited(args.limit), requirements=evidence.of(args, cell.requirements)
+        )
         for entry in entries
         for cell in entry.cells()
     ]
@@ -132,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
             terminal.show_code(code, trust.digest(config), console.stdout())
         return 0
     trust.check(config, code, args.trust_config, args.trust_config_sha256)
-    held_to, rules = _baseline(args, config)
+    held_to, rules = _baseline(args, config, note)
     _check_writable(args)
     with console.Narrator(args.verbosity) as narrator:
         if code:
@@ -146,6 +150,7 @@ def run(args: argparse.Namespace) -> int:
             config=config.path,
             command=tuple(sys.argv[1:]),
         )
+        _let_go(config, outcome.directory, narrator)
     if args.json:
         print(json.dumps(outcome.record.to_json(), indent=2))
     elif args.verbosity == output.QUIET:
@@ -167,6 +172,8 @@ def _init(args: argparse.Namespace, path: Path) -> int:
     model = Path(args.names[0]) if args.names else None
     data = {name: getattr(args, name) for name in _INIT_OPTIONS}
     given = next((name for name, value in data.items() if value), None)
+    if args.limit is not None:
+        raise UsageError(f"--limit {args.limit} is for a check, and --init runs none: leave it out")
     if model is None and given is not None:
         raise UsageError(f"--init --{given} {data[given]}: name the MODEL, too")
     if model is not None and data["inputs"] is None:
@@ -181,17 +188,52 @@ def _init(args: argparse.Namespace, path: Path) -> int:
     return 0
 
 
-def _baseline(args: argparse.Namespace, config: Config) -> tuple[Baseline | None, Rules]:
+def _let_go(config: Config, current: Path, events: Events) -> None:
+    """Remove earlier checks that the configuration's retention lets go; ``current`` stays.
+
+    The verdict does not depend on it: what cannot be removed is only a note.
+    """
+    from devdiff.errors import UsageError
+    from devdiff.gate.check import DEFAULT_ROOT
+    from devdiff.housekeeping import clean
+    from devdiff.housekeeping.retention import size
+
+    if config.retention.unlimited or not DEFAULT_ROOT.is_dir():
+        return
+    protected = {current / "check.json": "it is this check", **config.protected}
+    try:
+        cleaned = clean.plan([DEFAULT_ROOT], config.retention, protected=protected)
+        cleaned = clean.carry_out(cleaned)
+    except (UsageError, OSError) as error:
+        events.note(f"no earlier check was removed: {error}")
+        return
+    for failure in cleaned.failed:
+        events.note(failure)
+    gone = len(cleaned.going) - len(cleaned.failed)
+    if gone:
+        events.note(
+            f"[retention]: {gone} earlier check{'' if gone == 1 else 's'} removed from "
+            f"{DEFAULT_ROOT}, {size(cleaned.going_bytes)}"
+        )
+
+
+def _baseline(
+    args: argparse.Namespace, config: Config, note: Callable[[str], None]
+) -> tuple[Baseline | None, Rules]:
     """The baseline and the rules: the options, else what the configuration says.
 
-    A check that writes the configuration's own baseline is not held to it.
+    A check that writes the configuration's own baseline is not held to it, nor is a limited one,
+    which runs on other samples.
     """
     from devdiff.gate.baseline_file import Baseline
 
     path = args.baseline
     baseline.check_beside(args, path or config.baseline)
-    if path is None and args.write_baseline is None:
-        path = config.baseline
+    if path is None and args.write_baseline is None and config.baseline is not None:
+        if args.limit is None:
+            path = config.baseline
+        else:
+            note(f"--limit: not held to {config.baseline.name}, which is of all samples")
     return (Baseline.load(path) if path else None), baseline.rules(args, config.rules)
 
 

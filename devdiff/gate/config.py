@@ -14,6 +14,7 @@ from devdiff.exporter.compression import Compression, with_recipes
 from devdiff.exporter.errors import CompressionError
 from devdiff.gate import config_file
 from devdiff.gate.requirements import Requirements
+from devdiff.housekeeping.retention import Retention, parse_age, parse_size
 from devdiff.inputs.input_set import SYNTHETIC, InputRequest
 from devdiff.inputs.preprocess import Preprocess
 from devdiff.ladder.request import LadderRequest
@@ -39,6 +40,7 @@ T = TypeVar("T")
 FINISHED: Final = "as it is"
 """The compression of a finished .tflite: none of devdiff's doing."""
 DEFAULT_REQUIREMENTS: Final = Requirements()
+KEEP_ALL: Final = Retention()
 ANY_DEVICE: Final = "default"
 """The device of a cell that names none: what is attached, or this machine."""
 
@@ -57,6 +59,11 @@ class Cell:
     def name(self) -> str:
         """``reader/int8/local``: unique in a configuration, and stable from check to check."""
         return f"{self.model}/{self.compression}/{self.device}"
+
+    def limited(self, limit: int | None) -> Cell:
+        """The test on at most ``limit`` of the samples."""
+        data = replace(self.request.data, limit=limit)
+        return replace(self, request=replace(self.request, data=data))
 
     @property
     def on_the_host(self) -> tuple[str, str, tuple[str, ...]]:
@@ -138,6 +145,14 @@ class Config:
     baseline: Path | None = None
     rules: Rules = DEFAULT_RULES
     package: PackageRules = PackageRules()
+    retention: Retention = KEEP_ALL
+
+    @property
+    def protected(self) -> dict[Path, str]:
+        """Files whose runs are not cleaned away, and why."""
+        return (
+            {self.baseline: "the baseline of the configuration lies in it"} if self.baseline else {}
+        )
 
     @classmethod
     def load(cls, path: Path, note: Callable[[str], None] = lambda text: None) -> Self:
@@ -167,6 +182,7 @@ class Config:
                 skip=_several(package.get("skip", ())),
                 requirements=_requirements(package, f"{path}: [verify]"),
             ),
+            _retention(data.get("retention", {}), f"{path}: [retention]"),
         )
 
     def chosen(self, names: Sequence[str], devices: Sequence[str] = ()) -> tuple[Entry, ...]:
@@ -266,6 +282,20 @@ def _entry(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any], pat
         scan=_scan(table.get("scan"), defaults.get("scan", False), seed),
         task=task,
         requirements=_requirements(values, f"{path}: [models.{name}]"),
+    )
+
+
+def _retention(values: Mapping[str, Any], where: str) -> Retention:
+    def parsed(key: str, parse: Callable[[str], T]) -> T | None:
+        try:
+            return parse(values[key]) if key in values else None
+        except UsageError as error:
+            raise UsageError(f"{where} {key}: {error}") from error
+
+    return Retention(
+        keep_runs=values.get("keep-runs"),
+        max_age_s=parsed("max-age", parse_age),
+        max_bytes=parsed("max-size", parse_size),
     )
 
 

@@ -129,7 +129,17 @@ def summary(cells: Sequence[CellRecord]) -> str:
         names = [cell.name for cell in cells if cell.gate is verdict]
         if names and verdict is not Verdict.PASS:
             parts.append(f"{len(names)} {verdict}: {', '.join(names)}")
-    return "; ".join(parts)
+    return "; ".join([*parts, *_limits(cells)])
+
+
+def _limits(cells: Sequence[CellRecord]) -> Iterator[str]:
+    """What a smoke run says of itself: how many samples it was limited to."""
+    known = [cell.basis for cell in cells if cell.basis is not None]
+    parts = dict.fromkeys(
+        f"{basis.samples} of {basis.available}" for basis in known if basis.available is not None
+    )
+    if parts:
+        yield f"limited to {', '.join(parts)} samples"
 
 
 def load(path: Path) -> CheckRecord:

@@ -19,22 +19,25 @@ if TYPE_CHECKING:
     from devdiff.report.model import Report
 
 
-class BasisSummary(Record, frozen=True):
+class BasisSummary(Record, frozen=True, omit_defaults=True):
     """What a verdict stands on: samples that every step which counts was compared on, and their
-    sort."""
+    sort. ``available`` are those of a run without a limit, null where all were tested."""
 
     samples: Count
     inputs: Literal["real", "synthetic"]
     labelled: bool
+    available: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """How many ``samples`` every step that counts was compared on, and of what sort they were."""
+    """How many ``samples`` every step that counts was compared on, and of what sort they were; of
+    how many ``available`` ones, where a limit was given."""
 
     samples: int
     synthetic: bool
     labelled: bool
+    available: int | None = None
 
     @classmethod
     def of(cls, report: Report | Excerpt) -> Self:
@@ -43,16 +46,19 @@ class Basis:
         counted = [pair for pair in report.pairs if pair.gates] or report.pairs
         compared = [pair.comparison.compared for pair in counted if pair.comparison is not None]
         samples = min((inputs.samples, report.basis.samples, *compared))
-        return cls(samples, inputs.synthetic, inputs.labelled)
+        return cls(samples, inputs.synthetic, inputs.labelled, report.basis.available)
 
     def record(self) -> BasisSummary:
-        return BasisSummary(self.samples, "synthetic" if self.synthetic else "real", self.labelled)
+        sort: Literal["real", "synthetic"] = "synthetic" if self.synthetic else "real"
+        return BasisSummary(self.samples, sort, self.labelled, self.available)
 
     def to_json(self) -> dict[str, Any]:
         return fields(self.record())
 
     def __str__(self) -> str:
         kind = "synthetic" if self.synthetic else "labelled" if self.labelled else "unlabelled"
+        if self.available is not None:
+            return f"{self.samples} of {self.available} {kind} samples"
         return f"{self.samples} {kind} sample{'' if self.samples == 1 else 's'}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import shutil
 from pathlib import Path
@@ -10,18 +11,22 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from devdiff.errors import UsageError
-from devdiff.inputs import calibration, image_workers, input_range, listing, readers, synthetic
-from devdiff.inputs.digest import SetDigest, check_numbers, set_digest
+from devdiff.inputs import calibration, image_workers, lint, listing, readers, synthetic
+from devdiff.inputs.digest import RowFacts, SetDigest, check_numbers, set_digest
 from devdiff.inputs.images import ImageRows
 from devdiff.inputs.listing import Labels
 from devdiff.inputs.npy_writer import NpyWriter
+from devdiff.inputs.pieces import pieces
 from devdiff.inputs.preprocess import NO_PREPROCESS
+from devdiff.inputs.selection import spread
 from devdiff.inputs.sources import Opened, Opener
+from devdiff.system.typed_json import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from devdiff.exporter.artifact import Array, TensorSpec
+    from devdiff.inputs.readers import Rows
     from devdiff.inputs.request import InputRequest, Progress
 
 MAX_CALIBRATION: Final = 200
@@ -67,20 +72,39 @@ class Builder:
         elif request.labels is not None:
             raise UsageError("--labels needs --inputs: synthetic samples have no true class")
         else:
-            rows, origin = SYNTHETIC_TESTED, f"synthetic, seed {request.seed}"
+            rows = min(SYNTHETIC_TESTED, request.limit or SYNTHETIC_TESTED)
+            origin = f"synthetic, seed {request.seed}"
             self._notes.append(
                 "inputs are synthetic: the verdict speaks of numerics, not of answers on real data"
             )
         chosen = self._calibration_rows(rows)
-        tested = np.setdiff1d(np.arange(rows), chosen)
+        left = np.setdiff1d(np.arange(rows), chosen)
+        tested = spread(left, request.limit or rows, request.seed)
+        available = len(left) if opened is not None else SYNTHETIC_TESTED
+        warnings: list[lint.DataWarning] = []
         if opened is not None:
-            sha256 = self._write(opened, origin, "", tested)
+            wanted = np.zeros(rows, np.bool_)
+            wanted[tested] = wanted[chosen] = True
+            sha256, facts = self._write(opened, origin, "", tested, wanted)
+            if len(tested) < available:
+                self._notes.append(
+                    f"{len(tested)} of {available} samples are tested (--limit), spread over all "
+                    f"of them (seed {request.seed})"
+                )
+            true_classes = labels.values[tested] if labels is not None else None
+            warnings = lint.warnings(
+                self._folder,
+                self._inputs,
+                self._preprocess,
+                tested,
+                facts,
+                true_classes,
+                opened.names,
+            )
         else:
             self._write_synthetic(rows, "", request.seed)
             sha256 = set_digest(self._folder, self._inputs, tested)
-        calibrated_by, calibrated = self._write_calibration(chosen, rows)
-        if opened is not None:
-            self._notes += input_range.warnings(self._folder, self._inputs, self._preprocess)
+        calibrated_by, calibrated = self._write_calibration(chosen, rows, tested)
         if labels is not None:
             np.save(self._folder / "labels.npy", labels.values[tested])
             self._notes += [labels.note] if labels.note else []
@@ -93,7 +117,9 @@ class Builder:
             "calibration_origin": calibrated_by,
             "calibration_samples": calibrated,
             "sha256": sha256,
+            "available": available if len(tested) < available else None,
             "notes": self._notes,
+            "warnings": encode(warnings),
             "preprocess": self._preprocess.to_json(),
             "seed": request.seed,
             "names": list(opened.names) if opened else [],
@@ -136,11 +162,12 @@ class Builder:
         order = np.random.default_rng(request.seed).permutation(rows)
         self._notes.append(
             f"{size} of {rows} samples calibrate the quantization, the other {rows - size} are "
-            f"tested (seed {request.seed}; --calibration names a set of its own)"
+            f"{'left to test' if request.limit else 'tested'} (seed {request.seed}; --calibration "
+            "names a set of its own)"
         )
         return np.sort(order[:size])
 
-    def _write_calibration(self, chosen: Array, rows: int) -> tuple[str, int]:
+    def _write_calibration(self, chosen: Array, rows: int, tested: Array) -> tuple[str, int]:
         """Where the calibration set comes from, and its size."""
         request = self._request
         if not self._calibrate:
@@ -149,8 +176,11 @@ class Builder:
             opened, origin = self._opener.open(request.calibration), str(request.calibration)
             if opened.count == 0:
                 raise UsageError(f"{origin} holds zero samples: there is nothing to calibrate with")
-            self._write(opened, origin, "calibration-", np.zeros(0, np.int64))
-            self._notes += calibration.compare(self._folder, self._inputs, request.calibration)
+            everything = np.ones(opened.count, np.bool_)
+            self._write(opened, origin, "calibration-", np.zeros(0, np.int64), everything)
+            self._notes += calibration.compare(
+                self._folder, self._inputs, request.calibration, tested
+            )
             return origin, opened.count
         if request.inputs is None:
             seed = request.seed + 1
@@ -175,37 +205,54 @@ class Builder:
         for out in outs:
             out.close()
 
-    def _write(self, opened: Opened, origin: str, prefix: str, tested: Array) -> str:
-        """Bring one data set into the run; the hash of its ``tested`` rows, as `set_digest` has it.
+    def _write(
+        self, opened: Opened, origin: str, prefix: str, tested: Array, wanted: Array
+    ) -> tuple[str, list[list[RowFacts]]]:
+        """Bring the ``wanted`` rows (bool [N]) of one data set into the run, each to its place.
 
-        Hashing while the values are at hand spares reading them all again.
+        Gives the hash of the ``tested`` ones, as `set_digest` has it, and what is known of each of
+        these, input by input. Hashing while the values are at hand spares reading them all again.
         """
-        total = opened.count
+        total, numbers = opened.count, np.flatnonzero(wanted)
         hashed = np.zeros(total, np.bool_)
         hashed[tested] = True
         digest = SetDigest(len(tested))
+        facts: list[list[RowFacts]] = []
         for position, spec in enumerate(self._inputs):
             rows = opened.rows[spec.name]
             digest.begin(spec)
             path = self._folder / f"{prefix}{position}.npy"
-            if isinstance(rows, ImageRows) and total >= image_workers.MANY:
-                for row, row_digest in enumerate(image_workers.write(rows, origin, path)):
-                    if hashed[row]:
-                        digest.add_digest(row_digest)
-                    self._progress(row + 1, total)
-                continue
-            with NpyWriter(path) as out:
-                done = 0
-                for chunk in rows.chunks():
-                    values = chunk if rows.ready else self._fit(chunk, spec, origin)
-                    values = np.ascontiguousarray(values)
-                    check_numbers(values, done, spec, origin)
-                    out.add(values)
-                    for row in np.flatnonzero(hashed[done : done + len(values)]):
-                        digest.add(values[row])
-                    done += len(values)
-                    self._progress(done, total)
-        return digest.hex()
+            if isinstance(rows, ImageRows) and len(numbers) >= image_workers.MANY:
+                written = image_workers.write(rows, numbers.tolist(), origin, path)
+            else:
+                written = self._written(rows, wanted, spec, origin, path)
+            kept = []
+            with contextlib.closing(written):
+                for done, (number, row) in enumerate(zip(numbers, written, strict=True), 1):
+                    if hashed[number]:
+                        digest.add_digest(row.digest)
+                        kept.append(row)
+                    self._progress(done, len(numbers))
+            facts.append(kept)
+        return digest.hex(), facts
+
+    def _written(
+        self, rows: Rows, wanted: Array, spec: TensorSpec, origin: str, path: Path
+    ) -> Generator[RowFacts, None, None]:
+        """Write the wanted rows of an input, with holes for the others; the facts of each."""
+        with NpyWriter(path) as out:
+            done = 0
+            for first, chunk in pieces(rows, wanted):
+                values = chunk if rows.ready else self._fit(chunk, spec, origin)
+                values = np.ascontiguousarray(values)
+                check_numbers(values, first, spec, origin)
+                if first > done:
+                    out.skip(first - done, values.shape[1:], values.dtype)
+                out.add(values)
+                done = first + len(values)
+                yield from map(RowFacts.of, values)
+            if done < len(wanted):
+                out.skip(len(wanted) - done, spec.shape, spec.numpy_dtype)
 
     def _fit(self, chunk: Array, spec: TensorSpec, origin: str) -> Array:
         """A chunk as [n, *spec.shape] in the input's dtype. Raises `UsageError` on a misfit."""

@@ -21,8 +21,8 @@ _REFUSED_RATIO: Final = 50.0
 _NOTED_RATIO: Final = 4.0
 
 
-def compare(folder: Path, inputs: tuple[TensorSpec, ...], origin: Path) -> list[str]:
-    """Notes on a calibration set of its own beside the tested samples of an input set's folder.
+def compare(folder: Path, inputs: tuple[TensorSpec, ...], origin: Path, rows: Array) -> list[str]:
+    """Notes on a calibration set of its own beside the tested ``rows`` of an input set's folder.
 
     Shapes and dtypes fit both the model already. Raises `UsageError` when values are not finite, or
     their range is so far from the tested ones' that one of the two was not prepared for this model
@@ -33,7 +33,7 @@ def compare(folder: Path, inputs: tuple[TensorSpec, ...], origin: Path) -> list[
         if spec.numpy_dtype.kind != "f":
             continue
         reach, tested = (
-            _reach(folder / f"{prefix}{position}.npy", spec, origin if prefix else None)
+            _reach(folder / f"{prefix}{position}.npy", spec, origin if prefix else None, rows)
             for prefix in ("calibration-", "")
         )
         if not reach or not tested:
@@ -53,12 +53,13 @@ def compare(folder: Path, inputs: tuple[TensorSpec, ...], origin: Path) -> list[
     return notes
 
 
-def _reach(path: Path, spec: TensorSpec, origin: Path | None) -> float:
-    """The largest magnitude of the values that were looked at; not finite ones are refused."""
+def _reach(path: Path, spec: TensorSpec, origin: Path | None, rows: Array) -> float:
+    """The largest magnitude of the values that were looked at: all of ``origin``, whose values must
+    be finite, or some of the tested ``rows``."""
     array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    step = max(1, len(array) // _LOOKED_AT)
+    step = max(1, len(rows) // _LOOKED_AT)
     reach = 0.0
-    for index in range(0, len(array), 1 if origin else step):
+    for index in range(len(array)) if origin else rows[::step].tolist():
         sample = np.abs(array[index])
         largest = float(sample.max(initial=0.0))
         if origin is not None and not np.isfinite(largest):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -13,6 +14,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from devdiff.exporter.artifact import Array, TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class RowFacts:
+    """What is known of a row once it was seen: its `row_digest`, and the range of its values."""
+
+    digest: bytes
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, row: Array) -> Self:
+        if not row.size:
+            return cls(row_digest(row), 0.0, 0.0)
+        return cls(row_digest(row), float(row.min()), float(row.max()))
 
 
 class SetDigest:

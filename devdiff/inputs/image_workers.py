@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from loky import ProcessPoolExecutor
 
-from devdiff.inputs.digest import check_numbers, row_digest
+from devdiff.inputs.digest import RowFacts, check_numbers
 from devdiff.inputs.npy_writer import NpyWriter
 from devdiff.system import interrupts
 from devdiff.system.malloc_env import KEEP_FREED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     from devdiff.inputs.images import ImageRows
@@ -29,8 +29,11 @@ MANY: Final = 1_000
 _TASK: Final = 16
 
 
-def write(rows: ImageRows, origin: str, out: Path) -> Iterator[bytes]:
-    """Write all rows into the .npy file ``out``; gives the SHA-256 of each, in order.
+def write(
+    rows: ImageRows, numbers: Sequence[int], origin: str, out: Path
+) -> Generator[RowFacts, None, None]:
+    """Write the rows of these ``numbers`` to their places in the .npy file ``out``, which has room
+    for all; gives the facts of each, in order.
 
     Raises `UsageError` as `devdiff.inputs.images.decode` does, `OSError` when they cannot be
     stored.
@@ -38,6 +41,8 @@ def write(rows: ImageRows, origin: str, out: Path) -> Iterator[bytes]:
     spec = rows.spec
     with NpyWriter(out) as writer:
         start = writer.reserve(rows.count, spec.shape, spec.numpy_dtype)
+    os.truncate(out, start + rows.count * spec.elements * spec.numpy_dtype.itemsize)
+    parts = [numbers[first : first + _TASK] for first in range(0, len(numbers), _TASK)]
     # Not multiprocessing's pool: it runs a script that calls us again, or forks its threads' locks.
     pool = ProcessPoolExecutor(len(os.sched_getaffinity(0)), env=KEEP_FREED)
     try:
@@ -46,13 +51,13 @@ def write(rows: ImageRows, origin: str, out: Path) -> Iterator[bytes]:
             tasks = [
                 pool.submit(
                     _write,
-                    replace(rows, paths=rows.paths[first : first + _TASK]),
-                    first,
+                    replace(rows, paths=tuple(rows.paths[number] for number in part)),
+                    part,
                     origin,
                     out,
                     start,
                 )
-                for first in range(0, rows.count, _TASK)
+                for part in parts
             ]
         for task in tasks:
             yield from task.result()
@@ -60,14 +65,16 @@ def write(rows: ImageRows, origin: str, out: Path) -> Iterator[bytes]:
         pool.shutdown(kill_workers=True)
 
 
-def _write(rows: ImageRows, first: int, origin: str, out: Path, start: int) -> list[bytes]:
-    """Prepare rows, the first of them number ``first`` of all, and write them to their places."""
+def _write(
+    rows: ImageRows, numbers: Sequence[int], origin: str, out: Path, start: int
+) -> list[RowFacts]:
+    """Prepare rows, which have these ``numbers`` among all, and write them to their places."""
     found = []
     with out.open("r+b") as stream:
-        for number in range(rows.count):
-            value = rows.row(number)
-            check_numbers(value[np.newaxis], first + number, rows.spec, origin)
-            stream.seek(start + (first + number) * value.nbytes)
+        for place, number in enumerate(numbers):
+            value = rows.row(place)
+            check_numbers(value[np.newaxis], number, rows.spec, origin)
+            stream.seek(start + number * value.nbytes)
             stream.write(value.data)
-            found.append(row_digest(value))
+            found.append(RowFacts.of(value))
     return found

@@ -11,42 +11,68 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from devdiff.comparison.wording import number
-from devdiff.inputs.variants import Arithmetic, channel_axis
+from devdiff.inputs.variants import Arithmetic, bytes_like, channel_axis
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from devdiff.exporter.artifact import Array, TensorSpec
     from devdiff.inputs.preprocess import Preprocess
 
-_LOOKED_AT: Final = 64
 # Pixels are a byte, and networks take them as such or smaller.
 _BYTE: Final = 255.0
 _FLAT: Final = 0.02
 _UNIT: Final = 1.5
+# What centred values do not reach: those of ImageNet's pictures end below 3.
+_CENTRED: Final = 20.0
+_SHORT: Final = 32768.0
+_WAVEFORM: Final = 1000
+_FEWEST_PIXELS: Final = 64
 
 
-def warnings(folder: Path, inputs: Sequence[TensorSpec], pipeline: Preprocess) -> list[str]:
-    """Notes on the float inputs of an input set's folder, whose rows ``pipeline`` made."""
-    notes = []
-    for position, spec in enumerate(inputs):
-        array: Array = np.load(folder / f"{position}.npy", mmap_mode="r", allow_pickle=False)
-        if len(array) > 1 and array[0].size and all((row == array[0]).all() for row in array):
-            notes.append(
-                f"input {spec.name!r}: all {len(array)} samples are the same, so they test no more "
-                "than one does"
-            )
-        notes += [f"input {spec.name!r}: {note}" for note in unsuited(array, spec, pipeline)]
-    return notes
+def another_scale(seen: Array, spec: TensorSpec, pipeline: Preprocess) -> list[str]:
+    """What shows that pictures or sound lie on another scale than networks are usually trained
+    with, where no step says that this is meant; ``seen`` are some samples [n, *shape].
+
+    There are models that take such values: only answers tell.
+    """
+    if (
+        spec.numpy_dtype.kind != "f"
+        or Arithmetic.of(pipeline) != Arithmetic()
+        or not seen.size
+        or not np.isfinite(seen).all()
+    ):
+        return []
+    low, high = float(seen.min()), float(seen.max())
+    reach = max(abs(low), abs(high))
+    held = f"values are {number(low)} to {number(high)}"
+    if channel_axis(spec) is None:
+        long = max(spec.shape, default=0) >= _WAVEFORM and spec.elements == max(spec.shape)
+        if long and _BYTE < reach <= _SHORT and bool((seen == np.rint(seen)).all()):
+            return [
+                f"{held}, as 16-bit sound has them: networks are usually trained with -1 to 1 "
+                "(--preprocess scale=1/32768)"
+            ]
+        return []
+    if spec.elements < _FEWEST_PIXELS:
+        return []
+    usual = "networks are usually trained with 0 to 1 or -1 to 1"
+    if bytes_like(seen) and high > _CENTRED:
+        return [
+            f"{held}, as pictures have them in files: {usual} (--preprocess scale=1/255); if this "
+            "model takes bytes, nothing is wrong"
+        ]
+    if reach > _BYTE * (1 + _FLAT):
+        deep = " (16-bit pictures: --preprocess scale=1/65535)" if low >= 0 else ""
+        return [f"{held}: {usual}{deep}"]
+    if 0 < reach <= _FLAT:
+        return [f"{held}: {usual}; they may have been scaled twice"]
+    return []
 
 
-def unsuited(array: Array, spec: TensorSpec, pipeline: Preprocess) -> list[str]:
-    """What shows that ``pipeline`` does not suit the values of an input; ``array`` are its samples
-    [N, *shape] as the model gets them."""
+def unsuited(seen: Array, spec: TensorSpec, pipeline: Preprocess) -> list[str]:
+    """What shows that ``pipeline`` does not suit the values of an input; ``seen`` are some samples
+    [n, *shape] as the model gets them."""
     arithmetic = Arithmetic.of(pipeline)
-    step = max(1, len(array) // _LOOKED_AT)
-    seen = np.asarray(array[::step][:_LOOKED_AT], np.float64)
+    seen = np.asarray(seen, np.float64)
     if (
         spec.numpy_dtype.kind != "f"
         or arithmetic == Arithmetic()

@@ -15,8 +15,10 @@ from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.inputs import retention
 from devdiff.inputs.builder import Builder
 from devdiff.inputs.digest import set_digest
+from devdiff.inputs.lint import DataWarning
 from devdiff.inputs.request import SYNTHETIC, InputRequest, Progress
 from devdiff.inputs.retention import RECORD
+from devdiff.system.typed_json import decode, encode
 
 __all__ = ["SYNTHETIC", "InputRequest", "InputSet", "load", "prepare"]
 
@@ -30,7 +32,8 @@ class InputSet:
     covers the tested tensors. ``synthetic`` inputs speak of numerics only. ``names`` are the files
     of the rows under ``root``, where each has its own. ``guessed_classes``, ``at_least`` and
     ``class_names`` are those of `devdiff.inputs.listing.Labels`; ``known_classes`` are the model's,
-    by the user's word or by the data set's, as ``classes_origin`` says.
+    by the user's word or by the data set's, as ``classes_origin`` says. Of ``available`` samples
+    only some are tested, where a limit was given.
     """
 
     arrays: Mapping[str, Array]
@@ -52,6 +55,8 @@ class InputSet:
     class_names: tuple[str, ...] = ()
     known_classes: tuple[str, ...] = ()
     classes_origin: str = ""
+    available: int | None = None
+    warnings: tuple[DataWarning, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tested)
@@ -98,6 +103,12 @@ class InputSet:
         )
         return replace(self, labels=None, notes=(*self.notes, note)), note
 
+    def borne_out(self) -> InputSet:
+        """Without warnings that true answers refute: values on a scale that a model is right with
+        are those that it takes."""
+        kept = tuple(warning for warning in self.warnings if warning.kind != "range")
+        return replace(self, warnings=kept)
+
     def sample(self, index: int) -> dict[str, Array]:
         """Tested sample ``index``: input name to array of the input's shape."""
         row = int(self.tested[index])
@@ -117,6 +128,7 @@ class InputSet:
         return {
             "origin": self.origin,
             "samples": len(self),
+            "available": self.available,
             "synthetic": self.synthetic,
             "labelled": self.labels is not None,
             "sha256": self.sha256,
@@ -127,6 +139,7 @@ class InputSet:
                 "samples": self.calibration_samples,
             },
             "notes": list(self.notes),
+            "warnings": encode(self.warnings),
         }
 
 
@@ -192,4 +205,6 @@ def load(folder: Path, inputs: tuple[TensorSpec, ...]) -> InputSet:
         class_names=tuple(data.get("class_names", ())),
         known_classes=tuple(data.get("known_classes", ())),
         classes_origin=data.get("classes_origin", ""),
+        available=data.get("available"),
+        warnings=decode(tuple[DataWarning, ...], data.get("warnings", [])),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -43,6 +45,13 @@ class NpyWriter:
         self._stream.write(np.ascontiguousarray(values).data)
         self._rows += len(values)
 
+    def skip(self, rows: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Leave ``rows`` of ``shape`` out: a hole that reads as zeros and takes no room."""
+        if self._dtype is None:
+            self.reserve(0, shape, dtype)
+        self._stream.seek(rows * math.prod(shape) * dtype.itemsize, os.SEEK_CUR)
+        self._rows += rows
+
     def reserve(self, rows: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
         """Leave room for rows of ``shape`` that others write; gives the byte where they begin."""
         self._dtype, self._shape, self._rows = dtype, shape, rows
@@ -66,6 +75,8 @@ class NpyWriter:
         if self._stream.closed:
             return
         if self._dtype is not None:
+            # A hole at the end is not there yet.
+            self._stream.truncate()
             self._stream.seek(0)
             self._header()
             assert self._stream.tell() == self._header_bytes

@@ -19,7 +19,8 @@ class InputRequest:
     """What the user asked to test with; ``inputs`` None means synthetic samples.
 
     Data sets are named as `devdiff.inputs.sources.InputSource` takes them. ``classes`` is a file
-    with the names of the classes, one a line, by which named classes are numbered.
+    with the names of the classes, one a line, by which named classes are numbered. Of the samples
+    that would be tested at most ``limit`` are (`devdiff.inputs.selection.spread`); None: all.
     """
 
     inputs: Path | None = None
@@ -28,6 +29,7 @@ class InputRequest:
     calibration: Path | None = None
     preprocess: Preprocess = NO_PREPROCESS
     seed: int = SEED
+    limit: int | None = None
 
     def fingerprint(self) -> dict[str, Any]:
         """Names the request and the state of its files without reading them."""
@@ -38,6 +40,7 @@ class InputRequest:
             "calibration": _state(self.calibration),
             "preprocess": self.preprocess.to_json(),
             "seed": self.seed,
+            "limit": self.limit,
         }
 
 

@@ -71,6 +71,7 @@ class Origin:
             "classes": _absolute(request.classes),
             "preprocess": request.preprocess.to_json(),
             "seed": request.seed,
+            "limit": request.limit,
             "calibrate": self.calibrate,
             "limits": dict(self.limits),
         }
@@ -84,6 +85,7 @@ class Origin:
             classes=_path(data["classes"]),
             preprocess=Preprocess.from_json(data["preprocess"]),
             seed=data["seed"],
+            limit=data.get("limit"),
         )
         return cls(request, data["calibrate"], data["limits"])
 

@@ -40,6 +40,16 @@ def of_inputs(samples: InputSet, events: Events) -> None:
         )
 
 
+def of_warnings(samples: InputSet, events: Events) -> None:
+    """What looks like a mistake in the inputs, while there is time to stop.
+
+    With labels, the answers tell whether values are on the scale that the model takes.
+    """
+    shown = samples if samples.labels is None else samples.borne_out()
+    for warning in shown.warnings:
+        events.note(f"warning: {warning}")
+
+
 def of_artifacts(records: Iterable[ArtifactRecord], events: Events) -> None:
     """Size and operators of each file that was made."""
     for record in records:

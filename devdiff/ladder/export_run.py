@@ -112,6 +112,7 @@ def export_model(
             )
             for note in samples.notes:
                 events.note(note)
+            details.of_warnings(samples, events)
             details.of_inputs(samples, events)
             manifest = subject.export(
                 worker, samples, out, request.compression, events.phase, request.full

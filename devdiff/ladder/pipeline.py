@@ -138,6 +138,7 @@ def export_and_test(
                 request.running.timeout_s,
                 events,
             )
+            samples = data_check.borne_out(samples, checked)
         events.phase("comparing")
         pairs = _pairs(request, rungs)
         judged = judge_pairs(
@@ -235,6 +236,7 @@ def _export(
             progress=events.progress,
         )
         details.of_inputs(samples, events)
+        details.of_warnings(samples, events)
         samples = replace(samples, notes=(*samples.notes, *read.notes))
         settled = None
         if request.task is not None:

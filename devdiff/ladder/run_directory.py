@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_ROOT: Final = Path("devdiff-runs")
 REPORT_NAME: Final = "report.json"
 RUN_NAME: Final = "run.json"
-_LOCK_NAME: Final = ".lock"
+LOCK_NAME: Final = ".lock"
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
@@ -149,7 +149,7 @@ def open_kept(
         if place.exists() and not place.is_dir():
             raise RunDirectoryError(f"{place} is a file, not a folder: give another --out")
     path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path / _LOCK_NAME)
+    lock = FileLock(path / LOCK_NAME)
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
@@ -173,7 +173,7 @@ def make_way(path: Path, request: Mapping[str, Any], result: str) -> None:
     if not path.exists():
         return
     try:
-        with FileLock(path / _LOCK_NAME).acquire(blocking=False):
+        with FileLock(path / LOCK_NAME).acquire(blocking=False):
             record = path / RUN_NAME
             begun = record.exists() and read_json(record).get("fingerprint") == fingerprint(request)
             if not begun or finished(path, result):
@@ -186,7 +186,7 @@ def _claim(path: Path, key: str, request: Mapping[str, Any], result: str) -> boo
     """Check that the directory is this run's; returns whether it was begun before."""
     record = path / RUN_NAME
     if not record.exists():
-        foreign = [entry.name for entry in path.iterdir() if entry.name != _LOCK_NAME]
+        foreign = [entry.name for entry in path.iterdir() if entry.name != LOCK_NAME]
         if foreign:
             raise RunDirectoryError(
                 f"{path} holds {foreign[0]!r} and is no run directory: give an empty --out"
@@ -220,7 +220,7 @@ def _unfinished(root: Path, key: str, result: str) -> Path | None:
     for record in sorted(root.glob(f"*/{RUN_NAME}"), reverse=True):
         with contextlib.suppress(RunDirectoryError, Timeout):
             if read_json(record).get("fingerprint") == key and not finished(record.parent, result):
-                with FileLock(record.parent / _LOCK_NAME).acquire(blocking=False):
+                with FileLock(record.parent / LOCK_NAME).acquire(blocking=False):
                     return record.parent
     return None
 

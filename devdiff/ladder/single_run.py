@@ -95,9 +95,10 @@ def run_model(request: RunRequest, out: Path, events: Events | None = None) -> d
         samples, _ = samples.with_labels_of(specs)
         for note in samples.notes:
             events.note(note)
+        details.of_warnings(samples, events)
         with _runner(request, read, events) as runner:
             events.phase(f"running on {runner.name}")
-            rung = _rung(read, runner)
+            rung = rung_of(read, runner)
             result = ladder.run_rung(
                 rung,
                 samples,
@@ -204,7 +205,8 @@ def _paired(
     return paired.subject
 
 
-def _rung(read: subject.Subject, runner: Runner) -> Rung:
+def rung_of(read: subject.Subject, runner: Runner) -> Rung:
+    """The rung of the model itself on ``runner``; its outputs are called `OUTPUTS`."""
     if read.finished:
         ((artifact, record),) = subject.artifacts(read, None, read.model.parent)
         return ladder.artifact_rung(OUTPUTS, artifact, record.recipe, runner)

@@ -45,6 +45,7 @@ def make(
         smallest_fault_share=smallest_seen(samples),
         confidence=CONFIDENCE,
         where=_where(rungs),
+        available=inputs.available,
     )
 
 
@@ -53,7 +54,10 @@ def sentence(basis: BasisRecord) -> str:
     sort = f"{basis.inputs} {'labelled' if basis.labelled else 'unlabelled'} sample"
     if basis.inputs == "synthetic":
         sort = "synthetic sample"
-    line = f"on {count(basis.samples, sort)}, {basis.where}"
+    samples = count(basis.samples, sort)
+    if basis.available is not None:
+        samples = f"{basis.samples} of {count(basis.available, sort)} (--limit)"
+    line = f"on {samples}, {basis.where}"
     if not basis.samples:
         return f"{line}; nothing was compared"
     return (

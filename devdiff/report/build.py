@@ -110,7 +110,8 @@ def build(
         verdict=overall,
         exit_code=overall.exit_code,
         basis=basis.make(inputs, pairs, rungs),
-        summary=_summary(overall, results, judged, culprit, len(samples), scan, data_check),
+        summary=_summary(overall, results, judged, culprit, len(samples), scan, data_check)
+        + _limited(samples),
         attribution=culprit,
         model=ModelRecord(subject.model.name, subject.sha256, dict(subject.files)),
         inputs=inputs,
@@ -160,6 +161,13 @@ def attribution(judged: Sequence[JudgedPair]) -> Attribution | None:
         if pair.pair.gates and pair.judgement.verdict is Verdict.FAIL:
             return Attribution(pair.pair.step, pair.pair.reference, pair.pair.candidate)
     return None
+
+
+def _limited(samples: InputSet) -> str:
+    """What every verdict of a smoke run says of itself."""
+    if samples.available is None:
+        return ""
+    return f" (limited to {len(samples)} of {samples.available} samples)"
 
 
 def _summary(

@@ -132,6 +132,10 @@ def _inputs(report: Report) -> Iterator[str]:
         yield f"basis.inputs: {basis.inputs} is not what inputs says"
     if basis.labelled != inputs.labelled:
         yield "basis.labelled: it is not what inputs says"
+    if basis.available != inputs.available:
+        yield "basis.available: it is not what inputs says"
+    if inputs.available is not None and inputs.available <= inputs.samples:
+        yield f"inputs.available: {inputs.samples} of {inputs.available} samples is no limit"
     if basis.samples > inputs.samples:
         yield f"basis.samples: {basis.samples} of {inputs.samples} samples"
     try:

@@ -227,6 +227,8 @@ def _suite(
         "inputs.samples": report.inputs.samples,
         "device": device,
     }
+    for place, warning in enumerate(report.inputs.warnings, 1):
+        common[f"inputs.warning.{place}"] = str(warning)
     for key, value in (common | dict(more or {})).items():
         suite.add_property(one_line(key), one_line(value))
     suite.add_testcases(list(found))

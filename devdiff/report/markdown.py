@@ -61,6 +61,7 @@ def render(report: Report) -> str:
     Of a report whose summary would take more than `_MOST_BYTES`, only the headline.
     """
     parts = list(_steps(report))
+    parts += [f"Warning: {plain(str(found), _TEXT_CHARS)}" for found in report.inputs.warnings]
     if report.data_check is not None:
         parts += _data(report.data_check)
     if report.task is not None:

@@ -92,7 +92,11 @@ def render(report: Report) -> dict[str, Any]:
         "artifacts": artifacts,
         "invocations": [_invocation(report, scan)],
         "results": results,
-        "properties": {"verdict": report.verdict, "basis": basis.sentence(report.basis)},
+        "properties": {
+            "verdict": report.verdict,
+            "basis": basis.sentence(report.basis),
+            "warnings": [str(warning) for warning in report.inputs.warnings],
+        },
     }
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
 

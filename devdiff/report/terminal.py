@@ -35,6 +35,9 @@ def show(report: Report, out: Console, path: Path) -> None:
     """Print a whole report; ``path`` is where its JSON lies."""
     show_verdict(report, out)
     out.print(escape(basis.sentence(report.basis)), soft_wrap=True)
+    for warning in report.inputs.warnings:
+        mark = f"[{parts.STYLES['inconclusive']}]warning:[/]"
+        out.print(f"{mark} {escape(str(warning))}", soft_wrap=True)
     out.print()
     _steps(report.pairs, out)
     _reasons(report.pairs, out)

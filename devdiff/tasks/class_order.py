@@ -76,12 +76,15 @@ def _order(change: str, plain: Array, renumbered: Array) -> ClassOrder:
     return ClassOrder(change, int(np.count_nonzero(renumbered)), explains(plain, renumbered))
 
 
-def explains(plain: Array, changed: Array, tried: int = 1) -> bool:
-    """Whether a change takes away at least half of the errors, and not by luck, though it is the
-    best of ``tried``; which samples are right without and with it are bool [N]."""
+def explains(plain: Array, changed: Array, tried: int = 1, halving: bool = True) -> bool:
+    """Whether a change takes away at least half of the errors (unless ``halving`` is false, any
+    number), and not by luck, though it is the best of ``tried``; which samples are right without
+    and with it are bool [N]."""
     gained = int(np.count_nonzero(changed & ~plain))
     lost = int(np.count_nonzero(plain & ~changed))
-    if 2 * np.count_nonzero(~changed) > np.count_nonzero(~plain) or gained <= lost:
+    if halving and 2 * np.count_nonzero(~changed) > np.count_nonzero(~plain):
+        return False
+    if gained <= lost:
         return False
     return binomial_tail(gained, gained + lost, 0.5) * tried <= SURE
 

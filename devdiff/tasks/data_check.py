@@ -118,11 +118,20 @@ def check(
             if order.mends or at_chance
         ]
         otherwise = Preparations(rung, result, samples, labels, answers, accuracy)
-        if not any(trial.mends for trial in trials) and (at_chance or otherwise.doubtful):
-            events.phase("trying other preprocessing")
+        suspicious = at_chance or otherwise.doubtful
+        unexplained = not any(trial.mends for trial in trials)
+        if unexplained and (suspicious or otherwise.coloured):
+            events.phase("trying other preprocessing" if suspicious else "trying BGR for RGB")
             tried, notes = otherwise.run(
-                folder, timeout_s, events, lambda done: _answers(done, output)[0]
+                folder,
+                timeout_s,
+                events,
+                lambda done: _answers(done, output)[0],
+                channels_only=not suspicious,
             )
+            # What helps nothing where nothing looked wrong is no news.
+            tried = [trial for trial in tried if suspicious or trial.mends]
+            notes = notes if suspicious else ()
             trials += tried
             trials.sort(key=lambda trial: (not trial.mends, -(trial.right.rate or 0.0)))
     sentence = accuracy.describe(rung.name)
@@ -139,6 +148,13 @@ def check(
         )
     above_chance = accuracy.standing == "above chance"
     return DataCheck(rung.name, output, accuracy, Verdict.PASS if above_chance else None, sentence)
+
+
+def borne_out(samples: InputSet, checked: DataCheck | None) -> InputSet:
+    """Without warnings that a model's true answers refute: values on a scale that it is right with
+    are those that it takes."""
+    refuted = checked is not None and checked.verdict is Verdict.PASS
+    return samples.borne_out() if refuted else samples
 
 
 def _explained(trials: Sequence[Trial]) -> str:

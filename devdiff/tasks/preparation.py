@@ -11,8 +11,9 @@ from devdiff.comparison.intervals import Proportion, binomial_tail
 from devdiff.exporter.artifact import Array, TensorSpec
 from devdiff.inputs.input_range import unsuited
 from devdiff.inputs.input_set import InputSet
+from devdiff.inputs.lint import some
 from devdiff.inputs.preprocess import Preprocess
-from devdiff.inputs.variants import Variant, bytes_like, variants
+from devdiff.inputs.variants import Variant, bytes_like, channel_axis, variants
 from devdiff.ladder import ladder
 from devdiff.ladder.ladder import Rung, RungResult
 from devdiff.tasks.chance import FEWEST, AccuracyAgainstChance
@@ -28,6 +29,9 @@ _SAMPLES: Final = 200
 _LOOKED_AT: Final = 32
 # What trying may take of the model's own time.
 _BUDGET_MS: Final = 60_000.0
+# Where nothing looks wrong, and only the channels may be swapped.
+_MORE_SAMPLES: Final = 1_000
+_LESS_MS: Final = 15_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,23 @@ class Preparations:
         spec = self._input
         if spec is None or spec.numpy_dtype.kind != "f":
             return False
-        rows, pipeline = self.samples.arrays[spec.name], self._pipeline
-        forgotten = pipeline.scale is None and not pipeline.mean and bytes_like(rows[:_LOOKED_AT])
-        return forgotten or bool(unsuited(rows, spec, pipeline))
+        seen, pipeline = some(self.samples.arrays[spec.name], self.samples.tested), self._pipeline
+        forgotten = pipeline.scale is None and not pipeline.mean and bytes_like(seen)
+        return forgotten or bool(unsuited(seen, spec, pipeline))
+
+    @property
+    def coloured(self) -> bool:
+        """Whether another order of the channels could show: colours, and errors enough that those
+        it takes away are no luck."""
+        spec = self._input
+        if spec is None or spec.numpy_dtype.kind != "f":
+            return False
+        axis = channel_axis(spec)
+        wrong = int(np.count_nonzero(self.answers != self.labels))
+        if axis is None or spec.shape[axis] != 3 or binomial_tail(wrong, wrong, 0.5) > SURE:
+            return False
+        seen = some(self.samples.arrays[spec.name], self.samples.tested)
+        return not np.array_equal(np.flip(seen, axis + 1), seen)
 
     @property
     def _pipeline(self) -> Preprocess:
@@ -81,11 +99,14 @@ class Preparations:
         timeout_s: float,
         events: Events,
         answers_of: Callable[[RungResult], Array],
+        channels_only: bool = False,
     ) -> tuple[list[Trial], tuple[str, ...]]:
         """What each preparation comes to, and notes on what was not tried.
 
-        All are samples of one run in ``folder``, so that the model is loaded once.
+        All are samples of one run in ``folder``, so that the model is loaded once. With
+        ``channels_only`` nothing but their order is tried, on more samples in less time.
         """
+        most, budget_ms = (_MORE_SAMPLES, _LESS_MS) if channels_only else (_SAMPLES, _BUDGET_MS)
         spec, samples = self._input, self.samples
         if spec is None:
             return [], ("scale and channel order were not tried: no single input is an image",)
@@ -93,12 +114,14 @@ class Preparations:
         order = np.random.default_rng(samples.seed).permutation(len(samples))
         seen = np.stack([rows[int(row)] for row in samples.tested[order[:_LOOKED_AT]]])
         made = variants(spec, self._pipeline, seen)
+        if channels_only:
+            made = [variant for variant in made if variant.kind == "channel order"]
         if not made:
             return [], ("no other scale or channel order suits the values of the inputs",)
-        affordable = int(_BUDGET_MS / max(1e-6, (self.result.median_ms or 0.0) * len(made)))
+        affordable = int(budget_ms / max(1e-6, (self.result.median_ms or 0.0) * len(made)))
         if affordable < FEWEST:
             return [], ("scale and channel order were not tried: the model takes too long",)
-        order = order[: min(_SAMPLES, affordable)]
+        order = order[: min(most, affordable)]
         chosen = samples.tested[order]
         arrays: dict[str, Any] = {
             name: _Repeated(array, chosen, len(made), made if name == spec.name else None)
@@ -124,14 +147,15 @@ class Preparations:
                 variant.kind,
                 variant.change,
                 Proportion.of(int(right[:, place].sum()), len(chosen)),
-                self._mends(plain, right[:, place], len(made)),
+                self._mends(variant, plain, right[:, place], len(made)),
             )
             for place, variant in enumerate(made)
         ], ()
 
-    def _mends(self, plain: Array, changed: Array, tried: int) -> bool:
+    def _mends(self, variant: Variant, plain: Array, changed: Array, tried: int) -> bool:
         if self.accuracy.standing != "at chance":
-            return explains(plain, changed, tried)
+            # Networks bear swapped colours: what is left of the errors says little then.
+            return explains(plain, changed, tried, halving=variant.kind != "channel order")
         right, samples = int(changed.sum()), len(changed)
         luck = binomial_tail(right, samples, self.accuracy.chance) * tried
         return luck <= SURE and right / samples > self.accuracy.right.high

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from devdiff.cli.groups import compression
-from devdiff.cli.groups.values import given, option
+from devdiff.cli.groups.values import given, option, positive
 from devdiff.options import SEED
 
 if TYPE_CHECKING:
@@ -21,10 +21,11 @@ _FIELDS: Final = {
     "classes": "classes",
     "calibration": "calibration",
     "seed": "seed",
+    "limit": "limit",
 }
 
 
-def add(parser: Parser, *, calibration: bool = True, seed: bool = True) -> None:
+def add(parser: Parser, *, calibration: bool = True, seed: bool = True, limit: bool = True) -> None:
     group = parser.group("input set")
     group.add_argument(
         "--inputs",
@@ -54,6 +55,18 @@ def add(parser: Parser, *, calibration: bool = True, seed: bool = True) -> None:
         group.add_argument(
             "--seed", type=int, metavar="N", help=f"for every random choice (default {SEED})"
         )
+    if limit:
+        add_limit(parser)
+
+
+def add_limit(parser: Parser) -> None:
+    parser.group("input set").add_argument(
+        "--limit",
+        type=positive,
+        metavar="N",
+        help="test at most N of the samples, spread over all of them: a smoke run, which its "
+        "verdict says",
+    )
 
 
 def add_labels(parser: Parser) -> None:

@@ -18,11 +18,18 @@ _MODEL: Final = (
 
 
 def add(
-    parser: Parser, *, relatives: bool = True, floating: bool = True, model: str = _MODEL
+    parser: Parser,
+    *,
+    relatives: bool = True,
+    floating: bool = True,
+    optional: bool = False,
+    model: str = _MODEL,
 ) -> None:
-    """``relatives`` are the models beside a finished .tflite; without ``floating`` the source."""
+    """``relatives`` are the models beside a finished .tflite; without ``floating`` the source.
+    ``optional``: the verb does without a model, too."""
     group = parser.group("model")
-    group.add_argument("model", type=Path, metavar="MODEL", help=model)
+    nargs = "?" if optional else None
+    group.add_argument("model", type=Path, metavar="MODEL", nargs=nargs, help=model)
     if relatives:
         group.add_argument(
             "--source",

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from devdiff.inputs.lint import DataWarning
 from devdiff.system.typed_json import Count, Record, Sha256
 
 
@@ -24,8 +25,11 @@ class CalibrationRecord(Record, frozen=True):
     samples: Count
 
 
-class InputsRecord(Record, frozen=True):
-    """The inputs of a run; ``preprocess`` are the steps that were declared, by name."""
+class InputsRecord(Record, frozen=True, omit_defaults=True):
+    """The inputs of a run; ``preprocess`` are the steps that were declared, by name.
+
+    ``available`` are the samples that a run without a limit would have tested, null where all were.
+    """
 
     origin: str
     samples: Count
@@ -36,6 +40,8 @@ class InputsRecord(Record, frozen=True):
     seed: int
     calibration: CalibrationRecord
     notes: tuple[str, ...]
+    available: Count | None = None
+    warnings: tuple[DataWarning, ...] = ()
 
 
 class DeviceRecord(Record, frozen=True):

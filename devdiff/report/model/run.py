@@ -24,12 +24,13 @@ from devdiff.verdict import Verdict
 SCHEMA_VERSION: Final = 2
 
 
-class BasisRecord(Record, frozen=True):
+class BasisRecord(Record, frozen=True, omit_defaults=True):
     """What a verdict stands on.
 
     ``samples`` are those that every step which counts was compared on, ``smallest_fault_share`` the
     smallest share of inputs that a fault can hit and would have been met with ``confidence``;
-    ``where`` is the place of the last rung.
+    ``where`` is the place of the last rung. ``available`` are the samples that a run without a
+    limit would have tested, null where all were.
     """
 
     samples: Count
@@ -38,6 +39,7 @@ class BasisRecord(Record, frozen=True):
     smallest_fault_share: Share
     confidence: float
     where: str
+    available: Count | None = None
 
 
 class Attribution(Record, frozen=True):

@@ -36,6 +36,8 @@ GROUPS: Final = (
     "model",
     "runs",
     "what is compared",
+    "what is looked at",
+    "what goes",
     "configuration",
     "compression",
     "input set",

@@ -148,6 +148,37 @@ def test_swapped_channels_are_named_where_colour_is_all_there_is(tmp_path: Path)
     assert found.trials[0].right.rate == pytest.approx(1)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_swapped_channels_are_named_where_a_model_bears_them(tmp_path: Path, noise: float) -> None:
+    """Blue goes with red, so that answers are far better than chance either way; with wrong labels
+    most errors stay whatever the channels are."""
+    model = reds(tmp_path / "reds.onnx")
+    random = np.random.default_rng(0)
+    images, labels = pictures(600)
+    images = images.copy()
+    shift = random.integers(-70, 71, (600, 1, 1))
+    images[:, 2] = np.clip(images[:, 0].astype(int) + shift, 0, 255).astype(np.uint8)
+    labels = np.where(random.random(600) < noise, random.integers(0, COLOURS, 600), labels)
+    honest = checked(tmp_path, model, images, labels, "scale=1/255", COLOURS)
+    assert (honest.verdict, honest.trials) == (Verdict.PASS, ())
+    (tmp_path / "bgr").mkdir()
+    found = checked(tmp_path / "bgr", model, images[:, ::-1], labels, "scale=1/255", COLOURS)
+    assert found.accuracy.standing == "above chance"
+    assert (found.accuracy.right.rate or 0) > 0.4
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert [trial.kind for trial in found.trials] == ["channel order"]
+    assert "another channel order (channels reversed (RGB ↔ BGR)) it is right on" in found.reason
+
+
+def test_grey_pictures_have_no_order_of_channels(tmp_path: Path) -> None:
+    images, labels = pictures(300)
+    grey = np.repeat(images[:, :1], 3, 1)
+    wrong = np.where(np.random.default_rng(1).random(300) < 0.3, shuffled(labels), labels)
+    found = checked(tmp_path, reds(tmp_path / "reds.onnx"), grey, wrong, "scale=1/255", COLOURS)
+    assert found.verdict is Verdict.PASS
+    assert not (tmp_path / "trials").exists()
+
+
 def test_a_model_that_takes_bytes_is_right_as_it_is(tmp_path: Path) -> None:
     """Other scales are tried, since one may be missing, and none is better."""
     images, labels = pictures(300)
