@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from devdiff.attestation.check import Attested
     from devdiff.cli.parsing import Parser
     from devdiff.package import PackageCheck
+    from devdiff.package.verification import Verification
 
 NAME: Final = "verify"
 HELP: Final = "check before the store that every model in an app was tested, and check evidence"
@@ -23,6 +25,7 @@ examples:
   devdiff verify app.aab --report reader.json detector.json --strict-runtime --strict-pages
   devdiff verify app.xapk --report report.json --skip 'assets/vendor/*' --json
   devdiff verify app.apk --report report.json --allow 'assets/vendor/*.onnx'
+  devdiff verify app.apk --report report.json --html verified.html --junit verified.xml
   devdiff verify app.apk --attestation statement.dsse.json --public-key key.pub.pem
   devdiff verify --attestation statement.dsse.json --public-key key.pub.pem \\
     --report report.json --artifact int8.tflite
@@ -114,17 +117,31 @@ def add_arguments(parser: Parser) -> None:
         help="a devdiff.toml whose table [verify] is taken, too; none is looked for",
     )
     evidence.add(parser)
+    output.add_html(parser, "a page for people, one file that needs no network")
+    group = parser.group("formats")
+    group.add_argument(
+        "--junit", type=Path, metavar="FILE", help="JUnit XML: a test case for each model"
+    )
+    group.add_argument(
+        "--sarif",
+        type=Path,
+        metavar="FILE",
+        help="SARIF 2.1.0: what is untested or wrong, for code scanning",
+    )
     output.add_json(parser, "print the result as JSON")
+    output.add_open(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.attestation import terminal as signed
-    from devdiff.cli import console
+    from devdiff.cli import console, pages
     from devdiff.gate.config import Config, PackageRules
     from devdiff.package import Strictness, Tested, terminal, verify_package
-    from devdiff.verdict import combine
+    from devdiff.package.verification import Verification
 
     _check_choice(args)
+    page = pages.chosen(args.html, args.open, "verify")
+    _check_writable(args)
     attested = _attested(args)
     rules = Config.load(args.config).package if args.config is not None else PackageRules()
     required = evidence.of(args, rules.requirements)
@@ -138,13 +155,10 @@ def run(args: argparse.Namespace) -> int:
         with console.Narrator(args.verbosity) as narrator:
             narrator.phase(f"reading {args.package.name}")
             check = verify_package(args.package, tested, strictness, skip, allow, required)
-    # A statement that does not say pass does not pass, whatever the package makes of it.
-    verdict = combine(
-        [
-            *(checked.verdict_by(required) for checked in attested),
-            *([check.verdict] if check is not None else []),
-        ]
-    )
+    held = tuple(str(path) for path in (*args.report, *args.artifact)) if attested else ()
+    found = Verification(check, tuple(attested), required, held)
+    verdict = found.verdict
+    _write_formats(args, found, page)
     if args.json:
         data = check.to_json() if check is not None else {}
         if attested:
@@ -154,15 +168,39 @@ def run(args: argparse.Namespace) -> int:
             ]
         print(json.dumps(data, indent=2))
     elif args.verbosity == output.QUIET:
-        statements = ", ".join(path.name for path in args.attestation)
-        console.headline(verdict.value, check.name if check is not None else statements)
+        console.headline(verdict.value, found.name)
     else:
         out = console.stdout()
         if attested:
             signed.show(attested, (*args.report, *args.artifact), required, out)
         if check is not None:
             terminal.show(check, out)
+        pages.name(page, out)
+        out.repeat(verdict.value, f"{found.name}: {found.summary}")
+    pages.show(page, args)
     return verdict.exit_code
+
+
+def _check_writable(args: argparse.Namespace) -> None:
+    """A look before anything is read. Raises `UsageError`."""
+    from devdiff.errors import UsageError
+
+    for option in ("junit", "sarif"):
+        path = getattr(args, option)
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            raise UsageError(f"--{option} {path}: name a file in a folder that exists")
+
+
+def _write_formats(args: argparse.Namespace, found: Verification, page: Path | None) -> None:
+    from devdiff.package import html, junit, sarif
+
+    command = sys.argv[1:]
+    if page is not None:
+        html.write(found, command, page)
+    if args.junit is not None:
+        junit.write(found, args.junit)
+    if args.sarif is not None:
+        sarif.write(found, command, args.sarif)
 
 
 def _check_choice(args: argparse.Namespace) -> None:

@@ -38,15 +38,20 @@ def make(
 
 def sentence(basis: BasisRecord) -> str:
     """The basis in one line, to stand beside the verdict."""
-    sort = f"{basis.inputs} {'labelled' if basis.labelled else 'unlabelled'} sample"
-    if basis.inputs == "synthetic":
-        sort = "synthetic sample"
-    line = f"on {count(basis.samples, sort)}, {basis.where}"
+    line = f"on {samples_of(basis)}, {basis.where}"
     if not basis.samples:
         return f"{line}; nothing was compared"
     return (
         f"{line}; a fault in {percent(basis.smallest_fault_share)} of inputs would have been seen"
     )
+
+
+def samples_of(basis: BasisRecord) -> str:
+    """``600 real labelled samples``."""
+    if basis.inputs == "synthetic":
+        return count(basis.samples, "synthetic sample")
+    sort = "labelled" if basis.labelled else "unlabelled"
+    return count(basis.samples, f"{basis.inputs} {sort} sample")
 
 
 def _where(rungs: Sequence[RungRecord]) -> str:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from devdiff.report import basis, bindings, data_check, parts, scan, task
 from devdiff.report.build import pair_record
 from devdiff.report.model import RungRecord
-from devdiff.report.parts import escape
-from devdiff.system.printable import printable
+from devdiff.report.parts import escape, say
 from devdiff.system.typed_json import converted
 from devdiff.verdict import combine
 
@@ -33,7 +32,7 @@ _BISECTED: Final = ("deployment", "compression")
 def show(report: Report, out: Console, path: Path) -> None:
     """Print a whole report; ``path`` is where its JSON lies."""
     show_verdict(report, out)
-    out.print(escape(basis.sentence(report.basis)), soft_wrap=True)
+    say(escape(basis.sentence(report.basis)), out)
     out.print()
     _steps(report.pairs, out)
     _reasons(report.pairs, out)
@@ -53,30 +52,35 @@ def show(report: Report, out: Console, path: Path) -> None:
     for rung in report.rungs:
         device = rung.identity.phone
         if device is not None and device.virtual:
-            out.print(
-                f"note: {device.serial} is Linux with glibc on an emulated ARM64 CPU, not "
+            say(
+                f"note: {escape(device.serial)} is Linux with glibc on an emulated ARM64 CPU, not "
                 "Android; its timings say nothing about phones",
-                soft_wrap=True,
+                out,
             )
     out.print()
     if report.manifest is not None:
         _pruned(report.manifest.pruned, out)
     inputs = report.inputs
-    out.print(
+    say(
         f"inputs: {inputs.samples} samples of {escape(inputs.origin)}, "
         f"sha256 {inputs.sha256[:12]}; calibration: {escape(inputs.calibration.origin)}",
-        soft_wrap=True,
+        out,
     )
     for line in bindings.lines(report):
-        out.print(f"binding: {escape(line)}", soft_wrap=True)
+        say(f"binding: {escape(line)}", out)
     for note in (*inputs.notes, *(report.manifest.notes if report.manifest is not None else ())):
-        out.print(f"note: {escape(note)}", soft_wrap=True)
+        say(f"note: {escape(note)}", out)
     out.print(f"report: {escape(str(path))}", soft_wrap=True)
 
 
 def show_verdict(report: Report, out: Console) -> None:
     """Print a report's first line alone."""
-    parts.headline(report.verdict, f"{report.model.name}: {report.summary}", out)
+    parts.headline(report.verdict, title(report), out)
+
+
+def title(report: Report) -> str:
+    """What was tested, and what it came to."""
+    return f"{report.model.name}: {report.summary}"
 
 
 def show_export(
@@ -94,7 +98,7 @@ def show_export(
         "inconclusive": "converted, and compared on too few samples to be sure of it",
     }
     parts.headline(verdict, sentence.get(verdict, "the conversion is not to be trusted"), out)
-    out.print(escape(basis.sentence(stands_on)), soft_wrap=True)
+    say(escape(basis.sentence(stands_on)), out)
     out.print()
     _steps(pairs, out)
     _reasons(pairs, out)
@@ -113,7 +117,7 @@ def show_export(
     out.print(table)
     _pruned(manifest.pruned, out)
     for note in manifest.notes:
-        out.print(f"note: {escape(note)}", soft_wrap=True)
+        say(f"note: {escape(note)}", out)
 
 
 def show_run(record: Mapping[str, Any], folder: Path, out: Console) -> None:
@@ -127,7 +131,7 @@ def show_pair(judged: JudgedPair, stands_on: BasisRecord, out: Console) -> None:
     pair = pair_record(judged)
     reasons = pair.judgement.reasons
     parts.headline(pair.judgement.verdict, f"{pair.reference} → {pair.candidate}", out)
-    out.print(escape(basis.sentence(stands_on)), soft_wrap=True)
+    say(escape(basis.sentence(stands_on)), out)
     out.print()
     _steps([pair], out)
     if reasons:
@@ -142,10 +146,10 @@ def _pruned(pruned: PrunedSource | None, out: Console) -> None:
     channels = [layer for layer in pruned.layers if layer.channels is not None]
     gone = sum(layer.zero_channels or 0 for layer in channels)
     of_channels = f", {gone} of {sum(layer.channels or 0 for layer in channels)} channels"
-    out.print(
+    say(
         f"pruned ({pruned.pruning}): {100 * pruned.sparsity:.1f} % of {count} weights are zero"
         f"{of_channels if channels else ''} in {len(pruned.layers)} layers",
-        soft_wrap=True,
+        out,
     )
 
 
@@ -219,7 +223,7 @@ def _reasons(pairs: Sequence[PairRecord], out: Console) -> None:
             continue
         mark = f"[{parts.STYLES[verdict]}]{verdict}[/]"
         for reason in pair.judgement.reasons:
-            out.print(f"{mark} {pair.step}: {escape(reason)}", soft_wrap=True)
+            say(f"{mark} {pair.step}: {escape(reason)}", out)
 
 
 def _dependence(pairs: Sequence[PairRecord], out: Console) -> None:
@@ -252,12 +256,11 @@ def _flat(pairs: Sequence[PairRecord], out: Console) -> None:
         for output in comparison.outputs:
             flat, total = output.flat_positions or 0, math.prod(output.shape)
             if output.name not in scores and flat >= _FLAT_SHARE * total:
-                out.print(
-                    f"note: {flat} of {total} elements of {printable(output.name)} vary on "
+                say(
+                    f"note: {flat} of {total} elements of {escape(output.name)} vary on "
                     f"{pair.reference} and never on {pair.candidate}: one scale of "
                     f"{output.candidate.scale:.3g} is too coarse for them",
-                    soft_wrap=True,
-                    markup=False,
+                    out,
                 )
 
 
@@ -271,13 +274,12 @@ def _flips(report: Report, out: Console) -> None:
             for flip in answers.kept_flips[:_FLIPS_SHOWN]:
                 sample = report.samples[str(flip.sample)]
                 label = "" if sample.label is None else f", true class {sample.label}"
-                name = printable(sample.name or f"row {sample.row}")
-                out.print(
+                name = escape(sample.name or f"row {sample.row}")
+                say(
                     f"flip  {pair.step}: {name} "
                     f"{flip.reference_class} → {flip.candidate_class}{label}"
                     + (" (exact tie)" if flip.tie else ""),
-                    soft_wrap=True,
-                    markup=False,
+                    out,
                 )
 
 

@@ -21,6 +21,7 @@ MARKS: Final = {
     "inconclusive": "?",
     "error": "!",
 }
+_SHORT_S: Final = 10.0
 _NOT_IN_XML: Final = {code: f"\\u{code:04x}" for code in (0xFFFE, 0xFFFF)}
 
 
@@ -49,6 +50,17 @@ def number(value: Any) -> str:
 
 def percent(value: Any) -> str:
     return f"{100 * value:.3g} %" if isinstance(value, int | float) else MISSING
+
+
+def duration(seconds: float) -> str:
+    """``0.8 s``, ``42 s``, ``3 min 5 s``, ``1 h 12 min``."""
+    if seconds < _SHORT_S:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def proportion(value: Proportion | Agreeing | None) -> str:

@@ -195,8 +195,8 @@ def test_phases_tell_of_pruning_and_of_the_second_conversion(
         worker.export(
             tmp_path, (FLOAT32,), {}, "none", None, collect, Pruning("prune", 0.5), full=True
         )
-    assert told[0] == "pruning (prune:0.5)"
-    assert told[-1] == "unpruned model: writing the float32 artifact"
+    assert told[0] == "pruning (prune:0.5), step 1 of 4"
+    assert told[-1] == "unpruned model: writing the float32 artifact, step 3 of 3"
     assert capsys.readouterr().out == ""
 
 

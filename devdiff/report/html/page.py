@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import hashlib
-import importlib.resources
 import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from markupsafe import Markup
 
 from devdiff.comparison import Proportion
 from devdiff.inputs.preprocess import Preprocess
 from devdiff.report import basis, bindings, task, words
-from devdiff.report.html import bisect, cards, ladder, scan
+from devdiff.report.html import bisect, cards, document, ladder, scan
 from devdiff.report.html.plots import Plotter
 from devdiff.report.html.run_files import RunFiles
 from devdiff.system.atomic_file import whole_file
-from devdiff.system.printable import printable_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from markupsafe import Markup
 
     from devdiff.report.model import Report
 
@@ -43,34 +40,20 @@ def write(report: Report, path: Path, folder: Path | None = None) -> None:
 
 def render(report: Report, folder: Path | None = None) -> str:
     """The page of a valid report as text; see `write`."""
-    import jinja2
-
     beside = RunFiles(folder, report) if folder is not None else None
     plotter = Plotter()
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("devdiff.report.html"),
-        autoescape=True,
-        undefined=jinja2.ChainableUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
+    environment = document.environment()
     environment.filters |= {
-        "number": words.number,
-        "percent": words.percent,
-        "proportion": words.proportion,
         "plain": _plain,
         "largest_error": words.largest_error,
         "differing": words.differing,
-        "mark": words.mark,
-        "tone": words.tone,
         "what_ran": words.what_ran,
         "rate": words.rate,
         "task_headline": task.headline,
         "interval": lambda value, signed=False: task.interval(value or None, signed),
         "change": lambda value, higher_is_better: task.change(value or None, higher_is_better),
     }
-    style, script = _part("page.css"), _part("page.js")
+    style, script = document.part("page.css"), document.part("page.js")
     found, bisected = report.scan, report.bisect
     plots, left_out = _plots(report, plotter)
     return environment.get_template("page.html.j2").render(
@@ -80,10 +63,7 @@ def render(report: Report, folder: Path | None = None) -> str:
         beside=beside,
         style=style,
         script=script,
-        policy=(
-            f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
-            f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
-        ),
+        policy=document.policy(style, script),
         ladder=ladder.draw(report),
         plots=plots,
         plots_left_out=left_out,
@@ -103,23 +83,6 @@ def _option(preprocess: Mapping[str, Any]) -> str:
         return Preprocess.from_json(preprocess).describe()
     except (TypeError, ValueError):
         return ""
-
-
-def _shown(value: Any) -> Any:
-    """A value as the page shows it; names from outside neither hide nor turn anything around."""
-    return printable_lines(value) if type(value) is str else value
-
-
-def _part(name: str) -> Markup:
-    """A static part of the page, which no value of a report reaches."""
-    folder = importlib.resources.files("devdiff.report.html") / "templates"
-    return Markup((folder / name).read_text(encoding="utf-8"))  # noqa: S704
-
-
-def _hash(text: str) -> str:
-    """What the page's policy names the only style sheet and the only script by."""
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _plots(report: Report, plotter: Plotter) -> tuple[dict[tuple[int, int], list[Markup]], int]:
