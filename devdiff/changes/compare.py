@@ -67,7 +67,8 @@ def compare_runs(
     measured = tuple(_figures(first, second, was, is_now, given, rules))
     changes = [*_held(first.report, second.report, was, is_now, rules)]
     changes += _beside_the_gate(measured, second.report)
-    changes.sort(key=lambda change: -change.verdict.severity)
+    # The run's own sentence says least of what it was.
+    changes.sort(key=lambda change: (-change.verdict.severity, change.where == "run"))
     verdict = combine((Verdict.PASS, *(change.verdict for change in changes)))
     return RunComparison(
         kind=KIND,
@@ -171,7 +172,7 @@ def _beside_the_gate(measured: Sequence[FigureChange], report: Report) -> Iterat
 
 
 def _chance(figure: FigureChange) -> str:
-    return f" (p = {figure.p_value:.2g})" if figure.p_value is not None else ""
+    return f" ({wording.chance(figure.p_value)})" if figure.p_value is not None else ""
 
 
 def _figure_text(figure: FigureChange) -> str:

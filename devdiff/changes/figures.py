@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from devdiff.changes.record import Direction, Figure, FigureChange, Measure, Unit
+from devdiff.changes.wording import SIGNIFICANCE
 from devdiff.comparison.intervals import Proportion, binomial_tail
 from devdiff.gate import baseline, summary
 from devdiff.gate.summary import AgreementSummary, Facts, OutputFacts
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
     Times = Mapping[str, npt.NDArray[np.float64]]
 
-SIGNIFICANCE: Final = 0.05
-"""Two-sided, as a 95 % interval speaks."""
 LATENCY_STEP: Final = 0.05
 """A change of the median below this share is the machine's, however many samples show it."""
 WHOLE_WAY: Final = "all"
@@ -206,7 +205,7 @@ def of_task(before: Report, after: Report) -> Iterator[FigureChange]:
             yield FigureChange(
                 "metric",
                 rung,
-                "",
+                "share" if metric.interval == "exact" else "",
                 _of_estimate(earlier),
                 _of_estimate(later),
                 _by_intervals(earlier, later, metric.higher_is_better),
@@ -251,22 +250,31 @@ def _medians(report: Report) -> dict[str, float]:
 
 
 def of_size(before: Report, after: Report) -> Iterator[FigureChange]:
-    """Bytes of every artifact that the exports made, and of the one that ships first."""
-    was = {artifact.file: artifact.bytes for artifact in reversed(before.artifacts)}
-    is_now = {artifact.file: artifact.bytes for artifact in reversed(after.artifacts)}
-    for file in dict.fromkeys((*is_now, *was)):
-        earlier, later = was.get(file), is_now.get(file)
+    """Bytes of the artifact on every rung of the host, as far as the exports made them."""
+    was, is_now = _sizes(before), _sizes(after)
+    for rung in dict.fromkeys((*is_now, *was)):
+        earlier, later = was.get(rung), is_now.get(rung)
         direction: Direction = "changed"
         if earlier is not None and later is not None:
             direction = "same" if earlier == later else "better" if later < earlier else "worse"
         yield FigureChange(
             "size",
-            file,
+            rung,
             "bytes",
             None if earlier is None else Figure(float(earlier)),
             None if later is None else Figure(float(later)),
             direction,
         )
+
+
+def _sizes(report: Report) -> dict[str, int]:
+    by_hash = {artifact.sha256: artifact.bytes for artifact in report.artifacts}
+    return {
+        rung.name: by_hash[rung.model.sha256]
+        for rung in report.rungs
+        # The device runs the file of the rung below it.
+        if on_the_way(rung.name) and rung.name != "device" and rung.model.sha256 in by_hash
+    }
 
 
 def _judged(output: OutputFacts | None) -> Figure | None:

@@ -52,6 +52,7 @@ def write(comparison: RunComparison, path: Path) -> None:
 
 def render(comparison: RunComparison) -> str:
     """The page of a comparison as text."""
+    rows = _rows(comparison.figures)
     return document.render(
         "compare.html.j2",
         {
@@ -64,7 +65,8 @@ def render(comparison: RunComparison) -> str:
             "samples_of": basis.samples_of,
         },
         comparison=comparison,
-        rows=_rows(comparison.figures),
+        changed=[row for row in rows if row.figure.direction != "same"],
+        unchanged=[row for row in rows if row.figure.direction == "same"],
         before_command=shlex.join(["devdiff", *comparison.before.command]),
         after_command=shlex.join(["devdiff", *comparison.after.command]),
     )

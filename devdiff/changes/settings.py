@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +11,7 @@ from devdiff.report.words import what_ran
 from devdiff.system.typed_json import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from devdiff.report.model import Report, RungRecord
 
@@ -21,7 +22,8 @@ _REPORTED: Final = ("delegate", "kernels", "nodes_delegated", "threads", "arch",
 
 def changed_settings(before: Report, after: Report) -> tuple[SettingChange, ...]:
     """What is not the same, in the order of `Group`."""
-    first, second = _settings(before), _settings(after)
+    shared = {rung.name for rung in before.rungs} & {rung.name for rung in after.rungs}
+    first, second = _settings(before, shared), _settings(after, shared)
     names = dict.fromkeys((*first, *second))
     found = [
         SettingChange(group, name, first.get((group, name)), second.get((group, name)))
@@ -32,7 +34,7 @@ def changed_settings(before: Report, after: Report) -> tuple[SettingChange, ...]
     return tuple(sorted(found, key=lambda change: order.index(change.group)))
 
 
-def _settings(report: Report) -> dict[tuple[Group, str], str]:
+def _settings(report: Report, shared: Container[str]) -> dict[tuple[Group, str], str]:
     found: dict[tuple[Group, str], str] = {}
 
     def add(group: Group, values: Iterator[tuple[str, Any]]) -> None:
@@ -43,7 +45,8 @@ def _settings(report: Report) -> dict[tuple[Group, str], str]:
     add("model", _model(report))
     add("inputs", _inputs(report))
     for rung in report.rungs:
-        add("environment", _environment(rung))
+        details = itertools.islice(_environment(rung), None if rung.name in shared else 1)
+        add("environment", details)
     versions = report.manifest.versions if report.manifest is not None else {}
     add("versions", iter({"devdiff": report.devdiff, **versions}.items()))
     add("options", _options(report))
@@ -53,9 +56,14 @@ def _settings(report: Report) -> dict[tuple[Group, str], str]:
 def _model(report: Report) -> Iterator[tuple[str, Any]]:
     yield "name", report.model.name
     yield "SHA-256", report.model.sha256[:_HASH_CHARS]
-    for artifact in report.artifacts:
-        yield f"{artifact.file}, SHA-256", artifact.sha256[:_HASH_CHARS]
-        yield f"{artifact.file}, recipe", artifact.recipe.name
+    recipes = {artifact.sha256: artifact.recipe.name for artifact in report.artifacts}
+    for rung in report.rungs:
+        sha256 = rung.model.sha256
+        # The device runs the file of the rung below it.
+        if rung.name != "device" and sha256 != report.model.sha256:
+            yield f"{rung.name}: SHA-256", sha256[:_HASH_CHARS]
+            yield f"{rung.name}: recipe", recipes.get(sha256)
+            yield f"{rung.name}: pruning", rung.pruning
 
 
 def _inputs(report: Report) -> Iterator[tuple[str, Any]]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from devdiff.changes.record import Figure, FigureChange, RungOutputs, Unit
     from devdiff.gate.baseline import Change
 
+SIGNIFICANCE: Final = 0.05
+"""Two-sided, as a 95 % interval speaks."""
 _LEAST_P: Final = 0.001
 _UNITS: Final[Mapping[str, str]] = {"dB": " dB", "LSB": " LSB", "elements": "", "ms": " ms"}
 _MEGA: Final = 1_000_000
@@ -94,8 +96,15 @@ def meaning(figure: FigureChange) -> str:
     p_value = figure.p_value
     if p_value is None or math.isnan(p_value):
         return word
-    shown_p = f"p < {_LEAST_P:g}" if p_value < _LEAST_P else f"p = {p_value:.2g}"
-    return f"{word} ({shown_p})".strip()
+    if figure.direction == "same" and p_value <= SIGNIFICANCE:
+        # Too small a step to be told of, however sure it is.
+        return word
+    return f"{word} ({chance(p_value)})".strip()
+
+
+def chance(p_value: float) -> str:
+    """``p = 0.016``, ``p < 0.001``."""
+    return f"p < {_LEAST_P:g}" if p_value < _LEAST_P else f"p = {p_value:.2g}"
 
 
 def outputs_line(entry: RungOutputs) -> str:

@@ -81,7 +81,9 @@ def render(record: CheckRecord, directory: Path) -> str:
 
 def _title(record: CheckRecord) -> str:
     models = list(dict.fromkeys(cell.model for cell in record.cells))
-    return models[0] if len(models) == 1 else f"{len(models)} models"
+    if len(models) == 1:
+        return models[0]
+    return f"{len(models)} models, {len(record.cells)} runs"
 
 
 def _view(cell: CellRecord, directory: Path) -> CellView:

@@ -100,7 +100,7 @@ def _series(runs: Sequence[RunRecord]) -> Iterator[Series]:
     """Those that ran last come first."""
     grouped: dict[tuple[str, str, str], list[RunRecord]] = {}
     for run in runs:
-        device = "no device" if run.device == NO_DEVICE else run.device
+        device = "the host alone" if run.device == NO_DEVICE else run.device
         grouped.setdefault((run.model, run.compression, device), []).append(run)
     for (model, compression, device), own in grouped.items():
         ordered = tuple(sorted(own, key=lambda run: run.finished))

@@ -7,6 +7,7 @@ style, a script or a plot; the policy allows what is hashed here and nothing els
 from __future__ import annotations
 
 import base64
+import datetime
 import hashlib
 import importlib.resources
 from typing import TYPE_CHECKING, Any
@@ -50,8 +51,20 @@ def environment() -> jinja2.Environment:
         "proportion": words.proportion,
         "mark": words.mark,
         "tone": words.tone,
+        "when": when,
     }
     return made
+
+
+def when(finished: str) -> str:
+    """A time in ISO form as people write it, in UTC; what is none as it is."""
+    try:
+        moment = datetime.datetime.fromisoformat(finished)
+    except ValueError:
+        return finished
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(datetime.UTC)
+    return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
 def part(name: str) -> Markup:
