@@ -28,7 +28,7 @@ from devdiff.verdict import Verdict, combine
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from devdiff.changes.record import RungOutputs
+    from devdiff.changes.record import OutputComparison
     from devdiff.options import Rules
 
 
@@ -108,7 +108,7 @@ def _figures(
     second: _Run,
     was: Facts,
     is_now: Facts,
-    given: Sequence[RungOutputs],
+    given: Sequence[OutputComparison],
     rules: Rules,
 ) -> Iterator[FigureChange]:
     paired = was.inputs_sha256 == is_now.inputs_sha256

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from devdiff.changes.record import Direction, Figure, FigureChange, Measure, Unit
+from devdiff.changes.record import Direction, FigureValue, FigureChange, Measure, Unit
 from devdiff.changes.wording import SIGNIFICANCE
 from devdiff.comparison.intervals import Proportion, binomial_tail
 from devdiff.gate import baseline, summary
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from devdiff.changes.record import RungOutputs
+    from devdiff.changes.record import OutputComparison
     from devdiff.options import Rules
     from devdiff.report.model import EstimateRecord, Report, TaskSection
 
@@ -111,8 +111,8 @@ def of_whole_way(
             "SNR",
             where,
             "dB",
-            None if first.snr_db is None else Figure(first.snr_db),
-            None if second.snr_db is None else Figure(second.snr_db),
+            None if first.snr_db is None else FigureValue(first.snr_db),
+            None if second.snr_db is None else FigureValue(second.snr_db),
             _by_loss(first.snr_db, second.snr_db, rules.max_snr_loss_db),
             output=name,
         )
@@ -144,7 +144,7 @@ def _whole(report: Report) -> dict[str, _Whole]:
 
 
 def of_accuracy(
-    before: Report, after: Report, outputs: Sequence[RungOutputs]
+    before: Report, after: Report, outputs: Sequence[OutputComparison]
 ) -> Iterator[FigureChange]:
     """Accuracy of every rung; where both runs' answers are known sample by sample, McNemar's test,
     else Fisher's."""
@@ -234,8 +234,8 @@ def of_latency(before: Report, after: Report, was: Times, is_now: Times) -> Iter
             "latency",
             rung,
             "ms",
-            None if earlier is None else Figure(earlier),
-            None if later is None else Figure(later),
+            None if earlier is None else FigureValue(earlier),
+            None if later is None else FigureValue(later),
             direction,  # type: ignore[arg-type]
             p_value=p_value,
         )
@@ -261,8 +261,8 @@ def of_size(before: Report, after: Report) -> Iterator[FigureChange]:
             "size",
             rung,
             "bytes",
-            None if earlier is None else Figure(float(earlier)),
-            None if later is None else Figure(float(later)),
+            None if earlier is None else FigureValue(float(earlier)),
+            None if later is None else FigureValue(float(later)),
             direction,
         )
 
@@ -277,7 +277,7 @@ def _sizes(report: Report) -> dict[str, int]:
     }
 
 
-def _judged(output: OutputFacts | None) -> Figure | None:
+def _judged(output: OutputFacts | None) -> FigureValue | None:
     """The figure that an output's verdict rests on."""
     if output is None:
         return None
@@ -289,25 +289,25 @@ def _judged(output: OutputFacts | None) -> Figure | None:
         summary.BY_EQUALITY: output.differing,
         summary.BY_ERROR: output.max_error,
     }[output.measure]
-    return None if value is None else Figure(float(value))
+    return None if value is None else FigureValue(float(value))
 
 
-def _rate(agreement: AgreementSummary | None) -> Figure | None:
+def _rate(agreement: AgreementSummary | None) -> FigureValue | None:
     if agreement is None:
         return None
     return _of_proportion(Proportion.of(agreement.agreed, agreement.samples))
 
 
-def _of_proportion(share: Proportion | None) -> Figure | None:
+def _of_proportion(share: Proportion | None) -> FigureValue | None:
     if share is None or share.rate is None:
         return None
-    return Figure(share.rate, share.low, share.high, share)
+    return FigureValue(share.rate, share.low, share.high, share)
 
 
-def _of_estimate(value: EstimateRecord | None) -> Figure | None:
+def _of_estimate(value: EstimateRecord | None) -> FigureValue | None:
     if value is None or value.value is None:
         return None
-    return Figure(value.value, value.low, value.high)
+    return FigureValue(value.value, value.low, value.high)
 
 
 def _plain(share: Proportion) -> AgreementSummary:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from devdiff.changes.record import Figure, RunComparison
+    from devdiff.changes.record import FigureValue, RunComparison
 
 _LEFT: Final = 4.0
 _WIDTH: Final = 112.0
@@ -97,7 +97,7 @@ def _lines(figure: FigureChange, low: float, high: float) -> list[Line]:
     return drawn
 
 
-def _line(side: Figure | None, y: float, tone: str, low: float, high: float) -> Line | None:
+def _line(side: FigureValue | None, y: float, tone: str, low: float, high: float) -> Line | None:
     if side is None or side.low is None or side.high is None:
         return None
     span = (high - low) or 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from devdiff.changes.record import RungOutputs
+from devdiff.changes.record import OutputComparison
 from devdiff.device_runner.errors import PackError
 from devdiff.device_runner.pack import Status
 from devdiff.device_runner.results import ResultReader
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def compare_outputs(
     before: Report, after: Report, folders: tuple[Path | None, Path | None], events: Events
-) -> Iterator[RungOutputs]:
+) -> Iterator[OutputComparison]:
     """Each rung on the way that ran in both, one entry for each of its outputs.
 
     Without run directories, or over other inputs, only whether the results are equal is known.
@@ -52,17 +52,17 @@ def _rung(
     before: Report,
     after: Report,
     folders: tuple[Path | None, Path | None],
-) -> Iterator[RungOutputs]:
+) -> Iterator[OutputComparison]:
     same_model = rung.model.sha256 == other.model.sha256
     # A pack holds times, too, so that equal packs are rare and packs of equal outputs are not.
     same_bytes = rung.results_sha256 is not None and rung.results_sha256 == other.results_sha256
     first, second = folders
     if before.inputs.sha256 != after.inputs.sha256:
-        yield RungOutputs(rung.name, same_model, same_bytes, reason="the inputs are others")
+        yield OutputComparison(rung.name, same_model, same_bytes, reason="the inputs are others")
         return
     if first is None or second is None:
         reason = "a report alone holds no outputs: name the run directories"
-        yield RungOutputs(rung.name, same_model, same_bytes, reason=reason)
+        yield OutputComparison(rung.name, same_model, same_bytes, reason=reason)
         return
     request = DiffRequest(
         f"{first}:{rung.name}", f"{second}:{rung.name}", gates=before.options.gates or DEFAULT_GATES
@@ -70,20 +70,22 @@ def _rung(
     try:
         comparison = diff_runs(request).judged.comparison
     except (DevdiffError, OSError) as error:
-        yield RungOutputs(rung.name, same_model, same_bytes, reason=str(error))
+        yield OutputComparison(rung.name, same_model, same_bytes, reason=str(error))
         return
     if comparison is None:
-        yield RungOutputs(rung.name, same_model, same_bytes, reason="they cannot be compared")
+        yield OutputComparison(rung.name, same_model, same_bytes, reason="they cannot be compared")
         return
     yield from _compared(rung.name, same_model, comparison)
 
 
-def _compared(rung: str, same_model: bool, comparison: PairComparison) -> Iterator[RungOutputs]:
+def _compared(
+    rung: str, same_model: bool, comparison: PairComparison
+) -> Iterator[OutputComparison]:
     whole = comparison.compared == comparison.samples
     for output in comparison.outputs:
         answers = comparison.classification(output.name)
         accuracy = answers.accuracy if answers is not None else None
-        yield RungOutputs(
+        yield OutputComparison(
             rung,
             same_model,
             whole and not output.differing_elements and output.shape_mismatch is None,

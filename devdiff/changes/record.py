@@ -50,7 +50,7 @@ class RunSide(Record, frozen=True):
     command: tuple[str, ...]
 
 
-class Figure(Record, frozen=True, omit_defaults=True):
+class FigureValue(Record, frozen=True, omit_defaults=True):
     """A value with its two-sided interval, where it has one; ``count`` is what a rate is of."""
 
     value: Extended
@@ -70,15 +70,15 @@ class FigureChange(Record, frozen=True, omit_defaults=True):
     measure: Measure
     where: str
     unit: Unit
-    before: Figure | None
-    after: Figure | None
+    before: FigureValue | None
+    after: FigureValue | None
     direction: Direction
     output: str = ""
     name: str = ""
     p_value: float | None = None
 
 
-class RungOutputs(Record, frozen=True, omit_defaults=True):
+class OutputComparison(Record, frozen=True, omit_defaults=True):
     """What one rung gave in both runs.
 
     ``same_bytes`` says that its results are equal bit for bit. ``answers`` counts samples with the
@@ -124,7 +124,7 @@ class RunComparison(Record, frozen=True):
     after: RunSide
     changes: tuple[ChangeRecord, ...]
     figures: tuple[FigureChange, ...]
-    outputs: tuple[RungOutputs, ...]
+    outputs: tuple[OutputComparison, ...]
     settings: tuple[SettingChange, ...]
     notes: tuple[str, ...]
 

@@ -11,7 +11,7 @@ from devdiff.report.words import MISSING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from devdiff.changes.record import Figure, FigureChange, RungOutputs, Unit
+    from devdiff.changes.record import FigureValue, FigureChange, OutputComparison, Unit
     from devdiff.gate.baseline import Change
 
 SIGNIFICANCE: Final = 0.05
@@ -52,7 +52,7 @@ def place(figure: FigureChange) -> str:
     return f"{figure.where}, {figure.output}" if figure.output else figure.where
 
 
-def shown(figure: Figure | None, unit: Unit) -> str:
+def shown(figure: FigureValue | None, unit: Unit) -> str:
     """``99.2 % (98.1–99.8)``; a dash for what a run does not have."""
     if figure is None:
         return MISSING
@@ -107,7 +107,7 @@ def chance(p_value: float) -> str:
     return f"p < {_LEAST_P:g}" if p_value < _LEAST_P else f"p = {p_value:.2g}"
 
 
-def outputs_line(entry: RungOutputs) -> str:
+def outputs_line(entry: OutputComparison) -> str:
     """What one rung's output gave in both runs, in a sentence."""
     where = f"{entry.rung}, {entry.output}" if entry.output else entry.rung
     if entry.reason and not entry.same_bytes:

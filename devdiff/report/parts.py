@@ -44,8 +44,8 @@ def say(text: str, out: Console) -> None:
     out.print(text, soft_wrap=not out.is_terminal)
 
 
-class Rows:
-    """Rows under column heads, without rules, whose cells fold instead of being cut.
+class TerminalTable:
+    """TerminalTable under column heads, without rules, whose cells fold instead of being cut.
 
     On a terminal that is too narrow for the columns, each row is its first cell, and below it every
     other one behind its column's head.
@@ -114,6 +114,6 @@ def _indented(line: Text) -> RenderableType:
     return Padding(line, (0, 0, 0, _INDENT), expand=False)
 
 
-def table(*columns: str, whole: tuple[str, ...] = ()) -> Rows:
+def table(*columns: str, whole: tuple[str, ...] = ()) -> TerminalTable:
     """An empty table; the cells of ``whole`` columns are never folded."""
-    return Rows(columns, whole)
+    return TerminalTable(columns, whole)

@@ -14,7 +14,7 @@ import pytest
 import devdiff
 from devdiff.changes import html, terminal, wording
 from devdiff.changes.compare import compare_runs
-from devdiff.changes.record import Figure, FigureChange, RunComparison
+from devdiff.changes.record import FigureValue, FigureChange, RunComparison
 from devdiff.cli.main import main
 from devdiff.errors import UsageError
 from devdiff.options import Rules
@@ -263,5 +263,5 @@ def test_the_page_and_the_terminal_use_the_same_words(
 def test_figures_read_as_people_write_them(
     unit: Any, value: float, low: float | None, high: float | None, text: str
 ) -> None:
-    assert wording.shown(Figure(value, low, high), unit) == text
+    assert wording.shown(FigureValue(value, low, high), unit) == text
     assert wording.shown(None, unit) == "–"
