@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from devdiff.changes.record import Direction, FigureValue, FigureChange, Measure, Unit
+from devdiff.changes.record import Direction, FigureChange, FigureValue, Measure, Unit
 from devdiff.changes.wording import SIGNIFICANCE
 from devdiff.comparison.intervals import Proportion, binomial_tail
 from devdiff.gate import baseline, summary

@@ -11,7 +11,7 @@ from devdiff.report.words import MISSING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from devdiff.changes.record import FigureValue, FigureChange, OutputComparison, Unit
+    from devdiff.changes.record import FigureChange, FigureValue, OutputComparison, Unit
     from devdiff.gate.baseline import Change
 
 SIGNIFICANCE: Final = 0.05

@@ -45,7 +45,7 @@ def say(text: str, out: Console) -> None:
 
 
 class TerminalTable:
-    """TerminalTable under column heads, without rules, whose cells fold instead of being cut.
+    """Rows under column heads, without rules, whose cells fold instead of being cut.
 
     On a terminal that is too narrow for the columns, each row is its first cell, and below it every
     other one behind its column's head.

@@ -14,7 +14,7 @@ import pytest
 import devdiff
 from devdiff.changes import html, terminal, wording
 from devdiff.changes.compare import compare_runs
-from devdiff.changes.record import FigureValue, FigureChange, RunComparison
+from devdiff.changes.record import FigureChange, FigureValue, RunComparison
 from devdiff.cli.main import main
 from devdiff.errors import UsageError
 from devdiff.options import Rules

@@ -80,7 +80,7 @@ def test_a_usage_error_has_two_lines_and_is_json_where_json_was_asked_for(
         "next_step": "see devdiff scan --help",
     }
     assert said.err.splitlines() == [
-        "devdiff: there is no option --nope",
+        "devdiff: there is no option --quux",
         "see devdiff scan --help",
     ]
 
