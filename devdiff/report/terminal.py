@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.report import basis, bindings, data_check, parts, scan, task
+from devdiff.report import basis, bindings, data_check, parts, scan, task, words
 from devdiff.report.build import pair_record
 from devdiff.report.model import RungRecord
 from devdiff.report.parts import escape, say
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from devdiff.comparison import OutputMetrics, Proportion
+    from devdiff.comparison import Proportion
     from devdiff.exporter.manifest import Manifest, PrunedSource
     from devdiff.ladder.judge import JudgedPair
     from devdiff.report.model import BasisRecord, PairRecord, Report
@@ -179,41 +179,22 @@ def _steps(pairs: Sequence[PairRecord], out: Console) -> None:
             table.add_row(
                 *head,
                 escape(output.name),
-                _error(output),
+                words.largest_error(output),
                 decibels(output.snr_db),
                 decibels(output.variation_snr_db),
-                _proportion(agreement.get(output.name)),
-                _differing(output),
+                words.proportion(agreement.get(output.name)),
+                words.differing(output),
                 shown,
             )
             head, shown = ("", ""), ""
     out.print(table)
 
 
-def _error(output: OutputMetrics) -> str:
-    """The largest error: in steps where both sides share them, in real units otherwise."""
-    if output.lsb is not None and output.max_lsb is not None:
-        return f"{output.max_lsb:g} LSB"
-    value = output.max_abs_error
-    return "-" if value is None else f"{value:.3g}"
-
-
-def _differing(output: OutputMetrics) -> str:
-    return f"{output.differing_elements} of {output.samples * math.prod(output.shape)}"
-
-
 def decibels(value: float | None) -> str:
     """A level of the report, or a dash where there is none."""
     if value is None:
-        return "-"
+        return words.MISSING
     return "∞" if math.isinf(value) else f"{value:.1f}"
-
-
-def _proportion(value: Proportion | None) -> str:
-    if value is None or not value.trials:
-        return "-"
-    low, high = 100 * value.low, 100 * value.high
-    return f"{value.successes}/{value.trials} ({low:.1f}–{high:.1f} %)"
 
 
 def _reasons(pairs: Sequence[PairRecord], out: Console) -> None:
