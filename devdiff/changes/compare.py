@@ -67,6 +67,7 @@ def compare_runs(
     measured = tuple(_figures(first, second, was, is_now, given, rules))
     changes = [*_held(first.report, second.report, was, is_now, rules)]
     changes += _beside_the_gate(measured, second.report)
+    changes += _weaker(first.report, second.report)
     # The run's own sentence says least of what it was.
     changes.sort(key=lambda change: (-change.verdict.severity, change.where == "run"))
     verdict = combine((Verdict.PASS, *(change.verdict for change in changes)))
@@ -83,7 +84,7 @@ def compare_runs(
         figures=measured,
         outputs=given,
         settings=changed_settings(first.report, second.report),
-        notes=tuple(_notes(was, is_now)),
+        notes=tuple(_notes(first.report, second.report)),
     )
 
 
@@ -171,6 +172,15 @@ def _beside_the_gate(measured: Sequence[FigureChange], report: Report) -> Iterat
             )
 
 
+def _weaker(before: Report, after: Report) -> Iterator[Change]:
+    """What the later run cannot say, since it stands on less."""
+    if after.inputs.synthetic and not before.inputs.synthetic:
+        text = (
+            "the earlier run is on real samples, the later one on synthetic ones, which speak of "
+        )
+        yield Change("worse", "inputs", f"{text}numerics and not of answers", Verdict.INCONCLUSIVE)
+
+
 def _chance(figure: FigureChange) -> str:
     return f" ({wording.chance(figure.p_value)})" if figure.p_value is not None else ""
 
@@ -199,11 +209,16 @@ def _side(run: _Run) -> RunSide:
     )
 
 
-def _notes(was: Facts, is_now: Facts) -> Iterator[str]:
-    if was.model != is_now.model:
-        yield f"these are runs of two models: {was.model} and {is_now.model}"
-    if was.inputs_sha256 != is_now.inputs_sha256:
+def _notes(before: Report, after: Report) -> Iterator[str]:
+    """What a reader of the figures has to know."""
+    if before.model.name != after.model.name:
+        yield f"these are runs of two models: {before.model.name} and {after.model.name}"
+    if before.inputs.sha256 != after.inputs.sha256:
         yield (
-            f"the inputs are others ({was.samples} samples before, {is_now.samples} after): "
-            "samples are not paired, and outputs not compared"
+            f"the inputs are others ({before.inputs.samples} samples before, "
+            f"{after.inputs.samples} after): samples are not paired, and outputs not compared"
         )
+    if before.inputs.labelled and not after.inputs.labelled:
+        yield "the later run has no labels, so nothing is said of its accuracy"
+    if before.task is not None and after.task is None and not before.inputs.labelled:
+        yield f"the later run measures no {before.task.kind}"

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from devdiff.comparison.wording import count, number
-from devdiff.report.words import MISSING
+from devdiff.report.words import MISSING, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,8 +18,6 @@ SIGNIFICANCE: Final = 0.05
 """Two-sided, as a 95 % interval speaks."""
 _LEAST_P: Final = 0.001
 _UNITS: Final[Mapping[str, str]] = {"dB": " dB", "LSB": " LSB", "elements": "", "ms": " ms"}
-_MEGA: Final = 1_000_000
-_KILO: Final = 1000
 
 
 def sentence(changes: Sequence[Change], figures: Sequence[FigureChange]) -> str:
@@ -63,7 +61,7 @@ def shown(figure: FigureValue | None, unit: Unit) -> str:
     if math.isinf(figure.value):
         return f"∞{_UNITS.get(unit, '')}"
     if unit == "bytes":
-        return _bytes(figure.value)
+        return size(figure.value)
     text = f"{number(figure.value)}{_UNITS.get(unit, '')}"
     if figure.low is None or figure.high is None:
         return text
@@ -135,9 +133,3 @@ def _equal(figure: FigureChange) -> bool:
 
 def _decibels(value: float) -> str:
     return "∞ dB" if math.isinf(value) else f"{value:.1f} dB"
-
-
-def _bytes(value: float) -> str:
-    if value >= _MEGA:
-        return f"{value / _MEGA:.2f} MB"
-    return f"{value / _KILO:.1f} kB" if value >= _KILO else f"{value:.0f} B"

@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from devdiff.report.html import document
+from devdiff.report.words import size
 from devdiff.system.atomic_file import whole_file
 from devdiff.verdict import Verdict
 
@@ -31,11 +32,12 @@ def render(found: Verification, command: Sequence[str]) -> str:
     ranked = sorted(Verdict, key=lambda verdict: -verdict.severity)
     return document.render(
         "verify.html.j2",
-        {},
+        {"size": size},
         found=found,
         package=found.package,
         items=items,
         tallies=[(verdict, models.count(verdict)) for verdict in ranked if verdict in models],
+        against=[item for item in items if item.group != "package" and item.rule is not None],
         remarks=[item for item in items if item.group == "package"],
         libraries=[
             library

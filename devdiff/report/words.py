@@ -22,6 +22,8 @@ MARKS: Final = {
     "error": "!",
 }
 _SHORT_S: Final = 10.0
+_KILO: Final = 1000
+_MEGA: Final = 1_000_000
 _NOT_IN_XML: Final = {code: f"\\u{code:04x}" for code in (0xFFFE, 0xFFFF)}
 
 
@@ -61,6 +63,13 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def size(amount: float) -> str:
+    """``812 B``, ``56.0 kB``, ``3.20 MB``."""
+    if amount >= _MEGA:
+        return f"{amount / _MEGA:.2f} MB"
+    return f"{amount / _KILO:.1f} kB" if amount >= _KILO else f"{amount:.0f} B"
 
 
 def proportion(value: Proportion | Agreeing | None) -> str:

@@ -109,6 +109,18 @@ def test_another_model_and_other_inputs_are_compared_and_said(run: Path, tmp_pat
     assert {(s.group, s.name) for s in found.settings} >= {("model", "name"), ("inputs", "SHA-256")}
 
 
+def test_synthetic_samples_after_real_ones_are_never_a_pass(run: Path, tmp_path: Path) -> None:
+    data = json.loads(run.read_text())
+    data["inputs"] |= {"synthetic": True, "origin": "synthetic, seed 0", "sha256": "9" * 64}
+    data["basis"]["inputs"] = "synthetic"
+    after = tmp_path / "after.json"
+    after.write_text(json.dumps(data))
+    found = compared(run, after)
+    assert (found.verdict, found.exit_code) == ("inconclusive", 5)
+    assert "synthetic ones, which speak of numerics" in found.summary
+    assert compared(after, run).verdict == "pass"
+
+
 def test_time_on_a_device_counts_when_a_limit_is_given(run: Path, tmp_path: Path) -> None:
     data = json.loads(run.read_text())
     for rung, median in zip(data["rungs"], (1.0, 1.0, 1.0, 2.0), strict=True):
