@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from rich import markup
 from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from devdiff.report.words import MISSING
 from devdiff.system.printable import printable
 
 if TYPE_CHECKING:
@@ -40,8 +42,15 @@ def headline(verdict: str, text: str, out: Console) -> None:
 
 
 def say(text: str, out: Console) -> None:
-    """A sentence in rich's markup: broken between words on a terminal, one line in a pipe."""
-    out.print(text, soft_wrap=not out.is_terminal)
+    """A sentence in rich's markup: broken between words on a terminal, one line in a pipe.
+
+    What begins with spaces stays behind them on every line.
+    """
+    indent = len(text) - len(text.lstrip(" "))
+    if out.is_terminal and indent:
+        out.print(_indented(Text.from_markup(text[indent:]), indent))
+    else:
+        out.print(text, soft_wrap=not out.is_terminal)
 
 
 class TerminalTable:
@@ -95,7 +104,7 @@ class TerminalTable:
                 yield Text.from_markup(row[0], overflow="fold")
             line = Text(overflow="fold")
             for column, cell in zip(self._columns[1:], row[1:], strict=True):
-                if not cell:
+                if cell in ("", MISSING):
                     continue
                 pair = Text.from_markup(f"[dim]{column}[/] {cell}" if column else cell)
                 if line.plain and _INDENT + line.cell_len + 3 + pair.cell_len > width:
@@ -108,10 +117,8 @@ class TerminalTable:
                 yield _indented(line)
 
 
-def _indented(line: Text) -> RenderableType:
-    from rich.padding import Padding
-
-    return Padding(line, (0, 0, 0, _INDENT), expand=False)
+def _indented(line: Text, indent: int = _INDENT) -> RenderableType:
+    return Padding(line, (0, 0, 0, indent), expand=False)
 
 
 def table(*columns: str, whole: tuple[str, ...] = ()) -> TerminalTable:

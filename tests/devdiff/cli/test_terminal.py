@@ -11,6 +11,7 @@ import sys
 import termios
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,13 +19,16 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from devdiff.cli import console
+from devdiff.history import terminal as history_terminal
 from devdiff.progress import WHOLE
-from devdiff.report import parts
+from devdiff.report import load, parts, terminal
 from tests.support.packages import report, tflite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from tests.support.history_runs import Like
+    from tests.support.html_runs import FinishedRun
 
 WIDE = "模型" * 12
 LONG = "a-model-whose-name-is-longer-than-any-terminal-is-wide-" * 2
@@ -201,3 +205,40 @@ def test_quiet_work_has_no_heart(monkeypatch: pytest.MonkeyPatch) -> None:
         narrator.phase("running")
         time.sleep(0.1)
     assert stream.getvalue() == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [80, 40])
+def test_whole_reports_of_every_verdict_fit(
+    width: int,
+    passed_run: FinishedRun,
+    digits_run: FinishedRun,
+    hostile_run: FinishedRun,
+    broken_run: FinishedRun,
+    scanned_run: FinishedRun,
+) -> None:
+    for run in (passed_run, digits_run, hostile_run, broken_run, scanned_run):
+        found = load.load(run.folder / "report.json")
+        lines = printed(width, lambda out, found=found: terminal.show(found, out, Path("r.json")))  # type: ignore[misc]
+        assert max(map(cell_len, lines)) <= width, found.verdict
+        assert lines[0].startswith(found.verdict.upper())
+        # Figures are never folded.
+        text = "\n".join(lines)
+        for rung in found.rungs:
+            if rung.time.median_ms is not None:
+                assert re.search(rf"(^|\s){rung.time.median_ms:.3g}(\s|$)", text), rung.name
+
+
+def test_a_long_history_fits(like: Like) -> None:
+    runs = [like(f"{n}", model=f"{WIDE}-{LONG}.onnx", device=WIDE) for n in range(3)]
+    for width in (80, 40):
+        lines = printed(width, lambda out: history_terminal.show(runs, out))
+        assert max(map(cell_len, lines)) <= width
+        assert sum("600/600" in line for line in lines) >= len(runs)
+
+
+def test_what_is_indented_stays_so_on_every_line() -> None:
+    text = "  [green]better[/] agreement, source → device: 99.2 % (98.1–99.8) → 99.9 % (99.0–100.0)"
+    lines = printed(40, lambda out: parts.say(text, out))
+    assert len(lines) == 3
+    assert all(line.startswith("  ") for line in lines)
