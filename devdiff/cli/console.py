@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from rich.segment import Segment
 
-_PIPE_WIDTH: Final = 160
 HEARTBEAT_S: Final = 30.0
 """A pipe in which nothing was said for so long is told that work goes on."""
 _STYLING: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -61,13 +60,14 @@ class Results(_Console):
 
     def __init__(self) -> None:
         self._counted = _Counted(_styled(sys.stdout))
-        width = None if sys.stdout.isatty() else _PIPE_WIDTH
+        width = None if sys.stdout.isatty() else parts.WIDE
         # As much of a stream as rich writes to.
         super().__init__(file=self._counted, width=width, highlight=False)  # type: ignore[arg-type]
 
     def repeat(self, verdict: str, text: str) -> None:
         """The headline once more, where the first one has scrolled off the terminal."""
-        if self.is_terminal and self._counted.rows(self.width) >= self.height:
+        # A log may ask for colours; nothing scrolls off one.
+        if self._counted.isatty() and self._counted.rows(self.width) >= self.height:
             self.print()
             parts.headline(verdict, text, self)
 

@@ -25,6 +25,8 @@ STYLES: Final = {
     "error": "bold magenta",
     "finding": "bold red",
 }
+WIDE: Final = 160
+"""As wide as lines in a pipe are laid out; on a terminal so wide nothing is broken by us."""
 # Narrower than this a folded column is a heap of syllables.
 _LEAST_COLUMN: Final = 20
 _GAP: Final = 2
@@ -47,10 +49,11 @@ def say(text: str, out: Console) -> None:
     What begins with spaces stays behind them on every line.
     """
     indent = len(text) - len(text.lstrip(" "))
-    if out.is_terminal and indent:
+    breaks = out.is_terminal and out.width < WIDE
+    if breaks and indent:
         out.print(_indented(Text.from_markup(text[indent:]), indent))
     else:
-        out.print(text, soft_wrap=not out.is_terminal)
+        out.print(text, soft_wrap=not breaks)
 
 
 class TerminalTable:
