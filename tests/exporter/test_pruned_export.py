@@ -186,8 +186,9 @@ def test_a_layer_reduced_to_its_bias_still_quantizes(tmp_path: Path) -> None:
 
 
 def test_phases_tell_of_pruning_and_of_the_second_conversion(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DEVDIFF_EXPORT_CACHE", "")
     told: list[str] = []
     collect: Callable[[str], None] = told.append
     with ExportWorker(tmp_path / "log.txt") as worker:
@@ -214,7 +215,7 @@ def test_nothing_to_prune_is_said_before_tensorflow_is_loaded(tmp_path: Path) ->
             worker.export(
                 tmp_path, (FLOAT32,), {}, "none", None, told.append, Pruning("prune", 0.5)
             )
-    assert told == ["pruning (prune:0.5)"]
+    assert told == ["pruning (prune:0.5), step 1 of 4"]
     assert not (tmp_path / "manifest.json").exists()
 
 
