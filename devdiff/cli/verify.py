@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli.groups import evidence, output
+from devdiff.cli.groups import evidence, output, verified
 
 if TYPE_CHECKING:
     import argparse
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from devdiff.attestation.check import Attested
     from devdiff.cli.parsing import Parser
     from devdiff.package import PackageCheck
-    from devdiff.package.verification import Verification
 
 NAME: Final = "verify"
 HELP: Final = "check before the store that every model in an app was tested, and check evidence"
@@ -117,17 +115,7 @@ def add_arguments(parser: Parser) -> None:
         help="a devdiff.toml whose table [verify] is taken, too; none is looked for",
     )
     evidence.add(parser)
-    output.add_html(parser, "a page for people, one file that needs no network")
-    group = parser.group("formats")
-    group.add_argument(
-        "--junit", type=Path, metavar="FILE", help="JUnit XML: a test case for each model"
-    )
-    group.add_argument(
-        "--sarif",
-        type=Path,
-        metavar="FILE",
-        help="SARIF 2.1.0: what is untested or wrong, for code scanning",
-    )
+    verified.add(parser)
     output.add_json(parser, "print the result as JSON")
     output.add_open(parser)
 
@@ -140,8 +128,7 @@ def run(args: argparse.Namespace) -> int:
     from devdiff.package.verification import Verification
 
     _check_choice(args)
-    page = pages.chosen(args.html, args.open, "verify")
-    _check_writable(args)
+    page = verified.chosen(args, "verify")
     attested = _attested(args)
     rules = Config.load(args.config).package if args.config is not None else PackageRules()
     required = evidence.of(args, rules.requirements)
@@ -158,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
     held = tuple(str(path) for path in (*args.report, *args.artifact)) if attested else ()
     found = Verification(check, tuple(attested), required, held)
     verdict = found.verdict
-    _write_formats(args, found, page)
+    verified.write(args, found, page)
     if args.json:
         data = check.to_json() if check is not None else {}
         if attested:
@@ -179,28 +166,6 @@ def run(args: argparse.Namespace) -> int:
         out.repeat(verdict.value, f"{found.name}: {found.summary}")
     pages.show(page, args)
     return verdict.exit_code
-
-
-def _check_writable(args: argparse.Namespace) -> None:
-    """A look before anything is read. Raises `UsageError`."""
-    from devdiff.errors import UsageError
-
-    for option in ("junit", "sarif"):
-        path = getattr(args, option)
-        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-            raise UsageError(f"--{option} {path}: name a file in a folder that exists")
-
-
-def _write_formats(args: argparse.Namespace, found: Verification, page: Path | None) -> None:
-    from devdiff.package import html, junit, sarif
-
-    command = sys.argv[1:]
-    if page is not None:
-        html.write(found, command, page)
-    if args.junit is not None:
-        junit.write(found, args.junit)
-    if args.sarif is not None:
-        sarif.write(found, command, args.sarif)
 
 
 def _check_choice(args: argparse.Namespace) -> None:

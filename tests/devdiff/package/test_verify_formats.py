@@ -28,11 +28,11 @@ LADDER = {"source": b"onnx", "float": tflite(3), "int8": MODEL, "device": MODEL}
 class Formats:
     """What ``verify`` wrote, each held against its schema."""
 
-    def __init__(self, folder: Path, *words: str | Path) -> None:
+    def __init__(self, folder: Path, *words: str | Path, verb: str = "verify") -> None:
         files = [folder / name for name in ("page.html", "junit.xml", "verify.sarif")]
         asked = [f"--{name}" for name in ("html", "junit", "sarif")]
         options = [word for pair in zip(asked, map(str, files), strict=True) for word in pair]
-        self.code = main(["verify", *map(str, words), *options])
+        self.code = main([verb, *map(str, words), *options])
         self.page, self.junit, sarif = (path.read_text() for path in files)
         JUNIT.validate(self.junit)
         self.sarif: dict[str, Any] = json.loads(sarif)
@@ -141,6 +141,38 @@ def test_signed_statements_have_their_place_in_every_format(tmp_path: Path, test
     assert strict.code == 5
     assert strict.cases == {f"statements: {statement}": "failure inconclusive"}
     assert strict.results == [("DV004", "error", str(statement))]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "few", "outcome"),
+    [
+        ("pass", "1", None),
+        ("pass", "100", "failure inconclusive"),
+        ("fail", "1", "failure fail"),
+        ("error", "1", "error error"),
+    ],
+)
+def test_what_is_signed_is_shown_as_it_will_verify(
+    tmp_path: Path, verdict: str, few: str, outcome: str | None
+) -> None:
+    ran = report(tmp_path / "report.json", LADDER, verdict)
+    key, statement = tmp_path / "key.pem", tmp_path / "s.json"
+    assert main(["attest", "--new-key", str(key), "-q"]) == 0
+    words = (ran, "--key", key, "--out", statement, "--min-samples", few)
+    found = Formats(tmp_path, *words, verb="attest")
+    # Signing is what was asked for, whatever the run came to.
+    assert found.code == 0
+    assert found.cases == {f"statements: {statement}": outcome}
+    evidence = ("--attestation", statement, "--public-key", tmp_path / "key.pub.pem")
+    verified = Formats(tmp_path, *evidence, "--min-samples", few)
+    assert verified.cases == found.cases
+    assert verified.results == found.results
+
+
+def test_a_pair_of_keys_has_no_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["attest", "--new-key", str(tmp_path / "k.pem"), "--html", "x.html"]) == 2
+    assert "--new-key makes keys and signs nothing" in capsys.readouterr().err
+    assert not (tmp_path / "k.pem").exists()
 
 
 def test_names_from_outside_are_text(tmp_path: Path, tested: Path) -> None:
