@@ -65,8 +65,8 @@ def compare_runs(
     )
     events.phase("comparing figures and settings")
     measured = tuple(_figures(first, second, was, is_now, given, rules))
-    changes = [*_held(first.report, second.report, was, is_now, rules)]
-    changes += _beside_the_gate(measured, second.report)
+    changes = [*_held(second.report, was, is_now, rules)]
+    changes += _beside_the_gate(measured, first.report, second.report)
     changes += _weaker(first.report, second.report)
     # The run's own sentence says least of what it was.
     changes.sort(key=lambda change: (-change.verdict.severity, change.where == "run"))
@@ -126,19 +126,15 @@ def _figures(
     yield from figures.of_size(first.report, second.report)
 
 
-def _held(
-    before: Report, after: Report, was: Facts, is_now: Facts, rules: Rules
-) -> Iterator[Change]:
+def _held(after: Report, was: Facts, is_now: Facts, rules: Rules) -> Iterator[Change]:
     """What the gate says of the later run beside the earlier one.
 
     What was done otherwise is listed among the settings. A step that is gone because the ladder has
-    another form, with the pruned model on it, is no error; a model that did not get as far is.
+    another form, by another recipe or with the pruned model on it, is no error; a model that does
+    not get as far as the device any more is.
     """
-    reached = [rung.name for rung in before.rungs if on_the_way(rung.name)][-1]
     rungs = {rung.name for rung in after.rungs}
-    excused = {
-        step.title for step in was.steps if step.candidate != reached or step.candidate in rungs
-    }
+    excused = {step.title for step in was.steps if step.candidate != "device" or "device" in rungs}
     for change in baseline.hold(is_now, was, rules).changes:
         if change.kind == "note":
             continue
@@ -148,10 +144,13 @@ def _held(
             yield change
 
 
-def _beside_the_gate(measured: Sequence[FigureChange], report: Report) -> Iterator[Change]:
+def _beside_the_gate(
+    measured: Sequence[FigureChange], before: Report, report: Report
+) -> Iterator[Change]:
     """What the gate has no rule for: the whole way, and on the model that ships accuracy and the
     task's first metric."""
-    shipped = [rung.name for rung in report.rungs if on_the_way(rung.name)][-1]
+    last = [rung.name for rung in report.rungs if on_the_way(rung.name)][-1]
+    shipped = figures.labels(before, report)[1].get(last, last)
     first_metric = report.task.metrics[0].name if report.task is not None else None
     whole = {f"{p.reference} → {p.candidate}" for p in report.pairs if p.step == figures.WHOLE_WAY}
     for figure in measured:

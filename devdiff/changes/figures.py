@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from devdiff.changes.record import Direction, FigureChange, FigureValue, Measure, Unit
 from devdiff.changes.wording import SIGNIFICANCE
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from devdiff.report.model import EstimateRecord, Report, TaskSection
 
     Times = Mapping[str, npt.NDArray[np.float64]]
+
+T = TypeVar("T")
 
 LATENCY_STEP: Final = 0.05
 """A change of the median below this share is the machine's, however many samples show it."""
@@ -143,12 +145,31 @@ def _whole(report: Report) -> dict[str, _Whole]:
     return found
 
 
+def labels(before: Report, after: Report) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """What the rung of the model that ships is called where the two recipes name it otherwise, by
+    its name in each run: ``int8, then float16``."""
+    first, second = shipped(before), shipped(after)
+    names = {rung.name for rung in before.rungs} & {rung.name for rung in after.rungs}
+    if first == second or {first, second} & names:
+        return {}, {}
+    label = f"{first}, then {second}"
+    return {first: label}, {second: label}
+
+
+def shipped(report: Report) -> str:
+    """The rung on the host of the model that ships."""
+    names = [r.name for r in report.rungs if on_the_way(r.name) and r.name != "device"]
+    return names[-1] if names else report.rungs[-1].name
+
+
 def of_accuracy(
     before: Report, after: Report, outputs: Sequence[OutputComparison]
 ) -> Iterator[FigureChange]:
     """Accuracy of every rung; where both runs' answers are known sample by sample, McNemar's test,
     else Fisher's."""
-    was, is_now = accuracies(before), accuracies(after)
+    earlier, later = labels(before, after)
+    was = {(earlier.get(r, r), name): share for (r, name), share in accuracies(before).items()}
+    is_now = {(later.get(r, r), name): share for (r, name), share in accuracies(after).items()}
     paired = {
         (entry.rung, entry.output): (entry.harmed, entry.repaired)
         for entry in outputs
@@ -199,7 +220,8 @@ def of_task(before: Report, after: Report) -> Iterator[FigureChange]:
     # Accuracy says the same of a classifier.
     metrics = [metric for metric in second.metrics if metric.name != "top-1"]
     for metric in metrics:
-        was, is_now = _values(first, metric.name), _values(second, metric.name)
+        was = _labelled(_values(first, metric.name), labels(before, after)[0])
+        is_now = _labelled(_values(second, metric.name), labels(before, after)[1])
         for rung in dict.fromkeys((*was, *is_now)):
             earlier, later = was.get(rung), is_now.get(rung)
             yield FigureChange(
@@ -221,7 +243,9 @@ def _values(task: TaskSection, metric: str) -> dict[str, EstimateRecord]:
 def of_latency(before: Report, after: Report, was: Times, is_now: Times) -> Iterator[FigureChange]:
     """Median time of a sample on every rung; ``was`` and ``is_now`` hold the times in ms of each
     sample, of the rungs whose results are at hand."""
-    first, second = _medians(before), _medians(after)
+    names = labels(before, after)
+    first, second = _labelled(_medians(before), names[0]), _labelled(_medians(after), names[1])
+    was, is_now = _labelled(was, names[0]), _labelled(is_now, names[1])
     for rung in dict.fromkeys((*first, *second)):
         earlier, later = first.get(rung), second.get(rung)
         p_value, direction = None, "changed"
@@ -251,7 +275,8 @@ def _medians(report: Report) -> dict[str, float]:
 
 def of_size(before: Report, after: Report) -> Iterator[FigureChange]:
     """Bytes of the artifact on every rung of the host, as far as the exports made them."""
-    was, is_now = _sizes(before), _sizes(after)
+    names = labels(before, after)
+    was, is_now = _labelled(_sizes(before), names[0]), _labelled(_sizes(after), names[1])
     for rung in dict.fromkeys((*is_now, *was)):
         earlier, later = was.get(rung), is_now.get(rung)
         direction: Direction = "changed"
@@ -275,6 +300,10 @@ def _sizes(report: Report) -> dict[str, int]:
         # The device runs the file of the rung below it.
         if on_the_way(rung.name) and rung.name != "device" and rung.model.sha256 in by_hash
     }
+
+
+def _labelled(values: Mapping[str, T], names: Mapping[str, str]) -> dict[str, T]:
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def _judged(output: OutputFacts | None) -> FigureValue | None:

@@ -96,6 +96,23 @@ def test_a_model_that_no_longer_reaches_the_device_is_never_a_pass(
     assert compared(after, run).verdict == "pass"
 
 
+def test_another_recipe_is_compared_on_the_model_that_ships(tmp_path: Path) -> None:
+    def run(name: str, rung: str, verdict: str = "pass") -> Path:
+        ladder = {"source": b"onnx", "float": tflite(1), rung: tflite(2)}
+        made = report(tmp_path / f"{name}.json", ladder, verdict)
+        data = json.loads(made.read_text())
+        data["rungs"][-1]["time"]["median_ms"] = 1.0
+        made.write_text(json.dumps(data))
+        return made
+
+    before, after = run("before", "int8"), run("after", "float16")
+    found = compared(before, after)
+    assert found.verdict == "pass"
+    assert ("note", "compression (float → int8)") in {(c.kind, c.where) for c in found.changes}
+    assert figure(found, "latency", "int8, then float16").direction == "changed"
+    assert compared(before, run("failed", "float16", "fail")).exit_code == 1
+
+
 def test_another_model_and_other_inputs_are_compared_and_said(run: Path, tmp_path: Path) -> None:
     data = json.loads(run.read_text())
     data["model"]["name"] = "other.onnx"
