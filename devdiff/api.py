@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 from devdiff.inputs.request import InputRequest
 from devdiff.options import (
     DEFAULT_GATES,
+    DEFAULT_RULES,
     DEFAULT_RUNNING,
     HOST_ONLY,
     BisectSettings,
     Gates,
     ModelSpec,
+    Rules,
     Running,
     ScanSettings,
 )
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from devdiff.attestation.sign import Signed
     from devdiff.bisection.bisect import BisectOutcome
+    from devdiff.changes.record import RunComparison
     from devdiff.device_runner.adb.inventory import InventoryEntry
     from devdiff.exporter.compression import Compression
     from devdiff.gate.check import CheckOutcome
@@ -75,7 +78,7 @@ def run(
     running: Running = HOST_ONLY,
     events: Events | None = None,
 ) -> Mapping[str, Any]:
-    """Run ``model`` in one place, and leave its outputs in the folder ``out`` for `compare`.
+    """Run ``model`` in one place, and leave its outputs in the folder ``out`` for `diff`.
 
     Returns what ``run.json`` says: the model's SHA-256, what ran, and how many samples failed.
     """
@@ -85,7 +88,7 @@ def run(
     return run_model(request, Path(out), events)
 
 
-def compare(
+def diff(
     reference: Path | str,
     candidate: Path | str,
     *,
@@ -93,12 +96,32 @@ def compare(
     task: TaskRequest | None = None,
     events: Events | None = None,
 ) -> DiffOutcome:
-    """Compare two runs over the same inputs: each a folder of `run`, or ``FOLDER:RUNG`` of
-    `export_and_test`."""
+    """Compare the outputs of two runs over the same inputs: each a folder of `run`, or
+    ``FOLDER:RUNG`` of `export_and_test`."""
     from devdiff.ladder.run_diff import DiffRequest, diff_runs
 
     request = DiffRequest(str(reference), str(candidate), gates=gates, task=task)
     return diff_runs(request, events)
+
+
+def compare(
+    before: Path | str,
+    after: Path | str,
+    *,
+    max_snr_loss_db: float = DEFAULT_RULES.max_snr_loss_db,
+    max_slowdown: float | None = DEFAULT_RULES.max_slowdown,
+    events: Events | None = None,
+) -> RunComparison:
+    """What changed between two finished runs of `export_and_test` or `scan`: each the run's folder
+    or its report.json.
+
+    An SNR is worse that lost more than ``max_snr_loss_db``, a device that is ``max_slowdown`` times
+    slower; None: time does not count.
+    """
+    from devdiff.changes.compare import compare_runs
+
+    rules = Rules(max_snr_loss_db=max_snr_loss_db, max_slowdown=max_slowdown)
+    return compare_runs(Path(before), Path(after), rules, events)
 
 
 def export_and_test(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
+
+WHOLE: Final = 1_000_000
+"""The ``total`` of work that is measured by its share alone."""
 
 
 class Events(Protocol):
@@ -12,7 +15,7 @@ class Events(Protocol):
         """A new piece of work begins."""
 
     def progress(self, done: int, total: int) -> None:
-        """Samples done within the current phase."""
+        """Samples, or other pieces, done within the current phase; see `WHOLE`."""
 
     def note(self, text: str) -> None:
         """Something the user should know now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from devdiff.exporter import apart
 from devdiff.exporter.artifact import Array, sha256_file
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from devdiff.exporter.sources.source import ReadSource
 
 T = TypeVar("T")
+
+_SIMPLIFYING: Final = "simplifying the model"
+_LOADING: Final = "loading TensorFlow"
+_WRITING: Final = "writing the float32 artifact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def make(
         # What is held here, every copy of this process would hold, too.
         step, whole = apart.run, write(scratch / "large.onnx", read.onnx.SerializeToString())
         read = replace(read, onnx=None)
-        phase("simplifying the model")
+        phase(_SIMPLIFYING)
         ready = scratch / "prepared.onnx"
         more = step(partial(_prepare_file, source, whole, ready))
         load = partial(_convert_file, source, ready, more, scratch, phase)
@@ -83,7 +87,7 @@ def make(
         load = partial(_convert, read, scratch, phase)
     constants = scratch / "constants" if large else None
     converted, inputs, outputs = step(partial(_save, load, saved_model, constants, phase))
-    phase("writing the float32 artifact")
+    phase(_WRITING)
     floating = scratch / "float.tflite"
     step(partial(_to_float32, saved_model, floating, constants))
     return PreparedModel(
@@ -100,6 +104,22 @@ def make(
         floating=floating,
         notes=(*notes, *converted.notes),
     )
+
+
+def phases(read: ReadSource, pruning: Pruning | None) -> list[str]:
+    """What `make` will say that it does, in order."""
+    conversion = converter(read.form).PHASE
+    return [
+        *([_pruning_phase(pruning)] if pruning is not None else ()),
+        *([_SIMPLIFYING] if is_large(read) else ()),
+        _LOADING,
+        *([conversion] if conversion else ()),
+        _WRITING,
+    ]
+
+
+def _pruning_phase(pruning: Pruning) -> str:
+    return f"pruning ({pruning})"
 
 
 def is_large(read: ReadSource) -> bool:
@@ -144,7 +164,7 @@ def _save(
 
     Large constants lie in the folder ``constants``, where there is one.
     """
-    phase("loading TensorFlow")
+    phase(_LOADING)
     from devdiff.exporter.converters.stand_ins import StandIns
     from devdiff.exporter.quantizers import tflite_converter
 
@@ -185,7 +205,7 @@ def _prune(
             f"{pruning}: weights are pruned in ONNX, and {read.source.path.name} is converted "
             "without it; prune it in its own framework, or export it to ONNX first"
         )
-    phase(f"pruning ({pruning})")
+    phase(_pruning_phase(pruning))
     model, layers, notes = prune.prune(read.onnx, pruning)
     path = write(folder / PRUNED_NAME, model.SerializeToString())
     record = PrunedSource(path.name, sha256_file(path), pruning, layers)

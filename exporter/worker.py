@@ -50,6 +50,14 @@ class Worker:
         self._converted: Mapping[str, Any] | None = None
         self._read: ReadSource | None = None
         self._made: PreparedModel | None = None
+        self._steps: list[str] = []
+
+    def _phase(self, text: str) -> None:
+        """A step of an export begins; its number is known also in a copy of this process."""
+        number = ""
+        if text in self._steps:
+            number = f", step {self._steps.index(text) + 1} of {len(self._steps)}"
+        self.emit(event="phase", phase=f"{text}{number}")
 
     def emit(self, **event: Any) -> None:
         self._events.write(json.dumps(event) + "\n")
@@ -88,13 +96,18 @@ class Worker:
 
     def _export(self, job: Mapping[str, Any]) -> Any:
         pruning = Pruning(**job["pruning"]) if job["pruning"] else None
+        recipes = [Recipe.from_json(chosen) for chosen in job["recipes"]]
+        self._steps = [
+            *(prepare.phases(self._read, pruning) if self._read is not None else ()),
+            *(_quantizing(recipe) for recipe in recipes if recipe.precision != "float32"),
+        ]
         made = self._make(pruning)
         folder = Path(job["folder"])
         if made.pruned is not None:
             shutil.copyfile(made.pruned_path, folder / PRUNED_NAME)
         notes, records, dataset = list(made.notes), [], None
         step: Any = apart.run if made.large else _call
-        for chosen in map(Recipe.from_json, job["recipes"]):
+        for chosen in recipes:
             recipe = replace(chosen, pruning=pruning)
             path = folder / recipe.file_name
             if recipe.precision == "float32":
@@ -105,7 +118,7 @@ class Worker:
                 if recipe.calibrated:
                     arrays = made.calibration(job["calibration"]["arrays"])
                     dataset = calibration.info(job["calibration"], arrays)
-                self.emit(event="phase", phase=f"quantizing ({recipe.name})")
+                self._phase(_quantizing(recipe))
                 ranges = Path.cwd() / "ranges.tflite"
                 step(
                     partial(quantizer.calibrate, recipe, arrays, made.floating, ranges, made.large)
@@ -142,7 +155,8 @@ class Worker:
         for place, names in enumerate(job["variants"]):
             # A fused layer has the names of all its parts.
             layer_names = ", ".join(name.split(";")[0] for name in names) or "no layer"
-            self.emit(event="phase", phase=f"quantizing with {layer_names} in float")
+            which = f"variant {place + 1} of {len(job['variants'])}"
+            self.emit(event="phase", phase=f"quantizing with {layer_names} in float, {which}")
             try:
                 data = int8.to_integers(ranges, float_io=False, per_channel=True, layers=names)
             except ConversionError as error:
@@ -167,12 +181,16 @@ class Worker:
                 self._taken(),
                 pruning,
                 Path.cwd(),
-                lambda phase: self.emit(event="phase", phase=phase),
+                self._phase,
             )
             self._converted = self._described
         if self._read is not None or self._made.pruning != pruning:
             raise ExporterError("one worker converts one model in one way")
         return self._made
+
+
+def _quantizing(recipe: Recipe) -> str:
+    return f"quantizing ({recipe.name})"
 
 
 def _call(step: Callable[[], Any]) -> Any:

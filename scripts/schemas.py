@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devdiff.attestation.predicate import Statement
+from devdiff.changes.record import RunComparison
 from devdiff.gate.record import CheckRecord
 from devdiff.recipes.record import RecipesRecord
 from devdiff.report.model import BisectSection, Report
@@ -17,6 +18,7 @@ STRUCTS: Final[dict[str, tuple[type[Any], str]]] = {
     "report/schema.json": (Report, "report.json and scan.json of devdiff"),
     "report/bisect.schema.json": (BisectSection, "bisect.json of devdiff"),
     "gate/check.schema.json": (CheckRecord, "check.json of devdiff"),
+    "changes/compare.schema.json": (RunComparison, "what devdiff compare --json prints"),
     "recipes/recipes.schema.json": (RecipesRecord, "recipes.json of devdiff"),
     "attestation/schema.json": (Statement, "statement of devdiff"),
 }

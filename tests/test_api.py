@@ -24,7 +24,7 @@ PAGE = (ROOT / "docs" / "api.md").read_text()
 
 def test_every_exported_name_is_there_and_on_the_page() -> None:
     assert devdiff.__all__ == sorted(devdiff.__all__)
-    assert len(devdiff.__all__) == 25
+    assert len(devdiff.__all__) == 26
     for name in devdiff.__all__:
         assert getattr(devdiff, name).__name__ == name
         assert re.search(rf"`{name}[`(]", PAGE), name
@@ -54,7 +54,7 @@ def test_the_examples_run_as_they_stand(tmp_path: Path) -> None:
     # Whatever phones are attached to this machine.
     alone = {**os.environ, "ANDROID_ADB_SERVER_PORT": "9"}
     examples = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(examples) == 11
+    assert len(examples) == 12
     for example in examples:
         if "app.zip" in example and not (tmp_path / "app.zip").exists():
             with zipfile.ZipFile(tmp_path / "app.zip", "w") as app:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli.groups import evidence, output
+from devdiff.cli.groups import evidence, output, verified
 from devdiff.system.printable import printable
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ EXAMPLES: Final = """\
 examples:
   devdiff attest --new-key key.pem
   devdiff attest devdiff-runs/20260101-120000-model --key key.pem
-  devdiff attest report.json --key key.pem --out statement.dsse.json
+  devdiff attest report.json --key key.pem --out statement.dsse.json --html signed.html
 
 The statement names what was tested by SHA-256, and says how it went; a run that failed can be
 signed, too, and does not verify as passed; its result is WARNED where it passed on synthetic
@@ -42,22 +42,26 @@ def add_arguments(parser: Parser) -> None:
         help="make a pair of keys: FILE, which is to be kept secret, and the public one beside it",
     )
     evidence.add(parser)
+    verified.add(parser)
     output.add_out(
         parser,
         "where the statement goes (default: statement.dsse.json beside the report)",
         metavar="FILE",
     )
     output.add_json(parser, "print what was made as JSON")
+    output.add_open(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.attestation import keys, sign
-    from devdiff.cli import console
+    from devdiff.attestation.check import Attested
+    from devdiff.cli import console, pages
     from devdiff.errors import UsageError
+    from devdiff.package.verification import Verification
 
     secret = keys.passphrase()
     if args.new_key is not None:
-        if args.report is not None or args.out is not None:
+        if any((args.report, args.out, args.html, args.junit, args.sarif, args.open)):
             raise UsageError("--new-key makes keys and signs nothing: sign with --key afterwards")
         public = keys.make(args.new_key, secret)
         made = {
@@ -73,10 +77,13 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.report is None:
         raise UsageError("name the run directory or the report.json that is to be signed")
+    page = verified.chosen(args, "attest")
     required = evidence.of(args)
     signed = sign.attest(args.report, keys.signer(args.key, secret), args.out, required)
     predicate = signed.statement.predicate
     verdict = predicate.devdiff.verdict
+    statement = Attested(str(signed.path), signed.statement, signed.keyid, verdict)
+    verified.write(args, Verification(None, (statement,), required), page)
     if args.json:
         subjects = {entry.name: entry.digest.sha256 for entry in signed.statement.subject}
         made = {"statement": str(signed.path), "verdict": verdict, "keyid": signed.keyid}
@@ -91,4 +98,6 @@ def run(args: argparse.Namespace) -> int:
         for warning in predicate.warned_tests:
             print(f"result: {predicate.result}, {printable(warning)}")
         print(f"statement: {signed.path}\nkey: {signed.keyid}")
+        pages.name(page, console.stdout())
+    pages.show(page, args)
     return 0

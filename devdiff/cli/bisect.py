@@ -124,5 +124,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.verbosity == output.QUIET:
         console.headline(outcome.section.verdict, outcome.section.reason)
     else:
-        report.show(outcome.section, console.stdout(), outcome.path)
+        out = console.stdout()
+        report.show(outcome.section, out, outcome.path)
+        out.repeat(outcome.section.verdict, outcome.section.reason)
     return outcome.exit_code

@@ -33,8 +33,9 @@ examples:
 
 The configuration is the nearest devdiff.toml, or pyproject.toml with [tool.devdiff], from here
 upward. Each model × compression × device has a run directory of its own in the check directory
-(devdiff-checks/… unless --out names one), with check.json beside them; a check that was
-interrupted, or ended in an error, continues when the same command is given again. With a baseline
+(devdiff-checks/… unless --out names one), with check.json and a page of all, check.html, beside
+them; a check that was interrupted, or ended in an error, continues when the same command is given
+again. With a baseline
 only what got worse fails, and errors. A pass on synthetic samples, or on fewer than --min-samples,
 is inconclusive unless it is accepted. Where GITHUB_STEP_SUMMARY is set, the Markdown summary is
 appended to that file. In CI, a configuration that names code to run is refused without
@@ -100,10 +101,11 @@ def add_arguments(parser: Parser) -> None:
     )
     output.add_out(parser, "where this check and its runs are kept (default devdiff-checks/…)")
     output.add_json(parser, "print check.json")
+    output.add_open(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from devdiff.cli import console
+    from devdiff.cli import console, pages
     from devdiff.errors import UsageError
     from devdiff.gate import check, config_file, terminal, trust
     from devdiff.gate.config import Config
@@ -156,10 +158,14 @@ def run(args: argparse.Namespace) -> int:
     elif args.verbosity == output.QUIET:
         console.headline(outcome.verdict.value, outcome.record.summary)
     else:
-        terminal.show(outcome.record, console.stdout(), outcome.directory)
+        out = console.stdout()
+        terminal.show(outcome.record, out, outcome.directory)
+        pages.name(outcome.page, out)
+        out.repeat(outcome.verdict.value, outcome.record.summary)
     _write_formats(args, outcome)
     if args.write_baseline is not None:
         _write_baseline(args, cells, outcome)
+    pages.show(outcome.page, args)
     return outcome.verdict.exit_code
 
 
@@ -196,7 +202,7 @@ def _let_go(config: Config, current: Path, events: Events) -> None:
     from devdiff.errors import UsageError
     from devdiff.gate.check import DEFAULT_ROOT
     from devdiff.housekeeping import clean
-    from devdiff.housekeeping.retention import size
+    from devdiff.report.words import size
 
     if config.retention.unlimited or not DEFAULT_ROOT.is_dir():
         return

@@ -29,10 +29,11 @@ _DEFAULT_OUT: Final = Path("devdiff-demo")
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("story", choices=["check-reader"], help="what to show")
     output.add_out(parser, f"where the runs go (default {_DEFAULT_OUT})", default=_DEFAULT_OUT)
+    output.add_open(parser, "open the page with the finding in a browser")
 
 
 def run(args: argparse.Namespace) -> int:
-    from devdiff.cli import console, failures
+    from devdiff.cli import console, failures, pages
     from devdiff.demo import check_reader
 
     out = console.stdout()
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if quiet:
         verdict = "pass" if reports.as_planned else "error"
         console.headline(verdict, f"{args.story}: {reports.page}")
+    pages.show(reports.page, args)
     if reports.as_planned:
         return 0
     say("\nThis is not how it should have come out: see the reports for what went otherwise.")

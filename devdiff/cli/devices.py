@@ -51,16 +51,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(entries: list[InventoryEntry]) -> None:
-    from rich.table import Table
-
     from devdiff.cli import console
     from devdiff.device_runner.virtual.phone import WHAT_IT_IS
+    from devdiff.report import parts
     from devdiff.report.parts import escape
 
     out = console.stdout()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("serial", "state", "what", "CPU", "free", "runs"):
-        table.add_column(column, overflow="fold")
+    table = parts.table("serial", "state", "what", "CPU", "free", "runs")
     for entry in entries:
         facts = entry.facts
         state = "ready" if facts else entry.attached.state
@@ -74,9 +71,9 @@ def _print(entries: list[InventoryEntry]) -> None:
     out.print(table)
     for entry in entries:
         text = entry.problem or entry.attached.address.summary()
-        out.print(escape(text), soft_wrap=True)
+        parts.say(escape(text), out)
         if entry.facts and entry.facts.virtual:
-            out.print(escape(f"{entry.attached.address.serial} is {WHAT_IT_IS}"), soft_wrap=True)
+            parts.say(escape(f"{entry.attached.address.serial} is {WHAT_IT_IS}"), out)
 
 
 def _cores(cores: Mapping[str, int]) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from devdiff.cli.parsing import Parser
 
 NAME: Final = "diff"
-HELP: Final = "compare the outputs of two runs and judge the difference"
+HELP: Final = "hold the outputs of two runs together, sample by sample, and judge the difference"
 EXAMPLES: Final = """\
 examples:
   devdiff diff outputs/source outputs/float --atol 1e-5 logits:1e-4
@@ -25,7 +25,8 @@ examples:
 Each is a folder that devdiff run wrote, or the run directory of export-and-test, the reference
 first; of a run directory the last rung is taken, unless another is named behind a colon. Two runs
 of one quantized model are compared in steps (LSB), a float run with a quantized one by agreement
-and SNR, others by tolerance.
+and SNR, others by tolerance. What changed from one finished run to the next (verdicts, accuracy,
+latency, size, versions) is devdiff compare's business.
 """
 
 

@@ -27,9 +27,8 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from rich.table import Table
-
     from devdiff.cli import console, installation
+    from devdiff.report import parts
     from devdiff.report.parts import escape
 
     findings = installation.examine()
@@ -37,9 +36,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps([finding.to_json() for finding in findings], indent=2))
     else:
         out = console.stdout()
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in ("", "what", "found", "used for"):
-            table.add_column(column, overflow="fold")
+        table = parts.table("", "what", "found", "used for")
         for finding in findings:
             mark = "[green]ok[/green]" if finding.ok else "[red]missing[/red]"
             if not finding.ok and not finding.required:
@@ -49,6 +46,6 @@ def run(args: argparse.Namespace) -> int:
             out.print(table)
         for finding in findings:
             if not finding.ok and (finding.required or args.verbosity != output.QUIET):
-                out.print(escape(f"{finding.name}: {finding.remedy}"), soft_wrap=True)
+                parts.say(escape(f"{finding.name}: {finding.remedy}"), out)
     missing = any(not f.ok and f.required for f in findings)
     return ExitCode.ERROR if missing else ExitCode.PASS

@@ -17,7 +17,6 @@ from devdiff.cli.groups import (
     task,
 )
 from devdiff.cli.report import summarize
-from devdiff.system.printable import printable
 
 if TYPE_CHECKING:
     import argparse
@@ -60,6 +59,7 @@ def add_arguments(parser: Parser) -> None:
     baseline.add(parser)
     output.add_out(parser, "where this run is kept (default devdiff-runs/…)")
     output.add_json(parser)
+    output.add_open(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -102,6 +102,8 @@ def _compare(
 
     if args.baseline:
         raise UsageError("--baseline holds one run: give one --recipe, or use devdiff check")
+    if args.open:
+        raise UsageError("--open shows the page of one run: devdiff open RUN afterwards")
     with console.Narrator(args.verbosity) as narrator:
         outcome = run_trial(request, compressions, args.out, narrator, tuple(sys.argv[1:]))
     if args.json:
@@ -109,7 +111,9 @@ def _compare(
     elif args.verbosity == output.QUIET:
         console.headline(outcome.verdict.value, f"{request.model.path.name}: {outcome.directory}")
     else:
-        terminal.show(outcome.record, console.stdout(), outcome.directory, outcome.plot)
+        out = console.stdout()
+        terminal.show(outcome.record, out, outcome.directory, outcome.plot)
+        out.repeat(outcome.verdict.value, terminal.title(outcome.record))
     return outcome.verdict.exit_code
 
 
@@ -117,7 +121,7 @@ def run_test(
     args: argparse.Namespace, request: LadderRequest, held_to: Baseline | None = None
 ) -> int:
     """Run a test with a narrator and show its report, and what came of it since a baseline."""
-    from devdiff.cli import console
+    from devdiff.cli import console, pages
     from devdiff.ladder.pipeline import export_and_test
     from devdiff.report import terminal
 
@@ -132,12 +136,15 @@ def run_test(
     else:
         out = console.stdout()
         terminal.show(outcome.report, out, outcome.directory / "report.json")
-        if outcome.page is not None:
-            out.print(f"page: {printable(str(outcome.page))}", markup=False, soft_wrap=True)
+        pages.name(outcome.page, out)
+        if held_to is None:
+            out.repeat(outcome.verdict.value, terminal.title(outcome.report))
     summarize(outcome.report)
-    if held_to is None or before is None:
-        return outcome.exit_code
-    return _hold(args, request, outcome, held_to, before)
+    code = outcome.exit_code
+    if held_to is not None and before is not None:
+        code = _hold(args, request, outcome, held_to, before)
+    pages.show(outcome.page, args)
+    return code
 
 
 def _hold(

@@ -13,8 +13,10 @@ from devdiff.options import HISTORY_LIMIT
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from devdiff.cli.parsing import Parser
+    from devdiff.history.record import RunRecord
 
 NAME: Final = "history"
 HELP: Final = "show agreement, latency and verdict over earlier runs and devices"
@@ -23,6 +25,7 @@ examples:
   devdiff history
   devdiff history model.onnx --since 30d
   devdiff history model.onnx --device emulator-5554 --plot history.svg
+  devdiff history model.onnx --html history.html
   devdiff history int8.tflite --json
   devdiff history --all
   devdiff history old-model --forget
@@ -56,11 +59,13 @@ def add_arguments(parser: Parser) -> None:
     selection.add_argument(
         "--forget", action="store_true", help="remove them from the history, whatever --limit says"
     )
+    output.add_html(parser, "a page of them, with their course over time")
     output.add_json(parser, "print the runs as JSON")
+    output.add_open(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from devdiff.cli import console
+    from devdiff.cli import console, pages
     from devdiff.errors import UsageError
     from devdiff.exporter.artifact import sha256_file
     from devdiff.history import database_path, plot, terminal
@@ -72,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"the history is off: {database_path.VARIABLE} is '{database_path.OFF}'")
     if args.plot is not None:
         plot.check_format(args.plot)
+    page = pages.chosen(args.html, args.open, "history")
     project = database_path.project(Path.cwd())
     file = Path(args.model) if args.model else None
     there = file is not None and file.is_file()
@@ -85,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
     )
     history = History(path)
     if args.forget:
+        if page is not None:
+            raise UsageError("--forget removes runs and shows none: leave --html and --open out")
         if file is None:
             raise UsageError("--forget needs a MODEL: to forget all, delete the history's file")
         forgotten = history.forget(wanted)
@@ -105,8 +113,23 @@ def run(args: argparse.Namespace) -> int:
         else:
             models = ", ".join(history.models())
             print(f"no such runs in {path}; " + (f"it knows {models}" if models else "it is empty"))
+    _draw(args, runs, page, "all projects" if args.all else project.name)
+    return 0
+
+
+def _draw(
+    args: argparse.Namespace, runs: Sequence[RunRecord], page: Path | None, project: str
+) -> None:
+    """The plot and the page that were asked for."""
+    from devdiff.cli import console, pages
+    from devdiff.history import html, plot
+
     if args.plot is not None:
         plot.draw(runs, args.plot)
         if not args.json:
             print(f"plot: {args.plot}")
-    return 0
+    if page is not None:
+        html.write(runs, page, args.model or project)
+        if not args.json:
+            pages.name(page, console.stdout())
+    pages.show(page, args)

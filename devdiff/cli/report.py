@@ -36,12 +36,17 @@ def add_arguments(parser: Parser) -> None:
     group = parser.group("formats", "at least one, each whole or not at all")
     for name, known in FORMATS.items():
         group.add_argument(f"--{name}", type=Path, metavar="FILE", help=known.help)
+    output.add_open(parser, "open the page that --html makes in a browser")
 
 
 def run(args: argparse.Namespace) -> int:
+    from devdiff.cli import pages
+    from devdiff.errors import UsageError
     from devdiff.report import load
 
     wanted = _wanted(args)
+    if args.open and "html" not in wanted:
+        raise UsageError("--open opens the page: name it with --html, or give devdiff open RUN_DIR")
     path = load.locate(args.report)
     report, folder = load.load(path), load.run_directory(path)
     for name in wanted:
@@ -53,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
         if args.verbosity != output.QUIET:
             print(f"{FORMATS[name].title}: {file}")
     summarize(report)
+    pages.show(wanted.get("html"), args)
     return 0
 
 

@@ -36,6 +36,7 @@ def add_arguments(parser: Parser) -> None:
     scan.add(parser)
     output.add_out(parser, "where this run is kept (default devdiff-runs/…)")
     output.add_json(parser)
+    output.add_open(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devdiff.cli.groups import evidence, output
+from devdiff.cli.groups import evidence, output, verified
 
 if TYPE_CHECKING:
     import argparse
@@ -23,6 +23,7 @@ examples:
   devdiff verify app.aab --report reader.json detector.json --strict-runtime --strict-pages
   devdiff verify app.xapk --report report.json --skip 'assets/vendor/*' --json
   devdiff verify app.apk --report report.json --allow 'assets/vendor/*.onnx'
+  devdiff verify app.apk --report report.json --html verified.html --junit verified.xml
   devdiff verify app.apk --attestation statement.dsse.json --public-key key.pub.pem
   devdiff verify --attestation statement.dsse.json --public-key key.pub.pem \\
     --report report.json --artifact int8.tflite
@@ -114,17 +115,20 @@ def add_arguments(parser: Parser) -> None:
         help="a devdiff.toml whose table [verify] is taken, too; none is looked for",
     )
     evidence.add(parser)
+    verified.add(parser)
     output.add_json(parser, "print the result as JSON")
+    output.add_open(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from devdiff.attestation import terminal as signed
-    from devdiff.cli import console
+    from devdiff.cli import console, pages
     from devdiff.gate.config import Config, PackageRules
     from devdiff.package import Strictness, Tested, terminal, verify_package
-    from devdiff.verdict import combine
+    from devdiff.package.verification import Verification
 
     _check_choice(args)
+    page = verified.chosen(args, "verify")
     attested = _attested(args)
     rules = Config.load(args.config).package if args.config is not None else PackageRules()
     required = evidence.of(args, rules.requirements)
@@ -138,13 +142,10 @@ def run(args: argparse.Namespace) -> int:
         with console.Narrator(args.verbosity) as narrator:
             narrator.phase(f"reading {args.package.name}")
             check = verify_package(args.package, tested, strictness, skip, allow, required)
-    # A statement that does not say pass does not pass, whatever the package makes of it.
-    verdict = combine(
-        [
-            *(checked.verdict_by(required) for checked in attested),
-            *([check.verdict] if check is not None else []),
-        ]
-    )
+    held = tuple(str(path) for path in (*args.report, *args.artifact)) if attested else ()
+    found = Verification(check, tuple(attested), required, held)
+    verdict = found.verdict
+    verified.write(args, found, page)
     if args.json:
         data = check.to_json() if check is not None else {}
         if attested:
@@ -154,14 +155,16 @@ def run(args: argparse.Namespace) -> int:
             ]
         print(json.dumps(data, indent=2))
     elif args.verbosity == output.QUIET:
-        statements = ", ".join(path.name for path in args.attestation)
-        console.headline(verdict.value, check.name if check is not None else statements)
+        console.headline(verdict.value, found.name)
     else:
         out = console.stdout()
         if attested:
             signed.show(attested, (*args.report, *args.artifact), required, out)
         if check is not None:
             terminal.show(check, out)
+        pages.name(page, out)
+        out.repeat(verdict.value, f"{found.name}: {found.summary}")
+    pages.show(page, args)
     return verdict.exit_code
 
 

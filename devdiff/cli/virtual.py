@@ -138,10 +138,9 @@ def _start(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     from concurrent.futures import ThreadPoolExecutor
 
-    from rich.table import Table
-
     from devdiff.cli import console
     from devdiff.device_runner.virtual import phone
+    from devdiff.report import parts
     from devdiff.report.parts import escape
 
     phones = phone.running()
@@ -164,16 +163,14 @@ def _list(args: argparse.Namespace) -> int:
     if not phones:
         out.print("no virtual phones; devdiff virtual start makes one")
         return 0
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("serial", "name", "cpu", "memory", "storage", "up", "state"):
-        table.add_column(column)
+    table = parts.table("serial", "name", "cpu", "memory", "storage", "up", "state")
     for virtual_phone, state in zip(phones, states, strict=True):
         record = virtual_phone.record
         sizes = (f"{record.memory_mib} MiB", f"{record.storage_mib} MiB")
         up = f"{max(0.0, time.time() - record.started_at) / 60:.0f} min"
         table.add_row(virtual_phone.serial, escape(record.name), record.cpu, *sizes, up, state)
     out.print(table)
-    out.print(f"{phone.WHAT_IT_IS}.", soft_wrap=True)
+    parts.say(f"{phone.WHAT_IT_IS}.", out)
     return 0
 
 

@@ -230,7 +230,7 @@ def _output(
     where: str, now: OutputFacts, before: OutputFacts, paired: bool, rules: Rules
 ) -> Iterator[Change]:
     turned = f"{_VERBS[before.verdict][0]} and now {_VERBS[now.verdict][1]}"
-    worse, better = _measures(now, before, paired, rules)
+    worse, better = measures(now, before, paired, rules)
     if now.verdict.severity > before.verdict.severity:
         yield Change("worse", where, f"{turned}: {' '.join(now.reasons)}", now.verdict)
     elif worse:
@@ -253,10 +253,10 @@ _VERBS: Final[Mapping[Verdict, tuple[str, str]]] = {
 }
 
 
-def _measures(
+def measures(
     now: OutputFacts, before: OutputFacts, paired: bool, rules: Rules
 ) -> tuple[list[str], list[str]]:
-    """What is worse and what is better by numbers."""
+    """What is worse and what is better by numbers, in words."""
     worse: list[str] = []
     better: list[str] = []
 
@@ -306,15 +306,15 @@ def _agreement(
     better: list[str],
 ) -> None:
     text = f"agreement: {_rate(before)} → {_rate(now)}"
-    for found, p_value in (
-        (worse, _p_value(now, before, paired)),
-        (better, _p_value(before, now, paired)),
+    for found, chance in (
+        (worse, p_value(now, before, paired)),
+        (better, p_value(before, now, paired)),
     ):
-        if p_value <= SIGNIFICANCE:
-            found.append(f"{text} (p = {p_value:.2g})")
+        if chance <= SIGNIFICANCE:
+            found.append(f"{text} (p = {chance:.2g})")
 
 
-def _p_value(lower: AgreementSummary, higher: AgreementSummary, paired: bool) -> float:
+def p_value(lower: AgreementSummary, higher: AgreementSummary, paired: bool) -> float:
     """How likely chance alone puts ``lower`` so far below ``higher``: one-sided and exact."""
     same = paired and lower.samples == higher.samples
     if same and lower.flipped is not None and higher.flipped is not None:

@@ -6,7 +6,9 @@ time of a sample measured beside another run is no time.
 
 from __future__ import annotations
 
+import datetime
 import re
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
+from devdiff.errors import RunDirectoryError
 from devdiff.exporter.artifact import sha256_file
-from devdiff.gate import baseline, record
+from devdiff.gate import baseline, html, record
 from devdiff.gate.record import AgreementRecord, CellRecord, CheckRecord, NamedFile
 from devdiff.gate.requirements import Basis
 from devdiff.gate.summary import Facts
@@ -39,11 +42,15 @@ DEFAULT_ROOT: Final = Path("devdiff-checks")
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """The finished record (also in ``directory/check.json``); ``facts`` of the cells that ran."""
+    """The finished record (also in ``directory/check.json``); ``facts`` of the cells that ran.
+
+    ``page`` is the check for people; None when it could not be written.
+    """
 
     record: CheckRecord
     directory: Path
     facts: Mapping[str, Facts]
+    page: Path | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -80,12 +87,16 @@ def run_check(
         exported: dict[tuple[object, ...], Path] = {}
         for number, (cell, folder) in enumerate(_folders(cells, path), 1):
             cell_events = NamedEvents(events, f"{cell.name} ({number} of {len(cells)})")
+            begun = time.monotonic()
+            earlier = _earlier(folder)
             report, error = _run(cell, folder, exported.get(cell.on_the_host), cell_events, command)
+            took = earlier if earlier is not None else time.monotonic() - begun
             found = None
             if report is not None:
                 found = facts[cell.name] = Facts.of(report)
                 exported.setdefault(cell.on_the_host, folder)
             kept = _record(cell, folder, found, error, known.get(cell.name), held_to, rules)
+            kept = structs.replace(kept, wall_s=round(took, 3))
             records.append(_required(kept, cell, report))
         finished = record.build(
             records,
@@ -95,7 +106,18 @@ def run_check(
             command=command,
         )
         write_json(path / record.CHECK_NAME, finished.to_json())
-        return CheckOutcome(finished, path, facts)
+        return CheckOutcome(finished, path, facts, _write_page(finished, path, events))
+
+
+def _write_page(finished: CheckRecord, directory: Path, events: Events) -> Path | None:
+    """The page beside the record. The verdict stands without it, so no page is only a note."""
+    path = directory / html.PAGE_NAME
+    try:
+        html.write(finished, path)
+    except OSError as error:
+        events.note(f"no page: {error}; try devdiff open {directory}")
+        return None
+    return path
 
 
 def _folders(cells: Sequence[Cell], root: Path) -> Iterator[tuple[Cell, Path]]:
@@ -109,6 +131,19 @@ def _folders(cells: Sequence[Cell], root: Path) -> Iterator[tuple[Cell, Path]]:
             name = f"{plain}-{number}"
         taken.add(name)
         yield cell, root / name
+
+
+def _earlier(folder: Path) -> float | None:
+    """Seconds that a run took which came to its verdict before; None for one that did not yet."""
+    try:
+        if not run_directory.finished(folder):
+            return None
+        started = run_directory.read_json(folder / run_directory.RUN_NAME)["started"]
+        ended = run_directory.read_json(folder / REPORT_NAME)["finished"]
+        taken = datetime.datetime.fromisoformat(ended) - datetime.datetime.fromisoformat(started)
+    except (RunDirectoryError, KeyError, TypeError, ValueError):
+        return None
+    return max(0.0, taken.total_seconds())
 
 
 def _run(

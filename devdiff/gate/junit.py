@@ -7,6 +7,7 @@ say, so that a file is green when, and only when, the check is.
 from __future__ import annotations
 
 import io
+import math
 from typing import TYPE_CHECKING, Final
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from devdiff.gate.record import CellRecord, CheckRecord
 
+_LONGEST_S: Final = 1e9
 _OUTCOMES: Final[Mapping[str, type[FinalResult]]] = {
     "fail": Failure,
     "inconclusive": Failure,
@@ -60,7 +62,7 @@ def render(record: CheckRecord) -> str:
 def _case(cell: CellRecord) -> TestCase:
     # Readers take what stands before the last dot for a package.
     where = ".".join(one_line(name).replace(".", "_") for name in (cell.model, cell.device))
-    case = TestCase(one_line(f"{cell.compression} on {cell.device}"), where, 0.0)
+    case = TestCase(one_line(f"{cell.compression} on {cell.device}"), where, _seconds(cell))
     lines = [cell.summary, *sentences(cell)]
     text = "\n".join(one_line(line) for line in lines)
     kind = _OUTCOMES.get(cell.gate)
@@ -72,6 +74,12 @@ def _case(cell: CellRecord) -> TestCase:
         outcome.text = text
         case.result = outcome
     return case
+
+
+def _seconds(cell: CellRecord) -> float:
+    """What the run took, as a number that every reader knows."""
+    seconds = cell.wall_s or 0.0
+    return round(min(max(0.0, seconds), _LONGEST_S), 3) if math.isfinite(seconds) else 0.0
 
 
 def sentences(cell: CellRecord) -> list[str]:

@@ -48,7 +48,8 @@ class CellRecord(Record, frozen=True):
     ``error`` says what kept the run from making one. ``verdict`` is of the run by itself, ``gate``
     what the check counts: that, or what it is beside the baseline. ``basis`` is what the verdict
     stands on, null where nothing ran; ``refused`` says why a pass does not count, since it stands
-    on less than is required.
+    on less than is required. ``wall_s`` are the seconds that the run took, null where they are not
+    known.
     """
 
     name: str
@@ -67,6 +68,7 @@ class CellRecord(Record, frozen=True):
     baseline: BaselineRecord | None
     basis: BasisSummary | None = None
     refused: str | None = None
+    wall_s: float | None = None
 
     @property
     def changes(self) -> tuple[ChangeRecord, ...]:

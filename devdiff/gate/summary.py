@@ -234,7 +234,7 @@ def _outputs(comparison: PairComparison, expectation: Expectation) -> Iterator[O
             verdict=judged.verdict,
             reasons=judged.reasons,
             measure=measure,
-            agreement=_agreement(answers) if answers else None,
+            agreement=agreement_of(answers) if answers else None,
             snr_db=output.snr_db,
             max_lsb=output.max_lsb,
             max_error=output.max_abs_error,
@@ -258,7 +258,8 @@ def _measure(
     return BY_ERROR
 
 
-def _agreement(answers: ClassifierAgreement) -> AgreementSummary:
+def agreement_of(answers: ClassifierAgreement) -> AgreementSummary:
+    """The agreement of two rungs on a classifier output."""
     kept = tuple(sorted(flip.sample for flip in answers.kept_flips))
     # Flips that are not kept, and samples without an answer, cannot be told one by one.
     whole = len(kept) == answers.flips and not answers.undecided and not answers.lost_answers

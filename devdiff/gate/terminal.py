@@ -54,10 +54,10 @@ def show(record: CheckRecord, out: Console, directory: Path) -> None:
     for cell in record.cells:
         changes = cell.changes
         if cell.gate is not Verdict.PASS or changes:
-            out.print(f"{escape(cell.name)}: {escape(cell.summary)}", soft_wrap=True)
+            parts.say(f"{escape(cell.name)}: {escape(cell.summary)}", out)
             show_changes(changes, out)
     for note in record.notes:
-        out.print(f"note: {escape(note)}", soft_wrap=True)
+        parts.say(f"note: {escape(note)}", out)
     out.print(f"check: {escape(str(directory / 'check.json'))}", soft_wrap=True)
 
 
@@ -74,9 +74,8 @@ def show_changes(changes: Iterable[ChangeRecord], out: Console) -> None:
     """A line for each thing that a baseline says."""
     for change in changes:
         kind = change.kind
-        out.print(
-            f"  [{_CHANGES[kind]}]{kind}[/] {escape(change.where)}: {escape(change.text)}",
-            soft_wrap=True,
+        parts.say(
+            f"  [{_CHANGES[kind]}]{kind}[/] {escape(change.where)}: {escape(change.text)}", out
         )
 
 

@@ -117,14 +117,14 @@ class RunRecord:
 def from_report(report: Report, run: Mapping[str, Any], directory: Path) -> RunRecord:
     """The record of a report, given its run directory and what ``run.json`` in it says."""
     named = f"{run['fingerprint']}\n{run['started']}\n{directory.resolve()}"
-    device, serial = _device(report)
+    device, serial = device_of(report)
     return RunRecord(
         key=hashlib.sha256(named.encode()).hexdigest(),
         finished=report.finished,
         version=report.devdiff,
         model=report.model.name,
         model_sha256=report.model.sha256,
-        compression=_compression(report),
+        compression=compression_of(report),
         device=device,
         serial=serial,
         samples=report.inputs.samples,
@@ -141,7 +141,7 @@ def from_report(report: Report, run: Mapping[str, Any], directory: Path) -> RunR
     )
 
 
-def _compression(report: Report) -> str:
+def compression_of(report: Report) -> str:
     """What was done to the model that ships, by its recipe's name where devdiff made it.
 
     ``int8-per-tensor``, ``prune:0.5+int8``, ``float16``, ``none``.
@@ -161,7 +161,8 @@ def _compression(report: Report) -> str:
     return "+".join(filter(None, (shipped.pruning, recipe))) or "none"
 
 
-def _device(report: Report) -> tuple[str, str | None]:
+def device_of(report: Report) -> tuple[str, str | None]:
+    """The device as people call it, and its serial where it is one."""
     rung = report.rung("device")
     if rung is None:
         return NO_DEVICE, None

@@ -7,9 +7,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rich.table import Table
-
 from devdiff.history.record import NO_DEVICE, WHOLE_WAY, RunRecord, StepFigures
+from devdiff.report import parts
 from devdiff.report.parts import STYLES, escape
 
 if TYPE_CHECKING:
@@ -30,13 +29,10 @@ def show(runs: Sequence[RunRecord], out: Console) -> None:
             figures.step in (step, f"conversion+{step}") for run in runs for figures in run.steps
         )
     ]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("finished", "model", "sha256", "how", "device", "whole way", *steps):
-        table.add_column(column, overflow="fold", no_wrap=column in ("finished", "how"))
     rungs = [rung for rung in _RUNGS if any(run.latency(rung) is not None for run in runs)]
-    table.add_column(f"ms {'/'.join(rungs)}", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("run", overflow="fold")
+    times = f"ms {'/'.join(rungs)}"
+    columns = ("finished", "model", "sha256", "how", "device", "whole way", *steps, times)
+    table = parts.table(*columns, "verdict", "run", whole=("finished", "how", times, "verdict"))
     for run in runs:
         table.add_row(
             local_time(run.finished),

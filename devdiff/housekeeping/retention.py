@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from devdiff.errors import UsageError
+from devdiff.report.words import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,11 +87,3 @@ def age(seconds: float) -> str:
         if seconds >= _SECONDS[unit]:
             return f"{seconds / _SECONDS[unit]:.3g} {unit}"
     return f"{seconds / 60:.0f} m"
-
-
-def size(count: int) -> str:
-    """Bytes as people read them, ``1.2 GB``."""
-    for unit in ("GB", "MB", "kB"):
-        if count >= _BYTES[unit]:
-            return f"{count / _BYTES[unit]:.3g} {unit}"
-    return f"{count} B"

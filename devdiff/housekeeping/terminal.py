@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from devdiff.housekeeping.retention import age, size
+from devdiff.housekeeping.retention import age
 from devdiff.report import parts
 from devdiff.report.parts import escape
+from devdiff.report.words import size
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -79,8 +79,8 @@ def run(
 ) -> list[RungResult]:
     """Run each in turn; one that cannot run is a result that says so."""
     results = []
-    for rung in rungs:
-        events.phase(f"running {rung.name} ({rung.runner.name})")
+    for number, rung in enumerate(rungs, 1):
+        events.phase(f"running {rung.name} ({rung.runner.name}), rung {number} of {len(rungs)}")
         result = ladder.run_rung(
             rung,
             samples,

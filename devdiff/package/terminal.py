@@ -25,7 +25,7 @@ def show(check: PackageCheck, out: Console) -> None:
     _models(check.models, out)
     for model in check.models:
         if model.note:
-            out.print(f"{escape(model.place)}: {escape(model.note)}", soft_wrap=True)
+            parts.say(f"{escape(model.place)}: {escape(model.note)}", out)
     running = [library for library in check.libraries if library.role is not None]
     if running:
         out.print()
@@ -37,7 +37,7 @@ def show(check: PackageCheck, out: Console) -> None:
         out.print()
     for remark in check.remarks:
         mark = "[bold red]fail[/]" if remark.fails else "[yellow]warning[/]"
-        out.print(f"{mark} {escape(str(remark))}", soft_wrap=True)
+        parts.say(f"{mark} {escape(str(remark))}", out)
     out.print(
         f"package: {check.kind}, {check.bytes / 1e6:.1f} MB, sha256 {check.sha256[:12]}",
         soft_wrap=True,

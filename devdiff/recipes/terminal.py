@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def show(record: RecipesRecord, out: Console, directory: Path, plot: Path | None) -> None:
     """Print a trial's record; reports are named as seen from its directory."""
-    parts.headline(record.verdict, f"{record.model}: {record.summary}", out)
+    parts.headline(record.verdict, title(record), out)
     out.print()
     asked = _metric(record)
     columns = ("compression", "verdict", "size", "agreement", "SNR dB", asked or "accuracy")
@@ -32,10 +32,15 @@ def show(record: RecipesRecord, out: Console, directory: Path, plot: Path | None
     for row in record.compressions:
         if row.verdict != "pass":
             reason = row.error or row.summary
-            out.print(f"{escape(row.compression)}: {escape(str(reason))}", soft_wrap=True)
+            parts.say(f"{escape(row.compression)}: {escape(str(reason))}", out)
     if plot is not None:
         out.print(f"plot: {escape(str(plot))}", soft_wrap=True)
     out.print(f"recipes: {escape(str(directory / RECORD_NAME))}", soft_wrap=True)
+
+
+def title(record: RecipesRecord) -> str:
+    """What was compressed, and what it came to."""
+    return f"{record.model}: {record.summary}"
 
 
 def _metric(record: RecipesRecord) -> str | None:

@@ -51,18 +51,22 @@ def make(
 
 def sentence(basis: BasisRecord) -> str:
     """The basis in one line, to stand beside the verdict."""
-    sort = f"{basis.inputs} {'labelled' if basis.labelled else 'unlabelled'} sample"
-    if basis.inputs == "synthetic":
-        sort = "synthetic sample"
-    samples = count(basis.samples, sort)
-    if basis.available is not None:
-        samples = f"{basis.samples} of {count(basis.available, sort)} (--limit)"
-    line = f"on {samples}, {basis.where}"
+    line = f"on {samples_of(basis)}, {basis.where}"
     if not basis.samples:
         return f"{line}; nothing was compared"
     return (
         f"{line}; a fault in {percent(basis.smallest_fault_share)} of inputs would have been seen"
     )
+
+
+def samples_of(basis: BasisRecord) -> str:
+    """``600 real labelled samples``, or how many of how many."""
+    sort = f"{basis.inputs} {'labelled' if basis.labelled else 'unlabelled'} sample"
+    if basis.inputs == "synthetic":
+        sort = "synthetic sample"
+    if basis.available is not None:
+        return f"{basis.samples} of {count(basis.available, sort)} (--limit)"
+    return count(basis.samples, sort)
 
 
 def facts(report: Report) -> tuple[BasisFact, ...]:

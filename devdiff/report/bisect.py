@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from rich.table import Table
-
+from devdiff.report import parts
 from devdiff.report.parts import escape
 
 if TYPE_CHECKING:
@@ -26,13 +25,10 @@ if TYPE_CHECKING:
         SuspectRecord,
     )
 
-_STYLES: Final = {"fail": "bold red", "pass": "bold green"}
-
 
 def show(section: BisectSection, out: Console, path: Path) -> None:
     """Print what was found; ``path`` is where its JSON lies."""
-    verdict = section.verdict
-    out.print(f"[{_STYLES[verdict]}]{verdict.upper()}[/]  {escape(section.reason)}", soft_wrap=True)
+    parts.headline(section.verdict, section.reason, out)
     out.print()
     if section.suspects:
         _operators("suspect", section.suspects, out)
@@ -57,9 +53,9 @@ def show(section: BisectSection, out: Console, path: Path) -> None:
 
 def _operators(title: str, rows: Sequence[SuspectRecord], out: Console) -> None:
     """A row for each operator: what it does to equal inputs, and what differs behind it."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in (title, "kind", "alone", "relative", "in place", "relative", "the difference is"):
-        table.add_column(column, overflow="fold")
+    table = parts.table(
+        title, "kind", "alone", "relative", "in place", "relative", "the difference is"
+    )
     for row in rows:
         table.add_row(
             str(row.index),
@@ -96,9 +92,7 @@ def figures(seen: PartComparison | CutComparison | None) -> tuple[str, str]:
 
 def _profile(profile: ProfileSection, folder: Path, out: Console) -> None:
     """A row for each layer, then what keeping some in float brings."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("operator", "kind", "alone dB", "in place dB", "clipped", "range used"):
-        table.add_column(column, overflow="fold")
+    table = parts.table("operator", "kind", "alone dB", "in place dB", "clipped", "range used")
     for row in profile.layers:
         place = row.in_place
         mark = " *" if row.index in profile.costliest else ""
@@ -126,14 +120,12 @@ def _kept(kept: KeptInFloat | None, out: Console) -> None:
     if kept.skipped is not None:
         out.print(f"layers in float: {escape(kept.skipped)}", soft_wrap=True)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("in float", "output dB", "gain dB", "top-1 agreement", "size"):
-        table.add_column(column, overflow="fold")
+    table = parts.table("in float", "output dB", "gain dB", "top-1 agreement", "size")
     plain = kept.variants[0]
     for variant in kept.variants:
         layers = ", ".join(map(str, variant.layers)) or "none"
         if variant.refused is not None:
-            table.add_row(layers, escape(variant.refused))
+            table.add_row(layers, escape(variant.refused), "", "", "")
             continue
         table.add_row(
             layers,

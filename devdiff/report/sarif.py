@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from devdiff.report.model import Report, ScanSection
     from devdiff.report.model.scan import IntegrityLayer, StaticLayer
 
-_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _RUN: Final = "RUN"
 _LAYERS_NAMED: Final = 5
 _NOTIFICATIONS: Final = {
@@ -86,7 +86,7 @@ def render(report: Report) -> dict[str, Any]:
             }
         },
         # What is uploaded under the same id takes the place of what was there before.
-        "automationDetails": {"id": f"devdiff/scanner/{_quoted(report.model.name)}/"},
+        "automationDetails": {"id": f"devdiff/scanner/{quoted(report.model.name)}/"},
         "taxonomies": rules.taxonomies(),
         "originalUriBaseIds": {_RUN: {"description": {"text": "The run's artifacts folder"}}},
         "artifacts": artifacts,
@@ -98,7 +98,7 @@ def render(report: Report) -> dict[str, Any]:
             "warnings": [str(warning) for warning in report.inputs.warnings],
         },
     }
-    return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
 _Alert = tuple[Rule, str, list[Any], dict[str, Any]]
@@ -178,12 +178,12 @@ def _result(
         "ruleId": rule.id,
         "ruleIndex": RULES.index(rule),
         "level": rule.level,
-        "message": {"text": _plain(message)},
+        "message": {"text": plain_message(message)},
         "locations": [{"physicalLocation": physical | {"region": {"startLine": 1}}}],
         "partialFingerprints": {
-            "primaryLocationLineHash": f"{_digest(identity)[:16]}:1",
-            "devdiffResult/v1": _digest(identity),
-            "devdiffModel/v1": _digest([*identity, report.model.sha256]),
+            "primaryLocationLineHash": f"{digest(identity)[:16]}:1",
+            "devdiffResult/v1": digest(identity),
+            "devdiffModel/v1": digest([*identity, report.model.sha256]),
         },
         "properties": {
             name: value
@@ -214,10 +214,10 @@ def _artifacts(report: Report) -> list[dict[str, Any]]:
     model = report.model
     found = {model.sha256: _artifact({"uri": main}, model.sha256)}
     for name, sha256 in model.files.items():
-        beside = f"{folder}/{_quoted(name)}" if folder else _quoted(name)
+        beside = f"{folder}/{quoted(name)}" if folder else quoted(name)
         found.setdefault(sha256, _artifact({"uri": beside}, sha256))
     for rung in report.rungs:
-        location = {"uri": _quoted(rung.model.file), "uriBaseId": _RUN}
+        location = {"uri": quoted(rung.model.file), "uriBaseId": _RUN}
         sha256 = rung.model.sha256
         found.setdefault(sha256, _artifact(location, sha256))
     return list(found.values())
@@ -239,11 +239,11 @@ def _uri(report: Report) -> str:
     for word in report.command:
         path = PurePosixPath(word)
         if path.name == name and not path.is_absolute() and ".." not in path.parts:
-            return "/".join(map(_quoted, path.parts))
-    return _quoted(name)
+            return "/".join(map(quoted, path.parts))
+    return quoted(name)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """A part of a URI; never empty."""
     return urllib.parse.quote(name, safe="", errors="replace") or "model"
 
@@ -279,11 +279,11 @@ def _notification(name: str, level: str, text: str) -> dict[str, Any]:
     return {
         "descriptor": {"id": name, "index": place},
         "level": level,
-        "message": {"text": _plain(text)},
+        "message": {"text": plain_message(text)},
     }
 
 
-def _plain(text: str) -> str:
+def plain_message(text: str) -> str:
     """A message that is only text: brackets would be links, and braces placeholders."""
     text = one_line(text)
     for sign, written in (("\\", "\\\\"), ("[", "\\["), ("]", "\\]"), ("{", "{{"), ("}", "}}")):
@@ -291,5 +291,5 @@ def _plain(text: str) -> str:
     return text
 
 
-def _digest(identity: list[Any]) -> str:
+def digest(identity: list[Any]) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from devdiff.report.parts import escape
+from devdiff.report.parts import escape, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +24,7 @@ _STYLES: Final = {
 def show(scan: ScanSection, out: Console) -> None:
     """Print what was found, how it was measured, and what the evidence beside it says."""
     verdict = scan.verdict
-    out.print(f"scan: [{_STYLES[verdict]}]{verdict}[/]  {escape(scan.reason)}", soft_wrap=True)
+    say(f"scan: [{_STYLES[verdict]}]{verdict}[/]  {escape(scan.reason)}", out)
     if scan.trigger is not None and scan.replay is not None:
         _trigger(scan.trigger, scan.replay, out)
     if scan.placebo is not None:
@@ -32,9 +32,9 @@ def show(scan: ScanSection, out: Console) -> None:
         _transfer(scan.placebo, out)
     for name, found in scan.parts_of_evidence().items():
         text = found.error or found.skipped or found.status
-        out.print(f"  {name}: {escape(text)}", soft_wrap=True)
+        say(f"  {name}: {escape(text)}", out)
     for entry in scan.taxonomy:
-        out.print(f"  {entry.id}: {escape(entry.name)}", soft_wrap=True)
+        say(f"  {entry.id}: {escape(entry.name)}", out)
     out.print()
 
 
@@ -43,16 +43,16 @@ def _trigger(trigger: TriggerRecord, replay: ReplayRecord, out: Console) -> None
     if trigger.form != "warp":
         where = f"{100 * trigger.size:.1f} % of the input"
     aim = "another answer" if trigger.target is None else f"class {trigger.target}"
-    out.print(
+    say(
         f"  trigger: {trigger.form}, {where}, towards {aim} ({trigger.file})",
-        soft_wrap=True,
+        out,
     )
     for rung in replay.rungs:
         clean, triggered = rung.clean, rung.triggered
-        out.print(
+        say(
             f"  {rung.rung}: {aim} on {_rate(triggered)} with the trigger, "
             f"{clean.successes} of {clean.trials} without",
-            soft_wrap=True,
+            out,
         )
 
 
@@ -69,7 +69,7 @@ def _placebo(placebo: PlaceboRecord, out: Console) -> None:
         text += f"; against all together p = {placebo.p_beats:.2g}"
     if placebo.benign is not None:
         text += f"; they change {100 * placebo.benign:.1f} % of the answers to clean inputs"
-    out.print(text, soft_wrap=True)
+    say(text, out)
 
 
 def _transfer(placebo: PlaceboRecord, out: Console) -> None:
@@ -77,10 +77,10 @@ def _transfer(placebo: PlaceboRecord, out: Console) -> None:
     if not others or own is None or p is None:
         return
     reach = sum(other >= own for other in others)
-    out.print(
+    say(
         f"  this very trigger in {len(others)} more of them: at most {max(others):.2f}, this model "
         f"{own:.2f}; reached by {reach}, p = {p:.2g}",
-        soft_wrap=True,
+        out,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from devdiff.report import parts, words
 from devdiff.report.model import EstimateRecord
-from devdiff.report.parts import escape
+from devdiff.report.parts import escape, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def show(task: TaskSection, out: Console) -> None:
     """Print a row for each rung, and one for what each step changes."""
     names = [metric.name for metric in task.metrics]
-    out.print(escape(headline(task)), soft_wrap=True)
+    say(escape(headline(task)), out)
     table = parts.table("rung or step", *map(escape, names), "")
     for rung in task.rungs:
         values = rung.values

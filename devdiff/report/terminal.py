@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.report import basis, bindings, data_check, flips, parts, scan, task
+from devdiff.report import basis, bindings, data_check, flips, parts, scan, task, words
 from devdiff.report.build import pair_record
 from devdiff.report.class_words import ClassWords
 from devdiff.report.model import RungRecord
-from devdiff.report.parts import escape
-from devdiff.system.printable import printable
+from devdiff.report.parts import escape, say
 from devdiff.system.typed_json import converted
 from devdiff.verdict import combine
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from devdiff.comparison import OutputMetrics, Proportion
+    from devdiff.comparison import Proportion
     from devdiff.exporter.manifest import Manifest, PrunedSource
     from devdiff.ladder.judge import JudgedPair
     from devdiff.report.model import BasisRecord, PairRecord, Report
@@ -34,10 +33,10 @@ _BISECTED: Final = ("deployment", "compression")
 def show(report: Report, out: Console, path: Path) -> None:
     """Print a whole report; ``path`` is where its JSON lies."""
     show_verdict(report, out)
-    out.print(escape(basis.sentence(report.basis)), soft_wrap=True)
+    say(escape(basis.sentence(report.basis)), out)
     for warning in report.inputs.warnings:
         mark = f"[{parts.STYLES['inconclusive']}]warning:[/]"
-        out.print(f"{mark} {escape(str(warning))}", soft_wrap=True)
+        say(f"{mark} {escape(str(warning))}", out)
     out.print()
     _steps(report.pairs, out)
     _reasons(report.pairs, out)
@@ -57,30 +56,35 @@ def show(report: Report, out: Console, path: Path) -> None:
     for rung in report.rungs:
         device = rung.identity.phone
         if device is not None and device.virtual:
-            out.print(
-                f"note: {device.serial} is Linux with glibc on an emulated ARM64 CPU, not "
+            say(
+                f"note: {escape(device.serial)} is Linux with glibc on an emulated ARM64 CPU, not "
                 "Android; its timings say nothing about phones",
-                soft_wrap=True,
+                out,
             )
     out.print()
     if report.manifest is not None:
         _pruned(report.manifest.pruned, out)
     inputs = report.inputs
-    out.print(
+    say(
         f"inputs: {inputs.samples} samples of {escape(inputs.origin)}, "
         f"sha256 {inputs.sha256[:12]}; calibration: {escape(inputs.calibration.origin)}",
-        soft_wrap=True,
+        out,
     )
     for line in bindings.lines(report):
-        out.print(f"binding: {escape(line)}", soft_wrap=True)
+        say(f"binding: {escape(line)}", out)
     for note in (*inputs.notes, *(report.manifest.notes if report.manifest is not None else ())):
-        out.print(f"note: {escape(note)}", soft_wrap=True)
+        say(f"note: {escape(note)}", out)
     out.print(f"report: {escape(str(path))}", soft_wrap=True)
 
 
 def show_verdict(report: Report, out: Console) -> None:
     """Print a report's first line alone."""
-    parts.headline(report.verdict, f"{report.model.name}: {report.summary}", out)
+    parts.headline(report.verdict, title(report), out)
+
+
+def title(report: Report) -> str:
+    """What was tested, and what it came to."""
+    return f"{report.model.name}: {report.summary}"
 
 
 def show_export(
@@ -98,7 +102,7 @@ def show_export(
         "inconclusive": "converted, and compared on too few samples to be sure of it",
     }
     parts.headline(verdict, sentence.get(verdict, "the conversion is not to be trusted"), out)
-    out.print(escape(basis.sentence(stands_on)), soft_wrap=True)
+    say(escape(basis.sentence(stands_on)), out)
     out.print()
     _steps(pairs, out)
     _reasons(pairs, out)
@@ -117,7 +121,7 @@ def show_export(
     out.print(table)
     _pruned(manifest.pruned, out)
     for note in manifest.notes:
-        out.print(f"note: {escape(note)}", soft_wrap=True)
+        say(f"note: {escape(note)}", out)
 
 
 def show_run(record: Mapping[str, Any], folder: Path, out: Console) -> None:
@@ -131,7 +135,7 @@ def show_pair(judged: JudgedPair, stands_on: BasisRecord, out: Console) -> None:
     pair = pair_record(judged)
     reasons = pair.judgement.reasons
     parts.headline(pair.judgement.verdict, f"{pair.reference} → {pair.candidate}", out)
-    out.print(escape(basis.sentence(stands_on)), soft_wrap=True)
+    say(escape(basis.sentence(stands_on)), out)
     out.print()
     _steps([pair], out)
     if reasons:
@@ -146,10 +150,10 @@ def _pruned(pruned: PrunedSource | None, out: Console) -> None:
     channels = [layer for layer in pruned.layers if layer.channels is not None]
     gone = sum(layer.zero_channels or 0 for layer in channels)
     of_channels = f", {gone} of {sum(layer.channels or 0 for layer in channels)} channels"
-    out.print(
+    say(
         f"pruned ({pruned.pruning}): {100 * pruned.sparsity:.1f} % of {count} weights are zero"
         f"{of_channels if channels else ''} in {len(pruned.layers)} layers",
-        soft_wrap=True,
+        out,
     )
 
 
@@ -179,41 +183,22 @@ def _steps(pairs: Sequence[PairRecord], out: Console) -> None:
             table.add_row(
                 *head,
                 escape(output.name),
-                _error(output),
+                words.largest_error(output),
                 decibels(output.snr_db),
                 decibels(output.variation_snr_db),
-                _proportion(agreement.get(output.name)),
-                _differing(output),
+                words.proportion(agreement.get(output.name)),
+                words.differing(output),
                 shown,
             )
             head, shown = ("", ""), ""
     out.print(table)
 
 
-def _error(output: OutputMetrics) -> str:
-    """The largest error: in steps where both sides share them, in real units otherwise."""
-    if output.lsb is not None and output.max_lsb is not None:
-        return f"{output.max_lsb:g} LSB"
-    value = output.max_abs_error
-    return "-" if value is None else f"{value:.3g}"
-
-
-def _differing(output: OutputMetrics) -> str:
-    return f"{output.differing_elements} of {output.samples * math.prod(output.shape)}"
-
-
 def decibels(value: float | None) -> str:
     """A level of the report, or a dash where there is none."""
     if value is None:
-        return "-"
+        return words.MISSING
     return "∞" if math.isinf(value) else f"{value:.1f}"
-
-
-def _proportion(value: Proportion | None) -> str:
-    if value is None or not value.trials:
-        return "-"
-    low, high = 100 * value.low, 100 * value.high
-    return f"{value.successes}/{value.trials} ({low:.1f}–{high:.1f} %)"
 
 
 def _reasons(pairs: Sequence[PairRecord], out: Console) -> None:
@@ -223,7 +208,7 @@ def _reasons(pairs: Sequence[PairRecord], out: Console) -> None:
             continue
         mark = f"[{parts.STYLES[verdict]}]{verdict}[/]"
         for reason in pair.judgement.reasons:
-            out.print(f"{mark} {pair.step}: {escape(reason)}", soft_wrap=True)
+            say(f"{mark} {pair.step}: {escape(reason)}", out)
 
 
 def _dependence(pairs: Sequence[PairRecord], out: Console) -> None:
@@ -256,18 +241,17 @@ def _flat(pairs: Sequence[PairRecord], out: Console) -> None:
         for output in comparison.outputs:
             flat, total = output.flat_positions or 0, math.prod(output.shape)
             if output.name not in scores and flat >= _FLAT_SHARE * total:
-                out.print(
-                    f"note: {flat} of {total} elements of {printable(output.name)} vary on "
+                say(
+                    f"note: {flat} of {total} elements of {escape(output.name)} vary on "
                     f"{pair.reference} and never on {pair.candidate}: one scale of "
                     f"{output.candidate.scale:.3g} is too coarse for them",
-                    soft_wrap=True,
-                    markup=False,
+                    out,
                 )
 
 
 def _flips(report: Report, out: Console) -> None:
     """The changed answers of each step, those that do harm first, with their row of the data."""
-    words = ClassWords(report)
+    class_words = ClassWords(report)
     for pair in report.pairs:
         comparison = pair.comparison
         if comparison is None or not pair.gates:
@@ -276,17 +260,16 @@ def _flips(report: Report, out: Console) -> None:
             for flip, effect in flips.ranked(answers, report.samples)[:_FLIPS_SHOWN]:
                 sample = report.samples[str(flip.sample)]
                 before, after, label = (
-                    words(index, answers.output)
+                    class_words(index, answers.output)
                     for index in (flip.reference_class, flip.candidate_class, sample.label)
                 )
                 true = "" if sample.label is None else f", true class {label}"
                 done = "" if effect == "changed" else f", {effect}"
                 name = sample.name or f"row {sample.row}"
-                out.print(
-                    printable(f"flip  {pair.step}: {name} {before} → {after}{true}{done}")
+                say(
+                    escape(f"flip  {pair.step}: {name} {before} → {after}{true}{done}")
                     + (" (exact tie)" if flip.tie else ""),
-                    soft_wrap=True,
-                    markup=False,
+                    out,
                 )
 
 

@@ -21,6 +21,7 @@ MARKS: Final = {
     "inconclusive": "?",
     "error": "!",
 }
+_SHORT_S: Final = 10.0
 _NOT_IN_XML: Final = {code: f"\\u{code:04x}" for code in (0xFFFE, 0xFFFF)}
 
 
@@ -59,12 +60,23 @@ def percent(value: Any) -> str:
     return f"{shown} %"
 
 
-def size(count: int) -> str:
-    """Bytes in the largest unit that leaves a number of 1 or more."""
+def size(amount: float) -> str:
+    """Bytes in the largest unit that leaves a number of 1 or more: ``812 B``, ``1.23 MB``."""
     for unit, power in (("GB", 9), ("MB", 6), ("kB", 3)):
-        if count >= 10**power:
-            return f"{count / 10**power:.3g} {unit}"
-    return f"{count} bytes"
+        if amount >= 10**power:
+            return f"{amount / 10**power:.3g} {unit}"
+    return f"{amount:.0f} B"
+
+
+def duration(seconds: float) -> str:
+    """``0.8 s``, ``42 s``, ``3 min 5 s``, ``1 h 12 min``."""
+    if seconds < _SHORT_S:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def proportion(value: Proportion | Agreeing | None) -> str:

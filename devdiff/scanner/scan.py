@@ -93,8 +93,12 @@ class _Scan:
         twins = self._check_twins()
         self._check_damage()
         evidence = self._static_evidence()
-        self.events.phase("scan: searching for triggers, in the model and its placebos")
         self.searches = self._searches()
+        count = self.searches.first_count
+        self.events.phase(
+            "scan: searching for triggers, in the model and its placebos, "
+            f"{count} search{'' if count == 1 else 'es'}"
+        )
         results = self.searches.first()
         evidence = structs.replace(evidence, drift=self._drift(results))
         self.events.phase("scan: replaying what was found")

@@ -43,6 +43,11 @@ class SearchPlan:
     events: Events
     efforts: list[float] = field(default_factory=list)
 
+    @property
+    def first_count(self) -> int:
+        """How many searches `first` makes."""
+        return 1 + len(self._placebos) + self.pruned
+
     def first(self) -> Found:
         """On one half of the samples, measured on the other."""
         from devdiff.scanner.trigger_search import FEW_CLASSES

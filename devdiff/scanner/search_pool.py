@@ -13,6 +13,7 @@ from ctypes import c_double
 from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.errors import ScanError
+from devdiff.progress import WHOLE
 from devdiff.scanner import search_cache, trigger_search
 from devdiff.system import interrupts
 from devdiff.system.malloc_env import keeping_freed
@@ -34,8 +35,8 @@ def run_searches(
     """Run the jobs on this machine's cores, in their order.
 
     What a job found is kept in ``folder``, and taken over from there by whoever gives the same job
-    again. ``progress`` is told per mille of the whole. Raises what a job raised: `ScanError`, also
-    when a process died, or `TimeoutError`.
+    again. ``progress`` is told the share of `WHOLE` that is done. Raises what a job raised:
+    `ScanError`, also when a process died, or `TimeoutError`.
     """
     context = multiprocessing.get_context("spawn")
     shares: Any = context.Array(c_double, len(jobs), lock=False)
@@ -51,7 +52,7 @@ def run_searches(
             done, left = wait(left, _POLL_S, FIRST_EXCEPTION)
             for future in done:
                 future.result()
-            progress(int(1000 * sum(shares) / len(jobs)), 1000)
+            progress(int(WHOLE * sum(shares) / len(jobs)), WHOLE)
         return [future.result() for future in futures]
     except BrokenProcessPool as error:
         raise ScanError(

@@ -186,8 +186,9 @@ def test_a_layer_reduced_to_its_bias_still_quantizes(tmp_path: Path) -> None:
 
 
 def test_phases_tell_of_pruning_and_of_the_second_conversion(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DEVDIFF_EXPORT_CACHE", "")
     told: list[str] = []
     collect: Callable[[str], None] = told.append
     with ExportWorker(tmp_path / "log.txt") as worker:
@@ -195,8 +196,8 @@ def test_phases_tell_of_pruning_and_of_the_second_conversion(
         worker.export(
             tmp_path, (FLOAT32,), {}, "none", None, collect, Pruning("prune", 0.5), full=True
         )
-    assert told[0] == "pruning (prune:0.5)"
-    assert told[-1] == "unpruned model: writing the float32 artifact"
+    assert told[0] == "pruning (prune:0.5), step 1 of 4"
+    assert told[-1] == "unpruned model: writing the float32 artifact, step 3 of 3"
     assert capsys.readouterr().out == ""
 
 
@@ -214,7 +215,7 @@ def test_nothing_to_prune_is_said_before_tensorflow_is_loaded(tmp_path: Path) ->
             worker.export(
                 tmp_path, (FLOAT32,), {}, "none", None, told.append, Pruning("prune", 0.5)
             )
-    assert told == ["pruning (prune:0.5)"]
+    assert told == ["pruning (prune:0.5), step 1 of 4"]
     assert not (tmp_path / "manifest.json").exists()
 
 

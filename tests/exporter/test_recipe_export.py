@@ -115,7 +115,7 @@ def test_it_is_smaller_and_answers_like_the_float_artifact(made: Made, name: str
 
 
 def test_the_model_is_converted_once_for_all_recipes(made: Made) -> None:
-    assert made.phases.count("converting ONNX to TensorFlow") == 1
+    assert sum("converting ONNX to TensorFlow" in phase for phase in made.phases) == 1
     assert len({manifest.artifacts[0].sha256 for manifest in made.manifests.values()}) == 1
 
 

@@ -24,6 +24,19 @@ def add(parser: Parser) -> None:
         help="fail only on what got worse since: a report.json, a check.json or what devdiff check "
         "--write-baseline wrote",
     )
+    add_rules(group)
+    group.add_argument(
+        "--allow-other-inputs", action="store_true", help="compare runs over other inputs, too"
+    )
+    group.add_argument(
+        "--allow-other-model",
+        action="store_true",
+        help="compare with a model of another file name, too",
+    )
+
+
+def add_rules(group: argparse._ArgumentGroup) -> None:
+    """How much worse may be before it counts."""
     group.add_argument(
         "--max-snr-loss",
         type=number,
@@ -36,14 +49,6 @@ def add(parser: Parser) -> None:
         type=number,
         metavar="FACTOR",
         help="how many times slower the device may get (default: time does not count)",
-    )
-    group.add_argument(
-        "--allow-other-inputs", action="store_true", help="compare runs over other inputs, too"
-    )
-    group.add_argument(
-        "--allow-other-model",
-        action="store_true",
-        help="compare with a model of another file name, too",
     )
 
 
@@ -64,6 +69,6 @@ def rules(args: argparse.Namespace, usual: Rules = DEFAULT_RULES) -> Rules:
     return Rules(
         max_snr_loss_db=usual.max_snr_loss_db if loss is None else loss,
         max_slowdown=usual.max_slowdown if slowdown is None else slowdown,
-        other_inputs=args.allow_other_inputs or usual.other_inputs,
-        other_model=args.allow_other_model or usual.other_model,
+        other_inputs=getattr(args, "allow_other_inputs", False) or usual.other_inputs,
+        other_model=getattr(args, "allow_other_model", False) or usual.other_model,
     )

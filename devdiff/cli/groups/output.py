@@ -16,6 +16,16 @@ def add_json(parser: Parser, description: str = "print the report as JSON") -> N
     parser.group("output").add_argument("--json", action="store_true", help=description)
 
 
+def add_html(parser: Parser, description: str) -> None:
+    parser.group("formats", "each whole or not at all").add_argument(
+        "--html", type=Path, metavar="FILE", help=description
+    )
+
+
+def add_open(parser: Parser, description: str = "open the page in a browser") -> None:
+    parser.group("output").add_argument("--open", action="store_true", help=description)
+
+
 def add_out(parser: Parser, description: str, *, metavar: str = "DIR", **options: Any) -> None:
     parser.group("output").add_argument(
         "--out", type=Path, metavar=metavar, help=description, **options

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import hashlib
-import importlib.resources
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from markupsafe import Markup
 
 from devdiff.comparison import Proportion
 from devdiff.inputs.preprocess import Preprocess
 from devdiff.report import bindings, flips, task, words
 from devdiff.report.class_words import ClassWords
-from devdiff.report.html import bisect, cards, first_screen, ladder, rungs, scan
+from devdiff.report.html import bisect, cards, document, first_screen, ladder, rungs, scan
 from devdiff.report.html.places import Shortener
 from devdiff.report.html.plots import Plotter
 from devdiff.report.html.run_files import RunFiles
 from devdiff.system.atomic_file import whole_file
-from devdiff.system.printable import printable_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from markupsafe import Markup
 
     from devdiff.report.model import Report
 
@@ -48,29 +45,15 @@ def write(report: Report, path: Path, folder: Path | None = None) -> None:
 
 def render(report: Report, folder: Path | None = None) -> str:
     """The page of a valid report as text; see `write`."""
-    import jinja2
-
     beside = RunFiles(folder, report) if folder is not None else None
     plotter = Plotter()
     shorten, words_of_classes = Shortener(report, folder), ClassWords(report)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("devdiff.report.html"),
-        autoescape=True,
-        undefined=jinja2.ChainableUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown(shorten),
-    )
+    environment = document.environment(shorten)
     environment.globals["class_words"] = words_of_classes
     environment.filters |= {
-        "number": words.number,
-        "percent": words.percent,
-        "proportion": words.proportion,
         "plain": _plain,
         "largest_error": words.largest_error,
         "differing": words.differing,
-        "mark": words.mark,
-        "tone": words.tone,
         "what_ran": words.what_ran,
         "sentence": words.sentence,
         "rate": words.rate,
@@ -83,8 +66,8 @@ def render(report: Report, folder: Path | None = None) -> str:
         "term": lambda name: _TERMS.get(name, name),
         "json": json.dumps,
     }
-    style = _part("page.css") + _part("samples.css")
-    script = _part("page.js") + _part("filter.js")
+    style = document.part("page.css") + document.part("samples.css")
+    script = document.part("page.js") + document.part("filter.js")
     found, bisected = report.scan, report.bisect
     plots, left_out = _plots(report, plotter)
     command = shlex.join(["devdiff", *report.command])
@@ -96,10 +79,7 @@ def render(report: Report, folder: Path | None = None) -> str:
         beside=beside,
         style=style,
         script=script,
-        policy=(
-            f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
-            f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
-        ),
+        policy=document.policy(style, script),
         ladder=ladder.rungs(report),
         plots=plots,
         plots_left_out=left_out,
@@ -127,15 +107,6 @@ def _option(preprocess: Mapping[str, Any]) -> str:
         return ""
 
 
-def _shown(shorten: Shortener) -> Callable[[Any], Any]:
-    """A value as the page shows it; names from outside neither hide nor turn anything around."""
-
-    def shown(value: Any) -> Any:
-        return printable_lines(shorten(value)) if type(value) is str else value
-
-    return shown
-
-
 def _filters(
     gallery: cards.Gallery, words_of_classes: ClassWords
 ) -> list[tuple[str, str, list[tuple[Any, str]]]]:
@@ -145,18 +116,6 @@ def _filters(
         ("classes", "Class", [(index, words_of_classes(index)) for index in gallery.classes]),
         ("effects", "Change", [(effect, effect) for effect in gallery.effects]),
     ]
-
-
-def _part(name: str) -> Markup:
-    """A static part of the page, which no value of a report reaches."""
-    folder = importlib.resources.files("devdiff.report.html") / "templates"
-    return Markup((folder / name).read_text(encoding="utf-8"))  # noqa: S704
-
-
-def _hash(text: str) -> str:
-    """What the page's policy names the only style sheet and the only script by."""
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _plots(report: Report, plotter: Plotter) -> tuple[dict[tuple[int, int], list[Markup]], int]:

@@ -79,6 +79,12 @@ def test_a_check_runs_all_continues_after_an_error_and_holds_to_what_it_was(tmp_
     assert local["agreement"] == {"agreed": 600, "samples": 600}
     assert local["worst_step"] == "compression (float → int8)"
     assert done.stdout.startswith("ERROR  2 of 3 passed; 1 error: broken/int8/none\n")
+    assert all(cell["wall_s"] > 0 for cell in first["cells"])
+    page = (directory / "check.html").read_text()
+    assert f"page: {directory.relative_to(tmp_path)}/check.html" in done.stdout
+    for cell in (local, none):
+        assert f'href="{cell["directory"]}/report.html"' in page
+    assert "broken-int8-none/report.html" not in page
     row = next(line for line in done.stdout.splitlines() if line.startswith("digits  int8"))
     assert row.split()[:5] == ["digits", "int8", "local", "pass", "600/600"]
     assert row.rstrip().endswith("digits-int8-local/report.json")
@@ -127,6 +133,8 @@ def test_a_killed_check_of_the_example_continues_with_what_is_not_finished(tmp_p
     assert done.returncode == 0, done.stderr
     assert "continuing the unfinished check" in done.stderr
     assert "digits/int8/local (1 of 2): has its report already" in done.stderr
+    record = json.loads((report.parents[1] / "check.json").read_text())
+    assert all(cell["wall_s"] > 0 for cell in record["cells"])
     assert (report.stat().st_mtime_ns, sha256_file(report)) == before
     assert len(list(checks.iterdir())) == 1
     assert [cell["gate"] for cell in checked(report.parents[1])["cells"]] == ["pass", "pass"]

@@ -71,16 +71,16 @@ def test_what_was_mistyped_is_named_with_what_was_meant(
 def test_a_usage_error_has_two_lines_and_is_json_where_json_was_asked_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["scan", "--json", "m.onnx", "--nope"]) == 2
+    assert main(["scan", "--json", "m.onnx", "--quux"]) == 2
     said = capsys.readouterr()
     assert json.loads(said.out) == {
         "verdict": "error",
-        "error": "there is no option --nope",
+        "error": "there is no option --quux",
         "exit_code": 2,
         "next_step": "see devdiff scan --help",
     }
     assert said.err.splitlines() == [
-        "devdiff: there is no option --nope",
+        "devdiff: there is no option --quux",
         "see devdiff scan --help",
     ]
 

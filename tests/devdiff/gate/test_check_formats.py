@@ -1,7 +1,8 @@
-"""A check as JUnit XML and Markdown."""
+"""A check as a page, JUnit XML and Markdown."""
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import jsonschema
 import xmlschema
 
-from devdiff.gate import junit, markdown, record
+from devdiff.gate import html, junit, markdown, record
 from devdiff.gate.record import CellRecord, CheckRecord, NamedFile
 from devdiff.system.typed_json import decode
 from tests.support.schemas import check_schema
@@ -45,10 +46,10 @@ def changed(kind: str, text: str) -> dict[str, Any]:
 
 def made() -> CheckRecord:
     cells = [
-        cell("reader/int8/local", "pass"),
+        cell("reader/int8/local", "pass", wall_s=61.25),
         cell("reader/int8/127.0.0.1:5555", "pass", "fail", baseline=changed("known", HOSTILE)),
         cell("reader/prune:0.5/local", "fail", baseline=changed("worse", "agreement fell")),
-        cell("other/int8/local", "inconclusive"),
+        cell("other/int8/local", "inconclusive", wall_s=4.0),
         cell("other/int8/virtual", "finding"),
         cell("other/int8/x", "error", report=None, sha256=None, agreement=None, error=HOSTILE),
     ]
@@ -97,6 +98,44 @@ def test_junit_has_a_case_a_run_that_is_red_when_the_check_counts_it() -> None:
     assert failed.get("type") == "fail"
     assert failed.text is not None
     assert "worse here: agreement fell" in failed.text
+
+
+def test_junit_has_the_time_that_each_run_took() -> None:
+    root = ET.fromstring(junit.render(made()))
+    times = {
+        f"{suite.get('name')} {case.get('name')}": float(str(case.get("time")))
+        for suite in root
+        for case in suite.iter("testcase")
+    }
+    assert times["reader int8 on local"] == 61.25
+    assert times["other int8 on local"] == 4.0
+    assert times["other int8 on virtual"] == 0.0
+    assert [float(str(suite.get("time"))) for suite in root] == [61.25, 4.0]
+
+
+def test_the_page_is_a_matrix_that_leads_to_the_runs_that_have_a_page(tmp_path: Path) -> None:
+    (tmp_path / "reader-int8-local").mkdir()
+    (tmp_path / "reader-int8-local/report.html").touch()
+    path = tmp_path / "check.html"
+    html.write(made(), path)
+    text = path.read_text()
+    (matrix,) = re.findall(r'<table class="matrix">.*?</table>', text, re.DOTALL)
+    heads = re.findall(r'<th scope="col">(.*?)</th>', matrix)
+    assert heads == ["Model", "Compression", "local", "127.0.0.1:5555", "virtual", "x"]
+    assert matrix.count('class="cell') == 6
+    assert re.findall(r'href="([^"]+)" class="cell pass"', matrix) == [
+        "reader-int8-local/report.html"
+    ]
+    assert "1 min 1 s" in matrix
+    assert "by itself: fail" in matrix
+    # The gravest comes first among what is to be looked at, and a known failure is there, too.
+    (attention,) = re.findall(r'<section id="attention".*?</section>', text, re.DOTALL)
+    names = re.findall(r"</span>\s+(?:<a[^>]*>)?([\w/:.]+)", attention)
+    assert names[:2] == ["other/int8/virtual", "other/int8/x"]
+    assert "reader/int8/127.0.0.1:5555" in names
+    assert "agreement fell" in attention
+    assert "<img" not in text
+    assert "&lt;img src=x&gt;" in text
 
 
 def test_markdown_has_a_row_a_run_and_takes_names_for_text() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from devdiff.cli.main import main
 from devdiff.errors import UsageError
-from devdiff.history import database_path
+from devdiff.history import database_path, html
 from devdiff.history.store import History, Wanted
 from devdiff.history.time_spec import earliest
 from tests.support.html_runs import HOSTILE
@@ -93,10 +94,46 @@ def test_the_picture_has_a_line_for_each_device(kept: History, tmp_path: Path) -
     assert png.read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_page_has_a_card_for_each_course_and_a_row_for_each_run(
+    kept: History, like: Like, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept.append(like("e", model="reader.onnx", finished="2026-02-03T10:00:00+00:00"))
+    page = tmp_path / "history.html"
+    assert main(["history", "--html", str(page)]) == 0
+    assert f"page: {page}" in capsys.readouterr().out
+    text = page.read_text()
+    cards = re.findall(r'<li class="card">(.*?)</li>', text, re.DOTALL)
+    assert len(cards) == 3
+    (course,) = [card for card in cards if "on local, 2 runs" in card and "reader.onnx" in card]
+    assert course.count("<circle") == 2 * 2
+    assert "Agreement with the source: <strong>100 %</strong>" in course
+    (rows,) = re.findall(r"<tbody>(.*?)</tbody>", text, re.DOTALL)
+    assert rows.count("<tr>") == 4
+    assert "compression" in rows
+    assert "<img" not in text
+    assert "&lt;img src=x" in text
+    assert not re.search(r"\bstyle=|<link|<iframe", text)
+
+
+def test_the_page_leads_to_runs_of_its_own_project_alone(
+    history: History, like: Like, tmp_path: Path
+) -> None:
+    run = tmp_path / "project/devdiff-runs/a run"
+    run.mkdir(parents=True)
+    (run / "report.html").touch()
+    inside = like("a", directory=str(run), project=str(tmp_path / "project"))
+    text = html.render([inside], tmp_path / "project", "project")
+    assert 'href="devdiff-runs/a%20run/report.html"' in text
+    elsewhere = html.render([inside], tmp_path, "project")
+    assert "href=" not in elsewhere.partition("<main")[2]
+    assert str(tmp_path) not in text + elsewhere
+
+
 def test_only_one_models_runs_can_be_forgotten(
     kept: History, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["history", "--forget"]) == 2
+    assert main(["history", "reader", "--forget", "--html", "x.html"]) == 2
     assert main(["history", "reader", "--limit", "1", "--forget"]) == 0
     assert capsys.readouterr().out == "forgotten: 2 runs\n"
     assert [run.key for run in kept.runs(Wanted())] == ["c"]

@@ -16,8 +16,9 @@ from devdiff.cli.main import main
 from devdiff.errors import UsageError
 from devdiff.gate.config import Config
 from devdiff.housekeeping import clean, kept
-from devdiff.housekeeping.retention import Retention, age, parse_age, parse_size, size
+from devdiff.housekeeping.retention import Retention, age, parse_age, parse_size
 from devdiff.ladder.run_directory import open_kept, open_run, write_json
+from devdiff.report.words import size
 from devdiff.system.scratch import owner_token
 
 if TYPE_CHECKING:

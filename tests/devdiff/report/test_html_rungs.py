@@ -133,7 +133,7 @@ def test_changes_are_points_and_nothing_is_no_change(
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(12, "12 bytes"), (4_000, "4 kB"), (45_600_000, "45.6 MB")]
+    ("count", "text"), [(12, "12 B"), (4_000, "4 kB"), (45_600_000, "45.6 MB")]
 )
 def test_sizes_have_their_unit(count: int, text: str) -> None:
     assert words.size(count) == text
