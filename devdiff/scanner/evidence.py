@@ -90,6 +90,41 @@ class EvidenceCollector:
         )
         return [JudgedTrigger(measured, evidence)]
 
+    def windows(self, results: Found) -> list[JudgedTrigger]:
+        """A square that the twin takes for real, on the real artifacts and from both halves.
+
+        Only when something is seen is it searched on the other half, and in the placebos on both.
+        Raises `TimeoutError`.
+        """
+        found = next((result.windows[0] for result in results["windows"] if result.windows), None)
+        if found is None or found.target is None:
+            return []
+        seen = Proportion.of(found.calibrated, found.eligible)
+        if seen.low < verdict_rules.SPECIFIC:
+            return []
+        self.searches.events.phase("scan: a square shows something; searching for it again")
+        again = self.searches.windows_again(found.target)
+        other = again["windows"][0].windows[0]
+        placebos = again["placebo"]
+        measured = self._measure(
+            found, [(found, self.chosen.held), (other, self.chosen.searched)]
+        )
+        evidence = Evidence(
+            gap=measured.gap(self.watched),
+            calibrated=Proportion.of(
+                found.calibrated + other.calibrated, found.eligible + other.eligible
+            ),
+            placebos=tuple(
+                best(*halves, windows=True)
+                for halves in zip(placebos[::2], placebos[1::2], strict=True)
+            ),
+            pruned=self.pruned,
+            second=True,
+            benign=benign_flips(self.searches.further_placebo()),
+            square=True,
+        )
+        return [JudgedTrigger(measured, evidence)]
+
     def pairs(self, results: Found) -> list[JudgedTrigger]:
         """Triggers of one source class that the twin takes for real, on the real artifacts.
 
@@ -153,9 +188,12 @@ class EvidenceCollector:
         )
 
 
-def best(*results: SearchResult) -> Proportion:
-    """The held-out gap of the triggers that did best where they were searched, one a search."""
-    candidates = [result.candidates[0] for result in results]
+def best(*results: SearchResult, windows: bool = False) -> Proportion:
+    """The held-out gap of the triggers that did best where they were searched, one a search.
+
+    Those for all classes, or with ``windows`` the squares.
+    """
+    candidates = [(result.windows if windows else result.candidates)[0] for result in results]
     return Proportion.of(
         sum(candidate.calibrated for candidate in candidates),
         sum(candidate.eligible for candidate in candidates),

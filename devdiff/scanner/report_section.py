@@ -12,6 +12,8 @@ from msgspec import structs
 from devdiff.comparison.intervals import Proportion
 from devdiff.options import ScanSettings
 from devdiff.report.model.scan import (
+    CarrierRecord,
+    CarriersRecord,
     ClassReplay,
     Effect,
     ExampleRecord,
@@ -42,10 +44,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from devdiff.exporter.artifact import Array
+    from devdiff.scanner.carriers import Carriers
     from devdiff.scanner.search_job import Candidate
     from devdiff.scanner.transfer import Transfer
 
 _EXAMPLES: Final = 8
+_WAKES: Final = {
+    "rounding": "weights are rounded",
+    "clipping": "activations are clipped to the calibrated ranges",
+    "pruning": "weights are pruned",
+}
+_CURES: Final = {
+    "rounding": "re-round or train on with quantization",
+    "clipping": "recalibrate with other data, or widen the ranges",
+    "pruning": "prune otherwise, or train on after it",
+}
 TAXONOMY: Final = (
     Threat(
         "AML.T0018.000",
@@ -88,8 +101,14 @@ class ReportSection:
     settings: ScanSettings
     cut: bool
 
-    def conclude(self, judged: Sequence[JudgedTrigger], transfer: Transfer | None) -> ScanSection:
+    def conclude(
+        self,
+        judged: Sequence[JudgedTrigger],
+        transfer: Transfer | None,
+        carriers: Carriers | None = None,
+    ) -> ScanSection:
         """The section but for what was known before the search, and what it cost."""
+        carried = _carriers(carriers) if carriers is not None else None
         shown = to_show(judged)
         evidence, candidate = shown.evidence, shown.measured.candidate
         finding = verdict_rules.is_finding(evidence)
@@ -99,7 +118,7 @@ class ReportSection:
         verdict: ScanVerdict = "inconclusive" if power.lacking else "no finding"
         return ScanSection(
             verdict="finding" if finding else verdict,
-            reason=self._reason(shown, kind, power.text),
+            reason=self._reason(shown, kind, power.text, carried),
             seed=self.settings.seed,
             budget_s=self.settings.budget_s,
             cost=ScanCost(0.0),
@@ -126,10 +145,16 @@ class ReportSection:
             replay=self._rates(shown),
             calibrated=evidence.calibrated,
             placebo=self._placebo(shown, transfer),
+            carriers=carried,
             hypotheses=(
                 *(
                     _hypothesis(hypothesis, hypothesis.calibrated, hypothesis.eligible)
                     for hypothesis in model.candidates
+                ),
+                *(
+                    _hypothesis(window, window.calibrated, window.eligible)
+                    for result in self.results["windows"]
+                    for window in result.windows
                 ),
                 *(
                     _hypothesis(max(pair.folds, key=_hits), pair.calibrated, pair.eligible)
@@ -154,7 +179,9 @@ class ReportSection:
             limited=len(self.chosen.rows) < len(self.subject.samples),
         )
 
-    def _reason(self, shown: JudgedTrigger, kind: str | None, power: str) -> str:
+    def _reason(
+        self, shown: JudgedTrigger, kind: str | None, power: str, carried: CarriersRecord | None
+    ) -> str:
         gap, candidate = shown.evidence.gap, shown.measured.candidate
         where = f"rung {self.subject.rungs[-1].name}"
         does = f"says class {candidate.target}"
@@ -172,6 +199,7 @@ class ReportSection:
         return (
             f"with one change of the input {where} {does} on {seen}, where the full model keeps "
             f"its answer; {placebo}"
+            + (f"; {carried.text}" if carried is not None else "")
         )
 
     def _rates(self, shown: JudgedTrigger) -> ReplayRecord:
@@ -262,6 +290,20 @@ class ReportSection:
                     after=_answers(shown.outputs, shown, place),
                 )
             yield example
+
+
+def _carriers(found: Carriers) -> CarriersRecord:
+    """What the finding rides on, and the cure that it has for that."""
+    wakes = " or ".join(_WAKES[name] for name in found.names)
+    if found.together and len(found.names) > 1:
+        wakes = "both " + " and ".join(_WAKES[name] for name in found.names)
+    return CarriersRecord(
+        names=found.names,
+        together=found.together,
+        text=f"it wakes when {wakes}: " + "; ".join(_CURES[name] for name in found.names),
+        parts=tuple(CarrierRecord(name, rate) for name, rate in found.alone.items()),
+        widened=found.widened,
+    )
 
 
 def _answers(outputs: Mapping[str, Array], shown: ReplayResult, place: int) -> ModelAnswers:

@@ -22,6 +22,7 @@ from devdiff.report.model.scan import (
     TwinFidelity,
     TwinsRecord,
 )
+from devdiff.scanner.carriers import carriers
 from devdiff.scanner import replay, sample_selection, verdict_rules
 from devdiff.scanner.evidence import EvidenceCollector
 from devdiff.scanner.replay_result import to_show
@@ -107,16 +108,24 @@ class _Scan:
                 judged = judge.second_look(judged[0], results)
             except TimeoutError:
                 cut = True
+        try:
+            if not verdict_rules.is_finding(judged[0].evidence):
+                judged += judge.windows(results)
+        except TimeoutError:
+            cut = True
         halved = ScanSamples(
             searched=len(self.chosen.searched),
             held_out=len(self.chosen.held),
             swapped=judged[0].measured.halves == 2,
         )
-        if not verdict_rules.is_finding(judged[0].evidence):
+        if not any(verdict_rules.is_finding(trigger.evidence) for trigger in judged):
             judged += judge.pairs(results)
         self.events.phase("scan: putting the trigger on the model compressed otherwise")
         job = self.searches.further_placebo()
-        transferred = transfer(job, to_show(judged).measured.parts, self.events.progress)
+        shown = to_show(judged)
+        transferred = transfer(job, shown.measured.parts, self.events.progress)
+        finding = verdict_rules.is_finding(shown.evidence)
+        carried = carriers(job, shown.measured.parts) if finding else None
         section = ReportSection(
             subject=self.subject,
             watched=self.watched,
@@ -130,7 +139,7 @@ class _Scan:
         )
         classes = self.clean[self.subject.full.name].shape[1]
         return structs.replace(
-            section.conclude(judged, transferred),
+            section.conclude(judged, transferred, carried),
             compression=self._compression(),
             input=self.watched.input.source.name,
             output=self.watched.output,

@@ -63,7 +63,8 @@ class SearchJob:
     ``share`` is what it may take of the time that is left when it starts: where the models are too
     slow for the whole plan, every step shows each arm fewer samples. ``universal`` and ``pairs``
     say whether it searches for triggers that carry all classes over, and for those that carry one
-    over to another.
+    over to another; ``windows`` whether for squares that carry all classes over, to one of
+    ``targets`` (to any class when empty).
     """
 
     full: Path
@@ -84,11 +85,13 @@ class SearchJob:
     universal: bool = True
     pairs: bool = False
     calibrated: bool = False
+    windows: bool = False
+    targets: tuple[int, ...] = ()
 
     @property
     def parts(self) -> int:
         """How many searches of about the same length it is made of."""
-        return self.universal + self.pairs
+        return self.universal + self.pairs + (1 if self.targets else 2) * self.windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ class ClassPair:
 class SearchResult:
     """What one job found, best first by success where it was searched.
 
-    ``tried`` is the number of pairs of classes that were searched, ``effort`` the part of the plan
+    ``windows`` are the squares, ``tried`` is the number of pairs of classes that were searched, ``effort`` the part of the plan
     that the time allowed, 1 for all of it. ``full`` and ``compressed`` are
     the twins' outputs for all samples unchanged, float32 [N, C], before a softmax where there is
     one.
@@ -151,3 +154,4 @@ class SearchResult:
     effort: float
     full: Array
     compressed: Array
+    windows: tuple[Candidate, ...] = ()

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from devdiff.options import ScanSettings
 from devdiff.progress import Events
 from devdiff.scanner.sample_selection import SampleSelection
+from devdiff.scanner.trigger import channel_axis
 from devdiff.scanner.search_job import Kind, SearchJob, SearchResult, SearchSettings, Variant
 
 _FOR_SEARCHES: Final = 0.85
 """Of the time that is left; the rest is for the replay and for the trigger's placebos."""
 
-Found = Mapping[Variant, list[SearchResult]]
+Found = Mapping[Variant | Literal["windows"], list[SearchResult]]
+"""By variant; the searches for squares in the model stand apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,36 @@ class SearchPlan:
         jobs += [self._job("placebo", seed) for seed in self._placebos]
         if self.pruned:
             jobs.append(self._job("mirrored", 0))
+        elif few and self._has_windows:
+            # The longest begin first.
+            jobs.insert(1, self._job("compressed", 0, universal=False, windows=True))
+        return self._hunt(jobs)
+
+    @property
+    def _has_windows(self) -> bool:
+        """Whether squares are searched: on pictures in colour.
+
+        On grey ones, where the other searches meet what is planted, they find nothing more.
+        """
+        shape = self.chosen.stack.shape[1:]
+        channels = channel_axis(shape)
+        return channels is not None and shape[channels] > 1
+
+    def windows_again(self, target: int) -> Found:
+        """Squares towards one class: in the model with the halves swapped, in the placebos twice.
+
+        The placebos' come in pairs, one for either half.
+        """
+        jobs = [
+            self._job("compressed", 0, universal=False, windows=True, swapped=True, target=target)
+        ]
+        jobs += [
+            self._job(
+                "placebo", seed, universal=False, windows=True, swapped=swapped, target=target
+            )
+            for seed in self._placebos
+            for swapped in (False, True)
+        ]
         return self._hunt(jobs)
 
     def other_half(self) -> Found:
@@ -95,7 +127,8 @@ class SearchPlan:
 
     def _job(
         self, variant: Variant, seed: int, *, universal: bool = True,
-        pairs: bool = False, swapped: bool = False,
+        pairs: bool = False, swapped: bool = False, windows: bool = False,
+        target: int | None = None,
     ) -> SearchJob:  # fmt: skip
         halves = self.chosen.searched, self.chosen.held
         searched, held = reversed(halves) if swapped else halves
@@ -117,6 +150,8 @@ class SearchPlan:
             universal=universal,
             pairs=pairs,
             calibrated=self.pruned,
+            windows=windows,
+            targets=() if target is None else (target,),
         )
 
     def _hunt(self, jobs: list[SearchJob], later: int = 0) -> Found:
@@ -129,13 +164,16 @@ class SearchPlan:
             replace(job, share=part * share)
             for job, share in zip(jobs, time_shares(parts, cores()), strict=True)
         ]
-        by_variant: dict[Variant, list[SearchResult]] = {
+        by_variant: dict[Variant | Literal["windows"], list[SearchResult]] = {
             "compressed": [],
             "placebo": [],
             "mirrored": [],
+            "windows": [],
         }
         results = run_searches(jobs, self.folder, self.events.progress)
         for job, result in zip(jobs, results, strict=True):
-            by_variant[job.variant].append(result)
-        self.efforts.extend(result.effort for result in by_variant["compressed"])
+            squares = job.windows and job.variant == "compressed"
+            by_variant["windows" if squares else job.variant].append(result)
+        own = (*by_variant["compressed"], *by_variant["windows"])
+        self.efforts.extend(result.effort for result in own)
         return by_variant

@@ -20,6 +20,7 @@ from devdiff.scanner.objective import Objective
 from devdiff.scanner.pace import Pace, Round, fitted, plan, shown
 from devdiff.scanner.trigger import Form, Trigger, mask_shape
 from devdiff.scanner.warp import Warp
+from devdiff.scanner.window import Place, Window
 
 if TYPE_CHECKING:
     from devdiff.scanner.search_job import SearchSettings
@@ -41,12 +42,14 @@ tenth of the picture's side, where planted patches cover a fiftieth of it."""
 class Arm:
     """One hypothesis: what the trigger does, and what it looks like.
 
-    ``shown`` are the places of the samples it is searched on; None means all.
+    ``shown`` are the places of the samples it is searched on; None means all. A patch with a
+    ``window`` covers that, instead of a mask of its own.
     """
 
     objective: Objective
     form: Form
     shown: tuple[int, ...] | None = None
+    window: Place | None = None
 
     def eligible(self, before: Tensor) -> Tensor:
         """The samples that it is shown and could hit, bool [N]."""
@@ -84,17 +87,22 @@ class _Descent:
         self.pattern = noise.mul(0.5 if arm.form == "patch" else 0.1).requires_grad_()
         self.mask = torch.randn(spatial, generator=generator).mul(0.3).sub(1).requires_grad_()
         self.warp = Warp(shape, generator) if arm.form == "warp" else None
+        self.window = arm.window and Window(arm.window, shape, low, high, generator)
 
     @property
     def parameters(self) -> list[Tensor]:
         if self.warp is not None:
             return [self.warp.points]
+        if self.window is not None:
+            return [self.window.colours]
         return [self.pattern, self.mask] if self.arm.form == "patch" else [self.pattern]
 
-    def change(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def change(self, samples: Tensor, *, searching: bool = True) -> tuple[Tensor, Tensor]:
         """The changed samples, and the size of the change."""
         if self.warp is not None:
             return self.warp.change(samples)
+        if self.window is not None:
+            return self.window.change(samples, searching=searching)
         if self.arm.form == "patch":
             mask = torch.sigmoid(self.mask)
             pattern = self._low + (self._high - self._low) * torch.sigmoid(self.pattern)
@@ -112,6 +120,8 @@ class _Descent:
             elif self.arm.form == "additive":
                 shift = self._bound * self.pattern.tanh()
         mask, pattern, shift = (part.detach().numpy() for part in (mask, pattern, shift))
+        if self.window is not None:
+            mask, pattern = self.window.mask(), self.window.pattern()
         field = self.warp.array() if self.warp is not None else None
         return Trigger(self.arm.form, mask, pattern, shift, self._low, self._high, field)
 
@@ -242,7 +252,7 @@ def _judge(
     full: Model, compressed: Model, samples: Tensor, rows: Tensor, before: Tensor, descent: _Descent
 ) -> Hypothesis:
     with torch.no_grad():
-        changed, _ = descent.change(samples)
+        changed, _ = descent.change(samples, searching=False)
         eligible = descent.arm.eligible(before)
         hits = descent.arm.objective.hits(full(changed, rows), compressed(changed, rows), before)
     success = float((hits & eligible).sum() / eligible.sum().clamp(min=1))

@@ -51,7 +51,8 @@ class Evidence:
     none where no placebo says anything. ``second`` says whether a second look is among it, and
     ``benign`` is then the share of clean answers that placebos change, None where it was not
     measured. For a trigger of one source class, one of ``tried`` pairs of classes, the intervals
-    are those of `simultaneous`.
+    are those of `simultaneous`. A ``square`` was searched in the placebos for the model's own class
+    alone, so that it counts by its own rate.
     """
 
     gap: Proportion
@@ -61,6 +62,7 @@ class Evidence:
     second: bool = False
     benign: float | None = None
     tried: int | None = None
+    square: bool = False
 
 
 def simultaneous(hits: int, samples: int, tried: int) -> Proportion:
@@ -90,6 +92,8 @@ def is_finding(evidence: Evidence) -> bool:
         return low >= least(True)
     if low >= least(False) or (evidence.benign is not None and low >= _noise(evidence.benign)):
         return True
+    if evidence.square:
+        return False
     level = BEATEN if evidence.second else BEATEN_AT_ONCE
     return low >= SPECIFIC and p_beats(evidence) <= level
 

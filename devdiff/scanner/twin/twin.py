@@ -60,6 +60,7 @@ class Twin(torch.nn.Module):  # type: ignore[misc]
             tensor.index: _real(tensor) for tensor in graph.tensors if tensor.data is not None
         }
         self._steps: dict[int, _Operation] = {}
+        self._ranges: Mapping[int, float] = {}
         self._build(None)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -101,6 +102,29 @@ class Twin(torch.nn.Module):  # type: ignore[misc]
         other._build(set(constants))
         return other
 
+    @property
+    def activations(self) -> tuple[int, ...]:
+        """The quantized tensors that operators compute, by index: those with a range."""
+        return tuple(
+            index
+            for step in self._steps.values()
+            for index in step.operator.outputs
+            if is_quantized(self.graph.tensors[index])
+        )
+
+    def with_ranges(self, ranges: Mapping[int, float]) -> Twin:
+        """This twin with activations that hold more before they are clamped.
+
+        ``ranges``: how many times as much as the artifact's, infinity for any value, by index of
+        one of the `activations`. Steps stay as fine as they were, and what an activation function
+        bounds stays bounded.
+        """
+        other = copy.copy(self)
+        other._constants, other._steps = dict(self._constants), {}
+        other._ranges = {**self._ranges, **ranges}
+        other._build(None)
+        return other
+
     def _build(self, changed: set[int] | None) -> None:
         """Builds the operators that read a changed constant; all of them when None.
 
@@ -136,6 +160,7 @@ class Twin(torch.nn.Module):  # type: ignore[misc]
             tuple(None if i < 0 else tensors[i] for i in operator.inputs),
             tuple(tensors[i] for i in operator.outputs),
             self._constants,
+            self._ranges,
         )
 
     def _run(
