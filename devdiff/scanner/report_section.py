@@ -88,7 +88,8 @@ class ReportSection:
     """All that a conclusion is drawn from.
 
     ``results`` are those of the searches, by variant. ``effort`` is the part of the search that the
-    budget allowed, ``cut`` says that it left no time for a second look that was wanted.
+    budget allowed, ``cut`` says that it left no time for a second look that was wanted. ``unfit``
+    says why the inputs are not the model's own.
     """
 
     subject: ScanSubject
@@ -100,6 +101,7 @@ class ReportSection:
     effort: float
     settings: ScanSettings
     cut: bool
+    unfit: str
 
     def conclude(
         self,
@@ -177,6 +179,7 @@ class ReportSection:
             budget_s=self.settings.budget_s,
             synthetic=self.subject.samples.synthetic,
             limited=len(self.chosen.rows) < len(self.subject.samples),
+            unfit=self.unfit,
         )
 
     def _reason(

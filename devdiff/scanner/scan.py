@@ -136,6 +136,7 @@ class _Scan:
             effort=min(self.searches.efforts),
             settings=self.settings,
             cut=cut,
+            unfit=self._unfit(),
         )
         classes = self.clean[self.subject.full.name].shape[1]
         return structs.replace(
@@ -178,6 +179,14 @@ class _Scan:
         self.pruned = placebo.is_pruned(self.layers)
         self.quantized = placebo.is_quantized(self.layers)
         self.inputs = self._keep_inputs()
+
+    def _unfit(self) -> str:
+        from devdiff.scanner.power import unfit_inputs
+
+        before, samples = self.clean[self.subject.full.name], self.subject.samples
+        if self.watched.kind != "classes" or samples.synthetic:
+            return ""
+        return unfit_inputs(before, samples.labels)
 
     def _keep_inputs(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         """Every input of the chosen samples as a file, in the order of either graph."""
