@@ -110,7 +110,7 @@ class ReportSection:
         carriers: Carriers | None = None,
     ) -> ScanSection:
         """The section but for what was known before the search, and what it cost."""
-        carried = _carriers(carriers) if carriers is not None else None
+        carried = carriers_record(carriers) if carriers is not None else None
         shown = to_show(judged)
         evidence, candidate = shown.evidence, shown.measured.candidate
         finding = verdict_rules.is_finding(evidence)
@@ -295,7 +295,7 @@ class ReportSection:
             yield example
 
 
-def _carriers(found: Carriers) -> CarriersRecord:
+def carriers_record(found: Carriers) -> CarriersRecord:
     """What the finding rides on, and the cure that it has for that."""
     wakes = " or ".join(_WAKES[name] for name in found.names)
     if found.together and len(found.names) > 1:
