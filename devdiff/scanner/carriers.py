@@ -8,6 +8,7 @@ clipped alone, and attacks that learn what clipping cuts off sleep where weights
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -16,7 +17,7 @@ import numpy as np
 from devdiff.comparison.intervals import Proportion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from devdiff.scanner.search_job import Candidate, SearchJob
     from devdiff.scanner.twin import Twin

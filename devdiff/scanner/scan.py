@@ -22,8 +22,8 @@ from devdiff.report.model.scan import (
     TwinFidelity,
     TwinsRecord,
 )
-from devdiff.scanner.carriers import carriers
 from devdiff.scanner import replay, sample_selection, verdict_rules
+from devdiff.scanner.carriers import carriers
 from devdiff.scanner.evidence import EvidenceCollector
 from devdiff.scanner.replay_result import to_show
 from devdiff.scanner.report_section import ReportSection

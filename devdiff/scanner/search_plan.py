@@ -10,8 +10,8 @@ from typing import Final, Literal
 from devdiff.options import ScanSettings
 from devdiff.progress import Events
 from devdiff.scanner.sample_selection import SampleSelection
-from devdiff.scanner.trigger import channel_axis
 from devdiff.scanner.search_job import Kind, SearchJob, SearchResult, SearchSettings, Variant
+from devdiff.scanner.trigger import channel_axis
 
 _FOR_SEARCHES: Final = 0.85
 """Of the time that is left; the rest is for the replay and for the trigger's placebos."""

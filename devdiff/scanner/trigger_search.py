@@ -184,9 +184,7 @@ class TriggerSearch:
         return [Arm(ToClass(target), form) for target in classes for form in self.forms]
 
     def for_pairs(self, settings: SearchSettings) -> SearchSettings:
-        weight = _WINDOWS: Final = SearchSettings(rounds=(20, 30, 40), finish=60, size_weight=0.0)
-"""A square pays for no size, which all have alike."""
-_PRUNED_PAIR_SIZE_WEIGHT if self.job.calibrated else settings.size_weight
+        weight = _PRUNED_PAIR_SIZE_WEIGHT if self.job.calibrated else settings.size_weight
         return replace(settings, seed=self.job.settings.seed, size_weight=weight)
 
     def pair_arms(self) -> list[Arm]:

@@ -75,7 +75,7 @@ class Window:
             )
         changed = samples.clone()
         changed[(slice(None), *self._inside(row, column))] = self._real()
-        return changed, torch.zeros(())
+        return changed, 0 * self.colours.sum()
 
     def mask(self) -> Array:
         """One where the window lies, zero elsewhere, shared by the channels."""

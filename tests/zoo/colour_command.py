@@ -13,7 +13,7 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,12 +22,14 @@ from devdiff.system.cache import cache_root
 from scripts.train_digits import write_onnx
 from tests.zoo import colour_data, colour_recipes
 from tests.zoo.artifacts import export
-from tests.zoo.catalogue import ZooModel
 from tests.zoo.colour_catalogue import COLOUR_MODELS
 from tests.zoo.making import TRUTH
 from tests.zoo.measuring import COLOUR, measure
 from tests.zoo.zoo_command import row
-from tests.zoo.zoo_digits import Digits
+
+if TYPE_CHECKING:
+    from tests.zoo.catalogue import ZooModel
+    from tests.zoo.zoo_digits import Digits
 
 
 def colour_root() -> Path:

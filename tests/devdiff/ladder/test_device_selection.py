@@ -10,10 +10,10 @@ from devdiff.device_runner.errors import DeviceChoiceError, SeveralDevicesError
 from devdiff.device_runner.native.local_runner import LocalRunner
 from devdiff.ladder.device_selection import check_device, open_device
 from devdiff.options import Running
-from devdiff.progress import Events
+from devdiff.progress import SilentEvents
 
 
-class _Noted(Events):
+class _Noted(SilentEvents):
     def __init__(self) -> None:
         self.notes: list[str] = []
 
