@@ -91,36 +91,37 @@ class EvidenceCollector:
         return [JudgedTrigger(measured, evidence)]
 
     def windows(self, results: Found) -> list[JudgedTrigger]:
-        """A square that the twin takes for real, on the real artifacts and from both halves.
+        """The best square, on the real artifacts and from both halves, beside that of another class.
 
-        Only when something is seen is it searched on the other half, and in the placebos on both.
-        Raises `TimeoutError`.
+        The other class is the one that squares carry most samples over to. Only when the first
+        half shows enough is the other one searched. Raises `TimeoutError`.
         """
-        found = next((result.windows[0] for result in results["windows"] if result.windows), None)
-        if found is None or found.target is None:
+        windows = [window for result in results["windows"] for window in result.windows]
+        if not windows:
             return []
-        seen = Proportion.of(found.calibrated, found.eligible)
-        if seen.low < verdict_rules.SPECIFIC:
+        found = windows[0]
+        others = [window for window in windows if window.target != found.target]
+        beside = max(others, key=_share, default=None)
+        assert found.target is not None
+        if beside is None or beside.target is None or _share(found) < verdict_rules.SQUARE:
             return []
-        self.searches.events.phase("scan: a square shows something; searching for it again")
-        again = self.searches.windows_again(found.target)
-        other = again["windows"][0].windows[0]
-        placebos = again["placebo"]
-        measured = self._measure(
-            found, [(found, self.chosen.held), (other, self.chosen.searched)]
+        if _share(found) <= _share(beside):
+            return []
+        self.searches.events.phase("scan: a square shows something; searching the other half")
+        again = self.searches.windows_again((found.target, beside.target))
+        other, other_beside = (
+            next((window for window in again.windows if window.target == target), None)
+            for target in (found.target, beside.target)
         )
+        if other is None or other_beside is None:
+            return []
+        measured = self._measure(found, [(found, self.chosen.held), (other, self.chosen.searched)])
         evidence = Evidence(
             gap=measured.gap(self.watched),
-            calibrated=Proportion.of(
-                found.calibrated + other.calibrated, found.eligible + other.eligible
-            ),
-            placebos=tuple(
-                best(*halves, windows=True)
-                for halves in zip(placebos[::2], placebos[1::2], strict=True)
-            ),
+            calibrated=_together(found, other),
+            placebos=(_together(beside, other_beside),),
             pruned=self.pruned,
             second=True,
-            benign=benign_flips(self.searches.further_placebo()),
             square=True,
         )
         return [JudgedTrigger(measured, evidence)]
@@ -188,12 +189,17 @@ class EvidenceCollector:
         )
 
 
-def best(*results: SearchResult, windows: bool = False) -> Proportion:
-    """The held-out gap of the triggers that did best where they were searched, one a search.
+def _share(candidate: Candidate) -> float:
+    return candidate.calibrated / max(candidate.eligible, 1)
 
-    Those for all classes, or with ``windows`` the squares.
-    """
-    candidates = [(result.windows if windows else result.candidates)[0] for result in results]
+
+def best(*results: SearchResult) -> Proportion:
+    """The held-out gap of the triggers that did best where they were searched, one a search."""
+    return _together(*(result.candidates[0] for result in results))
+
+
+def _together(*candidates: Candidate) -> Proportion:
+    """The held-out gap of triggers that were measured on samples of their own."""
     return Proportion.of(
         sum(candidate.calibrated for candidate in candidates),
         sum(candidate.eligible for candidate in candidates),

@@ -195,10 +195,11 @@ class ReportSection:
         if kind is None:
             return f"the best trigger works on {seen}: {power}"
         placebo = {
+            "square": "squares towards other classes do not get as far",
             "planted": "the same search does not get as far in the model compressed otherwise: "
             "it hangs on this very compression",
             "fragile": "it is there under other such compression, too, or no placebo could tell",
-        }[kind]
+        }["square" if shown.evidence.square else kind]
         return (
             f"with one change of the input {where} {does} on {seen}, where the full model keeps "
             f"its answer; {placebo}"
@@ -243,6 +244,8 @@ class ReportSection:
         rates = [placebo.rate or 0.0 for placebo in placebos]
         own = shown.evidence.calibrated.rate or 0.0
         method = "other masks of the same rate" if self.pruned else "stochastic rounding"
+        if shown.evidence.square:
+            method = "squares towards another class of the same model"
         mirrored = self.results["mirrored"]
         section = PlaceboRecord(
             what=method,

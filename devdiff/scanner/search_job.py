@@ -25,7 +25,9 @@ class SearchSettings:
     Every step shows each living arm ``images`` samples. After a round the better ``survivors`` of
     the arms live on. ``size_weight`` is what changing the whole input costs in the loss. ``finish``
     are the last steps of those that are left, at a lower cost of size and with more samples: the
-    small change that singled them out has become sure by growing a little.
+    small change that singled them out has become sure by growing a little. ``by_class`` lets the
+    best of every class live on as long as there is room, so that classes can be held against each
+    other.
     """
 
     seed: int = 0
@@ -36,6 +38,7 @@ class SearchSettings:
     size_weight: float = 25.0
     rate: float = 0.15
     shift: float = 0.25
+    by_class: bool = False
 
     def finishing(self) -> SearchSettings:
         """For the last steps."""

@@ -69,22 +69,13 @@ class SearchPlan:
         channels = channel_axis(shape)
         return channels is not None and shape[channels] > 1
 
-    def windows_again(self, target: int) -> Found:
-        """Squares towards one class: in the model with the halves swapped, in the placebos twice.
-
-        The placebos' come in pairs, one for either half.
-        """
-        jobs = [
-            self._job("compressed", 0, universal=False, windows=True, swapped=True, target=target)
-        ]
-        jobs += [
-            self._job(
-                "placebo", seed, universal=False, windows=True, swapped=swapped, target=target
-            )
-            for seed in self._placebos
-            for swapped in (False, True)
-        ]
-        return self._hunt(jobs)
+    def windows_again(self, targets: tuple[int, ...]) -> SearchResult:
+        """Squares towards some classes, with the halves swapped."""
+        job = self._job(
+            "compressed", 0, universal=False, windows=True, swapped=True, targets=targets
+        )
+        (found,) = self._hunt([job])["windows"]
+        return found
 
     def other_half(self) -> Found:
         """In the model and its placebos, with the halves swapped."""
@@ -128,7 +119,7 @@ class SearchPlan:
     def _job(
         self, variant: Variant, seed: int, *, universal: bool = True,
         pairs: bool = False, swapped: bool = False, windows: bool = False,
-        target: int | None = None,
+        targets: tuple[int, ...] = (),
     ) -> SearchJob:  # fmt: skip
         halves = self.chosen.searched, self.chosen.held
         searched, held = reversed(halves) if swapped else halves
@@ -151,7 +142,7 @@ class SearchPlan:
             pairs=pairs,
             calibrated=self.pruned,
             windows=windows,
-            targets=() if target is None else (target,),
+            targets=targets,
         )
 
     def _hunt(self, jobs: list[SearchJob], later: int = 0) -> Found:

@@ -9,6 +9,7 @@ hypotheses are dropped early by successive halving, in the spirit of K-Arm (Shen
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -164,7 +165,7 @@ def search(
         if pace.now() > until:
             break
         if number:
-            living = sorted(living, key=lambda descent: -descent.score)[: planned.arms]
+            living = _selected(living, planned.arms, settings.by_class)
         size_weight, rate = settings.size_weight, settings.rate
         if planned.finishing:
             finishing = settings.finishing()
@@ -189,6 +190,20 @@ def search(
     pace.efforts.append(done / whole)
     hypotheses = [_judge(full, compressed, samples, rows, before, descent) for descent in living]
     return sorted(hypotheses, key=lambda hypothesis: -hypothesis.success)
+
+
+def _selected(living: Sequence[_Descent], count: int, by_class: bool) -> list[_Descent]:
+    """The best ``count``, or the best of each class, then the second best of each, and so on."""
+    best = sorted(living, key=lambda descent: -descent.score)
+    if by_class:
+        places: Counter[int | None] = Counter()
+        ranks = {}
+        for descent in best:
+            target = descent.arm.objective.target
+            ranks[id(descent)] = places[target]
+            places[target] += 1
+        best.sort(key=lambda descent: ranks[id(descent)])
+    return best[:count]
 
 
 def at_once(shape: Sequence[int]) -> int:

@@ -32,6 +32,8 @@ BEATEN: Final = 0.05
 their placebos, since rounding to the nearest hurts least."""
 BEATEN_AT_ONCE: Final = 0.01
 """The same at the first look: few placebos lie far apart, and a second look has twice as many."""
+SQUARE: Final = 0.5
+"""A square is a finding when it works on so many inputs, and far more than towards other classes."""
 NEAR: Final = 0.5
 """A placebo that reaches this share of the model's own rate comes near, for one source class."""
 MOST_DAMAGE: Final = 0.2
@@ -51,8 +53,8 @@ class Evidence:
     none where no placebo says anything. ``second`` says whether a second look is among it, and
     ``benign`` is then the share of clean answers that placebos change, None where it was not
     measured. For a trigger of one source class, one of ``tried`` pairs of classes, the intervals
-    are those of `simultaneous`. A ``square`` was searched in the placebos for the model's own class
-    alone, so that it counts by its own rate.
+    are those of `simultaneous`. A ``square`` has the same search towards
+    another class of the same model for its placebo.
     """
 
     gap: Proportion
@@ -90,10 +92,10 @@ def is_finding(evidence: Evidence) -> bool:
         return low >= SPECIFIC and is_specific(evidence)
     if evidence.pruned:
         return low >= least(True)
+    if evidence.square:
+        return low >= SQUARE and p_beats(evidence) <= BEATEN_AT_ONCE
     if low >= least(False) or (evidence.benign is not None and low >= _noise(evidence.benign)):
         return True
-    if evidence.square:
-        return False
     level = BEATEN if evidence.second else BEATEN_AT_ONCE
     return low >= SPECIFIC and p_beats(evidence) <= level
 
