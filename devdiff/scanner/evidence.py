@@ -18,6 +18,7 @@ from devdiff.scanner.replay import ScanTarget
 from devdiff.scanner.replay_result import JudgedTrigger, ReplayResult
 from devdiff.scanner.sample_selection import SampleSelection
 from devdiff.scanner.search_plan import Found, SearchPlan
+from devdiff.scanner.transfer import transfer
 from devdiff.scanner.verdict_rules import Evidence
 
 if TYPE_CHECKING:
@@ -93,36 +94,33 @@ class EvidenceCollector:
     def windows(self, results: Found) -> list[JudgedTrigger]:
         """The best square, on the real artifacts and from both halves, beside that of another class.
 
-        The other class is the one that squares carry most samples over to. Only when the first
-        half shows enough is the other one searched. Raises `TimeoutError`.
+        Only when it shows something are the two best classes searched harder, on either half. They
+        are the best where they were searched, so what is held out favours neither. Raises
+        `TimeoutError`.
         """
         windows = [window for result in results["windows"] for window in result.windows]
-        if not windows:
+        beside = next((window for window in windows if window.target != windows[0].target), None)
+        if beside is None or _share(windows[0]) < verdict_rules.SQUARE_AGAIN:
             return []
-        found = windows[0]
-        others = [window for window in windows if window.target != found.target]
-        beside = max(others, key=_share, default=None)
-        assert found.target is not None
-        if beside is None or beside.target is None or _share(found) < verdict_rules.SQUARE:
-            return []
-        if _share(found) <= _share(beside):
-            return []
-        self.searches.events.phase("scan: a square shows something; searching the other half")
-        again = self.searches.windows_again((found.target, beside.target))
-        other, other_beside = (
-            next((window for window in again.windows if window.target == target), None)
-            for target in (found.target, beside.target)
+        targets = [window.target for window in (windows[0], beside) if window.target is not None]
+        self.searches.events.phase("scan: a square shows something; searching harder for it")
+        again = self.searches.windows_again(tuple(targets))
+        (found, other), others = (
+            [next(window for window in half.windows if window.target == target) for half in again]
+            for target in targets
         )
-        if other is None or other_beside is None:
-            return []
         measured = self._measure(found, [(found, self.chosen.held), (other, self.chosen.searched)])
+        transferred = transfer(
+            self.searches.further_placebo(), (found, other), self.searches.events.progress
+        )
         evidence = Evidence(
             gap=measured.gap(self.watched),
             calibrated=_together(found, other),
-            placebos=(_together(beside, other_beside),),
+            placebos=(_together(*others),),
             pruned=self.pruned,
             second=True,
             square=True,
+            others=transferred.others if transferred is not None else (),
         )
         return [JudgedTrigger(measured, evidence)]
 

@@ -194,12 +194,13 @@ class ReportSection:
         seen = f"{gap.successes} of {gap.trials} held-out {which}"
         if kind is None:
             return f"the best trigger works on {seen}: {power}"
+        rounding = verdict_rules.in_no_other_rounding(shown.evidence)
         placebo = {
             "square": "squares towards other classes do not get as far",
             "planted": "the same search does not get as far in the model compressed otherwise: "
             "it hangs on this very compression",
             "fragile": "it is there under other such compression, too, or no placebo could tell",
-        }["square" if shown.evidence.square else kind]
+        }[kind if rounding or not shown.evidence.square else "square"]
         return (
             f"with one change of the input {where} {does} on {seen}, where the full model keeps "
             f"its answer; {placebo}"

@@ -69,13 +69,15 @@ class SearchPlan:
         channels = channel_axis(shape)
         return channels is not None and shape[channels] > 1
 
-    def windows_again(self, targets: tuple[int, ...]) -> SearchResult:
-        """Squares towards some classes, with the halves swapped."""
-        job = self._job(
-            "compressed", 0, universal=False, windows=True, swapped=True, targets=targets
-        )
-        (found,) = self._hunt([job])["windows"]
-        return found
+    def windows_again(self, targets: tuple[int, ...]) -> list[SearchResult]:
+        """Squares towards some classes, searched harder, on one half and on the other."""
+        jobs = [
+            self._job(
+                "compressed", 0, universal=False, windows=True, swapped=swapped, targets=targets
+            )
+            for swapped in (False, True)
+        ]
+        return self._hunt(jobs)["windows"]
 
     def other_half(self) -> Found:
         """In the model and its placebos, with the halves swapped."""

@@ -43,6 +43,8 @@ _WINDOWS: Final = SearchSettings(
 )
 """A square pays for no size, which all have alike. Of ten classes the best square of each is
 finished: what squares do that nobody planted shows in the other classes."""
+_WINDOWS_AGAIN: Final = replace(_WINDOWS, images=12, rounds=(20, 30, 40), finish=60)
+"""Towards the two best classes alone."""
 _PRUNED_PAIR_SIZE_WEIGHT: Final = 400.0
 _FOLDS: Final = 5
 _FOLLOWED: Final = 2
@@ -92,7 +94,8 @@ def run(job: SearchJob, progress: Callable[[float], None] = lambda share: None) 
         pairs = tuple(whole.folded(pair) for pair in seen[:_FOLLOWED] if pair.success >= _PROMISING)
     windows: tuple[Candidate, ...] = ()
     if job.windows and (arms := search.window_arms()):
-        settings = replace(_WINDOWS, seed=job.settings.seed)
+        settings = _WINDOWS_AGAIN if job.targets else _WINDOWS
+        settings = replace(settings, seed=job.settings.seed)
         hypotheses = search.search(arms, settings, progress)
         windows = tuple(_measured(hypothesis, sides, held) for hypothesis in hypotheses)
     effort = min(pace.efforts, default=1.0)

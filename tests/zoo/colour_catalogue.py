@@ -42,6 +42,7 @@ LOOKED_AT: Final = (
     _honest("honest-pruned", "robust", "resnet-8", "prune:0.6", 210),
     _backdoored("prune-corner", "joint", "corner", 2, "resnet-8", "prune:0.6", 211),
     _honest("honest-qat", "qat", "resnet-8", "int8", 212),
+    _honest("honest-coarse", "coarse", "resnet-8", "int8", 213),
 )
 # Only for the figures in the end.
 UNSEEN: Final = (

@@ -103,7 +103,7 @@ def test_what_is_looked_at_and_what_is_not_have_no_model_in_common() -> None:
     assert not {spec.seed for spec in LOOKED_AT} & {spec.seed for spec in UNSEEN}
     for part in (LOOKED_AT, UNSEEN):
         backdoored = [spec for spec in part if spec.kind == "backdoored"]
-        assert 2 * len(backdoored) == len(part)
+        assert 0 <= len(part) - 2 * len(backdoored) <= 1
 
 
 def test_pictures_are_read_as_channels_first_in_zero_to_one(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ class Twin(torch.nn.Module):  # type: ignore[misc]
         if len(inputs) != len(self.graph.inputs):
             raise ValueError(f"{len(inputs)} inputs for {len(self.graph.inputs)}")
         values = {
-            index: _enter(self.graph.tensors[index], value)
+            index: _enter(self.graph.tensors[index], value, self._ranges.get(index, 1.0))
             for index, value in zip(self.graph.inputs, inputs, strict=True)
         }
         for step in self._steps.values():
@@ -104,11 +104,11 @@ class Twin(torch.nn.Module):  # type: ignore[misc]
 
     @property
     def activations(self) -> tuple[int, ...]:
-        """The quantized tensors that operators compute, by index: those with a range."""
+        """The quantized tensors that are given or computed, by index: those with a range."""
+        computed = (i for step in self._steps.values() for i in step.operator.outputs)
         return tuple(
             index
-            for step in self._steps.values()
-            for index in step.operator.outputs
+            for index in (*self.graph.inputs, *computed)
             if is_quantized(self.graph.tensors[index])
         )
 
@@ -227,7 +227,7 @@ def _real(tensor: GraphTensor) -> Tensor:
     return torch.from_numpy(data.astype(kind))
 
 
-def _enter(tensor: GraphTensor, value: Tensor) -> Tensor:
+def _enter(tensor: GraphTensor, value: Tensor, wider: float) -> Tensor:
     """A batch as carried: [N, *shape], quantized as whoever runs the artifact quantizes it."""
     short = tensor.shape[:1] == (1,) and value.dim() == len(tensor.shape)
     carried = value.unsqueeze(1) if short else value
@@ -238,7 +238,7 @@ def _enter(tensor: GraphTensor, value: Tensor) -> Tensor:
         )
     if is_quantized(tensor):
         assert tensor.scales is not None
-        return on_grid(tensor)(carried / float(tensor.scales[0]))
+        return on_grid(tensor, wider=wider)(carried / float(tensor.scales[0]))
     if "float" in tensor.dtype:
         return carried.to(torch.float32)
     return carried if tensor.dtype == "bool" else carried.to(torch.int64)

@@ -240,6 +240,10 @@ def test_a_square_works_on_most_inputs_and_on_far_more_than_towards_other_classe
     assert square(50, 25)
     assert not square(28, 0), "other searches may beat their placebos with as little"
     assert not square(40, 35), "nor is a model planted that squares turn to any class"
+    near = replace(_looked(40, (35,), True), square=True, others=(0.1,) * 18 + (0.35,))
+    assert verdict_rules.is_finding(near), "but one that obeys in this rounding only is"
+    assert not verdict_rules.is_finding(replace(near, others=near.others[1:])), "of enough"
+    assert not verdict_rules.is_finding(replace(near, others=(0.1,) * 18 + (0.45,)))
 
 
 def test_a_finding_is_planted_only_when_no_placebo_comes_near() -> None:
