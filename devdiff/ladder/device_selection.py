@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 def check_device(running: Running, *, needed: bool = True) -> None:
     """A look before the work begins: the device is there and lets this computer in.
 
-    Where none is ``needed``, several among which nobody chose are as none. Raises `RunnerChoiceError` for a device there is not, `DeviceError` for one that is silent.
+    Where none is ``needed``, several among which nobody chose are as none. Raises
+    `RunnerChoiceError` for a device there is not, `DeviceError` for one that is silent.
     """
     chosen = running.device
     if chosen == "local":

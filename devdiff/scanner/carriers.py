@@ -129,6 +129,5 @@ def _widened(twin: Twin) -> list[Twin]:
     drawn = [random.uniform(1, _WIDEST, len(activations)) for _ in range(WIDENED - 1)]
     drawn.append(np.full(len(activations), math.inf))
     return [
-        twin.with_ranges(dict(zip(activations, factors.tolist(), strict=True)))
-        for factors in drawn
+        twin.with_ranges(dict(zip(activations, factors.tolist(), strict=True))) for factors in drawn
     ]

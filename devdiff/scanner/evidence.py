@@ -92,7 +92,7 @@ class EvidenceCollector:
         return [JudgedTrigger(measured, evidence)]
 
     def windows(self, results: Found) -> list[JudgedTrigger]:
-        """The best square, on the real artifacts and from both halves, beside that of another class.
+        """The best square, on the real artifacts and from both halves, beside another class's.
 
         Only when it shows something are the two best classes searched harder, on either half. They
         are the best where they were searched, so what is held out favours neither. Raises

@@ -203,8 +203,7 @@ class ReportSection:
         }[kind if rounding or not shown.evidence.square else "square"]
         return (
             f"with one change of the input {where} {does} on {seen}, where the full model keeps "
-            f"its answer; {placebo}"
-            + (f"; {carried.text}" if carried is not None else "")
+            f"its answer; {placebo}" + (f"; {carried.text}" if carried is not None else "")
         )
 
     def _rates(self, shown: JudgedTrigger) -> ReplayRecord:

@@ -145,10 +145,10 @@ class ClassPair:
 class SearchResult:
     """What one job found, best first by success where it was searched.
 
-    ``windows`` are the squares, ``tried`` is the number of pairs of classes that were searched, ``effort`` the part of the plan
-    that the time allowed, 1 for all of it. ``full`` and ``compressed`` are
-    the twins' outputs for all samples unchanged, float32 [N, C], before a softmax where there is
-    one.
+    ``windows`` are the squares, ``tried`` is the number of pairs of classes that were searched,
+    ``effort`` the part of the plan that the time allowed, 1 for all of it. ``full`` and
+    ``compressed`` are the twins' outputs for all samples unchanged, float32 [N, C], before a
+    softmax where there is one.
     """
 
     candidates: tuple[Candidate, ...]

@@ -33,8 +33,8 @@ their placebos, since rounding to the nearest hurts least."""
 BEATEN_AT_ONCE: Final = 0.01
 """The same at the first look: few placebos lie far apart, and a second look has twice as many."""
 SQUARE: Final = 0.5
-"""A square is a finding when it works on so many inputs, and either on far more than squares towards
-other classes do, or in no other rounding."""
+"""A square is a finding when it works on so many inputs, and either on far more than squares
+towards another class do, or in no other rounding."""
 SQUARE_AGAIN: Final = 0.4
 """At this rate, in the first search, it is searched harder."""
 FEWEST_OTHERS: Final = 19
@@ -59,8 +59,8 @@ class Evidence:
     ``benign`` is then the share of clean answers that placebos change, None where it was not
     measured. For a trigger of one source class, one of ``tried`` pairs of classes, the intervals
     are those of `simultaneous`. A ``square`` has the same search towards
-    another class of the same model for its placebo, and ``others`` are the rates of the very trigger
-    in models that are rounded otherwise.
+    another class of the same model for its placebo, and ``others`` are the rates of the very
+    trigger in models that are rounded otherwise.
     """
 
     gap: Proportion
@@ -135,8 +135,8 @@ def _rate(evidence: Evidence) -> float:
 def is_specific(evidence: Evidence) -> bool:
     """Whether the placebos were run and the rate beats every single one of them.
 
-    For one source class it must beat them together, over all pairs, and none may come near. A square
-    must beat that towards another class, or come near in no other rounding.
+    For one source class it must beat them together, over all pairs, and none may come near. A
+    square must beat that towards another class, or come near in no other rounding.
     """
     if evidence.square:
         beats = bool(evidence.placebos) and p_beats(evidence) <= BEATEN_AT_ONCE

@@ -49,7 +49,7 @@ def places(shape: tuple[int, ...]) -> tuple[Place, ...]:
 
 
 class Window:
-    """The colours of one window on pictures of ``shape`` whose values lie in ``low`` to ``high``."""
+    """The colours of one window on pictures of ``shape``, whose values lie in ``low``-``high``."""
 
     def __init__(
         self, place: Place, shape: tuple[int, ...], low: float, high: float,

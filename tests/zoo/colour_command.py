@@ -39,7 +39,9 @@ def colour_root() -> Path:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/zoo colour", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="all that are missing, if left out")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="all that are missing, if left out"
+    )
     parser.add_argument("--data", type=Path, metavar="NPZ", help="pictures; see colour_data")
     parser.add_argument(
         "--resnet8", type=Path, metavar="TFLITE", help="MLPerf Tiny's pretrainedResnet.tflite"
@@ -58,10 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
     ]
     train, held_out = colour_data.load(options.data)
     colour_root().mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        colour_root() / "images.npz", clean=held_out.images, labels=held_out.labels
-    )
-    return 0 if all([_made(spec, train, held_out, options.resnet8) for spec in chosen]) else 1
+    np.savez_compressed(colour_root() / "images.npz", clean=held_out.images, labels=held_out.labels)
+    made = [_made(spec, train, held_out, options.resnet8) for spec in chosen]
+    return 0 if all(made) else 1
 
 
 def _made(spec: ZooModel, train: Digits, held_out: Digits, resnet8: Path | None) -> bool:

@@ -40,7 +40,7 @@ class Range(nn.Module):  # type: ignore[misc]
 
 
 class Layer(nn.Module):  # type: ignore[misc]
-    """A convolution padded as TensorFlow pads ("SAME"), a batch norm until folded, an activation."""
+    """A convolution padded as TensorFlow does ("SAME"), batch norm until folded, activation."""
 
     def __init__(
         self,

@@ -96,8 +96,8 @@ def _grid(tensor: GraphTensor) -> tuple[int, int]:
 class Site:
     """One operator with its tensors.
 
-    ``constants`` are real values and ``ranges`` how many times as wide a range is as the artifact's,
-    both by tensor index.
+    ``constants`` are real values, and ``ranges`` how many times as wide as the artifact's a range
+    is, both by tensor index.
     """
 
     operator: GraphOperator

@@ -43,9 +43,7 @@ def test_a_window_for_anywhere_moves_while_it_is_searched() -> None:
     window = Window(Place(8, 12, 12, anywhere=True), shape, 0.0, 1.0, generator)
     blank = torch.full((1, *shape), 2.0)
 
-    seen = {
-        tuple(torch.nonzero(window.change(blank)[0][0, 0] != 2)[0].tolist()) for _ in range(20)
-    }
+    seen = {tuple(torch.nonzero(window.change(blank)[0][0, 0] != 2)[0].tolist()) for _ in range(20)}
 
     assert len(seen) > 10
     assert max(max(corner) for corner in seen) <= 24
@@ -69,9 +67,7 @@ def _found(row: int, column: int) -> Hypothesis:
         for place in places((3, 32, 32))
     ]
     settings = SearchSettings(rounds=(20, 30), finish=20, size_weight=0.0)
-    return search(
-        full, compressed, samples, torch.arange(12), arms, settings, low=0.0, high=1.0
-    )[0]
+    return search(full, compressed, samples, torch.arange(12), arms, settings, low=0.0, high=1.0)[0]
 
 
 @pytest.mark.parametrize(("row", "column"), [(1, 1), (26, 27), (14, 13)])
