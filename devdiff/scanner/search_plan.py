@@ -11,7 +11,7 @@ from devdiff.options import ScanSettings
 from devdiff.progress import Events
 from devdiff.scanner.sample_selection import SampleSelection
 from devdiff.scanner.search_job import Kind, SearchJob, SearchResult, SearchSettings, Variant
-from devdiff.scanner.trigger import channel_axis
+from devdiff.scanner.window import places
 
 _FOR_SEARCHES: Final = 0.85
 """Of the time that is left; the rest is for the replay and for the trigger's placebos."""
@@ -54,20 +54,10 @@ class SearchPlan:
         jobs += [self._job("placebo", seed) for seed in self._placebos]
         if self.pruned:
             jobs.append(self._job("mirrored", 0))
-        elif few and self._has_windows:
+        elif few and places(self.chosen.stack.shape[1:]):
             # The longest begin first.
             jobs.insert(1, self._job("compressed", 0, universal=False, windows=True))
         return self._hunt(jobs)
-
-    @property
-    def _has_windows(self) -> bool:
-        """Whether squares are searched: on pictures in colour.
-
-        On grey ones, where the other searches meet what is planted, they find nothing more.
-        """
-        shape = self.chosen.stack.shape[1:]
-        channels = channel_axis(shape)
-        return channels is not None and shape[channels] > 1
 
     def windows_again(self, targets: tuple[int, ...]) -> list[SearchResult]:
         """Squares towards some classes, searched harder, on one half and on the other."""

@@ -35,10 +35,11 @@ class Place:
 def places(shape: tuple[int, ...]) -> tuple[Place, ...]:
     """The windows to try on pictures of ``shape``: the corners, the middle, and anywhere.
 
-    None for what is no picture.
+    None for what is no picture in colour: on grey digits the other searches meet what is
+    planted, and on other grey pictures nothing was measured.
     """
     channels = channel_axis(shape)
-    if channels is None:
+    if channels is None or shape[channels] == 1:
         return ()
     height, width = (size for axis, size in enumerate(shape) if axis != channels)
     side = max(2, round(_SIDE * min(height, width)))
