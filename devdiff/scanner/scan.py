@@ -113,16 +113,16 @@ class _Scan:
                 judged += judge.windows(results)
         except TimeoutError:
             cut = True
-        halved = ScanSamples(
-            searched=len(self.chosen.searched),
-            held_out=len(self.chosen.held),
-            swapped=judged[0].measured.halves == 2,
-        )
         if not any(verdict_rules.is_finding(trigger.evidence) for trigger in judged):
             judged += judge.pairs(results)
         self.events.phase("scan: putting the trigger on the model compressed otherwise")
         job = self.searches.further_placebo()
         shown = to_show(judged)
+        halved = ScanSamples(
+            searched=len(self.chosen.searched),
+            held_out=len(self.chosen.held),
+            swapped=any(trigger.measured.halves == 2 for trigger in judged),
+        )
         transferred = transfer(job, shown.measured.parts, self.events.progress)
         finding = verdict_rules.is_finding(shown.evidence)
         carried = carriers(job, shown.measured.parts) if finding else None
