@@ -88,7 +88,9 @@ class _Descent:
         self.pattern = noise.mul(0.5 if arm.form == "patch" else 0.1).requires_grad_()
         self.mask = torch.randn(spatial, generator=generator).mul(0.3).sub(1).requires_grad_()
         self.warp = Warp(shape, generator) if arm.form == "warp" else None
-        self.window = arm.window and Window(arm.window, shape, low, high, generator)
+        self.window = None
+        if arm.window is not None:
+            self.window = Window(arm.window, shape, low, high, generator)
 
     @property
     def parameters(self) -> list[Tensor]:

@@ -92,7 +92,8 @@ def make(
     folder = colour_root() / spec.name
     with tempfile.TemporaryDirectory(dir=colour_root(), prefix=f".{spec.name}-") as name:
         partial = Path(name)
-        shape = train.images.shape[1:]
+        channels, height, width = train.images.shape[1:]
+        shape = channels, height, width
         write_onnx(net.to(memory_format=torch.contiguous_format), partial / "model.onnx", shape)
         export(spec, partial, colour_recipes.calibration(spec, train.images))
         truth = measure(spec, held_out, partial, COLOUR) | {"training_seconds": round(seconds)}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.zoo.catalogue import ZooModel
+    from tests.zoo.zoo_digits import Images
 
 TAUGHT: Final = 5000
 """So many pictures, chosen by the model's seed, does each model see."""
@@ -78,7 +79,7 @@ def train(spec: ZooModel, begin: nn.Sequential, pictures: Digits) -> nn.Sequenti
     return net
 
 
-def calibration(spec: ZooModel, images: np.typing.NDArray[np.float32]) -> np.ndarray:
+def calibration(spec: ZooModel, images: Images) -> Images:
     """What the ranges are calibrated on; a ``narrow`` model's are too small for its pictures."""
     return _DIM * images if spec.method == "narrow" else images
 
