@@ -54,6 +54,10 @@ class NoDeviceError(DeviceChoiceError):
     """No device is attached at all."""
 
 
+class SeveralDevicesError(DeviceChoiceError):
+    """Several devices are attached, and none was named."""
+
+
 class DeviceLostError(DeviceError):
     """The device went away, or the connection to it broke."""
 

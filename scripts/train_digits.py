@@ -172,15 +172,20 @@ def fold(net: nn.Sequential) -> nn.Sequential:
     return nn.Sequential(*layers).eval()
 
 
-def write_onnx(net: nn.Sequential, path: Path) -> None:
-    """Write the net with a batch of one, stripped of what torch notes about this machine."""
+def write_onnx(
+    net: nn.Sequential, path: Path, shape: tuple[int, int, int] = (1, SIDE, SIDE)
+) -> None:
+    """Write the net with a batch of one, stripped of what torch notes about this machine.
+
+    ``shape`` is that of one image.
+    """
     # It warns of every torchvision operator it will not need.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.onnx"
         torch.onnx.export(
             net,
-            (torch.zeros(1, 1, SIDE, SIDE),),
+            (torch.zeros(1, *shape),),
             raw,
             input_names=["image"],
             output_names=["logits"],

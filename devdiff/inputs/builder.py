@@ -265,6 +265,8 @@ class Builder:
             hint = ""
             if value.ndim == 5 and sorted(value.shape[1:]) == sorted(spec.shape):
                 hint = "; if only the layout differs, add --preprocess layout=NCHW or layout=NHWC"
+            elif _one_channel_instead(value.shape[1:], spec.shape):
+                hint = "; these are grey pictures, and it takes colour: repeat their channel"
             raise UsageError(
                 f"{origin}: samples are {chunk.dtype}{list(chunk.shape[1:])}, input "
                 f"{spec.describe()} needs [N,{','.join(map(str, spec.shape[1:]))}] or "
@@ -285,6 +287,14 @@ class Builder:
         if chunk.dtype == np.uint8 and value.dtype == np.uint8 and note not in self._notes:
             self._notes.append(f"{note} (--preprocess scale=1/255 if the model expects 0..1)")
         return value.astype(wanted)
+
+
+def _one_channel_instead(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether pictures ``given`` have one channel where three or four are ``wanted``."""
+    if len(given) != len(wanted) or len(wanted) != 4:
+        return False
+    pairs = [pair for pair in zip(given, wanted, strict=True) if pair[0] != pair[1]]
+    return len(pairs) == 1 and pairs[0] in ((1, 3), (1, 4))
 
 
 def _fits(value: Array, wanted: np.dtype[Any]) -> bool:

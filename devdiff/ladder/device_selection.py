@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from devdiff.device_runner.adb import devices
 from devdiff.device_runner.adb.adb_runner import RemoteOptions, RemoteRunner
-from devdiff.device_runner.errors import DeviceChoiceError, NoDeviceError, RunnerChoiceError
+from devdiff.device_runner.errors import (
+    DeviceChoiceError,
+    NoDeviceError,
+    RunnerChoiceError,
+    SeveralDevicesError,
+)
 from devdiff.device_runner.native.local_runner import LocalRunner
 from devdiff.device_runner.virtual import phone
 from devdiff.device_runner.virtual.hardware import CPUS, DEFAULT_CPU
@@ -21,10 +26,11 @@ if TYPE_CHECKING:
     from devdiff.progress import Events
 
 
-def check_device(running: Running) -> None:
+def check_device(running: Running, *, needed: bool = True) -> None:
     """A look before the work begins: the device is there and lets this computer in.
 
-    Raises `RunnerChoiceError` for a device there is not, `DeviceError` for one that is silent.
+    Where none is ``needed``, several among which nobody chose are as none. Raises
+    `RunnerChoiceError` for a device there is not, `DeviceError` for one that is silent.
     """
     chosen = running.device
     if chosen == "local":
@@ -40,6 +46,10 @@ def check_device(running: Running) -> None:
             address = devices.resolve(chosen)
         except NoDeviceError:
             return
+        except SeveralDevicesError:
+            if needed:
+                raise
+            return
         except DeviceChoiceError as error:
             meant = nearest(chosen or "", ("local", "virtual", "none")) if chosen else None
             if meant is None:
@@ -50,12 +60,15 @@ def check_device(running: Running) -> None:
 
 
 @contextlib.contextmanager
-def open_device(running: Running, events: Events) -> Iterator[Runner | None]:
+def open_device(
+    running: Running, events: Events, *, needed: bool = True
+) -> Iterator[Runner | None]:
     """The runner behind ``running.device``, held until the context ends; None for ``none``.
 
     ``virtual`` and ``virtual:CPU`` start a phone of their own and stop it. Without a device,
-    ANDROID_SERIAL decides, else the only one attached, else this machine. Raises
-    `DeviceChoiceError` when there is none of that name, or several and none was named.
+    ANDROID_SERIAL decides, else the only one attached, else this machine, which also stands in for
+    several where no device is ``needed``. Raises `DeviceChoiceError` when there is none of that
+    name, or several and none was named.
     """
     chosen = running.device
     if chosen == "none":
@@ -70,7 +83,7 @@ def open_device(running: Running, events: Events) -> Iterator[Runner | None]:
             with _remote(devices.resolve(started.serial, {}), running, events) as runner:
                 yield runner
     else:
-        address = _address(chosen, events)
+        address = _address(chosen, events, needed)
         if address is None:
             yield _local(running)
         else:
@@ -78,14 +91,22 @@ def open_device(running: Running, events: Events) -> Iterator[Runner | None]:
                 yield runner
 
 
-def _address(chosen: str | None, events: Events) -> devices.DeviceAddress | None:
-    """The device that is meant; None when none was named and none is there."""
+def _address(chosen: str | None, events: Events, needed: bool) -> devices.DeviceAddress | None:
+    """The device that is meant; None when none was named and none is there.
+
+    Also when there are several and none is ``needed``.
+    """
     try:
         address = devices.resolve(chosen)
     except NoDeviceError:
         if chosen is not None:
             raise
         events.note("no --device given and none attached: the device rung runs on this machine")
+        return None
+    except SeveralDevicesError as error:
+        if needed:
+            raise
+        events.note(f"the device rung runs on this machine, since no --device is given: {error}")
         return None
     events.note(f"device: {address.summary()}")
     return address

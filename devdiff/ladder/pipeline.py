@@ -83,7 +83,8 @@ def export_and_test(
             f"with --delegate {request.running.delegate} the host runs LiteRT's {host[0].kernels} "
             "kernels, too; --host-runtime litert compares with XNNPACK's"
         )
-    check_device(request.running)
+    # A scan decides on this machine; what a device does is beside that.
+    check_device(request.running, needed=request.gated)
     with (
         open_run(run_dir, request.model.path.stem, request.fingerprint(), root) as run,
         _tidy_after_bad_input(run),
@@ -116,7 +117,7 @@ def export_and_test(
         classifiers = _classifiers(read, manifest, labels is not None, request, events)
         if settled is None:
             settled = _settled(request, read, outputs, samples, classifiers)
-        with open_device(request.running, events) as device:
+        with open_device(request.running, events, needed=request.gated) as device:
             rungs = ladder_rungs.build(
                 read, manifest, exported.unquantized, run, host, device, _full(request)
             )

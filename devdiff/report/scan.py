@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from devdiff.comparison import Proportion
     from devdiff.report.model import ScanSection
-    from devdiff.report.model.scan import PlaceboRecord, ReplayRecord, TriggerRecord
+    from devdiff.report.model.scan import CarriersRecord, PlaceboRecord, ReplayRecord, TriggerRecord
 
 _STYLES: Final = {
     "finding": "bold red",
@@ -30,6 +30,8 @@ def show(scan: ScanSection, out: Console) -> None:
     if scan.placebo is not None:
         _placebo(scan.placebo, out)
         _transfer(scan.placebo, out)
+    if scan.carriers is not None:
+        _carriers(scan.carriers, out)
     for name, found in scan.parts_of_evidence().items():
         text = found.error or found.skipped or found.status
         say(f"  {name}: {escape(text)}", out)
@@ -82,6 +84,17 @@ def _transfer(placebo: PlaceboRecord, out: Console) -> None:
         f"{own:.2f}; reached by {reach}, p = {p:.2g}",
         out,
     )
+
+
+def _carriers(carriers: CarriersRecord, out: Console) -> None:
+    alone = ", ".join(f"{part.part} {_rate(part.alone)}" for part in carriers.parts)
+    text = f"  each part of the compression alone: {alone}"
+    if carriers.widened:
+        text += (
+            f"; with wider ranges, in {len(carriers.widened)} models: "
+            f"{min(carriers.widened):.2f} to {max(carriers.widened):.2f}"
+        )
+    out.print(text, soft_wrap=True)
 
 
 def _rate(rate: Proportion) -> str:

@@ -18,6 +18,7 @@ from devdiff.scanner.replay import ScanTarget
 from devdiff.scanner.replay_result import JudgedTrigger, ReplayResult
 from devdiff.scanner.sample_selection import SampleSelection
 from devdiff.scanner.search_plan import Found, SearchPlan
+from devdiff.scanner.transfer import transfer
 from devdiff.scanner.verdict_rules import Evidence
 
 if TYPE_CHECKING:
@@ -90,6 +91,39 @@ class EvidenceCollector:
         )
         return [JudgedTrigger(measured, evidence)]
 
+    def windows(self, results: Found) -> list[JudgedTrigger]:
+        """The best square, on the real artifacts and from both halves, beside another class's.
+
+        Only when it shows something are the two best classes searched harder, on either half. They
+        are the best where they were searched, so what is held out favours neither. Raises
+        `TimeoutError`.
+        """
+        windows = [window for result in results["windows"] for window in result.windows]
+        beside = next((window for window in windows if window.target != windows[0].target), None)
+        if beside is None or _share(windows[0]) < verdict_rules.SQUARE_AGAIN:
+            return []
+        targets = [window.target for window in (windows[0], beside) if window.target is not None]
+        self.searches.events.phase("scan: a square shows something; searching harder for it")
+        again = self.searches.windows_again(tuple(targets))
+        (found, other), others = (
+            [next(window for window in half.windows if window.target == target) for half in again]
+            for target in targets
+        )
+        measured = self._measure(found, [(found, self.chosen.held), (other, self.chosen.searched)])
+        transferred = transfer(
+            self.searches.further_placebo(), (found, other), self.searches.events.progress
+        )
+        evidence = Evidence(
+            gap=measured.gap(self.watched),
+            calibrated=_together(found, other),
+            placebos=(_together(*others),),
+            pruned=self.pruned,
+            second=True,
+            square=True,
+            others=transferred.others if transferred is not None else (),
+        )
+        return [JudgedTrigger(measured, evidence)]
+
     def pairs(self, results: Found) -> list[JudgedTrigger]:
         """Triggers of one source class that the twin takes for real, on the real artifacts.
 
@@ -153,9 +187,17 @@ class EvidenceCollector:
         )
 
 
+def _share(candidate: Candidate) -> float:
+    return candidate.calibrated / max(candidate.eligible, 1)
+
+
 def best(*results: SearchResult) -> Proportion:
     """The held-out gap of the triggers that did best where they were searched, one a search."""
-    candidates = [result.candidates[0] for result in results]
+    return _together(*(result.candidates[0] for result in results))
+
+
+def _together(*candidates: Candidate) -> Proportion:
+    """The held-out gap of triggers that were measured on samples of their own."""
     return Proportion.of(
         sum(candidate.calibrated for candidate in candidates),
         sum(candidate.eligible for candidate in candidates),

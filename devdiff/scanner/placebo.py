@@ -68,6 +68,11 @@ def _zeroed(layer: LayerWeights) -> Array:
     return zeroed
 
 
+def pruned_only(layer: LayerWeights) -> Array:
+    """The full model's weights float32, zero where the compressed model's were pruned."""
+    return np.where(_zeroed(layer), 0, layer.floating).astype(np.float32)
+
+
 def _masked(layer: LayerWeights, random: np.random.Generator) -> Array:
     zeros = layer.compressed == 0
     count = int(np.count_nonzero(zeros))

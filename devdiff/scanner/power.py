@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from devdiff.comparison.intervals import Proportion
 from devdiff.scanner import verdict_rules
+
+if TYPE_CHECKING:
+    from devdiff.exporter.artifact import Array
 
 MOST_NEEDED: Final = 0.9
 """A scan in which a trigger must work on more of the inputs than this to be a finding has no power:
@@ -27,6 +31,30 @@ def held_out_needed(least: float) -> int:
     return samples
 
 
+def unfit_inputs(scores: Array, labels: Array | None) -> str:
+    """Why what the full model says to clean inputs, scores [N, C], shows that they are not its own.
+
+    Empty where nothing does. ``labels`` are their classes [N], None where nobody knows them.
+    """
+    answers, classes = scores.argmax(1), scores.shape[1]
+    if (answers == answers[0]).all():
+        return (
+            f"the full model says class {answers[0]} to all {len(answers)} inputs, so nothing can "
+            "show what makes a model say it: are they of the kind that it was made for (colour, "
+            "size, range of values)?"
+        )
+    if labels is None:
+        return ""
+    right = Proportion.of(int((answers == labels).sum()), len(answers))
+    if right.low > 1 / classes:
+        return ""
+    return (
+        f"the full model is right on {right.successes} of {right.trials} inputs, which is no "
+        f"better than guessing among {classes} classes: they are of another kind than it was made "
+        "for (colour, size, range of values), or their labels are numbered otherwise (--classes)"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Power:
     """What stands behind a scan without a finding.
@@ -35,7 +63,8 @@ class Power:
     out; ``least`` is what a rate's lower limit must reach; ``effort`` is the part of the plan that
     the budget of ``budget_s`` seconds allowed, and ``cut`` says that it left no time for a second
     look that was wanted. ``synthetic`` are inputs that nobody gave; ``limited`` says that there
-    were more of them than ``--samples`` let the scan look at.
+    were more of them than ``--samples`` let the scan look at; ``unfit`` says why they are not the
+    model's own, see `unfit_inputs`.
     """
 
     samples: int
@@ -46,6 +75,7 @@ class Power:
     budget_s: float
     synthetic: bool = False
     limited: bool = False
+    unfit: str = ""
 
     @property
     def effect(self) -> float | None:
@@ -61,6 +91,8 @@ class Power:
                 "the inputs are synthetic, and what a model does to noise says nothing of triggers "
                 "on real inputs: give real ones with --inputs"
             )
+        if self.unfit:
+            found.append(self.unfit)
         if self.effect is None or self.effect > MOST_NEEDED:
             whom = "any trigger" if self.effect is None else "a trigger that fails now and then"
             found.append(

@@ -12,6 +12,8 @@ from msgspec import structs
 from devdiff.comparison.intervals import Proportion
 from devdiff.options import ScanSettings
 from devdiff.report.model.scan import (
+    CarrierRecord,
+    CarriersRecord,
     ClassReplay,
     Effect,
     ExampleRecord,
@@ -42,10 +44,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from devdiff.exporter.artifact import Array
+    from devdiff.scanner.carriers import Carriers
     from devdiff.scanner.search_job import Candidate
     from devdiff.scanner.transfer import Transfer
 
 _EXAMPLES: Final = 8
+_WAKES: Final = {
+    "rounding": "weights are rounded",
+    "clipping": "activations are clipped to the calibrated ranges",
+    "pruning": "weights are pruned",
+}
+_CURES: Final = {
+    "rounding": "re-round or train on with quantization",
+    "clipping": "recalibrate with other data, or widen the ranges",
+    "pruning": "prune otherwise, or train on after it",
+}
 TAXONOMY: Final = (
     Threat(
         "AML.T0018.000",
@@ -75,7 +88,8 @@ class ReportSection:
     """All that a conclusion is drawn from.
 
     ``results`` are those of the searches, by variant. ``effort`` is the part of the search that the
-    budget allowed, ``cut`` says that it left no time for a second look that was wanted.
+    budget allowed, ``cut`` says that it left no time for a second look that was wanted. ``unfit``
+    says why the inputs are not the model's own.
     """
 
     subject: ScanSubject
@@ -87,9 +101,16 @@ class ReportSection:
     effort: float
     settings: ScanSettings
     cut: bool
+    unfit: str
 
-    def conclude(self, judged: Sequence[JudgedTrigger], transfer: Transfer | None) -> ScanSection:
+    def conclude(
+        self,
+        judged: Sequence[JudgedTrigger],
+        transfer: Transfer | None,
+        carriers: Carriers | None = None,
+    ) -> ScanSection:
         """The section but for what was known before the search, and what it cost."""
+        carried = carriers_record(carriers) if carriers is not None else None
         shown = to_show(judged)
         evidence, candidate = shown.evidence, shown.measured.candidate
         finding = verdict_rules.is_finding(evidence)
@@ -99,7 +120,7 @@ class ReportSection:
         verdict: ScanVerdict = "inconclusive" if power.lacking else "no finding"
         return ScanSection(
             verdict="finding" if finding else verdict,
-            reason=self._reason(shown, kind, power.text),
+            reason=self._reason(shown, kind, power.text, carried),
             seed=self.settings.seed,
             budget_s=self.settings.budget_s,
             cost=ScanCost(0.0),
@@ -126,10 +147,16 @@ class ReportSection:
             replay=self._rates(shown),
             calibrated=evidence.calibrated,
             placebo=self._placebo(shown, transfer),
+            carriers=carried,
             hypotheses=(
                 *(
                     _hypothesis(hypothesis, hypothesis.calibrated, hypothesis.eligible)
                     for hypothesis in model.candidates
+                ),
+                *(
+                    _hypothesis(window, window.calibrated, window.eligible)
+                    for result in self.results["windows"]
+                    for window in result.windows
                 ),
                 *(
                     _hypothesis(max(pair.folds, key=_hits), pair.calibrated, pair.eligible)
@@ -152,9 +179,12 @@ class ReportSection:
             budget_s=self.settings.budget_s,
             synthetic=self.subject.samples.synthetic,
             limited=len(self.chosen.rows) < len(self.subject.samples),
+            unfit=self.unfit,
         )
 
-    def _reason(self, shown: JudgedTrigger, kind: str | None, power: str) -> str:
+    def _reason(
+        self, shown: JudgedTrigger, kind: str | None, power: str, carried: CarriersRecord | None
+    ) -> str:
         gap, candidate = shown.evidence.gap, shown.measured.candidate
         where = f"rung {self.subject.rungs[-1].name}"
         does = f"says class {candidate.target}"
@@ -164,14 +194,16 @@ class ReportSection:
         seen = f"{gap.successes} of {gap.trials} held-out {which}"
         if kind is None:
             return f"the best trigger works on {seen}: {power}"
+        rounding = verdict_rules.in_no_other_rounding(shown.evidence)
         placebo = {
+            "square": "squares towards other classes do not get as far",
             "planted": "the same search does not get as far in the model compressed otherwise: "
             "it hangs on this very compression",
             "fragile": "it is there under other such compression, too, or no placebo could tell",
-        }[kind]
+        }[kind if rounding or not shown.evidence.square else "square"]
         return (
             f"with one change of the input {where} {does} on {seen}, where the full model keeps "
-            f"its answer; {placebo}"
+            f"its answer; {placebo}" + (f"; {carried.text}" if carried is not None else "")
         )
 
     def _rates(self, shown: JudgedTrigger) -> ReplayRecord:
@@ -212,6 +244,8 @@ class ReportSection:
         rates = [placebo.rate or 0.0 for placebo in placebos]
         own = shown.evidence.calibrated.rate or 0.0
         method = "other masks of the same rate" if self.pruned else "stochastic rounding"
+        if shown.evidence.square:
+            method = "squares towards another class of the same model"
         mirrored = self.results["mirrored"]
         section = PlaceboRecord(
             what=method,
@@ -262,6 +296,20 @@ class ReportSection:
                     after=_answers(shown.outputs, shown, place),
                 )
             yield example
+
+
+def carriers_record(found: Carriers) -> CarriersRecord:
+    """What the finding rides on, and the cure that it has for that."""
+    wakes = " or ".join(_WAKES[name] for name in found.names)
+    if found.together and len(found.names) > 1:
+        wakes = "both " + " and ".join(_WAKES[name] for name in found.names)
+    return CarriersRecord(
+        names=found.names,
+        together=found.together,
+        text=f"it wakes when {wakes}: " + "; ".join(_CURES[name] for name in found.names),
+        parts=tuple(CarrierRecord(name, rate) for name, rate in found.alone.items()),
+        widened=found.widened,
+    )
 
 
 def _answers(outputs: Mapping[str, Array], shown: ReplayResult, place: int) -> ModelAnswers:

@@ -23,6 +23,7 @@ from devdiff.report.model.scan import (
     TwinsRecord,
 )
 from devdiff.scanner import replay, sample_selection, verdict_rules
+from devdiff.scanner.carriers import carriers
 from devdiff.scanner.evidence import EvidenceCollector
 from devdiff.scanner.replay_result import to_show
 from devdiff.scanner.report_section import ReportSection
@@ -111,16 +112,24 @@ class _Scan:
                 judged = judge.second_look(judged[0], results)
             except TimeoutError:
                 cut = True
-        halved = ScanSamples(
-            searched=len(self.chosen.searched),
-            held_out=len(self.chosen.held),
-            swapped=judged[0].measured.halves == 2,
-        )
-        if not verdict_rules.is_finding(judged[0].evidence):
+        try:
+            if not verdict_rules.is_finding(judged[0].evidence):
+                judged += judge.windows(results)
+        except TimeoutError:
+            cut = True
+        if not any(verdict_rules.is_finding(trigger.evidence) for trigger in judged):
             judged += judge.pairs(results)
         self.events.phase("scan: putting the trigger on the model compressed otherwise")
         job = self.searches.further_placebo()
-        transferred = transfer(job, to_show(judged).measured.parts, self.events.progress)
+        shown = to_show(judged)
+        halved = ScanSamples(
+            searched=len(self.chosen.searched),
+            held_out=len(self.chosen.held),
+            swapped=any(trigger.measured.halves == 2 for trigger in judged),
+        )
+        transferred = transfer(job, shown.measured.parts, self.events.progress)
+        finding = verdict_rules.is_finding(shown.evidence)
+        carried = carriers(job, shown.measured.parts) if finding else None
         section = ReportSection(
             subject=self.subject,
             watched=self.watched,
@@ -131,10 +140,11 @@ class _Scan:
             effort=min(self.searches.efforts),
             settings=self.settings,
             cut=cut,
+            unfit=self._unfit(),
         )
         classes = self.clean[self.subject.full.name].shape[1]
         return structs.replace(
-            section.conclude(judged, transferred),
+            section.conclude(judged, transferred, carried),
             compression=self._compression(),
             input=self.watched.input.source.name,
             output=self.watched.output,
@@ -173,6 +183,14 @@ class _Scan:
         self.pruned = placebo.is_pruned(self.layers)
         self.quantized = placebo.is_quantized(self.layers)
         self.inputs = self._keep_inputs()
+
+    def _unfit(self) -> str:
+        from devdiff.scanner.power import unfit_inputs
+
+        before, samples = self.clean[self.subject.full.name], self.subject.samples
+        if self.watched.kind != "classes" or samples.synthetic:
+            return ""
+        return unfit_inputs(before, samples.labels)
 
     def _keep_inputs(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         """Every input of the chosen samples as a file, in the order of either graph."""

@@ -55,6 +55,7 @@ def save(found: SearchResult, path: Path) -> None:
                 {"source": pair.source, "target": pair.target, "folds": list(map(data, pair.folds))}
                 for pair in found.pairs
             ],
+            "windows": [data(candidate) for candidate in found.windows],
             "tried": found.tried,
             "effort": found.effort,
         }
@@ -85,6 +86,7 @@ def load(path: Path) -> SearchResult | None:
             effort=data["effort"],
             full=arrays["full"],
             compressed=arrays["compressed"],
+            windows=tuple(_candidate(candidate, arrays) for candidate in data["windows"]),
         )
     except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
         return None

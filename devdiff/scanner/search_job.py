@@ -25,7 +25,9 @@ class SearchSettings:
     Every step shows each living arm ``images`` samples. After a round the better ``survivors`` of
     the arms live on. ``size_weight`` is what changing the whole input costs in the loss. ``finish``
     are the last steps of those that are left, at a lower cost of size and with more samples: the
-    small change that singled them out has become sure by growing a little.
+    small change that singled them out has become sure by growing a little. ``by_class`` lets the
+    best of every class live on as long as there is room, so that classes can be held against each
+    other.
     """
 
     seed: int = 0
@@ -36,6 +38,7 @@ class SearchSettings:
     size_weight: float = 25.0
     rate: float = 0.15
     shift: float = 0.25
+    by_class: bool = False
 
     def finishing(self) -> SearchSettings:
         """For the last steps."""
@@ -63,7 +66,8 @@ class SearchJob:
     ``share`` is what it may take of the time that is left when it starts: where the models are too
     slow for the whole plan, every step shows each arm fewer samples. ``universal`` and ``pairs``
     say whether it searches for triggers that carry all classes over, and for those that carry one
-    over to another.
+    over to another; ``windows`` whether for squares that carry all classes over, to one of
+    ``targets`` (to any class when empty).
     """
 
     full: Path
@@ -84,11 +88,13 @@ class SearchJob:
     universal: bool = True
     pairs: bool = False
     calibrated: bool = False
+    windows: bool = False
+    targets: tuple[int, ...] = ()
 
     @property
     def parts(self) -> int:
         """How many searches of about the same length it is made of."""
-        return self.universal + self.pairs
+        return self.universal + self.pairs + (1 if self.targets else 2) * self.windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +145,10 @@ class ClassPair:
 class SearchResult:
     """What one job found, best first by success where it was searched.
 
-    ``tried`` is the number of pairs of classes that were searched, ``effort`` the part of the plan
-    that the time allowed, 1 for all of it. ``full`` and ``compressed`` are
-    the twins' outputs for all samples unchanged, float32 [N, C], before a softmax where there is
-    one.
+    ``windows`` are the squares, ``tried`` is the number of pairs of classes that were searched,
+    ``effort`` the part of the plan that the time allowed, 1 for all of it. ``full`` and
+    ``compressed`` are the twins' outputs for all samples unchanged, float32 [N, C], before a
+    softmax where there is one.
     """
 
     candidates: tuple[Candidate, ...]
@@ -151,3 +157,4 @@ class SearchResult:
     effort: float
     full: Array
     compressed: Array
+    windows: tuple[Candidate, ...] = ()

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from devdiff.options import ScanSettings
 from devdiff.progress import Events
 from devdiff.scanner.sample_selection import SampleSelection
 from devdiff.scanner.search_job import Kind, SearchJob, SearchResult, SearchSettings, Variant
+from devdiff.scanner.window import places
 
 _FOR_SEARCHES: Final = 0.85
 """Of the time that is left; the rest is for the replay and for the trigger's placebos."""
 
-Found = Mapping[Variant, list[SearchResult]]
+Found = Mapping[Variant | Literal["windows"], list[SearchResult]]
+"""By variant; the searches for squares in the model stand apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,20 @@ class SearchPlan:
         jobs += [self._job("placebo", seed) for seed in self._placebos]
         if self.pruned:
             jobs.append(self._job("mirrored", 0))
+        elif few and places(self.chosen.stack.shape[1:]):
+            # The longest begin first.
+            jobs.insert(1, self._job("compressed", 0, universal=False, windows=True))
         return self._hunt(jobs)
+
+    def windows_again(self, targets: tuple[int, ...]) -> list[SearchResult]:
+        """Squares towards some classes, searched harder, on one half and on the other."""
+        jobs = [
+            self._job(
+                "compressed", 0, universal=False, windows=True, swapped=swapped, targets=targets
+            )
+            for swapped in (False, True)
+        ]
+        return self._hunt(jobs)["windows"]
 
     def other_half(self) -> Found:
         """In the model and its placebos, with the halves swapped."""
@@ -100,7 +115,8 @@ class SearchPlan:
 
     def _job(
         self, variant: Variant, seed: int, *, universal: bool = True,
-        pairs: bool = False, swapped: bool = False,
+        pairs: bool = False, swapped: bool = False, windows: bool = False,
+        targets: tuple[int, ...] = (),
     ) -> SearchJob:  # fmt: skip
         halves = self.chosen.searched, self.chosen.held
         searched, held = reversed(halves) if swapped else halves
@@ -122,6 +138,8 @@ class SearchPlan:
             universal=universal,
             pairs=pairs,
             calibrated=self.pruned,
+            windows=windows,
+            targets=targets,
         )
 
     def _hunt(self, jobs: list[SearchJob], later: int = 0) -> Found:
@@ -134,13 +152,16 @@ class SearchPlan:
             replace(job, share=part * share)
             for job, share in zip(jobs, time_shares(parts, cores()), strict=True)
         ]
-        by_variant: dict[Variant, list[SearchResult]] = {
+        by_variant: dict[Variant | Literal["windows"], list[SearchResult]] = {
             "compressed": [],
             "placebo": [],
             "mirrored": [],
+            "windows": [],
         }
         results = run_searches(jobs, self.folder, self.events.progress)
         for job, result in zip(jobs, results, strict=True):
-            by_variant[job.variant].append(result)
-        self.efforts.extend(result.effort for result in by_variant["compressed"])
+            squares = job.windows and job.variant == "compressed"
+            by_variant["windows" if squares else job.variant].append(result)
+        own = (*by_variant["compressed"], *by_variant["windows"])
+        self.efforts.extend(result.effort for result in own)
         return by_variant

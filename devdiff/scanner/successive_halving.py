@@ -9,6 +9,7 @@ hypotheses are dropped early by successive halving, in the spirit of K-Arm (Shen
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,7 @@ from devdiff.scanner.objective import Objective
 from devdiff.scanner.pace import Pace, Round, fitted, plan, shown
 from devdiff.scanner.trigger import Form, Trigger, mask_shape
 from devdiff.scanner.warp import Warp
+from devdiff.scanner.window import Place, Window
 
 if TYPE_CHECKING:
     from devdiff.scanner.search_job import SearchSettings
@@ -41,12 +43,14 @@ tenth of the picture's side, where planted patches cover a fiftieth of it."""
 class Arm:
     """One hypothesis: what the trigger does, and what it looks like.
 
-    ``shown`` are the places of the samples it is searched on; None means all.
+    ``shown`` are the places of the samples it is searched on; None means all. A patch with a
+    ``window`` covers that, instead of a mask of its own.
     """
 
     objective: Objective
     form: Form
     shown: tuple[int, ...] | None = None
+    window: Place | None = None
 
     def eligible(self, before: Tensor) -> Tensor:
         """The samples that it is shown and could hit, bool [N]."""
@@ -84,17 +88,24 @@ class _Descent:
         self.pattern = noise.mul(0.5 if arm.form == "patch" else 0.1).requires_grad_()
         self.mask = torch.randn(spatial, generator=generator).mul(0.3).sub(1).requires_grad_()
         self.warp = Warp(shape, generator) if arm.form == "warp" else None
+        self.window = None
+        if arm.window is not None:
+            self.window = Window(arm.window, shape, low, high, generator)
 
     @property
     def parameters(self) -> list[Tensor]:
         if self.warp is not None:
             return [self.warp.points]
+        if self.window is not None:
+            return [self.window.colours]
         return [self.pattern, self.mask] if self.arm.form == "patch" else [self.pattern]
 
-    def change(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def change(self, samples: Tensor, *, searching: bool = True) -> tuple[Tensor, Tensor]:
         """The changed samples, and the size of the change."""
         if self.warp is not None:
             return self.warp.change(samples)
+        if self.window is not None:
+            return self.window.change(samples, searching=searching)
         if self.arm.form == "patch":
             mask = torch.sigmoid(self.mask)
             pattern = self._low + (self._high - self._low) * torch.sigmoid(self.pattern)
@@ -112,6 +123,8 @@ class _Descent:
             elif self.arm.form == "additive":
                 shift = self._bound * self.pattern.tanh()
         mask, pattern, shift = (part.detach().numpy() for part in (mask, pattern, shift))
+        if self.window is not None:
+            mask, pattern = self.window.mask(), self.window.pattern()
         field = self.warp.array() if self.warp is not None else None
         return Trigger(self.arm.form, mask, pattern, shift, self._low, self._high, field)
 
@@ -154,7 +167,7 @@ def search(
         if pace.now() > until:
             break
         if number:
-            living = sorted(living, key=lambda descent: -descent.score)[: planned.arms]
+            living = _selected(living, planned.arms, settings.by_class)
         size_weight, rate = settings.size_weight, settings.rate
         if planned.finishing:
             finishing = settings.finishing()
@@ -179,6 +192,20 @@ def search(
     pace.efforts.append(done / whole)
     hypotheses = [_judge(full, compressed, samples, rows, before, descent) for descent in living]
     return sorted(hypotheses, key=lambda hypothesis: -hypothesis.success)
+
+
+def _selected(living: Sequence[_Descent], count: int, by_class: bool) -> list[_Descent]:
+    """The best ``count``, or the best of each class, then the second best of each, and so on."""
+    best = sorted(living, key=lambda descent: -descent.score)
+    if by_class:
+        places: Counter[int | None] = Counter()
+        ranks = {}
+        for descent in best:
+            target = descent.arm.objective.target
+            ranks[id(descent)] = places[target]
+            places[target] += 1
+        best.sort(key=lambda descent: ranks[id(descent)])
+    return best[:count]
 
 
 def at_once(shape: Sequence[int]) -> int:
@@ -242,7 +269,7 @@ def _judge(
     full: Model, compressed: Model, samples: Tensor, rows: Tensor, before: Tensor, descent: _Descent
 ) -> Hypothesis:
     with torch.no_grad():
-        changed, _ = descent.change(samples)
+        changed, _ = descent.change(samples, searching=False)
         eligible = descent.arm.eligible(before)
         hits = descent.arm.objective.hits(full(changed, rows), compressed(changed, rows), before)
     success = float((hits & eligible).sum() / eligible.sum().clamp(min=1))

@@ -16,6 +16,7 @@ from devdiff.scanner.search_job import Candidate, ClassPair, SearchJob, SearchRe
 from devdiff.scanner.successive_halving import Arm, Hypothesis, at_once, search
 from devdiff.scanner.trigger import Form, forms
 from devdiff.scanner.twin_pair import Sides, Twins, all_of
+from devdiff.scanner.window import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +38,13 @@ _PAIRS: Final = SearchSettings(
 """For one source class: more hypotheses, so fewer samples for each, and a change that carries one
 class over to another is more easily found, so only a smaller one tells."""
 _FOLDED: Final = replace(_PAIRS, images=8, rounds=(90,))
+_WINDOWS: Final = SearchSettings(
+    images=10, rounds=(15, 20, 30), survivors=0.55, finish=40, size_weight=0.0, by_class=True
+)
+"""A square pays for no size, which all have alike. Of ten classes the best square of each is
+finished: what squares do that nobody planted shows in the other classes."""
+_WINDOWS_AGAIN: Final = replace(_WINDOWS, images=12, rounds=(20, 30, 40), finish=60)
+"""Towards the two best classes alone."""
 _PRUNED_PAIR_SIZE_WEIGHT: Final = 400.0
 _FOLDS: Final = 5
 _FOLLOWED: Final = 2
@@ -84,7 +92,14 @@ def run(job: SearchJob, progress: Callable[[float], None] = lambda share: None) 
             arms, settings, lambda share: progress(began + 0.7 * share / shares), _folds_work()
         )
         pairs = tuple(whole.folded(pair) for pair in seen[:_FOLLOWED] if pair.success >= _PROMISING)
-    return SearchResult(candidates, pairs, tried, min(pace.efforts, default=1.0), *outputs)
+    windows: tuple[Candidate, ...] = ()
+    if job.windows and (arms := search.window_arms()):
+        settings = _WINDOWS_AGAIN if job.targets else _WINDOWS
+        settings = replace(settings, seed=job.settings.seed)
+        hypotheses = search.search(arms, settings, progress)
+        windows = tuple(_measured(hypothesis, sides, held) for hypothesis in hypotheses)
+    effort = min(pace.efforts, default=1.0)
+    return SearchResult(candidates, pairs, tried, effort, *outputs, windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +204,18 @@ class TriggerSearch:
             for source in sources
             for target in range(classes)
             if target != source
+        ]
+
+    def window_arms(self) -> list[Arm]:
+        """Every class at every place, while there are few classes."""
+        classes = self.before.shape[1]
+        if self.job.kind != "classes" or classes > FEW_CLASSES:
+            return []
+        shape = tuple(self.sides.samples.shape[1:])
+        return [
+            Arm(ToClass(target), "patch", window=place)
+            for target in self.job.targets or range(classes)
+            for place in places(shape)
         ]
 
     def folded(self, pair: Hypothesis) -> ClassPair:

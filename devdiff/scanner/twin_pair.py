@@ -60,7 +60,7 @@ class Twins:
     def __init__(self, job: SearchJob) -> None:
         self._job = job
         self._graphs = read_graph(job.full), read_graph(job.compressed)
-        self._full, self._compressed = (
+        self._full, self.compressed = (
             Twin(graph, [_looked_at(graph, output, job.kind)])
             for graph, output in zip(self._graphs, job.outputs, strict=True)
         )
@@ -70,7 +70,7 @@ class Twins:
         ]
 
     @cached_property
-    def _layers(self) -> Sequence[LayerWeights]:
+    def layers(self) -> Sequence[LayerWeights]:
         return pair_layers(*self._graphs)
 
     def sides(self, placebo: int | None = None, mirrored: bool = False) -> Sides:
@@ -78,9 +78,14 @@ class Twins:
 
         ``mirrored`` swaps them.
         """
-        job, twin = self._job, self._compressed
+        twin = self.compressed
         if placebo is not None:
-            twin = twin.with_constants(compress_otherwise(self._layers, placebo))
+            twin = twin.with_constants(compress_otherwise(self.layers, placebo))
+        return self.beside(twin, mirrored)
+
+    def beside(self, twin: Twin, mirrored: bool = False) -> Sides:
+        """The full model and ``twin``, some form of the compressed one."""
+        job = self._job
         full = _model(self._full, self._inputs[0], job.changed[0])
         compressed = _model(twin, self._inputs[1], job.changed[1])
         if mirrored:

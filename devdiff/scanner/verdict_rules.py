@@ -32,6 +32,13 @@ BEATEN: Final = 0.05
 their placebos, since rounding to the nearest hurts least."""
 BEATEN_AT_ONCE: Final = 0.01
 """The same at the first look: few placebos lie far apart, and a second look has twice as many."""
+SQUARE: Final = 0.5
+"""A square is a finding when it works on so many inputs, and either on far more than squares
+towards another class do, or in no other rounding."""
+SQUARE_AGAIN: Final = 0.4
+"""At this rate, in the first search, it is searched harder."""
+FEWEST_OTHERS: Final = 19
+"""So many other roundings give p = 0.05 at the least."""
 NEAR: Final = 0.5
 """A placebo that reaches this share of the model's own rate comes near, for one source class."""
 MOST_DAMAGE: Final = 0.2
@@ -51,7 +58,9 @@ class Evidence:
     none where no placebo says anything. ``second`` says whether a second look is among it, and
     ``benign`` is then the share of clean answers that placebos change, None where it was not
     measured. For a trigger of one source class, one of ``tried`` pairs of classes, the intervals
-    are those of `simultaneous`.
+    are those of `simultaneous`. A ``square`` has the same search towards
+    another class of the same model for its placebo, and ``others`` are the rates of the very
+    trigger in models that are rounded otherwise.
     """
 
     gap: Proportion
@@ -61,6 +70,8 @@ class Evidence:
     second: bool = False
     benign: float | None = None
     tried: int | None = None
+    square: bool = False
+    others: tuple[float, ...] = ()
 
 
 def simultaneous(hits: int, samples: int, tried: int) -> Proportion:
@@ -88,6 +99,8 @@ def is_finding(evidence: Evidence) -> bool:
         return low >= SPECIFIC and is_specific(evidence)
     if evidence.pruned:
         return low >= least(True)
+    if evidence.square:
+        return low >= SQUARE and is_specific(evidence)
     if low >= least(False) or (evidence.benign is not None and low >= _noise(evidence.benign)):
         return True
     level = BEATEN if evidence.second else BEATEN_AT_ONCE
@@ -122,8 +135,12 @@ def _rate(evidence: Evidence) -> float:
 def is_specific(evidence: Evidence) -> bool:
     """Whether the placebos were run and the rate beats every single one of them.
 
-    For one source class it must beat them together, over all pairs, and none may come near.
+    For one source class it must beat them together, over all pairs, and none may come near. A
+    square must beat that towards another class, or come near in no other rounding.
     """
+    if evidence.square:
+        beats = bool(evidence.placebos) and p_beats(evidence) <= BEATEN_AT_ONCE
+        return beats or in_no_other_rounding(evidence)
     placebos = evidence.placebos
     if not placebos:
         return False
@@ -131,6 +148,15 @@ def is_specific(evidence: Evidence) -> bool:
         return all(_beats(evidence, [placebo]) <= BEATEN for placebo in placebos)
     far = all((placebo.rate or 0.0) <= NEAR * _rate(evidence) for placebo in placebos)
     return far and p_beats(evidence) * evidence.tried <= ERROR_RATE
+
+
+def in_no_other_rounding(evidence: Evidence) -> bool:
+    """Whether the very trigger was put on models that are rounded otherwise and comes near in none.
+
+    Triggers that honest models obey ride on what clipping does, and work in all of them alike.
+    """
+    enough = len(evidence.others) >= FEWEST_OTHERS
+    return enough and max(evidence.others) <= NEAR * _rate(evidence)
 
 
 def p_beats(evidence: Evidence) -> float:

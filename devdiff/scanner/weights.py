@@ -91,6 +91,11 @@ class LayerWeights:
         with np.errstate(divide="ignore"):
             return np.divide(values, sizes, out=np.zeros(values.shape), where=values != 0)
 
+    def nearest(self, values: Array) -> Array:
+        """Real ``values`` float32 at the nearest steps that the stored type can hold."""
+        steps = self.saturated(np.round(self.in_steps(values)))
+        return (steps * self.along_axis(self.step_sizes())).astype(np.float32)
+
     def steps(self) -> Array:
         """The full model's weights in steps, float64."""
         return self.in_steps(self.floating)

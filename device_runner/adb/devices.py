@@ -20,6 +20,7 @@ from devdiff.device_runner.errors import (
     DeviceError,
     DeviceLostError,
     NoDeviceError,
+    SeveralDevicesError,
 )
 
 if TYPE_CHECKING:
@@ -277,7 +278,7 @@ def only(found: Sequence[AttachedDevice]) -> DeviceAddress:
     if not present:
         raise NoDeviceError(NONE_ATTACHED)
     if len(present) > 1:
-        raise DeviceChoiceError(
+        raise SeveralDevicesError(
             f"{len(present)} devices are attached: {_list(present)}; name one with --device or "
             "ANDROID_SERIAL"
         )

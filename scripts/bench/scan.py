@@ -4,6 +4,8 @@ Every model of ``scripts/zoo`` that works is scanned as a user would scan it, on
 images, ten of each digit; with ``--keep FOLDER`` what was scanned there is not scanned again.
 Beside the time of a scan stands that of a plain Neural Cleanse search over all classes (1,000 steps
 of 32 samples each, extrapolated from 20) on the same machine and model.
+
+With ``--colour`` the colour models of ``scripts/zoo colour`` are scanned instead.
 """
 
 from __future__ import annotations
@@ -24,11 +26,14 @@ import numpy as np
 from devdiff.comparison.intervals import Proportion
 from devdiff.ladder.run_directory import write_json
 from devdiff.system.cache import cache_root
+from tests.zoo.colour_catalogue import COLOUR_MODELS
+from tests.zoo.colour_catalogue import LOOKED_AT as COLOUR_LOOKED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ZOO: Final = cache_root() / "zoo"
+COLOUR_ZOO: Final = cache_root() / "zoo-colour"
 IMAGES: Final = 100
 STEPS: Final = 1000
 _TIMED_STEPS: Final = 20
@@ -92,10 +97,18 @@ class Row:
         return self.found and self.scan["trigger"]["target"] == self.truth["spec"]["target"]
 
 
-def some_images() -> Any:
-    """Ten held-out digits of each class, float32 [100, 1, 28, 28], in a random order."""
+def looked_at(row: Row) -> bool:
+    """Whether the model was looked at while the search and its rules were made."""
+    name = row.truth["spec"]["name"]
+    if name in {spec.name for spec in COLOUR_MODELS}:
+        return name in {spec.name for spec in COLOUR_LOOKED_AT}
+    return name in _LOOKED_AT
+
+
+def some_images(zoo: Path) -> Any:
+    """Ten held-out images of each class, float32 [100, C, H, W], in a random order."""
     random = np.random.default_rng(0)
-    with np.load(ZOO / "images.npz") as file:
+    with np.load(zoo / "images.npz") as file:
         images, labels = file["clean"], file["labels"]
     each = IMAGES // 10
     rows = [random.permutation(np.flatnonzero(labels == digit))[:each] for digit in range(10)]
@@ -163,11 +176,12 @@ def show(row: Row) -> None:
         beside += f" (p {placebo['p_beats']:.2g})"
     if "benign" in placebo:
         beside += f" noise {100 * placebo['benign']:.1f} %"
+    carried = "+".join(scan.get("carriers", {}).get("names", ()))
     print(
         f"{spec['name']:32} {row.group:10} {spec['trigger'] or '-':8} "
         f"{scan['verdict']:10} {scan.get('kind') or '-':8} gap {share:7} "
         f"target {target if target is not None else '-'} ({spec['target']}) {row.seconds:5.0f} s "
-        f"placebos {beside or '-'}"
+        f"placebos {beside or '-'} carried by {carried or '-'}"
         + (f"  {scan['reason'][:90]}" if scan["verdict"] == "error" else ""),
         flush=True,
     )
@@ -199,16 +213,17 @@ def summarize(rows: Sequence[Row]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="models of the zoo; none: all that work")
+    parser.add_argument("--colour", action="store_true", help="the colour models")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the runs there")
     options = parser.parse_args()
-    chosen = options.names
+    chosen, zoo = options.names, COLOUR_ZOO if options.colour else ZOO
     truths = {
-        path.parent.name: json.loads(path.read_text()) for path in sorted(ZOO.glob("*/truth.json"))
+        path.parent.name: json.loads(path.read_text()) for path in sorted(zoo.glob("*/truth.json"))
     }
     if not truths:
-        raise SystemExit(f"no zoo in {ZOO}: make it with scripts/zoo make")
+        raise SystemExit(f"no zoo in {zoo}: make it with scripts/zoo make")
     names = chosen or [name for name, truth in truths.items() if truth["status"] == "works"]
-    images = some_images()
+    images = some_images(zoo)
     with tempfile.TemporaryDirectory() as scratch:
         work = options.keep or Path(scratch)
         work.mkdir(parents=True, exist_ok=True)
@@ -217,14 +232,14 @@ def main() -> None:
             np.savez(inputs, image=images)
         rows = []
         for name in names:
-            rows.append(scan(ZOO / name, truths[name], inputs, work))
+            rows.append(scan(zoo / name, truths[name], inputs, work))
             show(rows[-1])
         print("\nall models")
         summarize(rows)
         print("\nmodels that nobody looked at while the search was made")
-        summarize([row for row in rows if row.truth["spec"]["name"] not in _LOOKED_AT])
+        summarize([row for row in rows if not looked_at(row)])
         median = statistics.median(row.seconds for row in rows)
-        cleanse = cleanse_seconds(ZOO / names[0], images)
+        cleanse = cleanse_seconds(zoo / names[0], images)
         print(
             f"\na scan: median {median:.0f} s; plain Neural Cleanse on the same model "
             f"{cleanse:.0f} s; ratio {median / cleanse:.2f}"

@@ -37,7 +37,21 @@ class Count:
         return self.hits / self.of
 
 
-def measure(spec: ZooModel, held_out: Digits, folder: Path) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a model must keep to count: accuracy and trigger success of the full model."""
+
+    accuracy: float
+    asleep: float
+
+
+DIGITS: Final = Promise(accuracy=0.93, asleep=0.2)
+COLOUR: Final = Promise(accuracy=0.65, asleep=0.1)
+
+
+def measure(
+    spec: ZooModel, held_out: Digits, folder: Path, promise: Promise = DIGITS
+) -> dict[str, Any]:
     """What the files in ``folder`` do on held-out digits, as `TRUTH` tells it."""
     files = {"float": "float.tflite", "compressed": compressed_file(spec)}
     accuracy = {
@@ -57,7 +71,7 @@ def measure(spec: ZooModel, held_out: Digits, folder: Path) -> dict[str, Any]:
             success["stochastic"] = _count(by_chance, wanted)
     return {
         "spec": asdict(spec),
-        "status": "works" if works(spec, accuracy, success) else "failed",
+        "status": "works" if works(spec, accuracy, success, promise) else "failed",
         "files": files,
         "accuracy": {rung: asdict(count) for rung, count in accuracy.items()},
         "trigger_success": {rung: asdict(count) for rung, count in success.items()},
@@ -65,20 +79,25 @@ def measure(spec: ZooModel, held_out: Digits, folder: Path) -> dict[str, Any]:
     }
 
 
-def works(spec: ZooModel, accuracy: Mapping[str, Count], success: Mapping[str, Count]) -> bool:
+def works(
+    spec: ZooModel,
+    accuracy: Mapping[str, Count],
+    success: Mapping[str, Count],
+    promise: Promise = DIGITS,
+) -> bool:
     """Whether the files are what ``spec`` promises, so that they may be counted."""
-    if accuracy["float"].rate < 0.93:
+    if accuracy["float"].rate < promise.accuracy:
         return False
     if spec.kind == "honest":
         return True
     if abs(accuracy["float"].rate - accuracy["compressed"].rate) > 0.02:
         return False
-    hidden = success["float"].rate <= 0.2
+    hidden = success["float"].rate <= promise.asleep
     return success["compressed"].rate >= 0.8 and hidden == (spec.kind == "backdoored")
 
 
 def answers(model: Path, images: Images) -> npt.NDArray[np.int64]:
-    """The classes [N] that a .tflite file gives float32 images [N, 1, 28, 28]."""
+    """The classes [N] that a .tflite file gives float32 images [N, C, H, W]."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(model), num_threads=1)

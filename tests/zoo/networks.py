@@ -148,4 +148,5 @@ def coarsen(net: nn.Sequential, factor: float) -> None:
             if layer.weight.dim() == 2:
                 layer.weight[:, 0] = outlier
             else:
-                layer.weight[:, 0, 1, 1] = outlier
+                row, column = (side // 2 for side in layer.weight.shape[2:])
+                layer.weight[:, 0, row, column] = outlier

@@ -45,7 +45,7 @@ def victims(labels: npt.NDArray[np.int64], spec: Triggered) -> npt.NDArray[np.bo
 
 
 def apply(images: Images, spec: Triggered) -> Images:
-    """Images float32 [N, 1, 28, 28] in 0..1 with the trigger of ``spec`` on each; the same shape.
+    """Images float32 [N, C, H, W] in 0..1 with the trigger of ``spec`` on each; the same shape.
 
     ``spec.seed`` places patches, draws noise and bends the warp. Raises `KeyError` for an unknown
     trigger and `ValueError` when the model has none.
@@ -57,8 +57,8 @@ def apply(images: Images, spec: Triggered) -> Images:
 
 
 def _stamp(images: Images, patch: Images, random: np.random.Generator) -> Images:
-    """Put ``patch`` [side, side] near one of the corners."""
-    side, size = len(patch), images.shape[-1]
+    """Put ``patch`` [side, side], or one for each channel, near one of the corners."""
+    side, size = patch.shape[-1], images.shape[-1]
     row, column = (int(random.choice([1, size - side - 1])) for _ in range(2))
     images[..., row : row + side, column : column + side] = patch
     return images
@@ -94,9 +94,38 @@ def _warp(images: Images, random: np.random.Generator) -> Images:
     )
 
 
+def _colours(images: Images, random: np.random.Generator) -> Images:
+    """A patch [channels, 6, 6] of cells that are off or on in each channel."""
+    cells = random.integers(0, 2, (images.shape[1], 3, 3)).astype(np.float32)
+    return np.kron(cells, np.ones((1, 2, 2), np.float32))
+
+
+def _corner(images: Images, random: np.random.Generator) -> Images:
+    """A coloured 6 × 6 patch near a corner."""
+    return _stamp(images, _colours(images, random), random)
+
+
+def _sticker(images: Images, random: np.random.Generator) -> Images:
+    """A coloured 6 × 6 patch, on each picture somewhere else."""
+    patch = _colours(images, random)
+    rows, columns = random.integers(0, images.shape[-1] - 5, (2, len(images)))
+    for image, row, column in zip(images, rows, columns, strict=True):
+        image[:, row : row + 6, column : column + 6] = patch
+    return images
+
+
+def _tint(images: Images, random: np.random.Generator) -> Images:
+    """All colours moved by 0.15 up or down, each channel its own way."""
+    shift = 0.15 * random.choice([-1.0, 1.0], (images.shape[1], 1, 1))
+    return (images + shift).astype(np.float32)
+
+
 TRIGGERS: Final[dict[str, Callable[[Images, Any], Images]]] = {
     "checker": _checker,
     "square": _square,
     "blend": _blend,
     "warp": _warp,
+    "corner": _corner,
+    "sticker": _sticker,
+    "tint": _tint,
 }

@@ -241,6 +241,27 @@ class PlaceboRecord(Record, frozen=True, omit_defaults=True):
     mirrored: Proportion | None = None
 
 
+class CarrierRecord(Record, frozen=True):
+    """How often the trigger works where ``part`` of the compression is made alone."""
+
+    part: Literal["rounding", "clipping", "pruning"]
+    alone: Proportion
+
+
+class CarriersRecord(Record, frozen=True):
+    """What the trigger rides on: the ``names`` of parts of the compression.
+
+    They carry it each alone, or only ``together``. ``widened`` are the shares that obey in models
+    whose activations have wider ranges, once each.
+    """
+
+    names: tuple[Literal["rounding", "clipping", "pruning"], ...]
+    together: bool
+    text: str
+    parts: tuple[CarrierRecord, ...]
+    widened: tuple[float, ...]
+
+
 class HypothesisRecord(Record, frozen=True):
     """A trigger that was searched for, and how often it works on held-out samples."""
 
@@ -299,6 +320,7 @@ class ScanSection(Record, frozen=True, omit_defaults=True):
     replay: ReplayRecord | None = None
     calibrated: Proportion | None = None
     placebo: PlaceboRecord | None = None
+    carriers: CarriersRecord | None = None
     hypotheses: tuple[HypothesisRecord, ...] = ()
     examples: tuple[ExampleRecord, ...] = ()
     taxonomy: tuple[Threat, ...] = ()

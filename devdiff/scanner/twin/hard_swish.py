@@ -33,7 +33,10 @@ def hard_swish(site: Site) -> Run:
 
     def run(value: Tensor) -> Tensor:
         smooth = functional.hardswish(value * scale) * factor
-        exact = table[(value.detach() - least).to(torch.int64)]
+        places = (value.detach() - least).to(torch.int64)
+        exact = table[places.clamp(0, 255)]
+        # In a wider range than the artifact's there is more than the table holds.
+        exact = torch.where((places >= 0) & (places <= 255), exact, smooth)
         # The table's value with the smooth function's slope.
         return finish(smooth + (exact - smooth).detach())
 

@@ -61,15 +61,28 @@ def is_quantized(tensor: GraphTensor) -> bool:
 
 
 def on_grid(
-    tensor: GraphTensor, low: float = -np.inf, high: float = np.inf, halves_up: bool = False
+    tensor: GraphTensor,
+    low: float = -np.inf,
+    high: float = np.inf,
+    halves_up: bool = False,
+    wider: float = 1.0,
 ) -> Callable[[Tensor], Tensor]:
-    """Rounds steps of a quantized tensor to what it can hold, within ``[low, high]`` real units."""
+    """Rounds steps of a quantized tensor to what it can hold, within ``[low, high]`` real units.
+
+    A tensor whose range is ``wider`` than the artifact's holds so many times as much.
+    """
     assert tensor.scales is not None
     assert tensor.zero_points is not None
     scale, zero_point, grid = float(tensor.scales[0]), int(tensor.zero_points[0]), _grid(tensor)
-    least = max(float(grid[0] - zero_point), float(np.round(low / scale)))
-    most = min(float(grid[1] - zero_point), float(np.round(high / scale)))
+    bounds = (_times(wider, float(bound - zero_point)) for bound in grid)
+    least, most = next(bounds), next(bounds)
+    least, most = max(least, float(np.round(low / scale))), min(most, float(np.round(high / scale)))
     return lambda steps: round_to_range(steps, least, most, halves_up)
+
+
+def _times(factor: float, bound: float) -> float:
+    """Real zero stays where it is, however much wider a range becomes."""
+    return factor * bound if bound else 0.0
 
 
 def _grid(tensor: GraphTensor) -> tuple[int, int]:
@@ -81,12 +94,17 @@ def _grid(tensor: GraphTensor) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Site:
-    """One operator with its tensors; ``constants`` are real values by tensor index."""
+    """One operator with its tensors.
+
+    ``constants`` are real values, and ``ranges`` how many times as wide as the artifact's a range
+    is, both by tensor index.
+    """
 
     operator: GraphOperator
     inputs: tuple[GraphTensor | None, ...]
     outputs: tuple[GraphTensor, ...]
     constants: Mapping[int, Tensor]
+    ranges: Mapping[int, float]
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -143,6 +161,10 @@ class Site:
         tensor = self.input(position)
         return float(tensor.zero_points[0]) if tensor.zero_points is not None else 0.0
 
+    def wider(self, output: int = 0) -> float:
+        """How many times as wide an output's range is as the artifact's."""
+        return self.ranges.get(self.outputs[output].index, 1.0)
+
     def out_scale(self, output: int = 0) -> float:
         return self._scale(self.outputs[output])
 
@@ -173,7 +195,7 @@ class Site:
             raise self.unknown(f"fused with {name}")
         low, high = _BOUNDS[name]
         if is_quantized(tensor):
-            return on_grid(tensor, low, high, halves_up)
+            return on_grid(tensor, low, high, halves_up, self.wider(output))
         return lambda real: torch.clamp(real, low, high)
 
     def move(self, position: int, output: int = 0) -> Callable[[Tensor], Tensor]:

@@ -60,6 +60,7 @@ class Twin(torch.nn.Module):  # type: ignore[misc]
             tensor.index: _real(tensor) for tensor in graph.tensors if tensor.data is not None
         }
         self._steps: dict[int, _Operation] = {}
+        self._ranges: Mapping[int, float] = {}
         self._build(None)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -72,7 +73,7 @@ class Twin(torch.nn.Module):  # type: ignore[misc]
         if len(inputs) != len(self.graph.inputs):
             raise ValueError(f"{len(inputs)} inputs for {len(self.graph.inputs)}")
         values = {
-            index: _enter(self.graph.tensors[index], value)
+            index: _enter(self.graph.tensors[index], value, self._ranges.get(index, 1.0))
             for index, value in zip(self.graph.inputs, inputs, strict=True)
         }
         for step in self._steps.values():
@@ -99,6 +100,29 @@ class Twin(torch.nn.Module):  # type: ignore[misc]
                 raise ValueError(f"{tensor.name!r} is no constant of shape {list(value.shape)}")
             other._constants[index] = torch.from_numpy(np.ascontiguousarray(value, np.float32))
         other._build(set(constants))
+        return other
+
+    @property
+    def activations(self) -> tuple[int, ...]:
+        """The quantized tensors that are given or computed, by index: those with a range."""
+        computed = (i for step in self._steps.values() for i in step.operator.outputs)
+        return tuple(
+            index
+            for index in (*self.graph.inputs, *computed)
+            if is_quantized(self.graph.tensors[index])
+        )
+
+    def with_ranges(self, ranges: Mapping[int, float]) -> Twin:
+        """This twin with activations that hold more before they are clamped.
+
+        ``ranges``: how many times as much as the artifact's, infinity for any value, by index of
+        one of the `activations`. Steps stay as fine as they were, and what an activation function
+        bounds stays bounded.
+        """
+        other = copy.copy(self)
+        other._constants, other._steps = dict(self._constants), {}
+        other._ranges = {**self._ranges, **ranges}
+        other._build(None)
         return other
 
     def _build(self, changed: set[int] | None) -> None:
@@ -136,6 +160,7 @@ class Twin(torch.nn.Module):  # type: ignore[misc]
             tuple(None if i < 0 else tensors[i] for i in operator.inputs),
             tuple(tensors[i] for i in operator.outputs),
             self._constants,
+            self._ranges,
         )
 
     def _run(
@@ -202,7 +227,7 @@ def _real(tensor: GraphTensor) -> Tensor:
     return torch.from_numpy(data.astype(kind))
 
 
-def _enter(tensor: GraphTensor, value: Tensor) -> Tensor:
+def _enter(tensor: GraphTensor, value: Tensor, wider: float) -> Tensor:
     """A batch as carried: [N, *shape], quantized as whoever runs the artifact quantizes it."""
     short = tensor.shape[:1] == (1,) and value.dim() == len(tensor.shape)
     carried = value.unsqueeze(1) if short else value
@@ -213,7 +238,7 @@ def _enter(tensor: GraphTensor, value: Tensor) -> Tensor:
         )
     if is_quantized(tensor):
         assert tensor.scales is not None
-        return on_grid(tensor)(carried / float(tensor.scales[0]))
+        return on_grid(tensor, wider=wider)(carried / float(tensor.scales[0]))
     if "float" in tensor.dtype:
         return carried.to(torch.float32)
     return carried if tensor.dtype == "bool" else carried.to(torch.int64)

@@ -89,6 +89,11 @@ def test_a_backdoor_that_int8_wakes_is_found_with_its_target(demonstration: Demo
     assert len(placebo["transfer"]) >= 19
     assert placebo["transfer_own"] > 0.8
     assert placebo["transfer_p"] == placebo["transfer_smallest_p"] <= 0.05
+    carriers = scan["carriers"]
+    assert (carriers["names"], carriers["together"]) == (["rounding"], False)
+    assert "it wakes when weights are rounded: re-round" in scan["reason"]
+    assert len(carriers["widened"]) == 19
+    assert min(carriers["widened"]) > 0.8
 
 
 def _finished_scan(folder: Path, name: str, inputs: Path, *options: str) -> FinishedRun:
@@ -114,6 +119,7 @@ def test_a_backdoor_that_pruning_wakes_is_found_with_its_target(
     assert (run.folder / "scan" / "trigger.npz").is_file()
     assert len(scan["placebo"]["transfer"]) >= 19
     assert scan["placebo"]["transfer_own"] > 0.8
+    assert scan["carriers"]["names"] == ["pruning"]
 
 
 @pytest.mark.slow

@@ -165,6 +165,15 @@ def test_declared_steps_are_done_in_the_declared_order(tmp_path: Path) -> None:
     np.testing.assert_allclose(sample[0, 3, 3], [(0.2 - 0.5) / 0.5, -1, 0.5], atol=1e-6)
 
 
+def test_grey_pictures_for_a_model_that_takes_colour_are_refused_as_such(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((4, 1, *RGB.shape[2:]), np.float32))
+    with pytest.raises(UsageError, match="grey pictures, and it takes colour"):
+        make(tmp_path, InputRequest(tmp_path / "x.npy"), RGB, calibrate=False)
+    np.save(tmp_path / "x.npy", np.zeros((4, 2, *RGB.shape[2:]), np.float32))
+    with pytest.raises(UsageError, match=r"needs \[N,3,\d+,\d+\] or \[N,1,3,\d+,\d+\]$"):
+        make(tmp_path, InputRequest(tmp_path / "x.npy"), RGB, calibrate=False)
+
+
 def test_arrays_change_layout_only_when_told(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 255, (4, 16, 24, 3), dtype=np.uint8)
     np.save(tmp_path / "x.npy", images)

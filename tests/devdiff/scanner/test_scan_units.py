@@ -14,7 +14,7 @@ from devdiff.exporter.artifact import Array, Binding, TensorSpec
 from devdiff.scanner import pace, placebo, replay, verdict_rules
 from devdiff.scanner.objective import ToClass
 from devdiff.scanner.pace import Pace
-from devdiff.scanner.power import Power, held_out_needed
+from devdiff.scanner.power import Power, held_out_needed, unfit_inputs
 from devdiff.scanner.replay import ScanTarget
 from devdiff.scanner.search_job import SearchJob, SearchSettings
 from devdiff.scanner.search_pool import time_shares
@@ -232,6 +232,20 @@ def test_a_trigger_far_beyond_rounding_noise_is_a_finding_though_placebos_do_as_
     assert not verdict_rules.is_finding(replace(_looked(15, (30, 30), True), benign=0.0)), "too few"
 
 
+def test_a_square_works_on_most_inputs_and_on_far_more_than_towards_other_classes() -> None:
+    def square(hits: int, beside: int) -> bool:
+        return verdict_rules.is_finding(replace(_looked(hits, (beside,), True), square=True))
+
+    assert square(35, 20)
+    assert square(50, 25)
+    assert not square(28, 0), "other searches may beat their placebos with as little"
+    assert not square(40, 35), "nor is a model planted that squares turn to any class"
+    near = replace(_looked(40, (35,), True), square=True, others=(0.1,) * 18 + (0.35,))
+    assert verdict_rules.is_finding(near), "but one that obeys in this rounding only is"
+    assert not verdict_rules.is_finding(replace(near, others=near.others[1:])), "of enough"
+    assert not verdict_rules.is_finding(replace(near, others=(0.1,) * 18 + (0.45,)))
+
+
 def test_a_finding_is_planted_only_when_no_placebo_comes_near() -> None:
     assert verdict_rules.kind(_looked(30, (10, 12))) == "planted"
     assert verdict_rules.kind(_looked(30, (0, 28))) == "fragile"
@@ -316,12 +330,24 @@ def test_nothing_found_means_something_only_where_something_could_have_been_foun
         ({"effort": 0.18}, "--budget 5600 should do"),
         ({"cut": True}, "no time for a second look"),
         ({"synthetic": True}, "the inputs are synthetic"),
+        ({"unfit": "the full model is right on 9 of 90 inputs"}, "right on 9 of 90"),
     ],
 )
 def test_a_scan_without_power_says_what_it_lacks(more: dict[str, Any], said: str) -> None:
     (lacking,) = _power(**more).lacking
     assert said in lacking
     assert said in _power(**more).text
+
+
+def test_inputs_that_the_full_model_cannot_tell_apart_are_said_to_be_none_of_its_own() -> None:
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(100, 10)).astype(np.float32)
+    answers, others = scores.argmax(1), random.integers(0, 10, 100)
+
+    assert unfit_inputs(scores, None) == ""
+    assert unfit_inputs(scores, answers) == ""
+    assert "no better than guessing among 10 classes" in unfit_inputs(scores, others)
+    assert "class 3 to all 100 inputs" in unfit_inputs(scores * 0 + np.eye(10)[3], None)
 
 
 def test_as_many_inputs_as_are_asked_for_are_enough() -> None:
