@@ -48,7 +48,7 @@ def environment(shorten: Callable[[str], str] = str) -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=lambda value: printable_lines(shorten(value)) if type(value) is str else value,
     )
-    made.filters |= {
+    common: dict[str, Callable[..., Any]] = {
         "number": words.number,
         "percent": words.percent,
         "proportion": words.proportion,
@@ -56,6 +56,7 @@ def environment(shorten: Callable[[str], str] = str) -> jinja2.Environment:
         "tone": words.tone,
         "when": when,
     }
+    made.filters |= common
     return made
 
 
