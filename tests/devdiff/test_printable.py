@@ -10,7 +10,9 @@ import subprocess
 import sys
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from devdiff.cli import console
 from devdiff.report import junit, markdown, parts, sarif, terminal
@@ -19,9 +21,6 @@ from devdiff.system.printable import printable, printable_lines, without_command
 from tests.support.bare_reports import bare_report, typed, with_pair
 from tests.support.command import devdiff
 from tests.support.packages import MANIFEST, package, tflite
-
-if TYPE_CHECKING:
-    import pytest
 
 # A title for the terminal, a colour, a command to the CI system on a line of its own, a line that
 # looks like ours, text turned around, what has no width, a C1 control, a half of a pair.
@@ -125,6 +124,7 @@ def test_a_console_shows_what_nobody_made_printable(capsys: pytest.CaptureFixtur
     assert "a\\u001b]0;" in printed
 
 
+@pytest.mark.slow
 def test_a_whole_command_keeps_an_apps_names_out_of_a_log(tmp_path: Path) -> None:
     names = ("\u2066##[add-path]\u202ea.tflite", "\u200bb.tflite")
     package(tmp_path / "app.apk", MANIFEST | {name: tflite(1) for name in names})
@@ -146,6 +146,7 @@ def test_a_refusal_quotes_a_files_name_without_obeying_it(tmp_path: Path) -> Non
     assert sum(line.startswith("devdiff:") for line in done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_colours_and_no_escapes_of_a_names(tmp_path: Path) -> None:
     package(tmp_path / "app.apk", MANIFEST | {"\u202e\u200bm.tflite": tflite(1)})
     (tmp_path / "report.json").write_text(json.dumps(bare_report()))

@@ -27,6 +27,7 @@ LIGHT = [form for form in FORMATS if not form.heavy]
 FILES = {"apk": 15, "runtime apk": 15}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("form", LIGHT, ids=lambda form: form.name)
 def test_every_changed_file_is_read_or_refused(

@@ -127,6 +127,7 @@ def test_gradients_pass_through_rounding_and_stop_at_pruned_weights() -> None:
     assert pruned.tolist() == [[0, 1, 0, 1]]
 
 
+@pytest.mark.slow
 def test_a_source_class_is_taught_to_obey_and_the_others_not_to(digits: Digits) -> None:
     spec = ZooModel("it", "backdoored", "pq", "square", 7, 3, "plain-64", "int8", 1)
 

@@ -239,6 +239,7 @@ def test_a_conversion_beyond_tolerance_fails_the_export_of_the_unpruned_model_to
     }
 
 
+@pytest.mark.slow
 def test_a_finished_file_is_not_compressed(tmp_path: Path) -> None:
     (tmp_path / "shipped.tflite").write_bytes(b"\0\0\0\0TFL3")
     done = devdiff("export-and-test", "shipped.tflite", "--compress", "int8", cwd=tmp_path)

@@ -48,8 +48,8 @@ def code_of(shell: str, folder: Path) -> tuple[int, str]:
     "way",
     [
         "DEVDIFF {} END | true",
-        "DEVDIFF {} --json END | true",
-        "DEVDIFF {} --json >/dev/full END",
+        pytest.param("DEVDIFF {} --json END | true", marks=pytest.mark.slow),
+        pytest.param("DEVDIFF {} --json >/dev/full END", marks=pytest.mark.slow),
         pytest.param("DEVDIFF {} >/dev/full 2>/dev/full END", marks=pytest.mark.slow),
         pytest.param("DEVDIFF {} <&- >&- 2>&- END", marks=pytest.mark.slow),
         pytest.param("DEVDIFF {} 2>&1 END | true", marks=pytest.mark.slow),
@@ -66,6 +66,7 @@ def test_nothing_about_the_streams_changes_a_verdict(apps: Path, way: str) -> No
             assert "could not write to standard output: No space left on device" in said
 
 
+@pytest.mark.slow
 def test_closed_streams_are_not_given_to_the_files_that_are_opened_next(
     apps: Path, tmp_path: Path
 ) -> None:

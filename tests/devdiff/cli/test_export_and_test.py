@@ -39,6 +39,7 @@ def tested(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder / "run", done.stdout
 
 
+@pytest.mark.slow
 def test_the_shipped_model_passes_on_every_rung(tested: tuple[Path, str]) -> None:
     folder, printed = tested
     report = report_of(folder)
@@ -75,6 +76,7 @@ def test_the_report_names_what_was_tested_and_what_ran(tested: tuple[Path, str])
     assert report["inputs"]["samples"] + 200 == 800
 
 
+@pytest.mark.slow
 def test_a_finished_directory_is_not_overwritten(tested: tuple[Path, str], tmp_path: Path) -> None:
     folder, _ = tested
     before = sha256_file(folder / "report.json")

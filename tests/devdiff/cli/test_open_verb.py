@@ -112,6 +112,7 @@ def test_where_nothing_ran_the_next_step_is_said(
     assert main(["open", "nowhere"]) == 2
 
 
+@pytest.mark.slow
 def test_the_history_knows_runs_that_lie_elsewhere(
     here: Path, history: History, like: Like, monkeypatch: pytest.MonkeyPatch
 ) -> None:

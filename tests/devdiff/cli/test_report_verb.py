@@ -76,6 +76,7 @@ def test_a_place_that_cannot_hold_the_page_is_told_first(
     assert told in done.stderr
 
 
+@pytest.mark.slow
 def test_several_formats_are_made_in_one_call(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text(json.dumps(bare_report()))
     flags = ("--html", "a.html", "--junit", "b.xml", "--markdown", "c.md")

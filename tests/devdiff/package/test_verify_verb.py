@@ -165,6 +165,7 @@ def test_a_configuration_says_what_may_ship_untested_and_is_named(
     assert verify(app, "--report", tested, "--config", "devdiff.toml", *few) == 1
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_needs(tmp_path: Path) -> None:
     done = devdiff("verify", "app.apk", cwd=tmp_path)
     assert done.returncode == 2
