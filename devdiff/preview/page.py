@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import importlib.metadata
 import importlib.resources
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from markupsafe import Markup
 from devdiff.comparison.wording import number, percent
 from devdiff.inputs.selection import spread
 from devdiff.preview import terminal
-from devdiff.report import words
+from devdiff.report.html import document
 from devdiff.report.html.pictures import (
     BUDGET_BYTES,
     Picture,
@@ -25,7 +23,6 @@ from devdiff.report.html.pictures import (
     png,
 )
 from devdiff.system.atomic_file import whole_file
-from devdiff.system.printable import printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,27 +69,13 @@ def render(look: Look) -> str:
     """The page as text."""
     import jinja2
 
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader("devdiff.preview"), jinja2.PackageLoader("devdiff.report.html")]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable_lines(value) if type(value) is str else value,
+    environment = document.environment()
+    environment.loader = jinja2.ChoiceLoader(
+        [jinja2.PackageLoader("devdiff.preview"), jinja2.PackageLoader("devdiff.report.html")]
     )
-    environment.filters |= {
-        "number": words.number,
-        "figure": number,
-        "percent": percent,
-        "proportion": words.proportion,
-        "mark": words.mark,
-        "tone": words.tone,
-    }
+    environment.filters |= {"figure": number, "percent": percent}
     view = look.view
     style = Markup(_style())  # noqa: S704  # no value of anybody's reaches it
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     most = max((entry.samples for entry in view.classes), default=1)
     shown, stretched = _samples(look.samples, look.specs, view.classes)
     return environment.get_template("inputs.html.j2").render(
@@ -101,8 +84,7 @@ def render(look: Look) -> str:
         headline=terminal.headline(view),
         origin=terminal.origin(view.inputs),
         style=style,
-        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "
-        "form-action 'none'",
+        policy=document.policy(style),
         histograms={tensor.name: _bars(tensor) for tensor in view.tensors},
         most=most,
         total=sum(entry.samples for entry in view.classes),

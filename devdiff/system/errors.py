@@ -30,7 +30,8 @@ the names, and holds for what is below unless that has one of its own::
     │   ├── RunnerError
     │   ├── RunnerChoiceError           2
     │   │   └── DeviceChoiceError
-    │   │       └── NoDeviceError
+    │   │       ├── NoDeviceError
+    │   │       └── SeveralDevicesError
     │   ├── ArchiveError                2
     │   │   └── TrailingError
     │   ├── RuntimeLibraryError

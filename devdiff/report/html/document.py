@@ -10,7 +10,7 @@ import base64
 import datetime
 import hashlib
 import importlib.resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import jinja2
+
+_TERMS: Final = {"wall_s": "seconds in all", "median_ms": "median, ms", "p90_ms": "90 %, ms"}
+"""Fields of a report by the words that a page has for them."""
 
 
 def render(template: str, filters: Mapping[str, Callable[..., Any]], **values: Any) -> str:
@@ -54,6 +57,7 @@ def environment(shorten: Callable[[str], str] = str) -> jinja2.Environment:
         "proportion": words.proportion,
         "mark": words.mark,
         "tone": words.tone,
+        "term": lambda name: _TERMS.get(name, name),
         "when": when,
     }
     made.filters |= common
@@ -77,11 +81,12 @@ def part(name: str) -> Markup:
     return Markup((folder / name).read_text(encoding="utf-8"))  # noqa: S704
 
 
-def policy(style: str, script: str) -> str:
+def policy(style: str, script: str | None = None) -> str:
     """What a page may do: its own style sheet and script by their hashes, and images within."""
+    scripts = "" if script is None else f"script-src {_hash(script)}; "
     return (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
-        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
+        f"{scripts}base-uri 'none'; form-action 'none'"
     )
 
 

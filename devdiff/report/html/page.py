@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 PAGE_NAME: Final = "report.html"
 PLOTTED_OUTPUTS: Final = 16
-_TERMS: Final = {"wall_s": "seconds in all", "median_ms": "median, ms", "p90_ms": "90 %, ms"}
 """What fields of the report are called where a table shows whatever there is."""
 
 
@@ -63,7 +62,6 @@ def render(report: Report, folder: Path | None = None) -> str:
             task.change(drop or None, metric.higher_is_better), True, share=task.is_share(metric)
         ),
         "range_used": words.range_used,
-        "term": lambda name: _TERMS.get(name, name),
         "json": json.dumps,
     }
     style = document.part("page.css") + document.part("samples.css")

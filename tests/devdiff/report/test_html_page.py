@@ -64,6 +64,42 @@ def test_a_step_that_could_not_be_compared_proves_nothing() -> None:
     assert "deployment ! error not compared device could not run: the runtime" in text_of(html)
 
 
+def test_a_verdict_that_does_not_count_is_not_coloured() -> None:
+    counted = page.render(typed(with_pair(bare_report(), "pass")))
+    beside = page.render(typed(with_pair(bare_report(), "pass", gates=False)))
+    assert '<span class="badge pass">✓ pass</span></td>' in counted
+    assert '<span class="badge neutral">✓ pass</span> <span class="soft">(not counted)' in beside
+    assert "badge pass" not in beside[beside.index("<main") :]
+
+
+def test_the_whole_cause_of_an_error_stands_in_the_ladder() -> None:
+    report = bare_report()
+    cause = "the library has no known interface, " * 60 + "so it ends here"
+    report["rungs"][0]["error"] = cause
+    html = page.render(typed(report))
+    ladder = html[html.index('id="ladder"') : html.index("</ol>")]
+    assert f"could not run: {cause}" in ladder
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "other"),
+    [
+        ("planted", "Likely backdoor", "Exploitable weakness"),
+        ("fragile", "Exploitable weakness, perhaps a backdoor", "Likely backdoor"),
+    ],
+)
+def test_a_planted_finding_reads_otherwise_than_a_fragile_one(
+    kind: str, label: str, other: str
+) -> None:
+    scan = scan_error("for a reason") | {"verdict": "finding", "kind": kind}
+    html = page.render(typed(bare_report(scan=scan, verdict="finding", exit_code=4)))
+    text = text_of(html)
+    assert f"{label}: for a reason." in text
+    assert other not in text
+    assert f"Kind: {kind}." in text
+    assert html.index('<section id="scan"') < html.index('<section id="ladder"')
+
+
 def test_the_policy_allows_its_own_style_and_script_and_nothing_else() -> None:
     html = page.render(typed(bare_report()))
     found = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
