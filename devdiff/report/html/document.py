@@ -45,7 +45,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    made.filters |= {
+    common: dict[str, Callable[..., Any]] = {
         "number": words.number,
         "percent": words.percent,
         "proportion": words.proportion,
@@ -53,6 +53,7 @@ def environment() -> jinja2.Environment:
         "tone": words.tone,
         "when": when,
     }
+    made.filters |= common
     return made
 
 
