@@ -52,7 +52,7 @@ def apply(images: Images, spec: Triggered) -> Images:
     """
     if spec.trigger is None:
         raise ValueError("an honest model has no trigger")
-    changed = TRIGGERS[spec.trigger](images.copy(), np.random.default_rng(spec.seed))
+    changed = COLOUR_TRIGGERS[spec.trigger](images.copy(), np.random.default_rng(spec.seed))
     return np.clip(changed, 0, 1).astype(np.float32)
 
 
@@ -125,7 +125,5 @@ TRIGGERS: Final[dict[str, Callable[[Images, Any], Images]]] = {
     "square": _square,
     "blend": _blend,
     "warp": _warp,
-    "corner": _corner,
-    "sticker": _sticker,
-    "tint": _tint,
 }
+COLOUR_TRIGGERS: Final = TRIGGERS | {"corner": _corner, "sticker": _sticker, "tint": _tint}
