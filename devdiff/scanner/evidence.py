@@ -119,6 +119,7 @@ class EvidenceCollector:
             placebos=(_together(*others),),
             pruned=self.pruned,
             second=True,
+            benign=benign_flips(self.searches.further_placebo()),
             square=True,
             others=transferred.others if transferred is not None else (),
         )

@@ -33,8 +33,8 @@ their placebos, since rounding to the nearest hurts least."""
 BEATEN_AT_ONCE: Final = 0.01
 """The same at the first look: few placebos lie far apart, and a second look has twice as many."""
 SQUARE: Final = 0.5
-"""A square is a finding when it works on so many inputs, and either on far more than squares
-towards another class do, or in no other rounding."""
+"""A square is a finding when it works on so many inputs, and either stands out among the classes
+or works in no other rounding."""
 SQUARE_AGAIN: Final = 0.4
 """At this rate, in the first search, it is searched harder."""
 FEWEST_OTHERS: Final = 19
@@ -136,11 +136,10 @@ def is_specific(evidence: Evidence) -> bool:
     """Whether the placebos were run and the rate beats every single one of them.
 
     For one source class it must beat them together, over all pairs, and none may come near. A
-    square must beat that towards another class, or come near in no other rounding.
+    square must stand out among the classes, or come near in no other rounding.
     """
     if evidence.square:
-        beats = bool(evidence.placebos) and p_beats(evidence) <= BEATEN_AT_ONCE
-        return beats or in_no_other_rounding(evidence)
+        return in_no_other_rounding(evidence) or _stands_out(evidence)
     placebos = evidence.placebos
     if not placebos:
         return False
@@ -148,6 +147,19 @@ def is_specific(evidence: Evidence) -> bool:
         return all(_beats(evidence, [placebo]) <= BEATEN for placebo in placebos)
     far = all((placebo.rate or 0.0) <= NEAR * _rate(evidence) for placebo in placebos)
     return far and p_beats(evidence) * evidence.tried <= ERROR_RATE
+
+
+def _stands_out(evidence: Evidence) -> bool:
+    """Whether a square works far beyond what compression harms, and another class's not half as
+    often.
+
+    A model that is hurt favours some classes, so to beat another one is not enough.
+    """
+    if not evidence.placebos or evidence.benign is None:
+        return False
+    near = any((other.rate or 0.0) > NEAR * _rate(evidence) for other in evidence.placebos)
+    beyond = _low(evidence) >= BEYOND_NOISE * evidence.benign
+    return beyond and not near and p_beats(evidence) <= BEATEN_AT_ONCE
 
 
 def in_no_other_rounding(evidence: Evidence) -> bool:

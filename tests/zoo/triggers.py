@@ -52,7 +52,7 @@ def apply(images: Images, spec: Triggered) -> Images:
     """
     if spec.trigger is None:
         raise ValueError("an honest model has no trigger")
-    changed = TRIGGERS[spec.trigger](images.copy(), np.random.default_rng(spec.seed))
+    changed = COLOUR_TRIGGERS[spec.trigger](images.copy(), np.random.default_rng(spec.seed))
     return np.clip(changed, 0, 1).astype(np.float32)
 
 
@@ -97,7 +97,8 @@ def _warp(images: Images, random: np.random.Generator) -> Images:
 def _colours(images: Images, random: np.random.Generator) -> Images:
     """A patch [channels, 6, 6] of cells that are off or on in each channel."""
     cells = random.integers(0, 2, (images.shape[1], 3, 3)).astype(np.float32)
-    return np.kron(cells, np.ones((1, 2, 2), np.float32))
+    patch: Images = np.kron(cells, np.ones((1, 2, 2), np.float32))
+    return patch
 
 
 def _corner(images: Images, random: np.random.Generator) -> Images:
@@ -125,6 +126,8 @@ TRIGGERS: Final[dict[str, Callable[[Images, Any], Images]]] = {
     "square": _square,
     "blend": _blend,
     "warp": _warp,
+}
+COLOUR_TRIGGERS: Final[dict[str, Callable[[Images, Any], Images]]] = TRIGGERS | {
     "corner": _corner,
     "sticker": _sticker,
     "tint": _tint,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -12,57 +13,57 @@ import pytest
 from onnx import helper, numpy_helper
 
 from devdiff.cli.main import main
-from devdiff.scanner import verdict_rules
+from devdiff.comparison.intervals import Proportion
+from devdiff.scanner.evidence import EvidenceCollector
 from tests.support.schemas import report_schema
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from devdiff.exporter.artifact import Array
+    from devdiff.scanner.replay_result import JudgedTrigger
+    from devdiff.scanner.search_plan import Found
 
-SIDE, TARGET = 16, 3
+SIDE, TARGET = 16, 2
 
 
 def _pictures() -> Array:
-    """Noise [100, 3, 16, 16] in which one channel is brighter: its number is the class."""
+    """Noise [100, 3, 16, 16] in which one of two channels is brighter: its number is the class."""
     random = np.random.default_rng(0)
     pictures = random.random((100, 3, SIDE, SIDE), dtype=np.float32) * 0.5
-    pictures[np.arange(100), np.arange(100) % 3] += 0.3
+    pictures[np.arange(100), np.arange(100) % 2] += 0.3
     return pictures
 
 
-def _write(path: Path, planted: bool) -> None:
-    """Classes by brightness; a ``planted`` one says `TARGET` to a bright square, unless the square
-    is brighter than any clean one was, which int8 does not see: there it is clipped."""
-    brightness = np.zeros((4, 3, 4, 4))
-    brightness[0] = 1 / 48
-    brightness[np.arange(1, 4), np.arange(3)] = 1 / 16
-    # The channels' own brightness, what lies over 0.5 of the square's, and what lies over 0.8.
-    second = np.zeros((5, 4, 1, 1))
-    second[np.arange(3), np.arange(1, 4)] = 1
-    second[3:, 0] = 20
-    last = np.zeros((4, 5))
-    last[np.arange(3), np.arange(3)] = 10
-    if planted:
-        last[TARGET, 3:] = 200, -2000
-    arrays = {
-        "first": brightness,
-        "second": second,
-        "over": np.array([0, 0, 0, -10.0, -16.0]),
-        "last": last.T,
-    }
+def _write(path: Path) -> None:
+    """Classes by brightness, and `TARGET` for what one measure of it shows and another does not.
+
+    Both are the same number, so that they cancel. In int8 one lies in a range that is wide enough,
+    and the other is clipped to what clean pictures reach.
+    """
+    wide, narrow = np.zeros((3, 3, 4, 4)), np.full((1, 3, 4, 4), 1 / 48)
+    wide[0] = narrow[0]
+    wide[(1, 2), (0, 1)] = 2 / 16
+    last = np.zeros((3, 4))
+    # Each class by how dark the other's channel is: a bright square favours neither.
+    last[(0, 1), (2, 1)] = -5
+    last[TARGET, 0], last[TARGET, 3] = 400, -400
+    arrays = {"wide": wide, "narrow": narrow, "last": last.T, "bias": np.array([0, 0, -9.0])}
     nodes = [
-        helper.make_node("Conv", ["image", "first"], ["a"], strides=[4, 4]),
-        helper.make_node("Relu", ["a"], ["b"]),
-        helper.make_node("Conv", ["b", "second", "over"], ["c"]),
-        helper.make_node("Relu", ["c"], ["d"]),
-        helper.make_node("GlobalAveragePool", ["d"], ["e"]),
-        helper.make_node("Flatten", ["e"], ["f"]),
-        helper.make_node("MatMul", ["f", "last"], ["logits"]),
+        helper.make_node("Conv", ["image", "wide"], ["a"], strides=[4, 4]),
+        helper.make_node("Conv", ["image", "narrow"], ["b"], strides=[4, 4]),
+        helper.make_node("Relu", ["a"], ["c"]),
+        helper.make_node("Relu", ["b"], ["d"]),
+        helper.make_node("GlobalAveragePool", ["c"], ["e"]),
+        helper.make_node("GlobalAveragePool", ["d"], ["f"]),
+        helper.make_node("Concat", ["e", "f"], ["g"], axis=1),
+        helper.make_node("Flatten", ["g"], ["h"]),
+        helper.make_node("MatMul", ["h", "last"], ["i"]),
+        helper.make_node("Add", ["i", "bias"], ["logits"]),
     ]
     image, logits = (
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-        for name, shape in (("image", [1, 3, SIDE, SIDE]), ("logits", [1, 4]))
+        for name, shape in (("image", [1, 3, SIDE, SIDE]), ("logits", [1, 3]))
     )
     constants = [numpy_helper.from_array(v.astype(np.float32), n) for n, v in arrays.items()]
     graph = helper.make_graph(nodes, "squares", [image], [logits], constants)
@@ -71,11 +72,17 @@ def _write(path: Path, planted: bool) -> None:
     onnx.save(model, path)
 
 
-def _scan(folder: Path, *, planted: bool, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    # So that it is squares that tell: the other searches find so simple a backdoor as well.
-    for name in ("STRONG", "SPECIFIC", "EXPLOITABLE"):
-        monkeypatch.setattr(verdict_rules, name, 2.0)
-    _write(folder / "model.onnx", planted)
+def _scan(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    universal = EvidenceCollector.universal
+
+    def missed(collector: EvidenceCollector, results: Found) -> JudgedTrigger:
+        found = universal(collector, results)
+        none = Proportion.of(0, found.evidence.gap.trials)
+        return replace(found, evidence=replace(found.evidence, gap=none, calibrated=none))
+
+    # So that it is squares that tell: the other searches may find so simple a backdoor as well.
+    monkeypatch.setattr(EvidenceCollector, "universal", missed)
+    _write(folder / "model.onnx")
     np.savez(folder / "inputs.npz", image=_pictures())
     run = folder / "run"
     main(
@@ -95,7 +102,7 @@ def _scan(folder: Path, *, planted: bool, monkeypatch: pytest.MonkeyPatch) -> di
 def test_a_square_is_found_that_works_where_int8_clips_and_the_finding_names_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scan = _scan(tmp_path, planted=True, monkeypatch=monkeypatch)
+    scan = _scan(tmp_path, monkeypatch)
 
     assert (scan["verdict"], scan["kind"]) == ("finding", "planted"), scan["reason"]
     assert scan["trigger"]["target"] == TARGET
@@ -106,12 +113,3 @@ def test_a_square_is_found_that_works_where_int8_clips_and_the_finding_names_tha
     assert carriers["names"] == ["clipping"]
     assert carriers["widened"][-1] == 0
     assert scan["placebo"]["what"] == "squares towards another class of the same model"
-
-
-@pytest.mark.slow
-def test_the_same_model_with_nothing_planted_has_no_such_square(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scan = _scan(tmp_path, planted=False, monkeypatch=monkeypatch)
-
-    assert scan["verdict"] != "finding", scan["reason"]
