@@ -21,7 +21,7 @@ from devdiff.scanner.objective import Objective
 from devdiff.scanner.pace import Pace, Round, fitted, plan, shown
 from devdiff.scanner.trigger import Form, Trigger, mask_shape
 from devdiff.scanner.warp import Warp
-from devdiff.scanner.window import Place, Window
+from devdiff.scanner.window import Place, Square
 
 if TYPE_CHECKING:
     from devdiff.scanner.search_job import SearchSettings
@@ -90,7 +90,7 @@ class _Descent:
         self.warp = Warp(shape, generator) if arm.form == "warp" else None
         self.window = None
         if arm.window is not None:
-            self.window = Window(arm.window, shape, low, high, generator)
+            self.window = Square(arm.window, shape, low, high, generator)
 
     @property
     def parameters(self) -> list[Tensor]:

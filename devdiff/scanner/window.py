@@ -49,7 +49,7 @@ def places(shape: tuple[int, ...]) -> tuple[Place, ...]:
     return (*corners, middle, Place(side, middle.row, middle.column, anywhere=True))
 
 
-class Window:
+class Square:
     """The colours of one window on pictures of ``shape``, whose values lie in ``low``-``high``."""
 
     def __init__(

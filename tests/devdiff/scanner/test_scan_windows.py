@@ -9,14 +9,14 @@ import torch
 from devdiff.scanner.objective import ToClass
 from devdiff.scanner.search_job import SearchSettings
 from devdiff.scanner.successive_halving import Arm, Hypothesis, search
-from devdiff.scanner.window import Place, Window, places
+from devdiff.scanner.window import Place, Square, places
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (32, 32, 3), (3, 48, 32)])
 def test_a_window_is_searched_as_its_trigger_has_it(shape: tuple[int, ...]) -> None:
     samples = np.random.default_rng(0).random((3, *shape), dtype=np.float32)
     for place in places(shape):
-        window = Window(place, shape, 0.0, 1.0, torch.Generator().manual_seed(1))
+        window = Square(place, shape, 0.0, 1.0, torch.Generator().manual_seed(1))
         changed, size = window.change(torch.from_numpy(samples), searching=False)
         mask, pattern = window.mask(), window.pattern()
 
@@ -40,7 +40,7 @@ def test_windows_lie_in_the_corners_in_the_middle_and_anywhere() -> None:
 
 def test_a_window_for_anywhere_moves_while_it_is_searched() -> None:
     shape, generator = (3, 32, 32), torch.Generator().manual_seed(0)
-    window = Window(Place(8, 12, 12, anywhere=True), shape, 0.0, 1.0, generator)
+    window = Square(Place(8, 12, 12, anywhere=True), shape, 0.0, 1.0, generator)
     blank = torch.full((1, *shape), 2.0)
 
     seen = {tuple(torch.nonzero(window.change(blank)[0][0, 0] != 2)[0].tolist()) for _ in range(20)}
