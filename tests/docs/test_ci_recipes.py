@@ -112,7 +112,8 @@ def test_every_command_is_one_of_devdiffs(path: Path, verbs: list[str]) -> None:
             assert args.junit == Path("check.xml")
             assert args.out == Path("check")
         if args.verb == "virtual" and args.action == "start":
-            assert args.mirror in ("https://deb.debian.org/debian", "$MIRROR")
+            # Debian's own images know an archive; Ubuntu's runners are told one.
+            assert args.mirror == ("$MIRROR" if path == ACTION else None)
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
@@ -139,9 +140,9 @@ def action_default(name: str) -> str:
 
 def test_the_workflow_gives_the_action_what_it_takes() -> None:
     inputs, outputs = load(ACTION)["inputs"], load(ACTION)["outputs"]
-    uses = [step for step in workflow_steps() if step.get("uses", "").startswith("devdiff/")]
+    uses = [step for step in workflow_steps() if step.get("uses", "").startswith("OWNER/")]
     assert len(uses) == 2
-    assert {step["uses"] for step in uses} == {f"devdiff/devdiff@v{PROJECT['version']}"}
+    assert {step["uses"] for step in uses} == {f"OWNER/devdiff@v{PROJECT['version']}"}
     for step in uses:
         assert step["with"].keys() <= inputs.keys()
     page = (ROOT / "docs/github-actions.md").read_text()
