@@ -7,13 +7,12 @@ Whitney's test on the times of the samples.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from devdiff.changes.record import Direction, FigureChange, FigureValue, Measure, Unit
-from devdiff.changes.wording import SIGNIFICANCE
-from devdiff.comparison.intervals import Proportion, binomial_tail
+from devdiff.changes import significance
+from devdiff.changes.record import FigureChange, FigureValue, Measure, Unit
+from devdiff.comparison.intervals import Proportion
 from devdiff.gate import baseline, summary
 from devdiff.gate.summary import AgreementSummary, Facts, OutputFacts
 from devdiff.ladder.ladder import on_the_way
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from devdiff.changes.record import OutputComparison
+    from devdiff.changes.record import Direction, OutputComparison
     from devdiff.options import Rules
     from devdiff.report.model import EstimateRecord, Report, TaskSection
 
@@ -72,7 +71,7 @@ def of_steps(now: Facts, before: Facts, paired: bool, rules: Rules) -> Iterator[
             if is_now.verdict.severity > was.verdict.severity:
                 direction = "worse"
             if measure == "agreement" and is_now.agreement and was.agreement:
-                p_value = _two_sided(is_now.agreement, was.agreement, paired)
+                p_value = significance.two_sided(is_now.agreement, was.agreement, paired)
         yield FigureChange(
             measure,
             f"{reference} → {candidate}",
@@ -96,7 +95,7 @@ def of_whole_way(
         where = " → ".join(second.rungs or first.rungs)
         earlier, later = first.agreement, second.agreement
         if earlier is not None or later is not None:
-            p_value = _two_sided(later, earlier, paired)
+            p_value = significance.two_sided(later, earlier, paired)
             rates = (side.rate if side is not None else None for side in (earlier, later))
             yield FigureChange(
                 "agreement",
@@ -104,7 +103,7 @@ def of_whole_way(
                 "share",
                 _rate(earlier),
                 _rate(later),
-                _by_test(p_value, *rates),
+                significance.by_test(p_value, *rates),
                 output=name,
                 p_value=p_value,
             )
@@ -115,7 +114,7 @@ def of_whole_way(
             "dB",
             None if first.snr_db is None else FigureValue(first.snr_db),
             None if second.snr_db is None else FigureValue(second.snr_db),
-            _by_loss(first.snr_db, second.snr_db, rules.max_snr_loss_db),
+            significance.by_loss(first.snr_db, second.snr_db, rules.max_snr_loss_db),
             output=name,
         )
 
@@ -181,16 +180,18 @@ def of_accuracy(
         if first is not None and second is not None:
             harmed, repaired = paired.get(key, (None, None))
             if harmed is not None and repaired is not None:
-                p_value = _mcnemar(harmed, repaired)
+                p_value = significance.mcnemar(harmed, repaired)
             else:
-                p_value = _two_sided(_plain(second), _plain(first), paired=False)
+                p_value = significance.two_sided(_plain(second), _plain(first), paired=False)
         yield FigureChange(
             "accuracy",
             key[0],
             "share",
             _of_proportion(first),
             _of_proportion(second),
-            _by_test(p_value, first.rate if first else None, second.rate if second else None),
+            significance.by_test(
+                p_value, first.rate if first else None, second.rate if second else None
+            ),
             output=key[1],
             p_value=p_value,
         )
@@ -230,7 +231,7 @@ def of_task(before: Report, after: Report) -> Iterator[FigureChange]:
                 "share" if metric.interval == "exact" else "",
                 _of_estimate(earlier),
                 _of_estimate(later),
-                _by_intervals(earlier, later, metric.higher_is_better),
+                significance.by_intervals(earlier, later, metric.higher_is_better),
                 name=metric.name,
             )
 
@@ -250,8 +251,8 @@ def of_latency(before: Report, after: Report, was: Times, is_now: Times) -> Iter
         earlier, later = first.get(rung), second.get(rung)
         p_value, direction = None, "changed"
         if rung in was and rung in is_now:
-            p_value = _mann_whitney(was[rung], is_now[rung])
-            direction = _by_test(p_value, earlier, later, higher_is_better=False)
+            p_value = significance.mann_whitney(was[rung], is_now[rung])
+            direction = significance.by_test(p_value, earlier, later, higher_is_better=False)
             near = earlier and later and abs(later / earlier - 1) < LATENCY_STEP
             direction = "same" if near else direction
         yield FigureChange(
@@ -341,68 +342,3 @@ def _of_estimate(value: EstimateRecord | None) -> FigureValue | None:
 
 def _plain(share: Proportion) -> AgreementSummary:
     return AgreementSummary(share.successes, share.trials, None)
-
-
-def _two_sided(
-    now: AgreementSummary | None, before: AgreementSummary | None, paired: bool
-) -> float | None:
-    if now is None or before is None:
-        return None
-    lower, higher = (
-        baseline.p_value(now, before, paired),
-        baseline.p_value(before, now, paired),
-    )
-    return min(1.0, 2 * min(lower, higher))
-
-
-def _mcnemar(harmed: int, repaired: int) -> float:
-    """McNemar's exact test, two-sided."""
-    return min(1.0, 2 * binomial_tail(max(harmed, repaired), harmed + repaired, 0.5))
-
-
-def _mann_whitney(was: npt.NDArray[np.float64], is_now: npt.NDArray[np.float64]) -> float | None:
-    from scipy.stats import mannwhitneyu
-
-    if not len(was) or not len(is_now):
-        return None
-    return float(mannwhitneyu(was, is_now).pvalue)
-
-
-def _by_test(
-    p_value: float | None,
-    before: float | None,
-    after: float | None,
-    *,
-    higher_is_better: bool = True,
-) -> Direction:
-    if before is None or after is None or p_value is None or math.isnan(p_value):
-        return "changed"
-    if p_value > SIGNIFICANCE or before == after:
-        return "same"
-    return "better" if (after > before) == higher_is_better else "worse"
-
-
-def _by_loss(before: float | None, after: float | None, most: float) -> Direction:
-    if before is None or after is None:
-        return "changed"
-    if before == after or abs(after - before) <= most:
-        return "same"
-    return "better" if after > before else "worse"
-
-
-def _by_intervals(
-    before: EstimateRecord | None, after: EstimateRecord | None, higher_is_better: bool
-) -> Direction:
-    if before is None or after is None:
-        return "changed"
-    if None in (before.low, before.high, after.low, after.high):
-        return "same" if before.value == after.value else "changed"
-    assert before.low is not None
-    assert before.high is not None
-    assert after.low is not None
-    assert after.high is not None
-    if after.low > before.high:
-        return "better" if higher_is_better else "worse"
-    if after.high < before.low:
-        return "worse" if higher_is_better else "better"
-    return "same"

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser, BrowserContext, Page
+
+WCAG_AA: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
 
 
 class OpenedPage:
@@ -36,6 +38,19 @@ class OpenedPage:
 
 
 OpenPage = Callable[..., OpenedPage]
+
+
+def violations(shown: Page) -> list[str]:
+    """What axe-core finds on a page against WCAG 2.2 AA: the rule and where."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    result = Axe().run(shown, options={"runOnly": list(WCAG_AA)})
+    assert len(result.response["passes"]) > 5
+    return [
+        f"{rule['id']}: {node['target']}"
+        for rule in result.response["violations"]
+        for node in rule["nodes"]
+    ]
 
 
 @contextlib.contextmanager

@@ -67,9 +67,9 @@ def test_a_report_that_hides_its_limit_contradicts_itself(
     limited_run: FinishedRun, tmp_path: Path
 ) -> None:
     for name, value in (("basis", None), ("inputs", None), ("inputs", 50)):
-        told = json.loads(json.dumps(limited_run.report))
-        told[name]["available"] = value
-        (tmp_path / "report.json").write_text(json.dumps(told))
+        hidden = json.loads(json.dumps(limited_run.report))
+        hidden[name]["available"] = value
+        (tmp_path / "report.json").write_text(json.dumps(hidden))
         with pytest.raises(ReportError, match=r"available"):
             load.load(tmp_path / "report.json")
 

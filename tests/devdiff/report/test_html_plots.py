@@ -74,9 +74,11 @@ def test_the_error_by_layer_names_the_lowest_and_draws_the_limit() -> None:
     drawn = Plotter().layers(rows, 10.0)
     assert drawn is not None
     root = ElementTree.fromstring(drawn)
-    said = root.findtext("desc")
-    assert said is not None
-    assert "of 4 layers; in the whole model the lowest is 12.5 dB at operator 5, CONV_2D." in said
+    described = root.findtext("desc")
+    assert described is not None
+    assert (
+        "of 4 layers; in the whole model the lowest is 12.5 dB at operator 5, CONV_2D." in described
+    )
     assert len(root.findall("circle")) == 3
     assert len(root.findall("rect")) == 1
     assert root.find("path[@class='limit']") is not None

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from devdiff.report.html import page
 from tests.support.bare_reports import typed
+from tests.support.browsing import violations
 from tests.support.html_runs import FinishedRun, with_scan
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from playwright.sync_api import Page
 
     from tests.support.browsing import OpenPage
 
@@ -22,7 +20,6 @@ pytestmark = pytest.mark.slow
 
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
-WCAG_AA = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +31,6 @@ def whole(digits_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 FOUND: dict[str, Any] = {"verdict": "finding", "exit_code": 4}
-
-
-def violations(shown: Page) -> list[str]:
-    result = Axe().run(shown, options={"runOnly": WCAG_AA})
-    assert len(result.response["passes"]) > 10
-    return [
-        f"{rule['id']}: {node['target']}"
-        for rule in result.response["violations"]
-        for node in rule["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

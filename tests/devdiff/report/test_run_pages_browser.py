@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from devdiff.changes import html as comparison_page
 from devdiff.changes.compare import compare_runs
@@ -22,12 +19,12 @@ from devdiff.package import Strictness, Tested, verify_package
 from devdiff.package import html as package_page
 from devdiff.package.verification import Verification
 from devdiff.system.typed_json import decode
+from tests.support.browsing import violations
 from tests.support.html_runs import HOSTILE, HOSTILE_SCRIPT
 from tests.support.packages import JNI, MANIFEST, library, package, report, tflite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from tests.support.browsing import OpenPage
     from tests.support.history_runs import Like
 
 pytestmark = pytest.mark.slow
@@ -98,22 +95,6 @@ def verified(folder: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium. Skips the tests, or fails them under CI, where it is not installed."""
-    executable = shutil.which("chromium")
-    if executable is None:
-        text = "no browser: as root, apt-get install chromium (or scripts/setup)"
-        if os.environ.get("CI"):
-            pytest.fail(text)
-        pytest.skip(text)
-    with sync_playwright() as playwright:
-        # Chromium's sandbox does not start as root, as which containers run tests.
-        running = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
 @pytest.fixture
 def pages(tmp_path: Path, like: Like) -> Pages:
     runs = [
@@ -138,23 +119,13 @@ def pages(tmp_path: Path, like: Like) -> Pages:
     )
 
 
-def opened(browser: Browser, path: Path, width: int, said: list[str], **options: Any) -> Page:
-    context = browser.new_context(viewport={"width": width, "height": SCREEN}, **options)
-    page = context.new_page()
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: said.append(request.url))
-    page.goto(path.resolve().as_uri())
-    return page
-
-
 @pytest.mark.parametrize("width", [1280, 390])
 def test_pages_over_runs_say_what_matters_first_and_nothing_sticks_out(
-    browser: Browser, pages: Pages, width: int
+    open_page: OpenPage, pages: Pages, width: int
 ) -> None:
     for kind, path in pages.files.items():
-        said: list[str] = []
-        shown = opened(browser, path, width, said)
+        opened = open_page(path, viewport={"width": width, "height": SCREEN})
+        shown = opened.page
         seen = shown.evaluate(
             """(screen) => [...document.querySelectorAll("body *")]
               .filter(e => e.children.length === 0 && e.getBoundingClientRect().top < screen &&
@@ -171,8 +142,8 @@ def test_pages_over_runs_say_what_matters_first_and_nothing_sticks_out(
         assert shown.locator("script").count() == shown.locator("style").count() == 1
         assert shown.title().endswith("devdiff"), kind
         assert HOSTILE in shown.inner_text("body") or kind == "compare", kind
-        # The page itself, and nothing else, is asked for; nothing is said.
-        assert said == [path.resolve().as_uri()], kind
+        # The page itself, and nothing else, is asked for; nothing is logged.
+        assert (opened.asked, opened.logged) == ([opened.url], []), kind
         ids = shown.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
         assert len(ids) == len(set(ids)), kind
         assert shown.evaluate("[...document.querySelectorAll('thead th')].every(h => h.scope)"), (
@@ -180,42 +151,24 @@ def test_pages_over_runs_say_what_matters_first_and_nothing_sticks_out(
         )
         levels = shown.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => h.tagName)")
         assert levels.count("H1") == 1, kind
-        shown.context.close()
 
 
-def test_a_matrix_cell_leads_to_its_run(browser: Browser, pages: Pages) -> None:
+def test_a_matrix_cell_leads_to_its_run(open_page: OpenPage, pages: Pages) -> None:
     path = pages.files["check"]
     run = path.parent / "here"
     run.mkdir()
     (run / "report.html").write_text("<title>the run</title>")
-    shown = opened(browser, checked(path.parent), 1280, [])
+    shown = open_page(checked(path.parent)).page
     shown.click("a.cell >> nth=0")
     assert shown.title() == "the run"
-    shown.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_chips_and_cells_can_be_read_in_both_modes(
-    browser: Browser, pages: Pages, scheme: Any
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_over_runs_keep_to_wcag(
+    open_page: OpenPage, pages: Pages, scheme: Any, width: int
 ) -> None:
-    contrast = """
-    (element) => {
-      const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
-        .map(c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
-        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-      const parts = (text) => text.match(/[\\d.]+/g).map(Number);
-      let behind = element, back = [0, 0, 0, 0];
-      while (behind && back.length === 4 && back[3] === 0) {
-        back = parts(getComputedStyle(behind).backgroundColor);
-        behind = behind.parentElement;
-      }
-      const pair = [light(parts(getComputedStyle(element).color)), light(back)];
-      return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
-    }
-    """
+    view: Any = {"width": width, "height": SCREEN}
     for kind, path in pages.files.items():
-        shown = opened(browser, path, 1280, [], color_scheme=scheme)
-        texts = shown.locator(".chip, .cell strong, .cell span, .tallies li, .soft, .badge").all()
-        assert texts, kind
-        assert min(text.evaluate(contrast) for text in texts) >= 4.5, kind
-        shown.context.close()
+        shown = open_page(path, viewport=view, color_scheme=scheme).show_all()
+        assert violations(shown) == [], kind
