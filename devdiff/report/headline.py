@@ -37,6 +37,12 @@ def sentence(report: Report) -> str:
     return words.sentence("; ".join(clauses(report)) or report.summary)
 
 
+def cause(report: Report) -> str | None:
+    """The same, to stand below the report's summary; None where it would only repeat it."""
+    found = sentence(report)
+    return None if found == words.sentence(report.summary) else found
+
+
 def culprit(report: Report) -> PairRecord | None:
     """The first step that has the report's verdict; where one counts, the first that counts."""
     pairs = [pair for pair in report.pairs if pair.judgement.verdict is report.verdict]

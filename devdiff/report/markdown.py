@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from devdiff.report import basis, bindings, data_check, task
+from devdiff.report import headline as report_headline
 from devdiff.report.cases import Case, cases
+from devdiff.report.next_steps import next_steps
 from devdiff.report.terminal import accuracies
 from devdiff.report.words import (
     differing,
@@ -69,6 +71,7 @@ def render(report: Report) -> str:
     if report.scan is not None:
         parts += _scan(report.scan)
     parts += [_ran(report), *_dependence(report), *_bindings(report), _inputs(report)]
+    parts.append("\n".join(f"- Next: {plain(step, _TEXT_CHARS)}" for step in next_steps(report)))
     parts.append(_command(report))
     text = "\n\n".join([headline(report), *parts]) + "\n"
     if len(text.encode()) > _MOST_BYTES:
@@ -80,9 +83,14 @@ def headline(report: Report) -> str:
     """The verdict as a heading, and the sentence behind it."""
     verdict = report.verdict
     model = plain(report.model.name, _NAME_CHARS)
-    text = plain(report.summary, _TEXT_CHARS)
-    stands = plain(basis.sentence(report.basis), _TEXT_CHARS)
-    return f"## {mark(verdict)} {verdict.upper()}: {model}\n\ndevdiff: {text}\n\nBasis: {stands}"
+    lines = [
+        f"## {mark(verdict)} {verdict.upper()}: {model}",
+        f"devdiff: {plain(report.summary, _TEXT_CHARS)}",
+        f"Basis: {plain(basis.sentence(report.basis), _TEXT_CHARS)}",
+    ]
+    if (cause := report_headline.cause(report)) is not None:
+        lines.insert(2, plain(cause, _TEXT_CHARS))
+    return "\n\n".join(lines)
 
 
 def append_step_summary(report: Report, environ: Mapping[str, str] = os.environ) -> Path | None:

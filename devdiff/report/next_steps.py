@@ -26,6 +26,9 @@ class NextStep:
     text: str
     command: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.text}: {self.command}" if self.command else self.text
+
 
 def next_steps(report: Report) -> tuple[NextStep, ...]:
     """The first is the most promising. Never empty: a pass has its limits, too."""

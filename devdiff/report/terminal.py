@@ -5,7 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from devdiff.report import basis, bindings, data_check, flips, parts, scan, task, words
+from devdiff.report import (
+    basis,
+    bindings,
+    data_check,
+    flips,
+    headline,
+    next_steps,
+    parts,
+    scan,
+    task,
+    words,
+)
 from devdiff.report.build import pair_record
 from devdiff.report.class_words import ClassWords
 from devdiff.report.model import RungRecord
@@ -33,10 +44,7 @@ _BISECTED: Final = ("deployment", "compression")
 def show(report: Report, out: Console, path: Path) -> None:
     """Print a whole report; ``path`` is where its JSON lies."""
     show_verdict(report, out)
-    say(escape(basis.sentence(report.basis)), out)
-    for warning in report.inputs.warnings:
-        mark = f"[{parts.STYLES['inconclusive']}]warning:[/]"
-        say(f"{mark} {escape(str(warning))}", out)
+    _grounds(report, out)
     out.print()
     _steps(report.pairs, out)
     _reasons(report.pairs, out)
@@ -47,6 +55,8 @@ def show(report: Report, out: Console, path: Path) -> None:
     _flat(report.pairs, out)
     if report.attribution and report.attribution.step in _BISECTED:
         out.print(f"which operator: devdiff bisect {escape(str(path.parent))}", soft_wrap=True)
+    for step in next_steps.next_steps(report):
+        say(escape(f"next: {step}"), out)
     out.print()
     if report.scan is not None:
         scan.show(report.scan, out)
@@ -75,6 +85,16 @@ def show(report: Report, out: Console, path: Path) -> None:
     for note in (*inputs.notes, *(report.manifest.notes if report.manifest is not None else ())):
         say(f"note: {escape(note)}", out)
     out.print(f"report: {escape(str(path))}", soft_wrap=True)
+
+
+def _grounds(report: Report, out: Console) -> None:
+    """What the verdict comes from and stands on, and what looks wrong about the inputs."""
+    if (cause := headline.cause(report)) is not None:
+        say(escape(cause), out)
+    say(escape(basis.sentence(report.basis)), out)
+    for warning in report.inputs.warnings:
+        mark = f"[{parts.STYLES['inconclusive']}]warning:[/]"
+        say(f"{mark} {escape(str(warning))}", out)
 
 
 def show_verdict(report: Report, out: Console) -> None:
