@@ -20,9 +20,9 @@ def show(check: DataCheckSection, out: Console) -> None:
     if verdict == "pass":
         return
     mark = f"[{parts.STYLES[verdict]}]{verdict}[/]" if verdict else "note:"
-    out.print(f"{mark} data: {escape(sentence(check))}", soft_wrap=True)
+    parts.say(f"{mark} data: {escape(sentence(check))}", out)
     for note in check.notes:
-        out.print(f"note: {escape(note)}", soft_wrap=True)
+        parts.say(f"note: {escape(note)}", out)
     if check.trials:
         table = parts.table("data as given, or changed", "right", "")
         table.add_row("as given", words.proportion(check.accuracy), "")

@@ -62,7 +62,9 @@ def render(report: Report) -> str:
 
     Of a report whose summary would take more than `_MOST_BYTES`, only the headline.
     """
-    parts = list(_steps(report))
+    cause = report_headline.cause(report)
+    parts = [] if cause is None else [plain(cause, _TEXT_CHARS)]
+    parts += _steps(report)
     parts += [f"Warning: {plain(str(found), _TEXT_CHARS)}" for found in report.inputs.warnings]
     if report.data_check is not None:
         parts += _data(report.data_check)
@@ -88,8 +90,6 @@ def headline(report: Report) -> str:
         f"devdiff: {plain(report.summary, _TEXT_CHARS)}",
         f"Basis: {plain(basis.sentence(report.basis), _TEXT_CHARS)}",
     ]
-    if (cause := report_headline.cause(report)) is not None:
-        lines.insert(2, plain(cause, _TEXT_CHARS))
     return "\n\n".join(lines)
 
 

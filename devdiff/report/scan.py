@@ -94,7 +94,7 @@ def _carriers(carriers: CarriersRecord, out: Console) -> None:
             f"; with wider ranges, in {len(carriers.widened)} models: "
             f"{min(carriers.widened):.2f} to {max(carriers.widened):.2f}"
         )
-    out.print(text, soft_wrap=True)
+    say(text, out)
 
 
 def _rate(rate: Proportion) -> str:

@@ -111,10 +111,10 @@ def broken(folder: Path, run: MakeRun = finished_run) -> FinishedRun:
 
 def scanned(folder: Path, run: MakeRun = finished_run) -> FinishedRun:
     """A small net with a backdoor that int8 wakes up, scanned."""
-    planted_net.save(folder / "net.onnx")
+    planted_net.save(folder / "reader.onnx")
     np.savez(folder / "images.npz", image=planted_net.images(150))
     inputs = ("--inputs", "images.npz", "--device", "local", "--placebos", "1")
-    return run(folder, "net.onnx", *inputs, verb="scan")
+    return run(folder, "reader.onnx", *inputs, verb="scan")
 
 
 def scanned_reader(folder: Path, run: MakeRun = finished_run) -> FinishedRun:

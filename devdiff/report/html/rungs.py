@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from devdiff.comparison import Proportion
     from devdiff.report.model import PairRecord, Report, RungRecord
 
-_WIDTH: Final = 180.0
+_WIDTH: Final = 160.0
 _HEIGHT: Final = 22.0
 _MIDDLE: Final = _HEIGHT / 2
 _MARGIN: Final = 6.0

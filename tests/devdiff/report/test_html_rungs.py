@@ -72,7 +72,7 @@ def test_a_drawing_shows_value_interval_and_limit_to_scale(tmp_path: Path) -> No
     assert "from 75 % to 100 %" in found.legend
 
     def place(value: float) -> float:
-        return 6 + (value - low) / (high - low) * 168
+        return 6 + (value - low) / (high - low) * 148
 
     dot = root.find("circle")
     assert dot is not None
