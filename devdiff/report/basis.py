@@ -73,8 +73,10 @@ def facts(report: Report) -> tuple[BasisFact, ...]:
     """The basis as terms: samples, inputs, labels, place, and the smallest fault it would show."""
     basis, scan = report.basis, report.scan
     synthetic = basis.inputs == "synthetic"
+    limited = basis.available is not None
+    samples = f"{basis.samples} of {basis.available} (--limit)" if limited else str(basis.samples)
     found = [
-        BasisFact("Samples", str(basis.samples), weak=not basis.samples),
+        BasisFact("Samples", samples, weak=limited or not basis.samples),
         BasisFact("Inputs", "synthetic: numerics only" if synthetic else "real", weak=synthetic),
         BasisFact("Labels", "yes" if basis.labelled else "none"),
         _place(report),

@@ -11,7 +11,7 @@ from devdiff.options import ScanSettings
 from devdiff.progress import Events
 from devdiff.scanner.sample_selection import SampleSelection
 from devdiff.scanner.search_job import Kind, SearchJob, SearchResult, SearchSettings, Variant
-from devdiff.scanner.window import places
+from devdiff.scanner.window_places import places
 
 _FOR_SEARCHES: Final = 0.85
 """Of the time that is left; the rest is for the replay and for the trigger's placebos."""

@@ -21,7 +21,8 @@ from devdiff.scanner.objective import Objective
 from devdiff.scanner.pace import Pace, Round, fitted, plan, shown
 from devdiff.scanner.trigger import Form, Trigger, mask_shape
 from devdiff.scanner.warp import Warp
-from devdiff.scanner.window import Place, Square
+from devdiff.scanner.window import Square
+from devdiff.scanner.window_places import Place
 
 if TYPE_CHECKING:
     from devdiff.scanner.search_job import SearchSettings

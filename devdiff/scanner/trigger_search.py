@@ -16,7 +16,7 @@ from devdiff.scanner.search_job import Candidate, ClassPair, SearchJob, SearchRe
 from devdiff.scanner.successive_halving import Arm, Hypothesis, at_once, search
 from devdiff.scanner.trigger import Form, forms
 from devdiff.scanner.twin_pair import Sides, Twins, all_of
-from devdiff.scanner.window import places
+from devdiff.scanner.window_places import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

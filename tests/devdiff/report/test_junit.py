@@ -161,7 +161,7 @@ def test_a_scan_without_power_is_a_failure() -> None:
 @pytest.mark.slow
 def test_a_finding_is_a_failure(scanned_run: FinishedRun) -> None:
     root = parsed(scanned_run.report)
-    assert outcomes(root)["logits: scan"] == "failure finding"
+    assert outcomes(root)["scores: scan"] == "failure finding"
     assert [one.get("name") for one in root][-1] == "scan"
 
 

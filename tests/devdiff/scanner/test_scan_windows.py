@@ -9,7 +9,8 @@ import torch
 from devdiff.scanner.objective import ToClass
 from devdiff.scanner.search_job import SearchSettings
 from devdiff.scanner.successive_halving import Arm, Hypothesis, search
-from devdiff.scanner.window import Place, Square, places
+from devdiff.scanner.window import Square
+from devdiff.scanner.window_places import Place, places
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (32, 32, 3), (3, 48, 32)])
