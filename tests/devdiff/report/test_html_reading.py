@@ -148,3 +148,11 @@ def test_printing_opens_what_is_folded_and_folds_it_again(whole: Path, open_page
     shown.evaluate("dispatchEvent(new Event('afterprint'))")
     assert shown.locator("details:not([open])").count() == folded
     assert shown.pdf()[:4] == b"%PDF"
+
+
+def test_the_verdict_stands_on_its_banner_and_on_no_box_of_its_own(
+    whole: Path, open_page: OpenPage
+) -> None:
+    shown = open_page(whole).page
+    colour = "e => getComputedStyle(e.parentElement).backgroundColor"
+    assert shown.locator("#cause").evaluate(colour) == "rgba(0, 0, 0, 0)"
