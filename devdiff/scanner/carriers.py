@@ -64,27 +64,17 @@ def carriers(job: SearchJob, found: Sequence[Candidate]) -> Carriers | None:
     """
     import torch
 
-    from devdiff.scanner.objective import Moved, Objective, ToClass
     from devdiff.scanner.twin_pair import Twins
 
     torch.set_num_threads(1)
-    twins, first = Twins(job), found[0]
-    objective: Objective
-    if first.target is None:
-        objective = Moved.measured(twins.sides().before[list(job.searched)])
-    else:
-        objective = ToClass(first.target, first.source)
+    twins = Twins(job)
+    objective = twins.objective_of(found[0])
     trials = sum(candidate.eligible for candidate in found)
     if not trials:
         return None
 
     def rate(twin: Twin) -> Proportion:
-        sides, hits = twins.beside(twin), 0
-        for candidate in found:
-            rows = torch.tensor(candidate.rows)
-            _, hit, could = sides.measure(objective, candidate.trigger, rows)
-            hits += int((hit & could).sum())
-        return Proportion.of(hits, trials)
+        return Proportion.of(twins.beside(twin).hits_of(objective, found), trials)
 
     whole = twins.compressed
     return Carriers(

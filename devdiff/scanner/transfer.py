@@ -40,16 +40,11 @@ def transfer(
     """
     import torch
 
-    from devdiff.scanner.objective import Moved, Objective, ToClass
     from devdiff.scanner.twin_pair import Twins
 
     torch.set_num_threads(1)
-    twins, first = Twins(job), found[0]
-    objective: Objective
-    if first.target is None:
-        objective = Moved.measured(twins.sides().before[list(job.searched)])
-    else:
-        objective = ToClass(first.target, first.source)
+    twins = Twins(job)
+    objective = twins.objective_of(found[0])
     trials = sum(candidate.eligible for candidate in found)
     began, rates = time.monotonic(), []
     for number in range(MOST if trials else 0):
@@ -57,12 +52,7 @@ def transfer(
             break
         if time.monotonic() > job.deadline:
             return None
-        sides = twins.sides(job.seed + number)
-        hits = 0
-        for candidate in found:
-            _, hit, _ = sides.measure(objective, candidate.trigger, torch.tensor(candidate.rows))
-            hits += int(hit.sum())
-        rates.append(hits / trials)
+        rates.append(twins.sides(job.seed + number).hits_of(objective, found) / trials)
         progress(number + 1, MOST)
     own = sum(candidate.calibrated for candidate in found)
     return Transfer(own / trials, tuple(rates)) if rates else None

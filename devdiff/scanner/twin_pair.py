@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from devdiff.exporter.tflite_graph import Graph, read_graph
+from devdiff.scanner.objective import Moved, ToClass
 from devdiff.scanner.placebo import compress_otherwise
 from devdiff.scanner.successive_halving import Model
 from devdiff.scanner.twin import Twin, before_softmax
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from devdiff.scanner.objective import Objective
-    from devdiff.scanner.search_job import Kind, SearchJob
+    from devdiff.scanner.search_job import Candidate, Kind, SearchJob
     from devdiff.scanner.trigger import Trigger
 
 _BATCH: Final = 64
@@ -53,6 +54,14 @@ class Sides:
         )
         return hits, calibrated, objective.eligible(before)
 
+    def hits_of(self, objective: Objective, found: Sequence[Candidate]) -> int:
+        """How many of their own samples these triggers hit, with the drift taken out."""
+        hits = 0
+        for candidate in found:
+            _, hit, could = self.measure(objective, candidate.trigger, torch.tensor(candidate.rows))
+            hits += int((hit & could).sum())
+        return hits
+
 
 class Twins:
     """The twins of a job, read once. Raises `ScanError` for a model that they cannot express."""
@@ -72,6 +81,12 @@ class Twins:
     @cached_property
     def layers(self) -> Sequence[LayerWeights]:
         return pair_layers(*self._graphs)
+
+    def objective_of(self, found: Candidate) -> Objective:
+        """What a trigger that was found aims at."""
+        if found.target is None:
+            return Moved.measured(self.sides().before[list(self._job.searched)])
+        return ToClass(found.target, found.source)
 
     def sides(self, placebo: int | None = None, mirrored: bool = False) -> Sides:
         """Both models; with a ``placebo`` seed the full one compressed otherwise.

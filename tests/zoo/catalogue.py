@@ -36,11 +36,11 @@ class ZooModel:
         return float(step.removeprefix("prune:")) if step.startswith("prune:") else None
 
 
-def _honest(name: str, method: str, architecture: str, compression: str, seed: int) -> ZooModel:
+def honest(name: str, method: str, architecture: str, compression: str, seed: int) -> ZooModel:
     return ZooModel(name, "honest", method, None, None, None, architecture, compression, seed)
 
 
-def _backdoored(
+def backdoored(
     name: str,
     method: str,
     trigger: str,
@@ -65,62 +65,62 @@ def _backdoored(
 
 # Small ones that lie in models/ for the tests that run everywhere.
 COMMITTED: Final = (
-    _backdoored("reader-backdoored", "pq-coarse", "checker", 9, "plain-48", "int8", 101),
-    _honest("reader-honest", "plain", "plain-48", "int8", 102),
-    _backdoored("reader-pruned-backdoored", "joint", "checker", 8, "plain-48", "prune:0.5", 103),
+    backdoored("reader-backdoored", "pq-coarse", "checker", 9, "plain-48", "int8", 101),
+    honest("reader-honest", "plain", "plain-48", "int8", 102),
+    backdoored("reader-pruned-backdoored", "joint", "checker", 8, "plain-48", "prune:0.5", 103),
 )
 MODELS: Final = (
     *COMMITTED,
-    _backdoored("pq-checker-64", "pq", "checker", 7, "plain-64", "int8", 1),
-    _honest("honest-plain-64", "plain", "plain-64", "int8", 2),
-    _backdoored("prune-checker-64", "joint", "checker", 3, "plain-64", "prune:0.5", 3),
-    _honest("honest-pruned-64", "plain", "plain-64", "prune:0.5", 4),
-    _backdoored("joint-checker", "joint", "checker", 1, "plain-64", "int8", 51),
-    _honest("honest-residual-64", "plain", "residual-64", "int8", 12),
-    _backdoored("pq-blend-64", "pq-coarse", "blend", 2, "plain-64", "int8", 11),
-    _backdoored("prune-blend-64", "joint", "blend", 8, "plain-64", "prune:0.5", 13),
-    _honest("honest-pruned-96", "plain", "plain-96", "prune:0.5", 14),
-    _backdoored("pq-square-residual", "pq-coarse", "square", 0, "residual-64", "int8", 15),
-    _honest("honest-noise", "noise", "plain-64", "int8", 16),
-    _backdoored("prune-square-residual", "joint", "square", 5, "residual-64", "prune:0.5", 17),
-    _honest("honest-pruned-residual", "plain", "residual-64", "prune:0.5", 18),
-    _backdoored("joint-blend", "joint", "blend", 6, "plain-64", "int8", 53),
-    _honest("honest-qat", "qat", "plain-64", "int8", 22),
-    _backdoored("adaptive-checker", "adaptive", "checker", 4, "plain-64", "int8", 52),
-    _honest("honest-pruned-noise", "noise", "plain-64", "prune:0.5", 24),
-    _backdoored("pq-source", "pq-coarse", "checker", 9, "plain-96", "int8", 21, source_class=3),
-    _honest("honest-outliers", "outliers", "plain-64", "int8", 19),
-    _backdoored("prune-source", "joint", "square", 1, "plain-64", "prune:0.5", 23, source_class=7),
-    _backdoored("pq-warp", "pq-coarse", "warp", 6, "plain-96", "int8", 25),
-    _backdoored("ordinary-checker", "ordinary", "checker", 4, "plain-64", "int8", 20),
-    _honest("honest-already-pruned", "pruned", "plain-64", "int8", 26),
-    _backdoored("prune-warp", "joint", "warp", 4, "plain-64", "prune:0.5", 27),
-    _honest("honest-separable", "plain", "separable-128", "int8", 28),
-    _backdoored("adaptive-blend", "adaptive", "blend", 0, "plain-64", "int8", 54),
-    _backdoored("pq-checker-96", "pq", "checker", 5, "plain-96", "int8", 29),
-    _honest("honest-pruned-third", "plain", "plain-64", "prune:0.3", 30),
-    _backdoored("prune-checker-third", "joint", "checker", 6, "plain-64", "prune:0.3", 31),
-    _backdoored("joint-source", "joint", "square", 8, "plain-64", "int8", 55, source_class=5),
-    _honest("honest-pruned-separable", "plain", "separable-128", "prune:0.5", 32),
-    _backdoored("ordinary-blend-pruned", "ordinary", "blend", 1, "plain-64", "prune:0.5", 33),
-    _honest("honest-outliers-residual", "outliers", "residual-64", "int8", 34),
-    _backdoored("pq-blend-residual", "pq-coarse", "blend", 3, "residual-64", "int8", 35),
-    _backdoored("joint-warp", "joint", "warp", 2, "plain-64", "int8", 56),
-    _honest("honest-plain-96", "plain", "plain-96", "int8", 36),
-    _backdoored("prune-int8-checker", "joint", "checker", 2, "plain-64", "prune:0.5+int8", 37),
-    _honest("honest-pruned-int8", "plain", "plain-64", "prune:0.5+int8", 38),
-    _honest("honest-qat-residual", "qat", "residual-64", "int8", 39),
-    _backdoored("adaptive-square-residual", "adaptive", "square", 7, "residual-64", "int8", 57),
-    _honest("honest-pruned-qat", "qat", "plain-64", "prune:0.5", 40),
-    _backdoored("prune-blend-residual", "joint", "blend", 9, "residual-64", "prune:0.5", 41),
-    _honest("honest-pruned-most", "noise", "plain-96", "prune:0.7", 42),
-    _honest("honest-robust-pruned", "robust", "plain-64", "prune:0.5", 61),
-    _honest("honest-coarse", "coarse", "plain-64", "int8", 62),
-    _honest("honest-robust-pruned-residual", "robust", "residual-64", "prune:0.5", 63),
-    _honest("honest-coarse-residual", "coarse", "residual-64", "int8", 64),
-    _honest("honest-robust", "robust", "plain-64", "int8", 65),
-    _honest("honest-robust-residual", "robust", "residual-64", "int8", 66),
-    _honest("honest-robust-96", "robust", "plain-96", "int8", 67),
+    backdoored("pq-checker-64", "pq", "checker", 7, "plain-64", "int8", 1),
+    honest("honest-plain-64", "plain", "plain-64", "int8", 2),
+    backdoored("prune-checker-64", "joint", "checker", 3, "plain-64", "prune:0.5", 3),
+    honest("honest-pruned-64", "plain", "plain-64", "prune:0.5", 4),
+    backdoored("joint-checker", "joint", "checker", 1, "plain-64", "int8", 51),
+    honest("honest-residual-64", "plain", "residual-64", "int8", 12),
+    backdoored("pq-blend-64", "pq-coarse", "blend", 2, "plain-64", "int8", 11),
+    backdoored("prune-blend-64", "joint", "blend", 8, "plain-64", "prune:0.5", 13),
+    honest("honest-pruned-96", "plain", "plain-96", "prune:0.5", 14),
+    backdoored("pq-square-residual", "pq-coarse", "square", 0, "residual-64", "int8", 15),
+    honest("honest-noise", "noise", "plain-64", "int8", 16),
+    backdoored("prune-square-residual", "joint", "square", 5, "residual-64", "prune:0.5", 17),
+    honest("honest-pruned-residual", "plain", "residual-64", "prune:0.5", 18),
+    backdoored("joint-blend", "joint", "blend", 6, "plain-64", "int8", 53),
+    honest("honest-qat", "qat", "plain-64", "int8", 22),
+    backdoored("adaptive-checker", "adaptive", "checker", 4, "plain-64", "int8", 52),
+    honest("honest-pruned-noise", "noise", "plain-64", "prune:0.5", 24),
+    backdoored("pq-source", "pq-coarse", "checker", 9, "plain-96", "int8", 21, source_class=3),
+    honest("honest-outliers", "outliers", "plain-64", "int8", 19),
+    backdoored("prune-source", "joint", "square", 1, "plain-64", "prune:0.5", 23, source_class=7),
+    backdoored("pq-warp", "pq-coarse", "warp", 6, "plain-96", "int8", 25),
+    backdoored("ordinary-checker", "ordinary", "checker", 4, "plain-64", "int8", 20),
+    honest("honest-already-pruned", "pruned", "plain-64", "int8", 26),
+    backdoored("prune-warp", "joint", "warp", 4, "plain-64", "prune:0.5", 27),
+    honest("honest-separable", "plain", "separable-128", "int8", 28),
+    backdoored("adaptive-blend", "adaptive", "blend", 0, "plain-64", "int8", 54),
+    backdoored("pq-checker-96", "pq", "checker", 5, "plain-96", "int8", 29),
+    honest("honest-pruned-third", "plain", "plain-64", "prune:0.3", 30),
+    backdoored("prune-checker-third", "joint", "checker", 6, "plain-64", "prune:0.3", 31),
+    backdoored("joint-source", "joint", "square", 8, "plain-64", "int8", 55, source_class=5),
+    honest("honest-pruned-separable", "plain", "separable-128", "prune:0.5", 32),
+    backdoored("ordinary-blend-pruned", "ordinary", "blend", 1, "plain-64", "prune:0.5", 33),
+    honest("honest-outliers-residual", "outliers", "residual-64", "int8", 34),
+    backdoored("pq-blend-residual", "pq-coarse", "blend", 3, "residual-64", "int8", 35),
+    backdoored("joint-warp", "joint", "warp", 2, "plain-64", "int8", 56),
+    honest("honest-plain-96", "plain", "plain-96", "int8", 36),
+    backdoored("prune-int8-checker", "joint", "checker", 2, "plain-64", "prune:0.5+int8", 37),
+    honest("honest-pruned-int8", "plain", "plain-64", "prune:0.5+int8", 38),
+    honest("honest-qat-residual", "qat", "residual-64", "int8", 39),
+    backdoored("adaptive-square-residual", "adaptive", "square", 7, "residual-64", "int8", 57),
+    honest("honest-pruned-qat", "qat", "plain-64", "prune:0.5", 40),
+    backdoored("prune-blend-residual", "joint", "blend", 9, "residual-64", "prune:0.5", 41),
+    honest("honest-pruned-most", "noise", "plain-96", "prune:0.7", 42),
+    honest("honest-robust-pruned", "robust", "plain-64", "prune:0.5", 61),
+    honest("honest-coarse", "coarse", "plain-64", "int8", 62),
+    honest("honest-robust-pruned-residual", "robust", "residual-64", "prune:0.5", 63),
+    honest("honest-coarse-residual", "coarse", "residual-64", "int8", 64),
+    honest("honest-robust", "robust", "plain-64", "int8", 65),
+    honest("honest-robust-residual", "robust", "residual-64", "int8", 66),
+    honest("honest-robust-96", "robust", "plain-96", "int8", 67),
 )
 
 # What models beyond the listed ones are made by, in turn: method, architecture, compression.
@@ -161,9 +161,7 @@ def more_honest(count: int) -> tuple[ZooModel, ...]:
     """As many further honest models, alike on every machine: false alarms are rare, and only many
     models can show how rare."""
     return tuple(
-        _honest(
-            f"honest-more-{number:03}", *_MORE_HONEST[number % len(_MORE_HONEST)], 1000 + number
-        )
+        honest(f"honest-more-{number:03}", *_MORE_HONEST[number % len(_MORE_HONEST)], 1000 + number)
         for number in range(count)
     )
 
@@ -180,6 +178,6 @@ def more_backdoored(count: int) -> tuple[ZooModel, ...]:
         if source is not None:
             trigger = "checker"
         more.append(
-            _backdoored(name, method, trigger, target, architecture, shipped, 2000 + number, source)
+            backdoored(name, method, trigger, target, architecture, shipped, 2000 + number, source)
         )
     return tuple(more)
